@@ -1,0 +1,1 @@
+"""Self-Attention GAN for PyTorch."""
