@@ -1,0 +1,450 @@
+"""The command line: each verb parses, calls one function and prints. No logic lives here."""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from sagan.config import RunConfig
+
+A = TypeVar("A")
+
+HELP = """\
+usage: sagan VERB [OPTIONS]          sagan VERB --help explains one
+
+  demo          train on the embedded digits for about two minutes and look at the result
+  train         train on your pictures, or go on with a run
+  sample        pictures by class from a run or a weights file; interpolations
+  attention     where the network looks
+  export        one weights file to share
+  data check    what is in a folder of pictures, before you train on it
+  data pack     decode pictures once into one file
+  info          versions, devices, folders, what is missing for what
+
+first steps:
+  sagan demo
+  sagan data check PICTURES            (a folder with one folder per class)
+  sagan train --data PICTURES --out runs/mine
+  sagan sample runs/mine --out samples.png
+"""
+
+
+class UsageError(ValueError):
+    """A mistake on the command line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code: 0, 2 for a user's mistake, 1 for a failure, 130 after Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return dispatch(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    except KeyboardInterrupt:
+        print("sagan: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        if os.environ.get("SAGAN_TRACEBACK"):
+            raise
+        print(f"sagan: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        from sagan.run import DivergedError
+
+        if isinstance(error, DivergedError):
+            print(f"sagan: {error}", file=sys.stderr)
+            return 1
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+            print(
+                "sagan: out of memory; lower --train.batch-size, or raise --train.accumulate to cut a batch into micro-batches",
+                file=sys.stderr,
+            )
+            return 1
+        raise
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Find the verb and run it with the rest."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        from importlib import metadata
+
+        print(f"sagan-torch {metadata.version('sagan-torch')}")
+        return 0
+    words = 2 if arguments[0] == "data" else 1
+    verb = " ".join(arguments[:words])
+    if verb in ("data", "data -h", "data --help"):
+        print(
+            "usage: sagan data check PATH    what is in a folder of pictures\n       sagan data pack PATH --size PX --out FILE    decode once"
+        )
+        return 0 if verb != "data" else 2
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        raise UsageError(f"unknown verb {verb!r}; {f'did you mean {near[0]}?' if near else 'see `sagan --help`'}")
+    return VERBS[verb](arguments[words:])
+
+
+def parse(
+    kind: type[A], arguments: list[str], verb: str, default: A | None = None, description: str | None = None
+) -> A:
+    """Parse flags into a dataclass; mistakes end with exit code 2 and the nearest known flag."""
+    import tyro
+
+    options = {} if default is None else {"default": default}
+    return tyro.cli(kind, args=arguments, prog=f"sagan {verb}", description=description, **options)  # type: ignore[no-any-return,call-overload]
+
+
+# ---------------------------------------------------------------------------------------------------------------- train
+
+
+def train(arguments: list[str]) -> int:
+    """Train a run, or go on with one."""
+    import tyro
+
+    from sagan.config import RunConfig
+    from sagan.presets import PRESETS
+    from sagan.pretrained import read_snapshot
+    from sagan.run import train as run_train
+
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset")
+    early.add_argument("--resume")
+    early.add_argument("--size", type=int)
+    given, _ = early.parse_known_args(arguments)
+    if given.resume is not None and given.preset is not None:
+        raise UsageError("--resume goes on with the run's own configuration: leave --preset away")
+    if given.resume is not None:
+        base = read_snapshot(given.resume).config
+    else:
+        name = given.preset or default_preset(given.size)
+        if name not in PRESETS:
+            near = difflib.get_close_matches(name, PRESETS, 1)
+            raise UsageError(
+                f"unknown preset {name!r}; {f'did you mean {near[0]}? ' if near else ''}known: {', '.join(PRESETS)}"
+            )
+        base = PRESETS[name]()
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        data: str | None = None
+        """Pictures: a folder of class folders, a flat folder, a zip, an .npz, a packed file, or digits, fashion-mnist, cifar10, cifar100."""
+        out: Path | None = None
+        """The new run folder; unset is runs/NAME-NUMBER."""
+        resume: Path | None = None
+        """Go on with the run in this folder (only --steps and cadences may change)."""
+        init_from: Path | None = None
+        """Start from the weights of another run or a weights file; classes are matched by name."""
+        preset: str | None = None
+        """Where every flag below starts from (see the list above)."""
+        steps: int | None = None
+        """Generator updates in all; short for --train.total-steps."""
+        size: int | None = None
+        """Image size in pixels of both networks: 16, 32, 64, 128 or 256."""
+        base_width: int | None = None
+        """Base width of both networks; 64 is the published one."""
+        attention: tuple[int, ...] | None = None
+        """Feature-map heights with attention in both networks, e.g. `8 16`; nothing after the flag means none."""
+        config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+
+    lines = [
+        f"  {name:<14} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}"
+        for name, build in PRESETS.items()
+    ]
+    chosen = "the run's own configuration" if given.resume else f"preset {name}"
+    description = "\n".join(
+        [
+            "Train a class-conditional self-attention GAN on your pictures.",
+            "",
+            "Presets:",
+            *lines,
+            "",
+            f"Defaults shown are those of {chosen}.",
+        ]
+    )
+    parsed = parse(Arguments, arguments, "train", Arguments(config=base), description)
+    config = combined(parsed.config, parsed.data, parsed.steps, parsed.size, parsed.base_width, parsed.attention)
+    if parsed.resume is None and parsed.data is None and config.data.path == base.data.path and given.preset != "demo":
+        raise UsageError(
+            "which pictures? --data takes a folder, zip, .npz or packed file, or digits, fashion-mnist, cifar10, cifar100"
+        )
+    result = run_train(config, out=parsed.out, resume=parsed.resume, init_from=parsed.init_from)
+    return exit_code(result.signal)
+
+
+def default_preset(size: int | None) -> str:
+    """Choose the preset of a machine when none is named: by the GPU and the size."""
+    import torch
+
+    size = size or (64 if torch.cuda.is_available() else 32)
+    if size == 16:
+        return "demo"
+    if torch.cuda.is_available() or size >= 128:
+        return f"sagan-{128 if size >= 128 else size}"
+    return f"sagan-{size}-cpu" if size in (32, 64) else "sagan-32-cpu"
+
+
+def combined(
+    config: "RunConfig",
+    data: str | None,
+    steps: int | None,
+    size: int | None,
+    base_width: int | None,
+    attention: tuple[int, ...] | None,
+) -> "RunConfig":
+    """Apply the flags that are short for several fields."""
+    generator, discriminator = config.generator, config.discriminator
+    if size is not None and (size != generator.size_px or size != discriminator.size_px):
+        # Positions of another size need not exist here: back to the default of the new size.
+        generator = replace(generator, size_px=size, attention=None, residual=())
+        discriminator = replace(discriminator, size_px=size, attention=None, residual=())
+    if base_width is not None:
+        generator, discriminator = (
+            replace(generator, base_width=base_width),
+            replace(discriminator, base_width=base_width),
+        )
+    if attention is not None:
+        generator, discriminator = replace(generator, attention=attention), replace(discriminator, attention=attention)
+    config = replace(config, generator=generator, discriminator=discriminator)
+    if data is not None:
+        path = str(Path(data).expanduser().resolve()) if Path(data).expanduser().exists() else data
+        config = replace(config, data=replace(config.data, path=path))
+    if steps is not None:
+        config = replace(config, train=replace(config.train, total_steps=steps))
+    return config
+
+
+def exit_code(number: int | None) -> int:
+    """Give the exit code after training: 0, or 128 + the signal that stopped it."""
+    return 0 if number is None else 128 + number
+
+
+def demo(arguments: list[str]) -> int:
+    """Train on the embedded digits and measure the result."""
+    from rich.console import Console
+
+    from sagan.demo import run_demo
+    from sagan.presets import PRESETS
+    from sagan.run import next_folder
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        out: Path | None = None
+        """The run folder; unset is runs/demo-NUMBER."""
+        steps: int | None = None
+        """Generator updates; unset is the preset's."""
+        seed: int = 0
+        """Seed of everything."""
+
+    parsed = parse(
+        Arguments, arguments, "demo", description="Train on scikit-learn's 8x8 digits and look at the result."
+    )
+    config = replace(combined(PRESETS["demo"](), None, parsed.steps, None, None, None), seed=parsed.seed)
+    result, report = run_demo(parsed.out or next_folder("demo"), config, Console(stderr=True, soft_wrap=True))
+    if report is not None:
+        last = sorted((result.out / "samples").glob("*.png"))[-1]
+        print(
+            f"{report}\nsamples:   {last}\nattention: {result.out / 'attention.png'}\ncurves:    {result.out / 'curves.png'}"
+        )
+    return exit_code(result.signal)
+
+
+# --------------------------------------------------------------------------------------------------- looking at a generator
+
+
+def sample(arguments: list[str]) -> int:
+    """Write samples or an interpolation."""
+    import tyro
+
+    from sagan.outputs import write_interpolation, write_samples
+    from sagan.pretrained import load
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        run: tyro.conf.Positional[Path]
+        """A run folder, a checkpoint, or a .safetensors weights file; no data set is needed."""
+        out: Path
+        """A picture (.png, .jpg, .webp: grid by class), an .npz, or a folder of single images; .gif with --interpolate."""
+        classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
+        """Class names or numbers; unset is all."""
+        num: int = 10
+        """Images of each class (in all, if the generator is unconditional)."""
+        seed: int = 0
+        """Same seed, same samples."""
+        truncation: float | None = None
+        """Redraw noise beyond this absolute value, e.g. 1.0: less varied, often cleaner."""
+        interpolate: int | None = None
+        """Instead of samples, walk between two latents (and two --class) in so many images."""
+        end_seed: int | None = None
+        """Seed of the last latent of an interpolation; unset is seed + 1, the same as --seed keeps the latent."""
+
+    a = parse(Arguments, arguments, "sample", description="Write samples by class, or an interpolation.")
+    generator = load(a.run)
+    if a.interpolate is None:
+        said = write_samples(generator, a.out, classes=a.classes, num=a.num, seed=a.seed, truncation=a.truncation)
+    else:
+        said = write_interpolation(
+            generator,
+            a.out,
+            frames=a.interpolate,
+            classes=a.classes,
+            seed=a.seed,
+            end_seed=a.end_seed,
+            truncation=a.truncation,
+        )
+    print(said)
+    return 0
+
+
+def attention(arguments: list[str]) -> int:
+    """Draw where a network looks."""
+    import tyro
+
+    from sagan.data import DataConfig, open_dataset
+    from sagan.outputs import write_attention, write_discriminator_attention
+    from sagan.pretrained import load, load_discriminator
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        run: tyro.conf.Positional[Path]
+        """A run folder, a checkpoint, or a .safetensors weights file."""
+        out: Path
+        """A picture (.png, .jpg, .webp), or .npz for the arrays."""
+        classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
+        """Class names or numbers; unset is the first four."""
+        num: int = 1
+        """Images of each class."""
+        query: tuple[str, ...] = ()
+        """Query points ROW,COLUMN in pixels of the image, e.g. `16,16 8,24`; unset is the centre and the four quarters."""
+        layer: int | None = None
+        """Height of the feature map of the layer to draw; unset is the one closest to the pixels."""
+        data: str | None = None
+        """Real pictures: draws the discriminator's attention over them instead of the generator's over samples."""
+        seed: int = 0
+        """Chooses the samples, or the real pictures."""
+        truncation: float | None = None
+        """As in `sagan sample`."""
+        style: Literal["heat", "grey"] = "heat"
+        """Heat colours over the image, or plain grey maps."""
+
+    a = parse(
+        Arguments,
+        arguments,
+        "attention",
+        description="Draw where the network looks, from query points (SAGAN, figure 5).",
+    )
+    queries = [query_point(text) for text in a.query] or None
+    if a.data is None:
+        said = write_attention(
+            load(a.run),
+            a.out,
+            classes=a.classes,
+            num=a.num,
+            seed=a.seed,
+            queries_px=queries,
+            position=a.layer,
+            style=a.style,
+            truncation=a.truncation,
+        )
+    else:
+        D, class_names = load_discriminator(a.run)
+        said = write_discriminator_attention(
+            D,
+            open_dataset(DataConfig(path=a.data), D.config.size_px),
+            a.out,
+            class_names=class_names,
+            classes=a.classes,
+            num=a.num,
+            seed=a.seed,
+            queries_px=queries,
+            position=a.layer,
+            style=a.style,
+        )
+    print(said)
+    return 0
+
+
+def query_point(text: str) -> tuple[int, int]:
+    """Read a query point written as ROW,COLUMN."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--query takes points as ROW,COLUMN in pixels, e.g. 16,16; found {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def export(arguments: list[str]) -> int:
+    """Write a weights file."""
+    import tyro
+
+    from sagan.interop.weights import save_weights
+    from sagan.pretrained import load
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        run: tyro.conf.Positional[Path]
+        """A run folder or a checkpoint, e.g. RUN/checkpoints/best.pt."""
+        out: Path
+        """The .safetensors file."""
+
+    a = parse(
+        Arguments, arguments, "export", description="Write one file to share: weights, configuration, class names."
+    )
+    if a.out.suffix != ".safetensors":
+        raise UsageError(f"--out must end in .safetensors, found {a.out}")
+    generator = load(a.run)
+    save_weights(generator.network, a.out, generator.class_names, generator.provenance)
+    print(f"{a.out}: {a.out.stat().st_size / 1e6:.1f} MB; load it with sagan.load({str(a.out)!r})")
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------------------- data and info
+
+
+def data_check(arguments: list[str]) -> int:
+    """Report on a folder of pictures."""
+    raise NotImplementedError
+
+
+def data_pack(arguments: list[str]) -> int:
+    """Decode pictures into one file."""
+    raise NotImplementedError
+
+
+def info(arguments: list[str]) -> int:
+    """Print what this installation is."""
+    from sagan.info import describe
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        pass
+
+    parse(
+        Arguments, arguments, "info", description="Versions, devices, threads, folders, and what is missing for what."
+    )
+    print(describe())
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "demo": demo,
+    "train": train,
+    "sample": sample,
+    "attention": attention,
+    "export": export,
+    "data check": data_check,
+    "data pack": data_pack,
+    "info": info,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

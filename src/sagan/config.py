@@ -1,0 +1,104 @@
+"""The configuration of a run: its owners' configurations together, and their round trip to a readable file."""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sagan.data import DataConfig
+from sagan.models.discriminator import DiscriminatorConfig
+from sagan.models.generator import GeneratorConfig
+from sagan.training.config import EngineConfig, TrainConfig
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that defines a run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """Which pictures."""
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    """The generator."""
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    """The discriminator."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The recipe."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """Device and precision."""
+    seed: int = 0
+    """Seed of everything that is drawn: weights, noise, labels, data order, augmentation."""
+
+    def __post_init__(self) -> None:
+        if self.generator.size_px != self.discriminator.size_px:
+            raise ValueError(
+                f"generator.size_px {self.generator.size_px} and discriminator.size_px {self.discriminator.size_px} "
+                "must be equal; --size sets both"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be from 0 to 2**63 - 1, found {self.seed}")
+
+
+def to_json(config: RunConfig) -> str:
+    """Write a configuration as readable JSON."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str) -> RunConfig:
+    """Read what :func:`to_json` wrote; fields that are missing take their defaults.
+
+    Raises:
+        ValueError: If the text is no JSON object, a key is unknown (the nearest known one is named), or a value is wrong.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the configuration is no JSON: {error}") from error
+    return _build(RunConfig, values, "")
+
+
+def differences(old: object, new: object, prefix: str = "") -> list[str]:
+    """Name the fields in which two configurations of one type differ, as dotted keys."""
+    names = []
+    for item in dataclasses.fields(old):  # type: ignore[arg-type]
+        a, b = getattr(old, item.name), getattr(new, item.name)
+        if dataclasses.is_dataclass(a):
+            names += differences(a, b, f"{prefix}{item.name}.")
+        elif a != b:
+            names.append(f"{prefix}{item.name}")
+    return names
+
+
+def _build(kind: type[C], values: object, prefix: str) -> C:
+    if not isinstance(values, dict):
+        raise ValueError(f"configuration {prefix or 'file'}: expected an object with keys, found {values!r}")
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, 1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known: {', '.join(hints)}"
+            raise ValueError(f"unknown configuration key {prefix}{key}{hint}")
+    return kind(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
+
+
+def _value(hint: Any, value: object, name: str) -> object:
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast("type", hint), value, f"{name}.")
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        origin = typing.get_origin(option)
+        if origin is tuple and isinstance(value, list):
+            return tuple(_value(typing.get_args(option)[0], item, name) for item in value)
+        if origin is typing.Literal and value in typing.get_args(option):
+            return value
+        if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if option in (int, str, bool) and type(value) is option:
+            return value
+    raise ValueError(f"configuration key {name}: {value!r} is not of the type {hint}")

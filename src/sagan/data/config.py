@@ -1,0 +1,62 @@
+"""What a run may choose about its data, and the error that tells a user what is wrong with it."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class DataError(ValueError):
+    """A mistake in what the user gave: the message says what was found, what was expected and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the pictures come from and how they are drawn."""
+
+    path: str = "digits"
+    """Folder of class folders, flat folder, zip of either, .npz or packed file, archive of a named set, or one of the
+    names digits, fashion-mnist, cifar10, cifar100. Write ./digits for a folder that has a set's name."""
+
+    flip: bool = False
+    """Mirror each picture left to right with probability 1/2, drawn anew each time it is shown."""
+
+    balanced: bool = False
+    """Show all classes equally often, however many pictures each has."""
+
+    holdout_fraction: float = 0.05
+    """Share of the pictures kept out of training, to see whether the discriminator memorises; 0 keeps none out."""
+
+    holdout_max: int = 1000
+    """At most this many pictures are kept out."""
+
+    skip_unreadable: bool = False
+    """Leave out files that cannot be read as pictures, and count them, where the run would otherwise stop."""
+
+    class_names: str | None = None
+    """File with a readable name for each class folder: lines such as "n01440764 tench, Tinca tinca", or JSON."""
+
+    cache_dir: str | None = None
+    """Folder for decoded and downloaded data; default $SAGAN_CACHE, else the platform's cache folder."""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path is empty; give a folder, a file or the name of a data set")
+        if not 0.0 <= self.holdout_fraction < 1.0:
+            raise ValueError(f"holdout_fraction must be at least 0 and below 1, found {self.holdout_fraction}")
+        if self.holdout_max < 0:
+            raise ValueError(f"holdout_max must be at least 0, found {self.holdout_max}")
+
+
+def cache_folder(cache_dir: str | None = None) -> Path:
+    """Give the folder for decoded and downloaded data; it need not exist.
+
+    The argument wins over the variable SAGAN_CACHE, which wins over the platform's own place for caches.
+    """
+    if chosen := cache_dir or os.environ.get("SAGAN_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "sagan"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "sagan" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sagan"

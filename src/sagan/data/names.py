@@ -1,0 +1,50 @@
+"""Readable class names for folders that are named by codes, such as ImageNet's synsets."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from sagan.data.config import DataError
+
+
+def read_class_names(file: str | Path) -> dict[str, str]:
+    """Read a mapping from folder names to readable names.
+
+    Either text with lines such as ``n01440764 tench, Tinca tinca`` (empty lines are skipped), or JSON: an object from
+    folder to name, or one from any key to a list [folder, name].
+
+    Raises:
+        DataError: If the file cannot be read or has another form.
+    """
+    path = Path(file).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the class names in {path} ({error}); expected a text or JSON file") from error
+    if text.lstrip().startswith("{"):
+        try:
+            pairs = [value if isinstance(value, list) else [key, value] for key, value in json.loads(text).items()]
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path} is not valid JSON ({error})") from error
+    else:
+        pairs = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(part, str) and part.strip() for part in pair):
+            raise DataError(f"{path} holds {pair!r}; expected a folder name and a readable name")
+    return {folder.strip(): name.strip() for folder, name in pairs}
+
+
+def rename_classes(class_names: tuple[str, ...], mapping: dict[str, str], file: str) -> tuple[str, ...]:
+    """Replace folder names by readable ones. Classes whose readable names are equal keep the folder name behind it.
+
+    Raises:
+        DataError: If a class has no name in the mapping.
+    """
+    missing = [name for name in class_names if name not in mapping]
+    if missing:
+        raise DataError(
+            f"{file} names {len(class_names) - len(missing)} of {len(class_names)} classes; "
+            f"missing {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}: add a line for each"
+        )
+    counts = Counter(mapping[name] for name in class_names)
+    return tuple(mapping[name] if counts[mapping[name]] == 1 else f"{mapping[name]} ({name})" for name in class_names)

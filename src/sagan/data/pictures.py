@@ -1,0 +1,64 @@
+"""What every kind of source looks like to the rest of the room: a key to remember it by, and pictures to decode."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sagan.data.decode import Decoded, Pixels, array_to_rgb
+
+Labels = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pictures:
+    """Pictures that were found, none of them decoded yet."""
+
+    names: tuple[str, ...]
+    """One name for each picture, e.g. its path below the folder; a message about the picture shows it."""
+    labels: Labels
+    """int64 (N,): indices into ``class_names``, all 0 when there are none."""
+    class_names: tuple[str, ...]
+    """() when there are no classes."""
+    decode: Callable[[int], Decoded]
+    """Decode the i-th picture, from any thread. Raises UnreadableError if the picture itself is at fault, OSError if
+    it could not be read."""
+    ignored: tuple[str, ...] = ()
+    """Names of files that are not pictures by their suffix, and of class folders without pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A place with pictures. Finding it is quick; ``load`` may list an archive, read arrays or download."""
+
+    name: str
+    """What a person calls it, e.g. the path or ``cifar10``."""
+    key: str
+    """Hexadecimal hash that changes whenever the pictures may have changed."""
+    load: Callable[[], Pictures]
+    """Give the pictures."""
+
+
+def hash_lines(lines: Iterable[str]) -> str:
+    """Hash lines of text, which may hold file names that are not valid Unicode, to a SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def array_pictures(images: Pixels, labels: Labels, class_names: tuple[str, ...]) -> Pictures:
+    """See an array as pictures.
+
+    Shape: images uint8 (N, H, W) or (N, H, W, C) with C in 1, 3, 4; labels int64 (N,).
+    """
+    channels = 1 if images.ndim == 3 else images.shape[3]
+    traits = {1: frozenset({"grey"}), 3: frozenset[str](), 4: frozenset({"alpha"})}[channels]
+    return Pictures(
+        names=tuple(f"picture {index}" for index in range(len(images))),
+        labels=labels,
+        class_names=class_names,
+        decode=lambda index: Decoded(array_to_rgb(images[index]), "array", traits),
+    )

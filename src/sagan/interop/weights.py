@@ -1,0 +1,111 @@
+"""Generators to share: one safetensors file with weights, configuration and class names; loading executes nothing."""
+
+import copy
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from sagan.models.generator import Generator, GeneratorConfig
+from sagan.ops.spectral import fold_spectral
+
+FORMAT = "sagan generator"
+FORMAT_VERSION = 1
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used; the message says why and what to do."""
+
+
+class Weights(NamedTuple):
+    """What a weights file holds."""
+
+    generator: Generator
+    """In evaluation mode; ``generator.config`` is the configuration it was trained with."""
+    class_names: tuple[str, ...]
+    """One name a class; empty if unconditional."""
+    provenance: dict[str, object]
+    """How the weights came about: step, data, moving average, batch-normalisation statistics, versions."""
+
+
+def save_weights(
+    generator: Generator, path: Path, class_names: Sequence[str], provenance: Mapping[str, object]
+) -> None:
+    """Write a generator that is ready to sample, its spectral normalisation folded into the weights.
+
+    Args:
+        generator: In evaluation mode, with the batch statistics that sampling is to use; not changed.
+        path: A ``.safetensors`` file; an older one is replaced in one move.
+        class_names: One name a class; empty if unconditional.
+        provenance: Anything that JSON can hold on how the weights came about.
+
+    Raises:
+        ValueError: If the number of names is not the number of classes.
+        OSError: If the file cannot be written; nothing is left behind and an older file stays.
+    """
+    config = generator.config
+    if len(class_names) != config.num_classes:
+        raise ValueError(f"{config.num_classes} classes need as many names, found {len(class_names)}")
+    folded = copy.deepcopy(generator).cpu()
+    fold_spectral(folded)
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "config": json.dumps(dataclasses.asdict(config)),
+        "class_names": json.dumps(list(class_names)),
+        "provenance": json.dumps(dict(provenance)),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file({key: value.contiguous() for key, value in folded.state_dict().items()}, name, metadata)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except SafetensorError as error:
+        raise OSError(f"could not write {path}: {error}; is the disk full?") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a file that :func:`save_weights` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        WeightsError: If the file is damaged, of another program, or of a newer format.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors (damaged, truncated, or another format)") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path} holds no sagan generator; `sagan export RUN --out FILE` writes one")
+    if int(metadata["format_version"]) > FORMAT_VERSION:
+        raise WeightsError(
+            f"{path} has weights format {metadata['format_version']}, this version reads up to {FORMAT_VERSION}; "
+            "update sagan-torch"
+        )
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["config"]).items()}
+    config = GeneratorConfig(**fields)
+    # The normalisation is in the weights already; only the structure without it fits.
+    generator = Generator(dataclasses.replace(config, spectral_norm=False))
+    try:
+        generator.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        raise WeightsError(f"{path} does not fit the configuration that it carries: {error}") from error
+    generator.config = config
+    return Weights(
+        generator.eval().requires_grad_(False),
+        tuple(json.loads(metadata["class_names"])),
+        json.loads(metadata["provenance"]),
+    )

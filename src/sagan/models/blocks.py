@@ -1,0 +1,209 @@
+"""Residual blocks of the generator and the discriminator, and the block that replaces attention in the ablation."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sagan.ops.attention import AttentionForm, SelfAttention2d
+from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.ops.resample import conv1x1_downsample, conv_downsample, upsample_conv, upsample_conv1x1
+from sagan.ops.spectral import spectral_norm
+
+L = TypeVar("L", nn.Conv2d, nn.Linear, nn.Embedding)
+
+# Weights of an attention block in multiples of C^2, which the ablation block has to match (paper v2, section 5.1).
+ATTENTION_WEIGHTS: dict[AttentionForm, float] = {"slides": 1.25, "official": 1.25, "paper_v2": 0.5, "full": 2.25}
+
+
+def initialised(layer: L, spectral: bool, eps: float) -> L:
+    """Initialise a layer as the official code does (Glorot uniform, gain 1; biases 0), then normalise it if asked."""
+    nn.init.xavier_uniform_(layer.weight)
+    if not isinstance(layer, nn.Embedding) and layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return spectral_norm(layer, eps) if spectral else layer
+
+
+class GeneratorBlock(nn.Module):
+    """Up-sampling residual block: the output is twice as high and wide.
+
+    Main path: cBN, ReLU, nearest x2, conv3x3, cBN, ReLU, conv3x3. Shortcut: nearest x2, conv1x1, always learnt.
+
+    Shape: x (B, C_in, H, W), y int64 (B,) or None -> (B, C_out, 2H, 2W).
+
+    Source: official code of Zhang et al. 2018, equal to Miyato and Koyama 2018.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_classes: int,
+        *,
+        spectral: bool,
+        sn_eps: float,
+        bn_eps: float,
+        bn_momentum: float,
+    ) -> None:
+        super().__init__()
+        self.norm1 = ConditionalBatchNorm2d(in_channels, num_classes, bn_eps, bn_momentum)
+        self.conv1 = initialised(nn.Conv2d(in_channels, out_channels, 3, padding=1), spectral, sn_eps)
+        self.norm2 = ConditionalBatchNorm2d(out_channels, num_classes, bn_eps, bn_momentum)
+        self.conv2 = initialised(nn.Conv2d(out_channels, out_channels, 3, padding=1), spectral, sn_eps)
+        self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), spectral, sn_eps)
+
+    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
+        h = F.relu(self.norm1(x, y))
+        h = upsample_conv(h, self.conv1.weight, self.conv1.bias)
+        h = F.relu(self.norm2(h, y))
+        h = self.conv2(h)
+        # A 1x1 convolution and nearest up-sampling commute: convolving first is the same function at a quarter of the work.
+        return h + upsample_conv1x1(x, self.shortcut.weight, self.shortcut.bias)
+
+
+class DiscriminatorBlock(nn.Module):
+    """Residual block of the discriminator, down-sampling or not; no batch statistics, so samples stay independent.
+
+    Main path: ReLU, conv3x3, ReLU, conv3x3, average pooling. Shortcut: average pooling and conv1x1 of the
+    UN-activated input; the identity where neither channels nor size change. The ``first`` block sees an image: it has no
+    ReLU in front ("optimised block").
+
+    Shape: x (B, C_in, H, W) -> (B, C_out, H/2, W/2) if ``down``, else (B, C_out, H, W).
+
+    Source: official code of Zhang et al. 2018 (``wide``); Miyato and Koyama 2018 (``hidden_channels`` = C_in, ``thin``).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        hidden_channels: int,
+        *,
+        down: bool,
+        first: bool = False,
+        spectral: bool,
+        sn_eps: float,
+    ) -> None:
+        super().__init__()
+        self.down = down
+        self.first = first
+        self.conv1 = initialised(nn.Conv2d(in_channels, hidden_channels, 3, padding=1), spectral, sn_eps)
+        self.conv2 = initialised(nn.Conv2d(hidden_channels, out_channels, 3, padding=1), spectral, sn_eps)
+        learnt = down or in_channels != out_channels
+        self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), spectral, sn_eps) if learnt else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, C_in, H, W) to the block's output."""
+        h = x if self.first else F.relu(x)  # never in place: the shortcut needs x as it is
+        h = F.relu(self.conv1(h))
+        h = conv_downsample(h, self.conv2.weight, self.conv2.bias) if self.down else self.conv2(h)
+        if self.shortcut is None:
+            return h + x
+        if self.down:
+            # Average pooling and a 1x1 convolution commute: pooling first is the same function at a quarter of the work.
+            return h + conv1x1_downsample(x, self.shortcut.weight, self.shortcut.bias)
+        shortcut: Tensor = self.shortcut(x)
+        return h + shortcut
+
+
+class ResidualAblation(nn.Module):
+    """The residual block that stands in attention's place in the ablation (Table 1, right half).
+
+    y = x + gamma * F(x), F = ReLU, conv3x3 C -> m, ReLU, conv3x3 m -> C, gamma a scalar that starts at 0.
+
+    By default F has no biases and m = round(k * C / 18), so that its weights match the k * C^2 of the attention ``form``
+    (an inference: the paper says only "the same number of parameters"). With ``ratio`` = 8, m = C / 8 and the
+    convolutions have biases, as in the authors' earlier code.
+
+    Shape: x (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        form: AttentionForm = "slides",
+        ratio: int | None = None,
+        *,
+        spectral: bool = True,
+        sn_eps: float = 1e-12,
+    ) -> None:
+        super().__init__()
+        middle = max(1, round(ATTENTION_WEIGHTS[form] * channels / 18)) if ratio is None else channels // ratio
+        bias = ratio is not None
+        self.conv1 = initialised(nn.Conv2d(channels, middle, 3, padding=1, bias=bias), spectral, sn_eps)
+        self.conv2 = initialised(nn.Conv2d(middle, channels, 3, padding=1, bias=bias), spectral, sn_eps)
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, C, H, W) to x + gamma * F(x)."""
+        h = self.conv1(F.relu(x))
+        h = self.conv2(F.relu(h))
+        return x + self.gamma * h
+
+
+def check_positions(
+    network: str,
+    available: dict[int, int],
+    attention: Sequence[int],
+    residual: Sequence[int],
+) -> None:
+    """Check where attention and ablation blocks are asked for.
+
+    Args:
+        network: "generator" or "discriminator", for the message.
+        available: Positions that the network has, as {height of the feature map: channels there}.
+        attention: Positions of attention blocks.
+        residual: Positions of ablation blocks.
+
+    Raises:
+        ValueError: If a position does not exist, is named twice, or has channels that attention cannot split by 8.
+    """
+    names = ", ".join(f"feat{k}" for k in sorted(available))
+    for field, positions in (("attention", attention), ("residual", residual)):
+        for position in positions:
+            if position not in available:
+                raise ValueError(f"{field}: the {network} has no feat{position}; it has {names}")
+        if len(set(positions)) != len(positions):
+            raise ValueError(f"{field}: a position is named twice in {tuple(positions)}")
+    both = sorted(set(attention) & set(residual))
+    if both:
+        raise ValueError(
+            f"attention and residual both name feat{both[0]} of the {network}; "
+            "the residual block stands in attention's place, so name it in one of them (attention may be empty)"
+        )
+    for position in attention:
+        if available[position] % 8:
+            raise ValueError(
+                f"attention at feat{position} of the {network} needs channels divisible by 8, found "
+                f"{available[position]}; change base_width"
+            )
+
+
+def default_attention(size_px: int) -> tuple[int, ...]:
+    """Where attention is when nothing is said: a quarter of the image size, half of it at 32 px and below."""
+    return (size_px // 2,) if size_px <= 32 else (size_px // 4,)
+
+
+def attention_modules(
+    available: dict[int, int], positions: Sequence[int], form: AttentionForm, *, spectral: bool
+) -> nn.ModuleDict:
+    """Make the attention block of each position, keyed by the height of its feature map."""
+    return nn.ModuleDict({str(k): SelfAttention2d(available[k], form, spectral_norm=spectral) for k in positions})
+
+
+def residual_modules(
+    available: dict[int, int],
+    positions: Sequence[int],
+    form: AttentionForm,
+    ratio: int | None,
+    *,
+    spectral: bool,
+    sn_eps: float,
+) -> nn.ModuleDict:
+    """Make the ablation block of each position, keyed by the height of its feature map."""
+    return nn.ModuleDict(
+        {str(k): ResidualAblation(available[k], form, ratio, spectral=spectral, sn_eps=sn_eps) for k in positions}
+    )

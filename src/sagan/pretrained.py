@@ -1,0 +1,304 @@
+"""Trained generators: from a run folder, a checkpoint or a weights file to samples and attention maps."""
+
+import copy
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sagan.build import build_networks
+from sagan.config import RunConfig, from_json
+from sagan.interop.weights import load_weights
+from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator, GeneratorConfig
+from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.sampling import (
+    attention_gammas,
+    attention_maps,
+    generate,
+    interpolate,
+    sample_labels,
+    sample_latents,
+    sampling_copy,
+)
+from sagan.training.checkpoint import checkpoints, load_checkpoint
+
+# Standing statistics for export and sampling (100 x 100), and for previews during training.
+STANDING_BATCHES, STANDING_BATCH_SIZE = 100, 100
+PREVIEW_BATCHES, PREVIEW_BATCH_SIZE = 8, 64
+STANDING_SEED = 0
+# The weights file that a finished run leaves in its folder.
+EXPORTED = "generator.safetensors"
+
+
+class AttentionResult(NamedTuple):
+    """Images and where the network looked while it made or judged them."""
+
+    images: NDArray[np.uint8]
+    """(N, H, W, 3)."""
+    labels: NDArray[np.int64] | None
+    """(N,), None if unconditional."""
+    maps: dict[int, NDArray[np.float32]]
+    """{position K: (N, Q, H_key, W_key)}; each map sums to 1."""
+    gammas: dict[int, float]
+    """{position K: gamma}; near 0 the map hardly matters."""
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """A generator that is ready to sample, with its class names.
+
+    Attributes:
+        network: The generator in evaluation mode.
+        class_names: One name a class; empty if unconditional.
+        provenance: How the weights came about.
+    """
+
+    network: Generator
+    class_names: tuple[str, ...]
+    provenance: dict[str, object]
+
+    @property
+    def config(self) -> GeneratorConfig:
+        """The generator's configuration."""
+        return self.network.config
+
+    def class_index(self, name: str | int) -> int:
+        """Find a class by its name or number; see :func:`class_index`."""
+        return class_index(name, self.class_names)
+
+    def labels(
+        self, num: int, classes: str | int | Sequence[str | int] | None = None, seed: int = 0
+    ) -> torch.Tensor | None:
+        """Give the classes of ``num`` samples, int64 (num,): as asked (repeated in order), else uniformly drawn."""
+        if classes is None:
+            return sample_labels(seed, range(num), self.config.num_classes)
+        wanted = [classes] if isinstance(classes, (str, int)) else list(classes)
+        if not wanted:
+            raise ValueError("classes is empty; leave it unset for all classes")
+        indices = [self.class_index(name) for name in wanted]
+        return torch.tensor([indices[i % len(indices)] for i in range(num)], dtype=torch.int64)
+
+    def sample(
+        self,
+        num: int = 16,
+        classes: str | int | Sequence[str | int] | None = None,
+        seed: int = 0,
+        truncation: float | None = None,
+        batch_size: int = 64,
+    ) -> NDArray[np.uint8]:
+        """Sample images.
+
+        Args:
+            num: How many, at least 1.
+            classes: A class, or several that are repeated in order, by name or number; unset draws them uniformly.
+            seed: Sample i depends on the seed, i and its class alone.
+            truncation: Redraw noise beyond this absolute value; smaller is less varied and often cleaner.
+            batch_size: Images computed at a time; the result does not depend on it (up to rounding).
+
+        Shape: -> uint8 (num, H, W, 3).
+
+        Raises:
+            ValueError: If a class is unknown, or a number is out of range.
+        """
+        if num < 1:
+            raise ValueError(f"num must be at least 1, found {num}")
+        z = sample_latents(seed, range(num), self.config.z_dim, truncation)
+        return generate(self.network, z, self.labels(num, classes, seed), batch_size)
+
+    def attention(
+        self,
+        num: int = 4,
+        classes: str | int | Sequence[str | int] | None = None,
+        seed: int = 0,
+        queries_px: Sequence[tuple[int, int]] | None = None,
+        truncation: float | None = None,
+    ) -> AttentionResult:
+        """Sample images and compute where the generator looked from each query point.
+
+        Args:
+            num: How many images.
+            classes: As in :meth:`sample`.
+            seed: As in :meth:`sample`: the same images.
+            queries_px: Points (row, column) in pixels; unset is :func:`default_queries`.
+            truncation: As in :meth:`sample`.
+        """
+        queries = default_queries(self.config.size_px) if queries_px is None else queries_px
+        z = sample_latents(seed, range(num), self.config.z_dim, truncation)
+        y = self.labels(num, classes, seed)
+        maps = {k: m.float().cpu().numpy() for k, m in attention_maps(self.network, z, y, queries).items()}
+        images = generate(self.network, z, y)
+        return AttentionResult(images, None if y is None else y.numpy(), maps, attention_gammas(self.network))
+
+    def interpolation(
+        self,
+        frames: int = 9,
+        classes: tuple[str | int, str | int] | None = None,
+        seed: int = 0,
+        end_seed: int | None = None,
+        truncation: float | None = None,
+    ) -> NDArray[np.uint8]:
+        """Walk between two latents, and between two classes if two different ones are given.
+
+        The class is walked by mixing the gains and biases of the two classes in every conditional batch normalisation.
+
+        Args:
+            frames: How many images, at least 2.
+            classes: (start, end); unset uses the class that the seed draws.
+            seed: Seed of the first latent.
+            end_seed: Seed of the last latent; unset is ``seed + 1``, equal to ``seed`` keeps the latent.
+            truncation: As in :meth:`sample`.
+
+        Shape: -> uint8 (frames, H, W, 3).
+        """
+        ends = [
+            sample_latents(s, [0], self.config.z_dim, truncation)[0]
+            for s in (seed, seed + 1 if end_seed is None else end_seed)
+        ]
+        z = interpolate(ends[0], ends[1], frames)
+        if self.config.num_classes == 0:
+            if classes is not None:
+                raise ValueError("this generator is unconditional: it has no classes to walk between")
+            return generate(self.network, z, None)
+        if classes is None:
+            drawn = self.labels(1, None, seed)
+            assert drawn is not None
+            first = last = int(drawn[0])
+        else:
+            first, last = (self.class_index(name) for name in classes)
+        blended = blend_classes(self.network, first, last, frames)
+        return generate(blended, z, torch.arange(frames))
+
+
+def class_index(name: str | int, class_names: Sequence[str]) -> int:
+    """Find a class by its name or its number.
+
+    Raises:
+        ValueError: If there is no such class; the nearest names are told.
+    """
+    if not class_names:
+        raise ValueError("this network is unconditional: it has no classes to choose from")
+    if name in class_names:
+        return list(class_names).index(str(name))
+    number = int(name) if str(name).isdecimal() else -1
+    if 0 <= number < len(class_names):
+        return number
+    near = difflib.get_close_matches(str(name), class_names, 3, 0.4)
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(class_names[:10])}"
+    raise ValueError(f"no class {name!r}; {hint} A number from 0 to {len(class_names) - 1} works too")
+
+
+def blend_classes(G: Generator, first: int, last: int, rows: int) -> Generator:
+    """Copy a generator with ``rows`` classes whose gains and biases go evenly from class ``first`` to class ``last``."""
+    blended = copy.deepcopy(G)
+    blended.config = dataclasses.replace(G.config, num_classes=rows)
+    t = torch.linspace(0.0, 1.0, rows)[:, None]
+    for layer in blended.modules():
+        if isinstance(layer, ConditionalBatchNorm2d) and layer.num_classes > 0:
+            layer.num_classes = rows
+            for name in ("gain", "bias"):
+                table = layer.get_parameter(name).detach()
+                setattr(layer, name, torch.nn.Parameter(torch.lerp(table[first], table[last], t.to(table)), False))
+    return blended
+
+
+def default_queries(size_px: int) -> tuple[tuple[int, int], ...]:
+    """Give five query points (row, column) in pixels: the centre and the centres of the four quarters."""
+    middle, near, far = size_px // 2, size_px // 4, size_px * 3 // 4
+    return ((middle, middle), (near, near), (near, far), (far, near), (far, far))
+
+
+class Snapshot(NamedTuple):
+    """A checkpoint read back."""
+
+    path: Path
+    config: RunConfig
+    class_names: tuple[str, ...]
+    contents: dict[str, object]
+    """What :func:`sagan.training.checkpoint.load_checkpoint` gave."""
+
+
+def read_snapshot(path: str | Path) -> Snapshot:
+    """Read the latest checkpoint of a run folder, or a checkpoint file.
+
+    Raises:
+        FileNotFoundError: If there is no such run, or it has no checkpoint yet.
+        CheckpointError: If the file cannot be used.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = checkpoints(path / "checkpoints")
+        if not found:
+            raise FileNotFoundError(
+                f"{path} has no checkpoint (expected {path / 'checkpoints'}/step-*.pt): is it a run folder, "
+                "and has it saved once?"
+            )
+        path = found[-1]
+    elif not path.exists():
+        raise FileNotFoundError(f"{path}: no such run folder, checkpoint or weights file")
+    contents = load_checkpoint(path)
+    return Snapshot(path, from_json(contents["config"]), tuple(contents["class_names"]), contents)
+
+
+def load(path: str | Path) -> TrainedGenerator:
+    """Load a generator to sample from.
+
+    Args:
+        path: A run folder (its latest checkpoint), a checkpoint file ``.pt``, or a weights file ``.safetensors``.
+
+    Returns:
+        A generator on the CPU in evaluation mode. From a checkpoint it is the moving average if the run keeps one, with
+        standing statistics of 100 batches of 100; from a weights file it is what was exported.
+
+    Raises:
+        FileNotFoundError: If there is nothing there.
+        WeightsError: If a weights file cannot be used.
+        CheckpointError: If a checkpoint cannot be used.
+    """
+    if Path(path).suffix == ".safetensors":
+        weights = load_weights(Path(path))
+        return TrainedGenerator(weights.generator, weights.class_names, weights.provenance)
+    snapshot = read_snapshot(path)
+    exported = Path(path) / EXPORTED
+    if exported.is_file():
+        weights = load_weights(exported)
+        if weights.provenance["step"] == snapshot.contents["step"]:
+            return TrainedGenerator(*weights)
+    G, _ = build_networks(snapshot.config)
+    ema = snapshot.contents["ema"]
+    G.load_state_dict(snapshot.contents["G"] if ema is None else ema)  # type: ignore[arg-type]
+    ready = sampling_copy(G, batches=STANDING_BATCHES, batch_size=STANDING_BATCH_SIZE, seed=STANDING_SEED)
+    return TrainedGenerator(ready, snapshot.class_names, provenance(snapshot.config, snapshot.contents))
+
+
+def load_discriminator(path: str | Path) -> tuple[Discriminator, tuple[str, ...]]:
+    """Load the discriminator of a run folder or checkpoint file, in evaluation mode, with the class names.
+
+    Raises:
+        ValueError: If ``path`` is a weights file: those hold the generator only.
+    """
+    if Path(path).suffix == ".safetensors":
+        raise ValueError(f"{path} holds the generator only; the discriminator is in the run folder's checkpoints")
+    snapshot = read_snapshot(path)
+    _, D = build_networks(snapshot.config)
+    D.load_state_dict(snapshot.contents["D"])  # type: ignore[arg-type]
+    return D.eval().requires_grad_(False), snapshot.class_names
+
+
+def provenance(config: RunConfig, contents: dict[str, object]) -> dict[str, object]:
+    """Say how the weights of a checkpoint came about, as plain JSON values."""
+    decay = config.train.ema_decay
+    return {
+        "step": contents["step"],
+        "data": contents.get("data"),
+        "seed": config.seed,
+        "weights": f"moving average, decay {decay}" if decay > 0 else "as trained, no moving average",
+        "batch_norm": f"standing statistics, {STANDING_BATCHES} batches of {STANDING_BATCH_SIZE}, seed {STANDING_SEED}",
+        "versions": contents.get("versions"),
+    }

@@ -1,0 +1,225 @@
+"""Noise and labels to pictures: what training draws, what sampling draws, truncation, interpolation, attention maps.
+
+All draws are keyed (see :mod:`sagan.randomness`): in training by seed, step and update, for samples by seed and sample
+index. So a sample does not depend on the batch that it is computed in, nor on how many others are drawn.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator
+from sagan.ops.attention import SelfAttention2d
+from sagan.ops.norm import standing_statistics
+from sagan.ops.pixels import images_to_uint8
+from sagan.ops.spectral import refresh_spectral
+from sagan.randomness import keyed_generator
+
+MAX_REDRAWS = 10_000
+
+
+def training_draws(
+    seed: int, player: Literal["D", "G"], step: int, update: int, batch_size: int, z_dim: int, num_classes: int
+) -> tuple[Tensor, Tensor | None]:
+    """Draw the noise and the labels of one global batch of training: fresh for each player, step and update.
+
+    Shape: -> z (batch_size, z_dim) from N(0, I), y int64 (batch_size,) uniform over the classes, None if unconditional.
+    """
+    noise = keyed_generator(seed, f"training z {player}", step, update)
+    z = torch.from_numpy(noise.standard_normal((batch_size, z_dim), dtype=np.float32))
+    if num_classes == 0:
+        return z, None
+    labels = keyed_generator(seed, f"training y {player}", step, update)
+    return z, torch.from_numpy(labels.integers(0, num_classes, batch_size, dtype=np.int64))
+
+
+def sample_latents(seed: int, indices: Sequence[int], z_dim: int, truncation: float | None = None) -> Tensor:
+    """Draw the noise of samples by their indices.
+
+    Args:
+        seed: The seed of the whole set of samples.
+        indices: Which samples; the noise of sample i depends on the seed and i alone.
+        z_dim: Width of the noise.
+        truncation: If given, every z_i with ``|z_i| > truncation`` is drawn again until there is none.
+
+    Shape: -> (len(indices), z_dim).
+
+    Raises:
+        ValueError: If the truncation is too small for redrawing to end.
+
+    Source: Brock et al. 2019 for the truncation.
+    """
+    if truncation is not None and not truncation > 0.01:
+        raise ValueError(f"truncation must be above 0.01 (2 keeps 95 % of the noise as it is), found {truncation}")
+    z = np.empty((len(indices), z_dim), dtype=np.float32)
+    for row, index in enumerate(indices):
+        generator = keyed_generator(seed, "sample z", index)
+        z[row] = generator.standard_normal(z_dim, dtype=np.float32)
+        for _ in range(MAX_REDRAWS if truncation is not None else 0):
+            outside = np.abs(z[row]) > truncation
+            if not outside.any():
+                break
+            z[row, outside] = generator.standard_normal(int(outside.sum()), dtype=np.float32)
+    if truncation is not None:
+        np.clip(z, -truncation, truncation, out=z)
+    return torch.from_numpy(z)
+
+
+def sample_labels(seed: int, indices: Sequence[int], num_classes: int) -> Tensor | None:
+    """Draw the classes of samples by their indices, uniformly; None if unconditional.
+
+    Shape: -> int64 (len(indices),).
+    """
+    if num_classes == 0:
+        return None
+    labels = [int(keyed_generator(seed, "sample y", i).integers(0, num_classes)) for i in indices]
+    return torch.tensor(labels, dtype=torch.int64)
+
+
+def batched(total: int, size: int) -> Iterator[range]:
+    """Yield the ranges of 0..total-1 in pieces of at most ``size``."""
+    for start in range(0, total, size):
+        yield range(start, min(start + size, total))
+
+
+@torch.no_grad()
+def generate(G: Generator, z: Tensor, y: Tensor | None, batch_size: int = 64) -> np.ndarray:
+    """Run the generator in batches and quantise its images.
+
+    Shape: z (N, z_dim), y int64 (N,) or None -> uint8 (N, H, W, 3). G runs in the mode that it is in.
+    """
+    device = next(G.parameters()).device
+    size = G.config.size_px
+    images = np.empty((len(z), size, size, 3), dtype=np.uint8)
+    for part in batched(len(z), batch_size):
+        rows = slice(part.start, part.stop)
+        x = G(z[rows].to(device), None if y is None else y[rows].to(device))
+        images[rows] = images_to_uint8(x).permute(0, 2, 3, 1).cpu().numpy()
+    return images
+
+
+def sampling_copy(G: Generator, *, batches: int, batch_size: int, seed: int) -> Generator:
+    """Make a copy of a generator that is ready to sample; the original is not touched.
+
+    In the copy the spectral vectors are refreshed on its weights, the batch normalisations hold standing statistics over
+    ``batches`` x ``batch_size`` random samples, and it is in evaluation mode without gradients.
+
+    Args:
+        G: The generator in training, or its moving average.
+        batches: How many batches the standing statistics average; 0 keeps the running averages.
+        batch_size: Samples a batch.
+        seed: Seed of those samples, a stream of their own.
+    """
+    copied = copy.deepcopy(G).requires_grad_(False).eval()
+    refresh_spectral(copied)
+    if batches > 0:
+        refresh_standing_statistics(copied, batches=batches, batch_size=batch_size, seed=seed)
+    return copied
+
+
+@torch.no_grad()
+def refresh_standing_statistics(G: Generator, *, batches: int, batch_size: int, seed: int) -> None:
+    """Compute G's standing statistics over ``batches`` x ``batch_size`` random samples, in place."""
+    device = next(G.parameters()).device
+
+    def forward(batch: range) -> None:
+        z = sample_latents(seed, batch, G.config.z_dim)
+        y = sample_labels(seed, batch, G.config.num_classes)
+        G(z.to(device), None if y is None else y.to(device))
+
+    standing_statistics(G, ((lambda b=batch: forward(b)) for batch in batched(batches * batch_size, batch_size)))  # type: ignore[misc]
+
+
+def interpolate(start: Tensor, end: Tensor, frames: int, *, spherical: bool = True) -> Tensor:
+    """Walk from one noise vector to another.
+
+    Args:
+        start: (z_dim,).
+        end: (z_dim,).
+        frames: How many vectors, both ends included; at least 2.
+        spherical: Along the great circle, which keeps the norm typical of N(0, I); otherwise along the line.
+
+    Shape: -> (frames, z_dim).
+
+    Raises:
+        ValueError: If there are fewer than 2 frames.
+    """
+    if frames < 2:
+        raise ValueError(f"an interpolation has at least 2 frames, found {frames}")
+    t = torch.linspace(0.0, 1.0, frames, dtype=start.dtype)[:, None]
+    if spherical:
+        cosine = torch.dot(start, end) / (start.norm() * end.norm()).clamp_min(1e-12)
+        angle = torch.arccos(cosine.clamp(-1.0, 1.0))
+        if float(torch.sin(angle)) > 1e-4:
+            return (torch.sin((1.0 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
+    return torch.lerp(start[None], end[None], t)
+
+
+@torch.no_grad()
+def attention_maps(
+    network: Generator | Discriminator,
+    inputs: Tensor,
+    y: Tensor | None,
+    queries_px: Sequence[tuple[int, int]] | None = None,
+) -> dict[int, Tensor]:
+    """Compute the attention maps of every attention block in a network, in the mode that the network is in.
+
+    Args:
+        network: A generator (``inputs`` is z) or a discriminator (``inputs`` is images).
+        inputs: z (B, z_dim) or x (B, 3, H, W).
+        y: Labels int64 (B,), or None.
+        queries_px: Query points (row, column) in pixels of the image; unset gives the rows of all positions.
+
+    Returns:
+        {position K: (B, Q, H_key, W_key)}; each map sums to 1. Q counts the query points, or K*K positions.
+
+    Raises:
+        ValueError: If a query point lies outside the image.
+
+    Source: Zhang et al. 2018, figures 1 and 5.
+    """
+    size = network.config.size_px
+    for row, column in queries_px or ():
+        if not (0 <= row < size and 0 <= column < size):
+            raise ValueError(f"query {row},{column} lies outside the image of {size}x{size} pixels (row,column from 0)")
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> object:
+        def hook(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            seen[name] = arguments[0]
+
+        return hook
+
+    handles = [block.register_forward_pre_hook(keep(name)) for name, block in network.attention.items()]  # type: ignore[arg-type]
+    try:
+        network(inputs, y)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+    maps = {}
+    for name, x in seen.items():
+        block = network.attention[name]
+        assert isinstance(block, SelfAttention2d)
+        height, width = x.shape[2:]
+        queries = (
+            None
+            if queries_px is None
+            else torch.tensor(
+                [(r * height // size) * width + c * width // size for r, c in queries_px], device=x.device
+            )
+        )
+        rows = block.attention_map(x, queries)  # (B, Q, N_key)
+        maps[int(name)] = rows.unflatten(2, block.key_grid(height, width))
+    return maps
+
+
+def attention_gammas(network: nn.Module) -> dict[int, float]:
+    """Read the gamma of every attention or ablation block, by position."""
+    blocks = [*network.attention.items(), *network.residual.items()]  # type: ignore[union-attr,operator]
+    return {int(name): float(block.gamma.detach()) for name, block in blocks}

@@ -1,0 +1,87 @@
+"""Checkpoints: one file each, written so that a crash at any moment leaves the old ones whole."""
+
+import os
+import pickle
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORMAT = "sagan checkpoint"
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says why and what to do."""
+
+
+def save_checkpoint(path: Path, contents: dict[str, object]) -> None:
+    """Write a checkpoint: to a temporary file beside it, flushed to the disk, then renamed.
+
+    Args:
+        path: The file; an older one of the same name is replaced in one move.
+        contents: Tensors, numbers, strings and containers of them only.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written; the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **contents}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        # torch reports a failed write as a RuntimeError of its zip writer.
+        if isinstance(error, RuntimeError):
+            raise OSError(f"could not write {path}: {error}; is the disk full?") from error
+        raise
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint to the CPU without executing anything that it holds (``weights_only``).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is damaged, is no checkpoint of ours, or has a newer format.
+    """
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint (damaged, truncated, or of another program); use an earlier one"
+        ) from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is no sagan checkpoint; give a run folder or a file from its checkpoints folder")
+    if contents["format_version"] > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has checkpoint format {contents['format_version']}, this version reads up to {FORMAT_VERSION}; "
+            "update sagan-torch"
+        )
+    return contents
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Name the checkpoint of a step."""
+    return folder / f"step-{step:08d}.pt"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """List the numbered checkpoints of a folder, oldest first."""
+    found = [path for path in folder.glob("step-*.pt") if re.fullmatch(r"step-\d+\.pt", path.name)]
+    return sorted(found, key=lambda path: int(path.stem.split("-")[1]))
+
+
+def prune_checkpoints(folder: Path, keep_last: int) -> None:
+    """Remove all numbered checkpoints but the latest ``keep_last``, and leftovers of interrupted writes."""
+    for path in checkpoints(folder)[:-keep_last]:
+        path.unlink()
+    for path in folder.glob(".*.tmp"):
+        path.unlink()

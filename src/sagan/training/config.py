@@ -1,0 +1,109 @@
+"""How a run is trained."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sagan.losses import Loss
+from sagan.ops.augment import AugmentOp
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a run is trained; the defaults are the paper's recipe."""
+
+    total_steps: int = 1_000_000
+    """Generator updates in all."""
+    batch_size: int = 256
+    """Real images in a discriminator update, and generated ones in each update."""
+    accumulate: int = 1
+    """Micro-batches that a batch is cut into to save memory; batch normalisation then works per micro-batch."""
+    d_steps: int = 1
+    """Discriminator updates per generator update."""
+    loss: Loss = "hinge"
+    """Adversarial loss."""
+    lr_g: float = 1e-4
+    """Learning rate of the generator."""
+    lr_d: float = 4e-4
+    """Learning rate of the discriminator; larger than the generator's is the two-time-scale rule (TTUR)."""
+    beta1: float = 0.0
+    """Adam's first decay rate."""
+    beta2: float = 0.9
+    """Adam's second decay rate."""
+    lr_decay_start: int | None = None
+    """Step from which both learning rates fall linearly to 0 at the last step; unset keeps them constant."""
+    auxiliary_weight: float = 1.0
+    """Weight of the classification loss where D has the auxiliary head."""
+    auxiliary_on_fake: bool = False
+    """Whether D's classification loss also sees generated images (the original AC-GAN)."""
+    ema_decay: float = 0.0
+    """Decay of the generator's moving average; 0 keeps none (the paper)."""
+    ema_start: int = 0
+    """Step before which the moving average is a plain copy."""
+    augment: tuple[AugmentOp, ...] = ()
+    """Differentiable augmentation (DiffAugment) of all that D sees, for small data sets."""
+    log_every: int = 50
+    """Steps between lines of the log."""
+    sample_every: int = 500
+    """Steps between pictures of samples."""
+    evaluate_every: int = 1000
+    """Steps between measurements of the cheap monitor that the best checkpoint is kept by; 0 measures none."""
+    save_every: int = 1000
+    """Steps between checkpoints."""
+    keep_last: int = 2
+    """How many of the latest checkpoints stay, besides the best one."""
+
+    def __post_init__(self) -> None:
+        least = {
+            "total_steps": 1,
+            "batch_size": 2,
+            "accumulate": 1,
+            "d_steps": 1,
+            "ema_start": 0,
+            "log_every": 1,
+            "sample_every": 0,
+            "evaluate_every": 0,
+            "save_every": 1,
+            "keep_last": 1,
+        }
+        for field, minimum in least.items():
+            if getattr(self, field) < minimum:
+                raise ValueError(f"{field} must be at least {minimum}, found {getattr(self, field)}")
+        for field in ("lr_g", "lr_d"):
+            if not getattr(self, field) > 0.0:
+                raise ValueError(f"{field} must be above 0, found {getattr(self, field)}")
+        for field in ("beta1", "beta2", "ema_decay"):
+            if not 0.0 <= getattr(self, field) < 1.0:
+                raise ValueError(f"{field} must be in [0, 1), found {getattr(self, field)}")
+        if self.auxiliary_weight < 0.0:
+            raise ValueError(f"auxiliary_weight must be at least 0, found {self.auxiliary_weight}")
+        if self.batch_size % self.accumulate or self.batch_size // self.accumulate < 2:
+            raise ValueError(
+                f"accumulate must divide batch_size {self.batch_size} into micro-batches of at least 2, "
+                f"found {self.accumulate}"
+            )
+        if self.loss not in get_args(Loss):
+            raise ValueError(f"loss must be one of {', '.join(get_args(Loss))}, found {self.loss!r}")
+        unknown = set(self.augment) - set(get_args(AugmentOp))
+        if unknown:
+            raise ValueError(f"augment knows {', '.join(get_args(AugmentOp))}, found {sorted(unknown)[0]!r}")
+
+
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """What a run computes on."""
+
+    device: Device = "auto"
+    """Where to compute; `auto` takes a GPU where there is one."""
+    precision: Precision = "auto"
+    """Arithmetic of the networks; `auto` is bf16 autocast on a GPU that has it, else fp32."""
+    channels_last: bool = False
+    """Keep image tensors channels-last in memory: the same results up to rounding."""
+
+    def __post_init__(self) -> None:
+        for field, kind in (("device", Device), ("precision", Precision)):
+            if getattr(self, field) not in get_args(kind):
+                raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")

@@ -1,0 +1,24 @@
+"""Exponential moving average of a generator."""
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def update_ema(average: nn.Module, source: nn.Module, decay: float) -> None:
+    """Move ``average`` towards ``source``: parameters by p <- decay * p + (1 - decay) * source, buffers by copying.
+
+    Spectral vectors are buffers: averages of them are not singular vectors, so they are copied, and whoever samples from
+    the average refreshes them on the averaged weights first (``sampling_copy`` does).
+
+    Args:
+        average: The moving average, changed in place.
+        source: The network in training, of the same structure.
+        decay: 0 copies; 0.9999 averages over about 10,000 updates.
+
+    Source: Yazici et al. 2019; Brock et al. 2019.
+    """
+    parameters = list(average.parameters())
+    torch._foreach_lerp_(parameters, list(source.parameters()), 1.0 - decay)
+    for kept, buffer in zip(average.buffers(), source.buffers(), strict=True):
+        kept.copy_(buffer)

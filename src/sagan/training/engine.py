@@ -1,0 +1,80 @@
+"""Device and precision, through Lightning Fabric: the only file that names it."""
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from sagan.ops.pixels import uint8_to_images
+from sagan.training.config import EngineConfig
+
+if TYPE_CHECKING:
+    from sagan.training.step import RealBatch
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Engine:
+    """Puts networks and batches on a device and runs forwards in a precision.
+
+    Attributes:
+        device: Where everything lies.
+        reason: Why this device and precision, for people.
+
+    Raises:
+        ValueError: If the device that is asked for is not there.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        from lightning_fabric import Fabric  # three seconds: only for those who train
+
+        accelerator = config.device
+        if accelerator == "auto":
+            accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        if accelerator == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                "device cuda: PyTorch sees no CUDA device here; use --engine.device cpu, or see `sagan info`"
+            )
+        if accelerator == "mps" and not torch.backends.mps.is_available():
+            raise ValueError("device mps: PyTorch sees no Apple GPU here; use --engine.device cpu, or see `sagan info`")
+        precision = config.precision
+        if precision == "auto":
+            precision = "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported(False) else "fp32"
+        self._fabric = Fabric(
+            accelerator=accelerator, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true"
+        )
+        self.device: torch.device = self._fabric.device
+        self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
+        asked = "asked for" if config.device != "auto" else "found"
+        self.reason = f"{self.device} ({asked}), {precision}{' autocast' if precision == 'bf16' else ''}"
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Give the context that forwards run in."""
+        context: AbstractContextManager[object] = self._fabric.autocast()
+        return context
+
+    def module(self, module: M) -> M:
+        """Move a network to the device and its memory format."""
+        return module.to(device=self.device).to(memory_format=self.memory_format)  # type: ignore[call-overload,no-any-return]
+
+    def tensor(self, tensor: Tensor) -> Tensor:
+        """Move a tensor to the device."""
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def draws(self, pair: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        """Move noise and labels to the device."""
+        z, y = pair
+        return self.tensor(z), None if y is None else self.tensor(y)
+
+    def images(self, batch: "RealBatch") -> Tensor:
+        """Move stored pictures to the device as network input, mirrored where the batch says so.
+
+        Shape: batch.images uint8 (B, H, W, 3) -> float (B, 3, H, W) in [-1, 1].
+        """
+        x = uint8_to_images(self.tensor(batch.images)).permute(0, 3, 1, 2)
+        flip = self.tensor(batch.flip)
+        x = torch.where(flip[:, None, None, None], x.flip(3), x)
+        return x.contiguous(memory_format=self.memory_format)

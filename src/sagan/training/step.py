@@ -1,0 +1,208 @@
+"""One step of training: D updates, one G update, one update of the moving average. No ``.item()`` in here.
+
+Which spectral vectors move when (SAGAN's own rule, for one device): G's in each of its forwards, D's once per D update -
+real and generated images go through D in ONE forward - and never in the G update. With accumulation they move in the
+first micro-batch only.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sagan.losses import classification_loss, discriminator_loss, generator_loss
+from sagan.models.discriminator import ClassifierLogits
+from sagan.ops.augment import augment, num_draws
+from sagan.ops.spectral import frozen_spectral
+from sagan.randomness import keyed_generator
+from sagan.sampling import training_draws
+from sagan.training.config import TrainConfig
+from sagan.training.ema import update_ema
+from sagan.training.engine import Engine
+from sagan.training.state import TrainState
+
+
+class RealBatch(Protocol):
+    """What a step needs of a batch of real pictures, on the host."""
+
+    @property
+    def images(self) -> Tensor:
+        """Pixels, uint8 (B, H, W, 3)."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Classes, int64 (B,)."""
+
+    @property
+    def flip(self) -> Tensor:
+        """Which images to mirror, bool (B,)."""
+
+
+NextBatch = Callable[[int], RealBatch]
+
+
+def train_step(
+    state: TrainState, config: TrainConfig, next_batch: NextBatch, engine: Engine, seed: int
+) -> dict[str, Tensor]:
+    """Do one whole step and count it.
+
+    Args:
+        state: Changed in place.
+        config: The recipe.
+        next_batch: Gives the k-th global batch of real pictures of the run, k = 0, 1, 2, ...
+        engine: Device and precision.
+        seed: The run's seed.
+
+    Returns:
+        Scalar tensors: loss_d, loss_g, real_logits, fake_logits (means), and with the auxiliary head also class_loss_d
+        and class_loss_g.
+    """
+    for update in range(config.d_steps):
+        batch = next_batch(state.step * config.d_steps + update)
+        x, y = engine.images(batch), engine.tensor(batch.labels)
+        metrics = d_step(state, config, x, y, update, engine, seed)
+    metrics |= g_step(state, config, engine, seed)
+    if state.ema is not None:
+        update_ema(state.ema, state.G, config.ema_decay if state.step >= config.ema_start else 0.0)
+    state.step += 1
+    return metrics
+
+
+def d_step(
+    state: TrainState, config: TrainConfig, x: Tensor, y: Tensor, update: int, engine: Engine, seed: int
+) -> dict[str, Tensor]:
+    """Update D once on real images x (B, 3, H, W) in [-1, 1] with classes y (B,), and as many generated ones.
+
+    G runs in training mode without gradients: its batch statistics and spectral vectors see this batch, its weights
+    stay.
+    """
+    set_learning_rate(state.optimizer_d, config.lr_d, state.step, config)
+    state.optimizer_d.zero_grad(set_to_none=True)
+    z, y_fake = engine.draws(training_draws(seed, "D", state.step, update, len(x), *_sizes(state)))
+    real_draws = augment_draws(config, seed, "real", state.step, update, len(x), engine)
+    fake_draws = augment_draws(config, seed, "fake", state.step, update, len(x), engine)
+    metrics: list[dict[str, Tensor]] = []
+    for part in micro_batches(state, config, len(x)):
+        with engine.autocast():
+            with torch.no_grad():
+                x_fake = state.G(z[part], None if y_fake is None else y_fake[part])
+            seen = torch.cat(
+                [augment(x[part], config.augment, real_draws[part]), augment(x_fake, config.augment, fake_draws[part])]
+            )
+            classes = y[part] if y_fake is None else torch.cat([y[part], y_fake[part]])
+            output = state.D(seen, classes)
+            loss, seen_metrics = d_loss(config, output, classes, part.stop - part.start)
+        (loss / config.accumulate).backward()
+        metrics.append(seen_metrics)
+    state.optimizer_d.step()
+    return mean_metrics(metrics)
+
+
+def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) -> dict[str, Tensor]:
+    """Update G once. D gets no gradient, and its spectral vectors rest."""
+    set_learning_rate(state.optimizer_g, config.lr_g, state.step, config)
+    state.optimizer_g.zero_grad(set_to_none=True)
+    z, y = engine.draws(training_draws(seed, "G", state.step, 0, config.batch_size, *_sizes(state)))
+    draws = augment_draws(config, seed, "g", state.step, 0, config.batch_size, engine)
+    metrics: list[dict[str, Tensor]] = []
+    with frozen_parameters(state.D), frozen_spectral(state.D):
+        for part in micro_batches(state, config, config.batch_size):
+            classes = None if y is None else y[part]
+            with engine.autocast():
+                x_fake = augment(state.G(z[part], classes), config.augment, draws[part])
+                output = state.D(x_fake, classes)
+                loss, seen_metrics = g_loss(config, output, classes)
+            (loss / config.accumulate).backward()
+            metrics.append(seen_metrics)
+    state.optimizer_g.step()
+    return mean_metrics(metrics)
+
+
+def d_loss(
+    config: TrainConfig, output: Tensor | ClassifierLogits, classes: Tensor, num_real: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compute D's loss from its output on ``num_real`` real images followed by generated ones."""
+    logits = output.source if isinstance(output, ClassifierLogits) else output
+    real_logits, fake_logits = logits[:num_real].float(), logits[num_real:].float()
+    loss = discriminator_loss(config.loss, real_logits, fake_logits)
+    metrics = {"loss_d": loss, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
+    if isinstance(output, ClassifierLogits):
+        class_loss = classification_loss(output.classes[:num_real].float(), classes[:num_real])
+        if config.auxiliary_on_fake:
+            class_loss = class_loss + classification_loss(output.classes[num_real:].float(), classes[num_real:])
+        loss = loss + config.auxiliary_weight * class_loss
+        metrics["class_loss_d"] = class_loss
+    return loss, metrics
+
+
+def g_loss(
+    config: TrainConfig, output: Tensor | ClassifierLogits, classes: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compute G's loss from D's output on generated images."""
+    logits = output.source if isinstance(output, ClassifierLogits) else output
+    loss = generator_loss(config.loss, logits.float())
+    metrics = {"loss_g": loss}
+    if isinstance(output, ClassifierLogits) and classes is not None:
+        class_loss = classification_loss(output.classes.float(), classes)
+        loss = loss + config.auxiliary_weight * class_loss
+        metrics["class_loss_g"] = class_loss
+    return loss, metrics
+
+
+@torch.no_grad()
+def mean_logit(state: TrainState, batch: RealBatch, engine: Engine) -> Tensor:
+    """Average D's logit over real pictures, un-augmented, moving nothing: for pictures that D does not train on."""
+    with frozen_spectral(state.D), engine.autocast():
+        output = state.D(engine.images(batch), engine.tensor(batch.labels))
+    logits = output.source if isinstance(output, ClassifierLogits) else output
+    return logits.float().mean()
+
+
+def micro_batches(state: TrainState, config: TrainConfig, batch_size: int) -> Iterator[slice]:
+    """Yield the slices of a batch; while the second and later ones are worked on, all spectral vectors rest."""
+    size = batch_size // config.accumulate
+    for i in range(config.accumulate):
+        with frozen_spectral(state.G) if i else nullcontext(), frozen_spectral(state.D) if i else nullcontext():
+            yield slice(i * size, (i + 1) * size)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float, step: int, config: TrainConfig) -> None:
+    """Set the learning rate of a step: constant, or falling linearly to 0 at the end."""
+    start = config.lr_decay_start
+    if start is not None and step >= start:
+        lr *= (config.total_steps - step) / max(1, config.total_steps - start)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def augment_draws(
+    config: TrainConfig, seed: int, which: str, step: int, update: int, batch_size: int, engine: Engine
+) -> Tensor:
+    """Draw the uniform numbers in [0, 1) that augmentation uses, (batch_size, n)."""
+    generator = keyed_generator(seed, f"augment {which}", step, update)
+    draws = generator.random((batch_size, num_draws(config.augment)), dtype="float32")
+    return engine.tensor(torch.from_numpy(draws))
+
+
+def mean_metrics(metrics: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Average each metric over the micro-batches, without gradients."""
+    return {key: torch.stack([m[key].detach() for m in metrics]).mean() for key in metrics[0]}
+
+
+@contextmanager
+def frozen_parameters(module: nn.Module) -> Iterator[None]:
+    """Inside the context the parameters of ``module`` get no gradients; afterwards they are as they were."""
+    wanted = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+
+
+def _sizes(state: TrainState) -> tuple[int, int]:
+    return state.G.config.z_dim, state.G.config.num_classes

@@ -1,0 +1,104 @@
+"""Start a run from the weights of another one, also with other classes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator
+from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.ops.spectral import refresh_spectral
+
+
+class TransferReport:
+    """What was kept: ``classes`` by name, ``fresh`` classes that start anew."""
+
+    def __init__(self, old_names: Sequence[str], new_names: Sequence[str]) -> None:
+        self.classes = [name for name in new_names if name in old_names]
+        self.fresh = [name for name in new_names if name not in old_names]
+
+    def __str__(self) -> str:
+        kept = f"{len(self.classes)} classes kept by name" + (f" ({_short(self.classes)})" if self.classes else "")
+        fresh = f"{len(self.fresh)} classes start fresh" + (f" ({_short(self.fresh)})" if self.fresh else "")
+        return f"all weights kept; {kept}; {fresh}"
+
+
+def transfer_weights(
+    target: Generator | Discriminator,
+    source: dict[str, Tensor],
+    old_names: Sequence[str],
+    new_names: Sequence[str],
+) -> TransferReport:
+    """Copy ``source`` into ``target``: everything but the rows of class tables, which are matched by class name.
+
+    Spectral vectors of class tables have one entry a class, so all spectral vectors are refreshed afterwards.
+
+    Args:
+        target: The new network, changed in place.
+        source: State of the old network.
+        old_names: Class names of the old network, in its order.
+        new_names: Class names of the new one.
+
+    Raises:
+        ValueError: If the networks differ in more than their classes; the first difference is named.
+    """
+    state = target.state_dict()
+    tables = class_tables(target)
+    for key, value in state.items():
+        if key not in source:
+            raise ValueError(
+                f"the other run's {type(target).__name__.lower()} has no {key}; "
+                "both runs need the same size, widths, attention and head"
+            )
+        old = source[key]
+        if key in tables:
+            if old.shape[1:] != value.shape[1:]:
+                raise ValueError(_shapes(key, old, value))
+            for row, name in enumerate(new_names):
+                if name in old_names:
+                    value[row] = old[list(old_names).index(name)]
+        elif key in {f"{table.removesuffix('.original')}.0.u" for table in tables}:
+            continue  # one entry a class: refreshed below
+        elif old.shape != value.shape:
+            raise ValueError(_shapes(key, old, value))
+        else:
+            value.copy_(old)
+    extra = sorted(set(source) - set(state))
+    if extra:
+        raise ValueError(
+            f"the other run's {type(target).__name__.lower()} also has {extra[0]}; "
+            "both runs need the same size, widths, attention and head"
+        )
+    target.load_state_dict(state)
+    if list(old_names) != list(new_names):
+        refresh_spectral(target)
+    return TransferReport(old_names, new_names)
+
+
+def class_tables(network: nn.Module) -> set[str]:
+    """Name the entries of the state that have one row a class."""
+    names = set()
+    for prefix, module in network.named_modules():
+        if isinstance(module, ConditionalBatchNorm2d) and module.num_classes > 0:
+            names |= {f"{prefix}.gain", f"{prefix}.bias"}
+    if isinstance(network, Discriminator):
+        for name in ("embedding", "classifier"):
+            if getattr(network, name) is not None:
+                names |= {
+                    key
+                    for key in network.state_dict()
+                    if key in (f"{name}.weight", f"{name}.parametrizations.weight.original")
+                }
+    return names
+
+
+def _shapes(key: str, old: torch.Tensor, new: torch.Tensor) -> str:
+    return (
+        f"{key} is {tuple(old.shape)} in the other run and {tuple(new.shape)} here; "
+        "both runs need the same size, widths, attention and head"
+    )
+
+
+def _short(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
