@@ -1,1 +1,34 @@
-"""Self-Attention GAN for PyTorch."""
+"""Self-Attention GAN for PyTorch: train on your own pictures, sample by class, see where the network looks."""
+
+from typing import TYPE_CHECKING
+
+from sagan.models.discriminator import Discriminator, DiscriminatorConfig
+from sagan.models.generator import Generator, GeneratorConfig
+from sagan.ops.attention import SelfAttention2d
+
+if TYPE_CHECKING:
+    from sagan.pretrained import load
+    from sagan.run import train
+
+__all__ = [
+    "Discriminator",
+    "DiscriminatorConfig",
+    "Generator",
+    "GeneratorConfig",
+    "SelfAttention2d",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Training brings in plotting and logging; whoever wants only the networks does not wait for them.
+    if name == "train":
+        from sagan.run import train
+
+        return train
+    if name == "load":
+        from sagan.pretrained import load
+
+        return load
+    raise AttributeError(f"module 'sagan' has no attribute {name!r}")

@@ -29,7 +29,7 @@ def with_classes(config: RunConfig, num_classes: int) -> RunConfig:
 
 
 def build_networks(config: RunConfig) -> tuple[Generator, Discriminator]:
-    """Make both networks on the CPU, their weights drawn from the run's seed; PyTorch's own random state is not touched."""
+    """Make both networks on the CPU, their weights drawn from the run's seed; PyTorch's own random state stays."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return Generator(config.generator), Discriminator(config.discriminator)

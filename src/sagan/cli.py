@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
             print(
-                "sagan: out of memory; lower --train.batch-size, or raise --train.accumulate to cut a batch into micro-batches",
+                "sagan: out of memory; lower --train.batch-size, or cut batches with --train.accumulate",
                 file=sys.stderr,
             )
             return 1
@@ -85,7 +85,8 @@ def dispatch(arguments: list[str]) -> int:
     verb = " ".join(arguments[:words])
     if verb in ("data", "data -h", "data --help"):
         print(
-            "usage: sagan data check PATH    what is in a folder of pictures\n       sagan data pack PATH --size PX --out FILE    decode once"
+            "usage: sagan data check PATH                       what is in a folder of pictures\n"
+            "       sagan data pack PATH --size PX --out FILE   decode once into one file"
         )
         return 0 if verb != "data" else 2
     if verb not in VERBS:
@@ -137,7 +138,7 @@ def train(arguments: list[str]) -> int:
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
         data: str | None = None
-        """Pictures: a folder of class folders, a flat folder, a zip, an .npz, a packed file, or digits, fashion-mnist, cifar10, cifar100."""
+        """Pictures: a folder (of class folders, or flat), zip, .npz, packed file; digits, fashion-mnist, cifar10, cifar100."""
         out: Path | None = None
         """The new run folder; unset is runs/NAME-NUMBER."""
         resume: Path | None = None
@@ -175,7 +176,8 @@ def train(arguments: list[str]) -> int:
     config = combined(parsed.config, parsed.data, parsed.steps, parsed.size, parsed.base_width, parsed.attention)
     if parsed.resume is None and parsed.data is None and config.data.path == base.data.path and given.preset != "demo":
         raise UsageError(
-            "which pictures? --data takes a folder, zip, .npz or packed file, or digits, fashion-mnist, cifar10, cifar100"
+            "which pictures? --data takes a folder, zip, .npz or packed file, or one of digits, fashion-mnist, cifar10, "
+            "cifar100"
         )
     result = run_train(config, out=parsed.out, resume=parsed.resume, init_from=parsed.init_from)
     return exit_code(result.signal)
@@ -253,12 +255,13 @@ def demo(arguments: list[str]) -> int:
     if report is not None:
         last = sorted((result.out / "samples").glob("*.png"))[-1]
         print(
-            f"{report}\nsamples:   {last}\nattention: {result.out / 'attention.png'}\ncurves:    {result.out / 'curves.png'}"
+            f"{report}\nsamples:   {last}\nattention: {result.out / 'attention.png'}\n"
+            f"curves:    {result.out / 'curves.png'}"
         )
     return exit_code(result.signal)
 
 
-# --------------------------------------------------------------------------------------------------- looking at a generator
+# ------------------------------------------------------------------------------------------------ looking at a generator
 
 
 def sample(arguments: list[str]) -> int:
@@ -273,7 +276,7 @@ def sample(arguments: list[str]) -> int:
         run: tyro.conf.Positional[Path]
         """A run folder, a checkpoint, or a .safetensors weights file; no data set is needed."""
         out: Path
-        """A picture (.png, .jpg, .webp: grid by class), an .npz, or a folder of single images; .gif with --interpolate."""
+        """A picture (.png, .jpg, .webp: grid by class), .npz, or a folder of single images; .gif with --interpolate."""
         classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
         """Class names or numbers; unset is all."""
         num: int = 10
@@ -324,7 +327,7 @@ def attention(arguments: list[str]) -> int:
         num: int = 1
         """Images of each class."""
         query: tuple[str, ...] = ()
-        """Query points ROW,COLUMN in pixels of the image, e.g. `16,16 8,24`; unset is the centre and the four quarters."""
+        """Query points ROW,COLUMN in pixels, e.g. `16,16 8,24`; unset is the centre and the four quarters."""
         layer: int | None = None
         """Height of the feature map of the layer to draw; unset is the one closest to the pixels."""
         data: str | None = None
@@ -406,17 +409,62 @@ def export(arguments: list[str]) -> int:
     return 0
 
 
-# ----------------------------------------------------------------------------------------------------------- data and info
+# -------------------------------------------------------------------------------------------------------- data and info
 
 
 def data_check(arguments: list[str]) -> int:
     """Report on a folder of pictures."""
-    raise NotImplementedError
+    import tyro
+
+    from sagan.data import DataConfig, check
+    from sagan.figures import save_image
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        path: tyro.conf.Positional[str]
+        """A folder, zip, .npz, packed file, or the name of a data set."""
+        size: int | None = None
+        """The size in pixels that you want to train at: counts the pictures that would be enlarged."""
+        class_names: str | None = None
+        """A file that maps folder names to readable class names."""
+        sheet: Path = Path("contact-sheet.png")
+        """Where the contact sheet goes."""
+
+    a = parse(Arguments, arguments, "data check", description="What is in a set of pictures, before you train on it.")
+    report = check(DataConfig(path=a.path, class_names=a.class_names), a.size)
+    print(report.text())
+    print(f"contact sheet: {save_image(report.contact_sheet, a.sheet)}")
+    return 2 if report.unreadable else 0
 
 
 def data_pack(arguments: list[str]) -> int:
     """Decode pictures into one file."""
-    raise NotImplementedError
+    import tyro
+
+    from sagan.data import DataConfig, notes, pack_dataset
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        path: tyro.conf.Positional[str]
+        """A folder, zip, .npz, or the name of a data set."""
+        size: int
+        """Height and width in pixels to decode to."""
+        out: Path
+        """The packed file, which --data takes, here or on another machine."""
+        class_names: str | None = None
+        """A file that maps folder names to readable class names."""
+        skip_unreadable: bool = False
+        """Leave unreadable pictures out instead of stopping."""
+
+    a = parse(Arguments, arguments, "data pack", description="Decode pictures once into one memory-mapped file.")
+    config = DataConfig(path=a.path, class_names=a.class_names, skip_unreadable=a.skip_unreadable)
+    packed = pack_dataset(config, a.size, a.out)
+    for note in notes(packed):
+        print(note)
+    print(
+        f"{a.out}: {len(packed.labels):,} pictures, {len(packed.class_names)} classes, content {packed.fingerprint[:16]}"
+    )
+    return 0
 
 
 def info(arguments: list[str]) -> int:

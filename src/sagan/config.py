@@ -52,7 +52,7 @@ def from_json(text: str) -> RunConfig:
     """Read what :func:`to_json` wrote; fields that are missing take their defaults.
 
     Raises:
-        ValueError: If the text is no JSON object, a key is unknown (the nearest known one is named), or a value is wrong.
+        ValueError: If the text is no JSON object, a key is unknown (the nearest is named), or a value is wrong.
     """
     try:
         values = json.loads(text)

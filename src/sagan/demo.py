@@ -31,8 +31,8 @@ class DigitsReport:
 
     def __str__(self) -> str:
         return (
-            f"an SVC trained on the real digits names {self.accuracy:.1%} of {self.samples:,} samples as the class asked for "
-            f"({self.accuracy_real:.1%} of real digits held out from it); variety within a class is {self.variety:.2f} of "
+            f"an SVC trained on the real digits names {self.accuracy:.1%} of {self.samples:,} samples as the class asked "
+            f"for ({self.accuracy_real:.1%} of real digits held out from it); variety within a class is {self.variety:.2f} of "
             f"the real set's (mean pixel distance at 8x8; samples of seed {SAMPLE_SEED})"
         )
 

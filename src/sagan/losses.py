@@ -50,7 +50,7 @@ def generator_loss(loss: Loss, fake_logits: Tensor) -> Tensor:
 
 
 def classification_loss(class_logits: Tensor, y: Tensor) -> Tensor:
-    """Compute the auxiliary classifier's cross-entropy in nats, averaged over the batch (Odena et al. 2017, equation 3).
+    """Compute the auxiliary classifier's cross-entropy, the batch mean in nats (Odena et al. 2017, equation 3).
 
     Shape: class_logits (B, num_classes), y int64 (B,) -> scalar.
     """

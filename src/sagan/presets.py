@@ -46,10 +46,10 @@ def sagan_32() -> RunConfig:
 def sagan_64_cpu() -> RunConfig:
     """Build a narrow 64 px network for a processor without GPU and small data sets (moving average, DiffAugment)."""
     return RunConfig(
-        generator=GeneratorConfig(size_px=64, base_width=16, attention=(16,)),
+        generator=GeneratorConfig(size_px=64, base_width=12, attention=(32,)),
         discriminator=DiscriminatorConfig(size_px=64, base_width=16, attention=(16,)),
         train=TrainConfig(
-            total_steps=10_000,
+            total_steps=6000,
             batch_size=32,
             lr_g=2e-4,
             lr_d=4e-4,
@@ -66,11 +66,11 @@ def sagan_64_cpu() -> RunConfig:
 def sagan_32_cpu() -> RunConfig:
     """Build a narrow 32 px network for a processor without GPU (moving average)."""
     return RunConfig(
-        generator=GeneratorConfig(size_px=32, base_width=24, attention=(16,)),
-        discriminator=DiscriminatorConfig(size_px=32, base_width=32, attention=(16,)),
+        generator=GeneratorConfig(size_px=32, base_width=12, attention=(16,)),
+        discriminator=DiscriminatorConfig(size_px=32, base_width=24, attention=(16,)),
         train=TrainConfig(
-            total_steps=20_000,
-            batch_size=64,
+            total_steps=8000,
+            batch_size=32,
             lr_g=2e-4,
             lr_d=4e-4,
             ema_decay=0.998,

@@ -195,7 +195,7 @@ def class_index(name: str | int, class_names: Sequence[str]) -> int:
 
 
 def blend_classes(G: Generator, first: int, last: int, rows: int) -> Generator:
-    """Copy a generator with ``rows`` classes whose gains and biases go evenly from class ``first`` to class ``last``."""
+    """Copy a generator with ``rows`` classes whose gains and biases go evenly from ``first`` to ``last``."""
     blended = copy.deepcopy(G)
     blended.config = dataclasses.replace(G.config, num_classes=rows)
     t = torch.linspace(0.0, 1.0, rows)[:, None]

@@ -100,7 +100,8 @@ def train(
     """Train a run, or go on with one.
 
     Args:
-        config: What to train. With ``resume``, unset takes the run's own; a given one may differ from it only in the number of
+        config: What to train. With ``resume``, unset takes the run's own; a given one may differ from it only in the
+        number of
             steps and in cadences.
         out: A new run folder; unset is ``runs/NAME-NUMBER``.
         resume: The folder of a run to go on with, in place of ``out``.
@@ -111,8 +112,8 @@ def train(
         How it ended. Ctrl-C and SIGTERM finish the step, save and return.
 
     Raises:
-        RunError: If the folder is in use or holds another run, the disk is too small, or a resumed configuration differs.
-        DataError: If the data cannot be used.
+        RunError: If the folder is in use or holds another run, the disk is too small, or a resumed configuration
+        differs. DataError: If the data cannot be used.
         CheckpointError: If a checkpoint cannot be used.
         DivergedError: If a number is no longer finite.
     """
@@ -212,8 +213,8 @@ def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
     changed = [name for name in differences(old, new) if name not in RESUMABLE]
     if changed:
         raise RunError(
-            f"a resumed run keeps its configuration, but {', '.join(changed)} differ{'s' if len(changed) == 1 else ''}; "
-            "only --steps and cadences can change. To train on with other settings start a new run with --init-from"
+            f"a resumed run keeps its configuration, but {', '.join(changed)} "
+            f"differ{'s' if len(changed) == 1 else ''}; only --steps and cadences can change. To train on with other settings start a new run with --init-from"
         )
     return new
 
@@ -300,8 +301,8 @@ def check_space(folder: Path, state: TrainState, keep_last: int, console: Consol
     need = state.num_bytes() * (keep_last + 2)
     free = shutil.disk_usage(folder).free
     console.print(
-        f"disk: {_size(state.num_bytes())} a checkpoint, up to {_size(need)} in all ({keep_last} latest, the best, one being "
-        f"written); {_size(free)} free"
+        f"disk: {_size(state.num_bytes())} a checkpoint, up to {_size(need)} in all ({keep_last} latest, the best, one "
+        f"being written); {_size(free)} free"
     )
     if need - present > free:
         raise RunError(
@@ -467,7 +468,7 @@ class Reporter:
             return
         self.display.stop()
         self.console.print(
-            f"computing standing statistics ({STANDING_BATCHES} batches of {STANDING_BATCH_SIZE} samples) for the weights to share"
+            f"computing standing statistics ({STANDING_BATCHES} batches of {STANDING_BATCH_SIZE} samples) for generator.safetensors"
         )
         generator = load(self.folder / "checkpoints" / checkpoint_path(Path(), self.config.train.total_steps).name)
         save_weights(generator.network, self.folder / EXPORTED, self.class_names, generator.provenance)
@@ -524,8 +525,7 @@ class Reporter:
         path = self.folder / "checkpoints" / "best.pt"
         if step == 0 or not path.exists():
             return None
-        best = read_snapshot(path).contents["best"]
-        return best  # type: ignore[return-value]
+        return read_snapshot(path).contents["best"]  # type: ignore[return-value]
 
     def _curves(self) -> Any:
         caption = f"{self.data['source']}; seed {self.config.seed}; {MONITOR_NAME}: {MONITOR_SAMPLES} samples, not FID"
@@ -643,16 +643,16 @@ def _warn_of_changes(contents: dict[str, object], engine: Engine, console: Conso
     changed = [f"{key} {before[key]} -> {now[key]}" for key in now if key in before and before[key] != now[key]]
     if changed:
         console.print(
-            f"note: not the machine or versions that saved this ({'; '.join(changed)}): the run goes on, but not bit for "
-            "bit as it would have"
+            f"note: not the machine or versions that saved this ({'; '.join(changed)}): the run goes on, but not bit "
+            "for bit as it would have"
         )
 
 
 def _check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
     if isinstance(saved, dict) and saved["fingerprint"] != dataset.fingerprint:
         raise RunError(
-            f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} now, from "
-            f"{dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
+            f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} now, "
+            f"from {dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
         )
 
 

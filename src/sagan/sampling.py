@@ -106,8 +106,8 @@ def generate(G: Generator, z: Tensor, y: Tensor | None, batch_size: int = 64) ->
 def sampling_copy(G: Generator, *, batches: int, batch_size: int, seed: int) -> Generator:
     """Make a copy of a generator that is ready to sample; the original is not touched.
 
-    In the copy the spectral vectors are refreshed on its weights, the batch normalisations hold standing statistics over
-    ``batches`` x ``batch_size`` random samples, and it is in evaluation mode without gradients.
+    In the copy the spectral vectors are refreshed on its weights, the batch normalisations hold standing statistics
+    over ``batches`` x ``batch_size`` random samples, and it is in evaluation mode without gradients.
 
     Args:
         G: The generator in training, or its moving average.

@@ -27,7 +27,7 @@ def npz_pictures(file: Path) -> Pictures:
         DataError: If the archive is damaged, needs pickle, or its arrays are not pictures and labels.
     """
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             wanted = (*IMAGE_KEYS, *LABEL_KEYS, *NAME_KEYS)
             found = {key: archive[key] for key in archive.files if key in wanted}
             keys = list(archive.files)
@@ -77,7 +77,8 @@ def classes(labels: Array, names: Array | None, count: int, what: str) -> tuple[
         labels = labels[:, 0]
     if labels.shape != (count,) or not (np.issubdtype(labels.dtype, np.integer) or labels.dtype.kind == "U"):
         raise DataError(
-            f"{what} is {labels.dtype} of shape {labels.shape}; expected one integer or string for each of {count:,} pictures"
+            f"{what} is {labels.dtype} of shape {labels.shape}; expected one integer or string for each of the "
+            f"{count:,} pictures"
         )
     if names is None or labels.dtype.kind == "U":
         values, indices = np.unique(labels, return_inverse=True)

@@ -8,7 +8,7 @@ import io
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sagan.data.config import DataError
 
@@ -64,7 +64,7 @@ def decode_picture(data: bytes) -> Decoded:
             return _decode_opened(image, data)
     except UnreadableError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnreadableError(f"not a picture in a known format (it starts with {data[:12]!r})") from error
     except Image.DecompressionBombError as error:
         raise UnreadableError(_bomb_reason()) from error

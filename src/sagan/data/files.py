@@ -167,7 +167,7 @@ def _arrange(
     if not names:
         others = f"{len(ignored)} other entries such as {ignored[0]}" if ignored else "nothing"
         raise DataError(
-            f"{where} holds no pictures ({others} found); expected image files, or one sub-folder of them for each class"
+            f"{where} holds no pictures ({others} found); expected image files, or a sub-folder of them for each class"
         )
     depths = Counter(name.count("/") for name in names)
     if set(depths) == {0}:
@@ -178,7 +178,7 @@ def _arrange(
         index = {name: label for label, name in enumerate(class_names)}
         return np.array([index[folder] for folder in folders], np.int64), class_names
     found = ", ".join(
-        f"{count:,} {'directly inside' if depth == 0 else f'{depth} folder(s) deep'} "
+        f"{'directly inside' if depth == 0 else f'{depth} folder(s) deep'}: {count:,} "
         f"(such as {next(name for name in names if name.count('/') == depth)})"
         for depth, count in sorted(depths.items())
     )

@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
+import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,11 @@ from rich.console import Console
 
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import TREATMENTS, Pixels, UnreadableError, require_size, square
+from sagan.data.named import NAMES
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.packed import (
     FORMAT_VERSION,
     ImageSet,
-    PackedInfo,
     fingerprint,
     is_packed,
     packed_writer,
@@ -22,7 +24,7 @@ from sagan.data.packed import (
     readable_bytes,
 )
 from sagan.data.parallel import map_in_order
-from sagan.data.pictures import Pictures, Source, hash_lines
+from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.sources import find_source
 
 MIN_PICTURES = 2
@@ -33,7 +35,8 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
     """Open a data set as decoded pictures of one size, packing it into the cache folder on first use.
 
     A packed file of that size is opened as it is. The cached file is found again by the paths, sizes and times of the
-    files it was made from and by ``size_px``, so nothing is ever decoded twice. Several processes may call this at once.
+    files it was made from and by ``size_px``, so nothing is ever decoded twice; changed files are
+    decoded anew. Classes without pictures are left out. Several processes may call this at once.
 
     Args:
         config: What to open.
@@ -45,14 +48,16 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
             set, or the disk is full.
     """
     require_size(size_px)
-    given = Path(config.path).expanduser()
-    if is_packed(given) and (image_set := read_packed(given)).images.shape[1] == size_px:
-        return _rename(image_set, config)
+    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
+        image_set = read_packed(given)
+        if image_set.images.shape[1] == size_px:
+            return _rename(image_set, config)
     cache = cache_folder(config.cache_dir)
     source = find_source(config.path, cache, progress=progress)
     file = _cached_file(source, size_px, cache)
     image_set = _open_cached(file) or _pack(source, size_px, file, keep_unreadable=True, progress=progress)
-    _apply_policy(image_set.info.unreadable, source.name, config)
+    if not config.skip_unreadable:
+        _refuse_unreadable(image_set.info.unreadable, source.name)
     return _rename(image_set, config)
 
 
@@ -101,6 +106,24 @@ def _open_cached(file: Path) -> ImageSet | None:
         return None
 
 
+def decode_square(pictures: Pictures, index: int, size_px: int) -> tuple[Pixels, frozenset[str]] | UnreadableError:
+    """Decode the picture of an index to a square; give it with what was peculiar about it, or why it cannot be used.
+
+    Raises:
+        DataError: If the picture could not be read at all, which says nothing about the picture.
+    """
+    try:
+        decoded = pictures.decode(index)
+    except UnreadableError as error:
+        return error
+    except OSError as error:
+        raise DataError(
+            f"cannot read {pictures.names[index]} ({error.strerror or error}); make it readable or take it away"
+        ) from error
+    traits = decoded.traits | ({"enlarged"} if min(decoded.pixels.shape[:2]) < size_px else set())
+    return square(decoded.pixels, size_px), traits
+
+
 def _pack(
     source: Source,
     size_px: int,
@@ -112,33 +135,84 @@ def _pack(
 ) -> ImageSet:
     """Write ``file``. Unreadable pictures are left out and listed; without ``keep_unreadable`` they end it instead."""
     pictures = source.load()
+    total = len(pictures.names)
+    if total < MIN_PICTURES:
+        raise DataError(
+            f"{source.name} holds {total} picture(s); training needs at least {MIN_PICTURES}, better thousands"
+        )
     class_names = pictures.class_names if names is None else rename_classes(pictures.class_names, *names)
-    _require_enough(len(pictures.names), source.name)
-    labels: list[int] = []
+    readable = np.ones(total, bool)
     traits: Counter[str] = Counter()
     unreadable: list[tuple[str, str]] = []
 
-    def decode(index: int) -> tuple[Pixels, frozenset[str]] | UnreadableError:
-        return decode_square(pictures, index, size_px)
-
-    with packed_writer(file, size_px, len(pictures.names)) as writer:
-        _announce(len(pictures.names), size_px, file, progress)
+    with packed_writer(file, size_px, total) as writer:
+        if progress:
+            _announce(source.name, total, size_px, file)
 
         def consume(results: list[tuple[Pixels, frozenset[str]] | UnreadableError]) -> None:
             for result in results:
-                index = len(labels) + len(unreadable)
                 if isinstance(result, UnreadableError):
+                    index = writer.count + len(unreadable)
+                    readable[index] = False
                     unreadable.append((pictures.names[index], str(result)))
-                    continue
-                writer.add(result[0])
-                traits.update(result[1])
-                labels.append(int(pictures.labels[index]))
+                else:
+                    writer.add(result[0])
+                    traits.update(result[1])
 
-        map_in_order(decode, range(len(pictures.names)), consume, description="decoding", progress=progress)
+        map_in_order(
+            lambda index: decode_square(pictures, index, size_px),
+            range(total),
+            consume,
+            description="decoding",
+            progress=progress,
+        )
         if not keep_unreadable:
-            _refuse_unreadable(tuple(unreadable), source.name)
-        if not labels:
-            raise DataError(f"none of {_listed(tuple(unreadable))} in {source.name} can be read as a picture")
-        kept, kept_names = _drop_empty_classes(np.array(labels, np.int64), class_names)
-        writer.finish(kept, kept_names, Path(source.name).name, dict(traits), tuple(unreadable))
+            _refuse_unreadable(unreadable, source.name)
+        if writer.count < MIN_PICTURES:
+            raise DataError(f"{source.name}: {writer.count} picture(s) can be read, but not {_listed(unreadable)}")
+        labels, class_names = _without_empty_classes(pictures.labels[readable], class_names)
+        writer.finish(labels, class_names, Path(source.name).name, dict(traits), tuple(unreadable))
     return read_packed(file)
+
+
+def _announce(name: str, total: int, size_px: int, file: Path) -> None:
+    needed, free = readable_bytes(total * size_px * size_px * 3), readable_bytes(shutil.disk_usage(file.parent).free)
+    Console(stderr=True, highlight=False).print(
+        f"packing {total:,} pictures of {name} at {size_px} px into {file}: {needed} needed, {free} free",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _without_empty_classes(labels: Labels, class_names: tuple[str, ...]) -> tuple[Labels, tuple[str, ...]]:
+    if not class_names:
+        return labels, ()
+    present, dense = np.unique(labels, return_inverse=True)
+    return dense.astype(np.int64), tuple(class_names[label] for label in present)
+
+
+def _refuse_unreadable(unreadable: Sequence[tuple[str, str]], name: str) -> None:
+    if unreadable:
+        raise DataError(
+            f"{name} holds files that cannot be read as pictures: {_listed(unreadable)}; repair or remove them, or set "
+            "skip_unreadable to leave them out"
+        )
+
+
+def _listed(unreadable: Sequence[tuple[str, str]]) -> str:
+    shown = "; ".join(f"{name}: {reason}" for name, reason in unreadable[:SHOWN_NAMES])
+    more = f" and {len(unreadable) - SHOWN_NAMES:,} more" if len(unreadable) > SHOWN_NAMES else ""
+    return f"{len(unreadable):,} file(s) ({shown}{more})"
+
+
+def _rename(image_set: ImageSet, config: DataConfig) -> ImageSet:
+    """Give the classes the readable names that the configuration asks for."""
+    if config.class_names is None or not image_set.class_names:
+        return image_set
+    mapping = read_class_names(config.class_names)
+    class_names = rename_classes(image_set.class_names, mapping, config.class_names)
+    return dataclasses.replace(
+        image_set,
+        class_names=class_names,
+        fingerprint=fingerprint(image_set.info.pixels_sha256, image_set.labels, class_names),
+    )

@@ -69,17 +69,18 @@ class ImageSet:
         """Split the pictures into those to train on and those held out: two ascending arrays of indices, int64.
 
         ``fraction`` of the pictures, rounded down, and at most ``maximum`` are held out. Each class gives its share of
-        them and keeps at least one picture to train on. The same seed gives the same split.
+        them, and keeps at least one picture to train on even if fewer are held out then. The same seed gives the same
+        split.
         """
         present = np.unique(self.labels)
         counts = np.array([np.count_nonzero(self.labels == label) for label in present])
-        total = min(maximum, int(fraction * len(self.labels)))
+        total = min(maximum, int(fraction * len(self.labels)), len(self.labels) - len(present))
         quota = total * counts / counts.sum()
         given = np.minimum(quota.astype(np.int64), counts - 1)
         # The largest remainders get the places that rounding down left, while their class has a picture to spare.
-        for position in np.argsort(given - quota, kind="stable"):
-            if given.sum() < total and given[position] < counts[position] - 1:
-                given[position] += 1
+        while (left := total - given.sum()) > 0:
+            order = np.argsort(given - quota, kind="stable")
+            given[order[given[order] < counts[order] - 1][:left]] += 1
         held_out = np.zeros(len(self.labels), bool)
         for label, count in zip(present, given, strict=True):
             members = np.flatnonzero(self.labels == label)
@@ -121,9 +122,9 @@ def read_packed(file: Path) -> ImageSet:
         record["unreadable"] = tuple((name, reason) for name, reason in record["unreadable"])
         info = PackedInfo(**record)
         images = np.memmap(file, np.uint8, mode="r", offset=offset, shape=shape)
+    except DataError:
+        raise
     except (ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{file} is no whole packed file ({error}); {again}") from error
     except OSError as error:
         raise DataError(f"cannot read {file} ({error.strerror or error}); check its permissions") from error

@@ -1,6 +1,5 @@
 """Generators to share: one safetensors file with weights, configuration and class names; loading executes nothing."""
 
-import copy
 import dataclasses
 import json
 import os
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from sagan.models.generator import Generator, GeneratorConfig
-from sagan.ops.spectral import fold_spectral
+from sagan.ops.spectral import folded_state_dict
 
 FORMAT = "sagan generator"
 FORMAT_VERSION = 1
@@ -52,8 +51,6 @@ def save_weights(
     config = generator.config
     if len(class_names) != config.num_classes:
         raise ValueError(f"{config.num_classes} classes need as many names, found {len(class_names)}")
-    folded = copy.deepcopy(generator).cpu()
-    fold_spectral(folded)
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -65,7 +62,7 @@ def save_weights(
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     try:
-        save_file({key: value.contiguous() for key, value in folded.state_dict().items()}, name, metadata)
+        save_file({k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}, name, metadata)
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except SafetensorError as error:

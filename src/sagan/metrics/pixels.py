@@ -1,7 +1,7 @@
 """A monitor that needs no feature network: the Frechet distance of images averaged down to 8x8 pixels.
 
-It sees colours, layout and lost variety, not texture or detail. It is NOT FID and compares only with itself, on the same
-data and counts; its use is to keep a best checkpoint and to show a collapse where no network can be had.
+It sees colours, layout and lost variety, not texture or detail. It is NOT FID and compares only with itself, on the
+same data and counts; its use is to keep a best checkpoint and to show a collapse where no network can be had.
 """
 
 import numpy as np

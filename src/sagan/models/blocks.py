@@ -9,7 +9,13 @@ from torch.nn import functional as F
 
 from sagan.ops.attention import AttentionForm, SelfAttention2d
 from sagan.ops.norm import ConditionalBatchNorm2d
-from sagan.ops.resample import conv1x1_downsample, conv_downsample, upsample_conv, upsample_conv1x1
+from sagan.ops.resample import (
+    conv1x1_downsample,
+    conv_downsample,
+    folding_pays,
+    upsample_conv,
+    upsample_conv1x1,
+)
 from sagan.ops.spectral import spectral_norm
 
 L = TypeVar("L", nn.Conv2d, nn.Linear, nn.Embedding)
@@ -46,8 +52,10 @@ class GeneratorBlock(nn.Module):
         sn_eps: float,
         bn_eps: float,
         bn_momentum: float,
+        fold: bool = True,
     ) -> None:
         super().__init__()
+        self.fold = fold
         self.norm1 = ConditionalBatchNorm2d(in_channels, num_classes, bn_eps, bn_momentum)
         self.conv1 = initialised(nn.Conv2d(in_channels, out_channels, 3, padding=1), spectral, sn_eps)
         self.norm2 = ConditionalBatchNorm2d(out_channels, num_classes, bn_eps, bn_momentum)
@@ -57,10 +65,14 @@ class GeneratorBlock(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
         h = F.relu(self.norm1(x, y))
-        h = upsample_conv(h, self.conv1.weight, self.conv1.bias)
+        folded = self.fold and folding_pays(
+            h.shape[0] * h.shape[2] * h.shape[3], h.shape[1], transposed=True, device=h.device
+        )
+        h = upsample_conv(h, self.conv1.weight, self.conv1.bias, folded)
         h = F.relu(self.norm2(h, y))
         h = self.conv2(h)
-        # A 1x1 convolution and nearest up-sampling commute: convolving first is the same function at a quarter of the work.
+        # A 1x1 convolution and nearest up-sampling commute: convolving first is the same function at a quarter of the
+        # work.
         return h + upsample_conv1x1(x, self.shortcut.weight, self.shortcut.bias)
 
 
@@ -68,12 +80,13 @@ class DiscriminatorBlock(nn.Module):
     """Residual block of the discriminator, down-sampling or not; no batch statistics, so samples stay independent.
 
     Main path: ReLU, conv3x3, ReLU, conv3x3, average pooling. Shortcut: average pooling and conv1x1 of the
-    UN-activated input; the identity where neither channels nor size change. The ``first`` block sees an image: it has no
-    ReLU in front ("optimised block").
+    UN-activated input; the identity where neither channels nor size change. The ``first`` block sees an image: it has
+    no ReLU in front ("optimised block").
 
     Shape: x (B, C_in, H, W) -> (B, C_out, H/2, W/2) if ``down``, else (B, C_out, H, W).
 
-    Source: official code of Zhang et al. 2018 (``wide``); Miyato and Koyama 2018 (``hidden_channels`` = C_in, ``thin``).
+    Source: official code of Zhang et al. 2018 (``wide``); Miyato and Koyama 2018 (``hidden_channels`` = C_in,
+    ``thin``).
     """
 
     def __init__(
@@ -86,8 +99,10 @@ class DiscriminatorBlock(nn.Module):
         first: bool = False,
         spectral: bool,
         sn_eps: float,
+        fold: bool = True,
     ) -> None:
         super().__init__()
+        self.fold = fold
         self.down = down
         self.first = first
         self.conv1 = initialised(nn.Conv2d(in_channels, hidden_channels, 3, padding=1), spectral, sn_eps)
@@ -99,11 +114,18 @@ class DiscriminatorBlock(nn.Module):
         """Map x (B, C_in, H, W) to the block's output."""
         h = x if self.first else F.relu(x)  # never in place: the shortcut needs x as it is
         h = F.relu(self.conv1(h))
-        h = conv_downsample(h, self.conv2.weight, self.conv2.bias) if self.down else self.conv2(h)
+        if self.down:
+            folded = self.fold and folding_pays(
+                h.shape[0] * h.shape[2] * h.shape[3] // 4, h.shape[1], transposed=False, device=h.device
+            )
+            h = conv_downsample(h, self.conv2.weight, self.conv2.bias, folded)
+        else:
+            h = self.conv2(h)
         if self.shortcut is None:
             return h + x
         if self.down:
-            # Average pooling and a 1x1 convolution commute: pooling first is the same function at a quarter of the work.
+            # Average pooling and a 1x1 convolution commute: pooling first is the same function at a quarter of the
+            # work.
             return h + conv1x1_downsample(x, self.shortcut.weight, self.shortcut.bias)
         shortcut: Tensor = self.shortcut(x)
         return h + shortcut
@@ -114,8 +136,8 @@ class ResidualAblation(nn.Module):
 
     y = x + gamma * F(x), F = ReLU, conv3x3 C -> m, ReLU, conv3x3 m -> C, gamma a scalar that starts at 0.
 
-    By default F has no biases and m = round(k * C / 18), so that its weights match the k * C^2 of the attention ``form``
-    (an inference: the paper says only "the same number of parameters"). With ``ratio`` = 8, m = C / 8 and the
+    By default F has no biases and m = round(k * C / 18), so that its weights match the k * C^2 of the attention
+    ``form`` (an inference: the paper says only "the same number of parameters"). With ``ratio`` = 8, m = C / 8 and the
     convolutions have biases, as in the authors' earlier code.
 
     Shape: x (B, C, H, W) -> (B, C, H, W).
@@ -149,6 +171,7 @@ def check_positions(
     available: dict[int, int],
     attention: Sequence[int],
     residual: Sequence[int],
+    residual_ratio: int | None = None,
 ) -> None:
     """Check where attention and ablation blocks are asked for.
 
@@ -157,9 +180,11 @@ def check_positions(
         available: Positions that the network has, as {height of the feature map: channels there}.
         attention: Positions of attention blocks.
         residual: Positions of ablation blocks.
+        residual_ratio: Bottleneck ratio of ablation blocks, or None.
 
     Raises:
-        ValueError: If a position does not exist, is named twice, or has channels that attention cannot split by 8.
+        ValueError: If a position does not exist, is named twice, or has channels that attention cannot split by 8 or
+            that the ratio leaves none of.
     """
     names = ", ".join(f"feat{k}" for k in sorted(available))
     for field, positions in (("attention", attention), ("residual", residual)):
@@ -180,6 +205,12 @@ def check_positions(
                 f"attention at feat{position} of the {network} needs channels divisible by 8, found "
                 f"{available[position]}; change base_width"
             )
+    for position in residual:
+        if residual_ratio is not None and not 1 <= residual_ratio <= available[position]:
+            raise ValueError(
+                f"residual_ratio must be from 1 to the {available[position]} channels at feat{position} of the "
+                f"{network}, found {residual_ratio}"
+            )
 
 
 def default_attention(size_px: int) -> tuple[int, ...]:
@@ -188,10 +219,10 @@ def default_attention(size_px: int) -> tuple[int, ...]:
 
 
 def attention_modules(
-    available: dict[int, int], positions: Sequence[int], form: AttentionForm, *, spectral: bool
+    available: dict[int, int], positions: Sequence[int], form: AttentionForm, *, spectral: bool, sn_eps: float
 ) -> nn.ModuleDict:
     """Make the attention block of each position, keyed by the height of its feature map."""
-    return nn.ModuleDict({str(k): SelfAttention2d(available[k], form, spectral_norm=spectral) for k in positions})
+    return nn.ModuleDict({str(k): SelfAttention2d(available[k], form, spectral, sn_eps=sn_eps) for k in positions})
 
 
 def residual_modules(

@@ -61,6 +61,8 @@ class DiscriminatorConfig:
     """Whether the last block halves the size too (the 64 px network of SNGAN-projection)."""
     linear_bias: bool = True
     """Whether the last linear layer has a bias (the 32 px network of SNGAN-projection has none)."""
+    fold: bool = True
+    """Compute a convolution and the resampling beside it as one where that is faster: equal up to rounding."""
 
     def __post_init__(self) -> None:
         if self.size_px not in WIDTHS:
@@ -68,10 +70,10 @@ class DiscriminatorConfig:
         for field, least in (("num_classes", 0), ("base_width", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
-        for field, kind in (("head", Head), ("width", Width)):
+        for field, kind in (("head", Head), ("width", Width), ("attention_form", AttentionForm)):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
-        check_positions("discriminator", self.positions, self.attention_positions, self.residual)
+        check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -133,7 +135,14 @@ class Discriminator(nn.Module):
             hidden = out_channels if config.width == "wide" or i == 0 else in_channels
             self.blocks.append(
                 DiscriminatorBlock(
-                    in_channels, out_channels, hidden, down=down, first=i == 0, spectral=spectral, sn_eps=eps
+                    in_channels,
+                    out_channels,
+                    hidden,
+                    down=down,
+                    first=i == 0,
+                    spectral=spectral,
+                    sn_eps=eps,
+                    fold=config.fold,
                 )
             )
             in_channels = out_channels
@@ -150,7 +159,7 @@ class Discriminator(nn.Module):
             else None
         )
         self.attention = attention_modules(
-            config.positions, config.attention_positions, config.attention_form, spectral=spectral
+            config.positions, config.attention_positions, config.attention_form, spectral=spectral, sn_eps=eps
         )
         self.residual = residual_modules(
             config.positions,

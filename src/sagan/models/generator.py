@@ -1,6 +1,8 @@
 """The generator: noise and a class to an image."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +57,8 @@ class GeneratorConfig:
     """Added to the variance in batch normalisation."""
     bn_momentum: float = 0.1
     """How fast the running statistics move (0 to 1); sampling uses standing statistics unless told otherwise."""
+    fold: bool = True
+    """Compute a convolution and the resampling beside it as one where that is faster: equal up to rounding."""
 
     def __post_init__(self) -> None:
         if self.size_px not in WIDTHS:
@@ -62,9 +66,12 @@ class GeneratorConfig:
         for field, least in (("num_classes", 0), ("z_dim", 1), ("base_width", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
+        if self.attention_form not in get_args(AttentionForm):
+            known = ", ".join(get_args(AttentionForm))
+            raise ValueError(f"attention_form must be one of {known}, found {self.attention_form!r}")
         if not 0.0 < self.bn_momentum <= 1.0:
             raise ValueError(f"bn_momentum must be in (0, 1], found {self.bn_momentum}")
-        check_positions("generator", self.positions, self.attention_positions, self.residual)
+        check_positions("generator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -109,13 +116,14 @@ class Generator(nn.Module):
                 sn_eps=config.sn_eps,
                 bn_eps=config.bn_eps,
                 bn_momentum=config.bn_momentum,
+                fold=config.fold,
             )
-            for in_channels, out_channels in zip(widths[:-1], widths[1:], strict=True)
+            for in_channels, out_channels in pairwise(widths)
         )
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, config.bn_momentum)
         self.conv = initialised(nn.Conv2d(widths[-1], 3, 3, padding=1), spectral, config.sn_eps)
         self.attention = attention_modules(
-            config.positions, config.attention_positions, config.attention_form, spectral=spectral
+            config.positions, config.attention_positions, config.attention_form, spectral=spectral, sn_eps=config.sn_eps
         )
         self.residual = residual_modules(
             config.positions,

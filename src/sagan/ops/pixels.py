@@ -1,4 +1,4 @@
-"""Pixels to network range and back: the one place where images are scaled or quantised, for real and generated alike."""
+"""Pixels to network range and back: where images are scaled and quantised, real and generated alike."""
 
 import torch
 from torch import Tensor

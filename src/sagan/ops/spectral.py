@@ -11,7 +11,7 @@ its vectors. Evaluation mode would stop them, but it also changes every other la
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -110,12 +110,18 @@ def refresh_spectral(module: nn.Module, iterations: int = INITIAL_ITERATIONS) ->
         norm.iterate(weight, iterations)
 
 
-def fold_spectral(module: nn.Module) -> None:
-    """Replace every normalised weight of ``module`` by the plain tensor W / sigma, in place; the outputs stay the same.
+def folded_state_dict(module: nn.Module) -> dict[str, Tensor]:
+    """Give the state of ``module`` with every normalised weight as the plain tensor W / sigma.
 
-    The vectors do not move. Use it on a copy before export: training cannot go on from a folded network.
+    The keys are those of the same network built without spectral normalisation, which loads it and gives the same
+    outputs. The module is not changed, and no vector moves.
+
+    (``parametrize.remove_parametrizations`` on a copy is no way: a deep copy shares its class with the original, and
+    removing the parametrisation from the one takes the weight from the other.)
     """
-    with frozen_spectral(module):
-        for child in list(module.modules()):
+    state = {key: value.detach() for key, value in module.state_dict().items() if ".parametrizations." not in f".{key}"}
+    with torch.no_grad(), frozen_spectral(module):
+        for name, child in module.named_modules():
             if parametrize.is_parametrized(child, "weight"):
-                parametrize.remove_parametrizations(child, "weight", leave_parametrized=True)
+                state[f"{name}.weight" if name else "weight"] = cast(Tensor, child.weight)
+    return state

@@ -8,8 +8,8 @@ from torch import nn
 def update_ema(average: nn.Module, source: nn.Module, decay: float) -> None:
     """Move ``average`` towards ``source``: parameters by p <- decay * p + (1 - decay) * source, buffers by copying.
 
-    Spectral vectors are buffers: averages of them are not singular vectors, so they are copied, and whoever samples from
-    the average refreshes them on the averaged weights first (``sampling_copy`` does).
+    Spectral vectors are buffers: averages of them are not singular vectors, so they are copied, and whoever samples
+    from the average refreshes them on the averaged weights first (``sampling_copy`` does).
 
     Args:
         average: The moving average, changed in place.

@@ -1,7 +1,7 @@
 """Device and precision, through Lightning Fabric: the only file that names it."""
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,23 @@ from torch import Tensor, nn
 from sagan.ops.pixels import uint8_to_images
 from sagan.training.config import EngineConfig
 
-if TYPE_CHECKING:
-    from sagan.training.step import RealBatch
-
 M = TypeVar("M", bound=nn.Module)
+
+
+class RealBatch(Protocol):
+    """What a step needs of a batch of real pictures, on the host."""
+
+    @property
+    def images(self) -> Tensor:
+        """Pixels, uint8 (B, H, W, 3)."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Classes, int64 (B,)."""
+
+    @property
+    def flip(self) -> Tensor:
+        """Which images to mirror, bool (B,)."""
 
 
 class Engine:
@@ -69,7 +82,7 @@ class Engine:
         z, y = pair
         return self.tensor(z), None if y is None else self.tensor(y)
 
-    def images(self, batch: "RealBatch") -> Tensor:
+    def images(self, batch: RealBatch) -> Tensor:
         """Move stored pictures to the device as network input, mirrored where the batch says so.
 
         Shape: batch.images uint8 (B, H, W, 3) -> float (B, 3, H, W) in [-1, 1].

@@ -15,8 +15,8 @@ from sagan.training.config import TrainConfig
 class TrainState:
     """Both networks, both optimisers, the moving average and the step.
 
-    There is no random state and no position in the data: noise, labels, augmentation and data order are functions of the
-    seed and the step.
+    There is no random state and no position in the data: noise, labels, augmentation and data order are functions of
+    the seed and the step.
     """
 
     G: Generator

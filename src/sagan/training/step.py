@@ -1,13 +1,12 @@
 """One step of training: D updates, one G update, one update of the moving average. No ``.item()`` in here.
 
-Which spectral vectors move when (SAGAN's own rule, for one device): G's in each of its forwards, D's once per D update -
-real and generated images go through D in ONE forward - and never in the G update. With accumulation they move in the
+Which spectral vectors move when (SAGAN's own rule, for one device): G's in each of its forwards, D's once per D update
+- real and generated images go through D in ONE forward - and never in the G update. With accumulation they move in the
 first micro-batch only.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,24 +19,8 @@ from sagan.randomness import keyed_generator
 from sagan.sampling import training_draws
 from sagan.training.config import TrainConfig
 from sagan.training.ema import update_ema
-from sagan.training.engine import Engine
+from sagan.training.engine import Engine, RealBatch
 from sagan.training.state import TrainState
-
-
-class RealBatch(Protocol):
-    """What a step needs of a batch of real pictures, on the host."""
-
-    @property
-    def images(self) -> Tensor:
-        """Pixels, uint8 (B, H, W, 3)."""
-
-    @property
-    def labels(self) -> Tensor:
-        """Classes, int64 (B,)."""
-
-    @property
-    def flip(self) -> Tensor:
-        """Which images to mirror, bool (B,)."""
 
 
 NextBatch = Callable[[int], RealBatch]

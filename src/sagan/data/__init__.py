@@ -1,0 +1,24 @@
+"""Pictures: finding them, checking them, decoding them once, and drawing batches from the decoded file."""
+
+from sagan.data.batches import Batch, Batches
+from sagan.data.check import CheckReport, check
+from sagan.data.config import DataConfig, DataError, cache_folder
+from sagan.data.named import NAMES
+from sagan.data.pack import notes, open_dataset, pack_dataset
+from sagan.data.packed import ImageSet, read_packed
+
+__all__ = [
+    "NAMES",
+    "Batch",
+    "Batches",
+    "CheckReport",
+    "DataConfig",
+    "DataError",
+    "ImageSet",
+    "cache_folder",
+    "check",
+    "notes",
+    "open_dataset",
+    "pack_dataset",
+    "read_packed",
+]

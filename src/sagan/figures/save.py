@@ -1,0 +1,157 @@
+"""Pictures and animations to files: whole or not at all, with what made them written inside."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from PIL import ExifTags, Image, PngImagePlugin
+
+from sagan.figures.canvas import Pixels, check_images, choose_scale, enlarge
+
+# Longest side in px that each format can hold.
+IMAGE_LIMITS = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+# What small frames are enlarged to, longer side in px.
+FRAME_SIZE = 256
+ANIMATION_LIMITS = {".gif": 65_535, ".png": 2**31 - 1, ".webp": 16_383}
+
+
+def save_image(image: Image.Image, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write a picture in the format that the suffix names: .png and .webp bit for bit, .jpg at quality 95.
+
+    The file appears under its name only when it is complete; an older one of that name is replaced. Missing folders
+    are made.
+
+    Args:
+        image: The picture; transparency is dropped.
+        path: Where to write it.
+        metadata: Written into the file, e.g. what the caption says and the command: as text entries of a PNG, in the
+            image description of the others (one line ``key: value`` each).
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If the suffix is unknown, the picture too large for the format, or a key is no PNG keyword.
+        OSError: If the file cannot be written there.
+    """
+    path = Path(path)
+    suffix = _known_suffix(path, IMAGE_LIMITS, "picture", image.size)
+    image = image.convert("RGB")
+    file = BytesIO()
+    if suffix == ".png":
+        info = PngImagePlugin.PngInfo()
+        for key, value in (metadata or {}).items():
+            if not (1 <= len(key) <= 79 and key.isascii() and key.isprintable()):
+                raise ValueError(f"a metadata key has 1 to 79 plain letters (a PNG keyword), found {key!r}")
+            info.add_text(key, value)
+        image.save(file, "PNG", pnginfo=info)
+    else:
+        exif = Image.Exif()
+        if metadata:
+            exif[ExifTags.Base.ImageDescription] = "\n".join(f"{key}: {value}" for key, value in metadata.items())
+        if suffix == ".webp":
+            image.save(file, "WEBP", lossless=True, exif=exif)
+        else:
+            image.save(file, "JPEG", quality=95, subsampling=0, exif=exif)
+    return _write_whole(path, file.getvalue())
+
+
+def save_animation(
+    frames: Pixels,
+    path: str | Path,
+    *,
+    fps: float = 12,
+    loop: bool = True,
+    boomerang: bool = False,
+    scale: int | None = None,
+) -> Path:
+    """Write a moving picture: .gif (256 colours a frame), .webp or .png (animated PNG), the latter two bit for bit.
+
+    Equal neighbouring frames may be stored as one longer frame. A GIF counts time in 1/100 s: 12 frames per second
+    become 12.5.
+
+    Shape: frames uint8 (N, H, W, 3), 0 to 255.
+
+    Args:
+        frames: The frames in order.
+        path: Where to write them; as in :func:`save_image` the file appears when it is complete.
+        fps: Frames per second, above 0 and at most 50 (browsers slow faster GIFs down).
+        loop: Play for ever instead of once.
+        boomerang: Play forth and back: the inner frames follow once more in reverse order, so that a loop has no jump.
+        scale: Whole factor by which each frame is enlarged (nearest pixel); None brings small ones to about 256 px.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If frames have another shape or type, fps or scale is out of range, the suffix is unknown, or the
+            frames are too large for the format.
+        OSError: If the file cannot be written there.
+    """
+    path = Path(path)
+    check_images(frames)
+    if not 0 < fps <= 50:
+        raise ValueError(f"fps must be above 0 and at most 50, found {fps}")
+    height, width = frames.shape[1:3]
+    if scale is None:
+        scale = max(1, FRAME_SIZE // max(height, width))
+    frames = enlarge(frames, choose_scale(height, width, scale))
+    suffix = _known_suffix(path, ANIMATION_LIMITS, "animation", (frames.shape[2], frames.shape[1]))
+    if boomerang:
+        frames = np.concatenate([frames, frames[-2:0:-1]])
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    file = BytesIO()
+    if suffix == ".gif":
+        # A GIF without the loop entry plays once; 0 stands for ever.
+        duration = max(20, round(100 / fps) * 10)
+        repeat = {"loop": 0} if loop else {}
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=duration, **repeat)
+    elif suffix == ".png":
+        first.save(file, "PNG", save_all=True, append_images=rest, duration=1000 / fps, loop=0 if loop else 1)
+    else:
+        first.save(
+            file,
+            "WEBP",
+            save_all=True,
+            append_images=rest,
+            duration=round(1000 / fps),
+            loop=0 if loop else 1,
+            lossless=True,
+        )
+    return _write_whole(path, file.getvalue())
+
+
+def _known_suffix(path: Path, limits: Mapping[str, int], what: str, size: tuple[int, int]) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in limits:
+        found = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
+        raise ValueError(f"{path} has {found}; a file name for this {what} ends in {', '.join(limits)}")
+    if max(size) > limits[suffix]:
+        raise ValueError(
+            f"a {suffix} file holds at most {limits[suffix]} px a side and this {what} has {size[0]} x {size[1]}; "
+            "write a .png or use fewer or smaller images"
+        )
+    return suffix
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    """Write to a temporary name in the same folder, then rename: readers see the old file or the new one."""
+    temporary = path.parent / f".{uuid4().hex}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            # After the rename there is nothing left to remove; after a failure nothing may be left behind.
+            with suppress(OSError):
+                temporary.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            error.errno, f"cannot write {path} ({reason}); choose a writable folder with free space"
+        ) from error
+    return path

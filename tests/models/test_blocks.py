@@ -1,0 +1,186 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sagan.models.blocks import DiscriminatorBlock, GeneratorBlock, ResidualAblation, check_positions, initialised
+from sagan.ops.attention import SelfAttention2d
+from sagan.ops.spectral import spectral_norms
+
+# SPEC 1.3 and 2, gamma included: channels, then parameters of the matched block and of the one with ratio 8.
+ABLATION = [
+    (64, 4_609, 9_289),
+    (128, 20_737, 37_009),
+    (256, 82_945, 147_745),
+    (512, 331_777, 590_401),
+    (1024, 1_308_673, 2_360_449),
+]
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def up_block(in_channels=5, out_channels=3, num_classes=4):
+    return GeneratorBlock(
+        in_channels, out_channels, num_classes, spectral=False, sn_eps=1e-12, bn_eps=1e-5, bn_momentum=0.1
+    ).double()
+
+
+def down_block(in_channels=5, out_channels=3, *, down=True, first=False, hidden=3):
+    return DiscriminatorBlock(
+        in_channels, out_channels, hidden, down=down, first=first, spectral=False, sn_eps=1e-12
+    ).double()
+
+
+def randomise(module):
+    generator = torch.Generator().manual_seed(1)
+    for parameter in module.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return module
+
+
+@pytest.fixture
+def x():
+    return torch.randn(4, 5, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def conditional_norm(norm, x, y):
+    normalised = F.batch_norm(x, None, None, training=True, eps=1e-5)
+    return normalised * norm.gain[y][:, :, None, None] + norm.bias[y][:, :, None, None]
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("out_channels", [3, 5])
+def test_up_block_equals_the_papers_order(x, out_channels, fold):
+    block = randomise(up_block(out_channels=out_channels))
+    block.fold = fold
+    y = torch.tensor([0, 3, 3, 1])
+    up = lambda t: t.repeat_interleave(2, 2).repeat_interleave(2, 3)  # noqa: E731
+    h = F.relu(conditional_norm(block.norm1, x, y))
+    h = F.conv2d(up(h), block.conv1.weight, block.conv1.bias, padding=1)
+    h = F.relu(conditional_norm(block.norm2, h, y))
+    h = F.conv2d(h, block.conv2.weight, block.conv2.bias, padding=1)
+    expected = h + F.conv2d(up(x), block.shortcut.weight, block.shortcut.bias)  # convolution AFTER up-sampling
+    torch.testing.assert_close(block(x, y), expected, atol=1e-10, rtol=0.0)
+
+
+def pooled(t):
+    return t.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("out_channels", [3, 5])
+def test_down_block_equals_the_papers_order(x, first, out_channels, fold):
+    block = randomise(down_block(out_channels=out_channels, first=first, hidden=out_channels))
+    block.fold = fold
+    h = x if first else F.relu(x)
+    h = F.relu(F.conv2d(h, block.conv1.weight, block.conv1.bias, padding=1))
+    h = pooled(F.conv2d(h, block.conv2.weight, block.conv2.bias, padding=1))
+    expected = h + pooled(F.conv2d(x, block.shortcut.weight, block.shortcut.bias))  # pooling AFTER convolution
+    torch.testing.assert_close(block(x), expected, atol=1e-10, rtol=0.0)
+
+
+def test_folding_changes_no_gradient(x):
+    for block, inputs in ((up_block(), (x, torch.tensor([0, 3, 3, 1]))), (down_block(), (x,))):
+        gradients = []
+        randomise(block)
+        for fold in (False, True):
+            block.fold = fold
+            block.zero_grad()
+            block(*inputs).square().sum().backward()
+            gradients.append([parameter.grad.clone() for parameter in block.parameters()])
+        torch.testing.assert_close(*gradients, atol=1e-8, rtol=1e-10)
+
+
+def test_block_without_down_sampling_keeps_the_size_and_has_a_shortcut_only_for_other_channels(x):
+    same, other = down_block(out_channels=5, down=False, hidden=5), down_block(out_channels=3, down=False)
+    assert same.shortcut is None
+    assert down_block(out_channels=5, down=True).shortcut is not None
+    torch.testing.assert_close(
+        same(x) - x, F.conv2d(F.relu(same.conv1(F.relu(x))), same.conv2.weight, same.conv2.bias, padding=1)
+    )
+    torch.testing.assert_close(
+        other(x) - F.conv2d(x, other.shortcut.weight, other.shortcut.bias), other.conv2(F.relu(other.conv1(F.relu(x))))
+    )
+
+
+@pytest.mark.parametrize("down", [True, False])
+def test_trap_11_the_shortcut_sees_the_input_as_it_is(x, down):
+    block = down_block(out_channels=5, down=down, hidden=5)
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    if down:
+        block.shortcut.weight.data[:, :, 0, 0] = torch.eye(5)
+    assert (x < 0.0).any()
+    before = x.clone()
+    torch.testing.assert_close(block(x), pooled(x) if down else x, atol=1e-12, rtol=0.0)
+    assert torch.equal(x, before)
+
+
+def test_trap_11_the_ablation_block_leaves_its_input_alone(x):
+    block = ResidualAblation(5, spectral=False).double()
+    nn.init.constant_(block.gamma, 1.0)
+    before = x.clone()
+    block(x)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize(("channels", "matched", "ratio_8"), ABLATION)
+def test_ablation_block_has_the_counts_of_the_specification(channels, matched, ratio_8, no_memory):
+    assert count(ResidualAblation(channels, spectral=False)) == matched
+    assert count(ResidualAblation(channels, "official", spectral=False)) == matched
+    assert count(ResidualAblation(channels, ratio=8, spectral=False)) == ratio_8
+
+
+@pytest.mark.parametrize("form", ["slides", "official", "paper_v2", "full"])
+def test_ablation_block_matches_the_attention_block_of_its_form(form, no_memory):
+    for channels in (128, 256, 512):
+        residual = count(ResidualAblation(channels, form, spectral=False))
+        # The middle is a whole number of channels, and half a channel is 9 C weights.
+        assert abs(residual - count(SelfAttention2d(channels, form, spectral_norm=False))) <= 9 * channels
+
+
+def test_ablation_block_is_the_identity_at_the_start_and_then_gated(x):
+    block = ResidualAblation(5, ratio=1, spectral=False).double()
+    assert torch.equal(block(x), x)
+    inner = block.conv2(F.relu(block.conv1(F.relu(x))))
+    assert inner.abs().max() > 0.1
+    nn.init.constant_(block.gamma, -2.0)
+    torch.testing.assert_close(block(x), x - 2.0 * inner)
+    assert block.gamma.numel() == 1
+
+
+def test_ablation_block_is_normalised_and_has_biases_only_with_a_ratio():
+    assert len(list(spectral_norms(ResidualAblation(64)))) == 2
+    assert not list(spectral_norms(ResidualAblation(64, spectral=False)))
+    assert ResidualAblation(64).conv1.bias is None
+    assert torch.equal(ResidualAblation(64, ratio=8).conv2.bias, torch.zeros(64))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(7, 11, 3), nn.Linear(30, 20), nn.Embedding(40, 25)])
+def test_layers_start_xavier_uniform_with_zero_biases(layer):
+    initialised(layer, False, 1e-12)
+    rows, columns = layer.weight.shape[:2]
+    field = layer.weight[0, 0].numel()
+    bound = (6.0 / (field * (rows + columns))) ** 0.5
+    largest = layer.weight.detach().abs().max().item()
+    assert 0.95 * bound < largest <= bound
+    assert layer.weight.detach().std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+    assert getattr(layer, "bias", None) is None or torch.equal(layer.bias, torch.zeros_like(layer.bias))
+
+
+def test_positions_are_checked():
+    available = {8: 64, 16: 20}
+    check_positions("generator", available, (8,), (16,))
+    with pytest.raises(ValueError, match="attention: the generator has no feat32; it has feat8, feat16"):
+        check_positions("generator", available, (8, 32), ())
+    with pytest.raises(ValueError, match="residual: the generator has no feat4; it has feat8, feat16"):
+        check_positions("generator", available, (), (4,))
+    with pytest.raises(ValueError, match=r"attention: a position is named twice in \(8, 8\)"):
+        check_positions("generator", available, (8, 8), ())
+    with pytest.raises(ValueError, match="both name feat8 of the discriminator"):
+        check_positions("discriminator", available, (8,), (8,))
+    with pytest.raises(ValueError, match="divisible by 8, found 20; change base_width"):
+        check_positions("generator", available, (16,), ())

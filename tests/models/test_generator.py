@@ -1,0 +1,261 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sagan.build import build_networks
+from sagan.models.generator import Generator, GeneratorConfig
+from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.ops.spectral import SpectralNorm, spectral_norms
+
+FORMS = ("slides", "official", "paper_v2", "full")
+
+# SPEC 1.4, 3.4 and 2: configuration and number of parameters.
+COUNTS = [
+    ({"attention": ()}, 41_996_931),
+    ({"attention": (), "num_classes": 0}, 32_150_787),
+    ({"attention": (8,)}, 43_307_652),
+    ({"attention": (16,)}, 42_324_612),
+    ({"attention": (32,)}, 42_078_852),
+    ({"attention": (64,)}, 42_017_412),
+    ({"attention": (8,), "attention_form": "official"}, 43_307_652),
+    ({"attention": (64,), "attention_form": "official"}, 42_017_412),
+    ({"attention": (32,), "attention_form": "paper_v2"}, 41_996_931 + 32_769),
+    ({"attention": (32,), "attention_form": "full"}, 41_996_931 + 147_457),
+    ({"attention": (8, 64)}, 41_996_931 + 1_310_721 + 20_481),
+    ({"attention": (), "residual": (8,)}, 41_996_931 + 1_308_673),
+    ({"attention": (), "residual": (16,)}, 41_996_931 + 331_777),
+    ({"attention": (), "residual": (32,)}, 41_996_931 + 82_945),
+    ({"attention": (), "residual": (64,)}, 41_996_931 + 20_737),
+    ({"attention": (), "residual": (8,), "residual_ratio": 8}, 41_996_931 + 2_360_449),
+    ({"attention": (), "residual": (32,), "residual_ratio": 8}, 41_996_931 + 147_745),
+    ({"size_px": 64, "attention": ()}, 17_974_915),
+    ({"size_px": 64, "attention": (), "num_classes": 200}, 13_366_915),
+    ({"size_px": 64, "attention": (), "num_classes": 100}, 12_790_915),
+    ({"size_px": 64, "attention": (), "num_classes": 10}, 12_272_515),
+    ({"size_px": 64, "attention": (32,), "num_classes": 200}, 13_387_396),
+    ({"size_px": 32, "attention": (), "num_classes": 10}, 4_304_387),
+    ({"size_px": 32, "attention": (), "num_classes": 100}, 4_580_867),
+    ({"size_px": 32, "attention": (16,), "num_classes": 10}, 4_386_308),
+]
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def config(**fields):
+    return GeneratorConfig(**{"size_px": 16, "num_classes": 3, "z_dim": 8, "base_width": 2} | fields)
+
+
+@pytest.fixture
+def inputs():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(4, 8, generator=generator), torch.tensor([0, 1, 2, 1])
+
+
+@pytest.mark.parametrize(("fields", "expected"), COUNTS)
+def test_parameter_counts_of_the_specification(fields, expected, no_memory):
+    assert count(Generator(GeneratorConfig(**fields, spectral_norm=False))) == expected
+
+
+def test_spectral_normalisation_adds_no_parameter():
+    fields = {"attention": (8,), "residual": (16,), "residual_ratio": 2}
+    assert count(Generator(config(**fields))) == count(Generator(config(**fields, spectral_norm=False)))
+
+
+@pytest.mark.parametrize(
+    ("size_px", "base_width", "position"), [(16, 2, 8), (32, 2, 16), (64, 4, 16), (128, 2, 32), (256, 2, 64)]
+)
+def test_shape_range_and_default_attention_of_each_size(size_px, base_width, position):
+    torch.manual_seed(0)
+    G = Generator(config(size_px=size_px, base_width=base_width))
+    with torch.no_grad():
+        images = G(torch.randn(2, 8), torch.tensor([0, 2]))
+    assert images.shape == (2, 3, size_px, size_px)
+    assert images.abs().max() <= 1.0
+    assert images.std() > 0.01
+    assert list(G.attention) == [str(position)]
+
+
+def test_the_network_is_the_one_of_the_specification(inputs, open_gates):
+    """The whole forward once more, from plain operations in the paper's order."""
+    torch.manual_seed(0)
+    G = open_gates(Generator(config(attention=(8,), spectral_norm=False))).double()
+    z, y = inputs[0].double(), inputs[1]
+    for layer in G.modules():
+        if isinstance(layer, ConditionalBatchNorm2d):
+            torch.nn.init.normal_(layer.gain, 1.0, 0.3)
+            torch.nn.init.normal_(layer.bias, 0.0, 0.3)
+
+    def normalise(layer, x):
+        rows = y if layer.num_classes else torch.zeros_like(y)
+        x = F.batch_norm(x, None, None, training=True, eps=1e-5)
+        return F.relu(x * layer.gain[rows][:, :, None, None] + layer.bias[rows][:, :, None, None])
+
+    def conv(layer, x):
+        return F.conv2d(x, layer.weight, layer.bias, padding=layer.weight.shape[2] // 2)
+
+    def up(x):
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    def attend(block, x):
+        q, k, v = (F.conv2d(x, layer.weight).flatten(2) for layer in (block.query, block.key, block.value))
+        beta = torch.softmax(torch.einsum("bci,bcj->bji", k, q), dim=2)  # over i, the keys
+        return x + block.gamma * torch.einsum("bji,bci->bcj", beta, v).view_as(x)
+
+    h = F.linear(z, G.linear.weight, G.linear.bias).reshape(4, 8, 4, 4)
+    for height, block in zip((8, 16), G.blocks, strict=True):
+        main = conv(block.conv2, normalise(block.norm2, conv(block.conv1, up(normalise(block.norm1, h)))))
+        h = main + conv(block.shortcut, up(h))
+        h = attend(G.attention["8"], h) if height == 8 else h
+    expected = torch.tanh(conv(G.conv, normalise(G.norm, h)))
+    torch.testing.assert_close(G(z, y), expected, atol=1e-10, rtol=0.0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_with_gamma_zero_attention_changes_nothing(inputs, form):
+    torch.manual_seed(0)
+    G = Generator(config(attention=(8, 16), attention_form=form))
+    plain = Generator(config(attention=()))
+    plain.load_state_dict({k: v for k, v in G.state_dict().items() if not k.startswith("attention.")})
+    assert torch.equal(G(*inputs), plain(*inputs))
+    assert torch.equal(G.eval()(*inputs), plain.eval()(*inputs))
+
+
+@pytest.mark.parametrize("ratio", [None, 8])
+def test_with_gamma_zero_the_ablation_block_changes_nothing(inputs, ratio):
+    torch.manual_seed(0)
+    G = Generator(config(attention=(), residual=(8,), residual_ratio=ratio))
+    plain = Generator(config(attention=()))
+    plain.load_state_dict({k: v for k, v in G.state_dict().items() if not k.startswith("residual.")})
+    assert torch.equal(G(*inputs), plain(*inputs))
+
+
+@pytest.mark.parametrize("where", [(), (8,), (16,), (8, 16)])
+@pytest.mark.parametrize("field", ["attention", "residual"])
+def test_blocks_take_part_at_any_set_of_positions(inputs, open_gates, where, field):
+    torch.manual_seed(0)
+    G = Generator(config(**{"attention": ()} | {field: where})).eval()
+    assert list(getattr(G, field)) == [str(k) for k in where]
+    sizes = []
+    for block in getattr(G, field).values():
+        block.register_forward_hook(lambda _, args, __: sizes.append(args[0].shape[-1]))
+    before = G(*inputs)
+    after = open_gates(G)(*inputs)
+    assert sizes == [*where, *where]
+    assert torch.equal(before, after) == (not where)
+
+
+def test_a_position_that_does_not_exist_names_those_that_do():
+    with pytest.raises(ValueError, match="the generator has no feat64; it has feat8, feat16, feat32"):
+        GeneratorConfig(size_px=32, attention=(64,))
+    with pytest.raises(ValueError, match="the generator has no feat4; it has feat8, feat16, feat32, feat64, feat128"):
+        GeneratorConfig(residual=(4,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size_px": 48}, r"size_px must be one of \[16, 32, 64, 128, 256\], found 48"),
+        ({"num_classes": -1}, "num_classes must be at least 0, found -1"),
+        ({"z_dim": 0}, "z_dim must be at least 1, found 0"),
+        ({"base_width": 0}, "base_width must be at least 1, found 0"),
+        ({"bn_momentum": 0.0}, r"bn_momentum must be in \(0, 1\], found 0.0"),
+        ({"attention_form": "slide"}, "attention_form must be one of slides, official, paper_v2, full, found 'slide'"),
+        (
+            {"residual": (32,), "attention": (), "residual_ratio": 0},
+            "residual_ratio must be from 1 to the .* channels at feat32 .*, found 0",
+        ),
+        (
+            {"residual": (64,), "attention": (), "residual_ratio": 999},
+            "from 1 to the 128 channels at feat64 of the generator, found 999",
+        ),
+    ],
+)
+def test_wrong_fields_are_refused_by_name(fields, message):
+    with pytest.raises(ValueError, match=message):
+        GeneratorConfig(**fields)
+
+
+def test_wrong_inputs_are_refused(inputs):
+    z, y = inputs
+    G = Generator(config())
+    with pytest.raises(ValueError, match=r"z must be \(B, 8\), found \(4, 7\)"):
+        G(z[:, :7], y)
+    with pytest.raises(ValueError, match="conditional on 3 classes; pass labels"):
+        G(z)
+    for labels in (y[:, None], y[:3], y.int(), y.float()):
+        with pytest.raises(ValueError, match=r"labels must be int64 of shape \(4,\)"):
+            G(z, labels)
+    with pytest.raises(IndexError):
+        G(z, torch.tensor([0, 1, 2, 3]))
+
+
+def test_without_classes_there_is_one_row_and_labels_play_no_part(inputs):
+    G = Generator(config(num_classes=0)).eval()
+    assert {layer.gain.shape[0] for layer in G.modules() if isinstance(layer, ConditionalBatchNorm2d)} == {1}
+    assert torch.equal(G(inputs[0]), G(*inputs))
+
+
+def test_the_class_enters_only_through_the_tables(inputs):
+    torch.manual_seed(0)
+    G = Generator(config()).eval()
+    z = inputs[0][:1].expand(3, -1)
+    y = torch.tensor([0, 1, 2])
+    images = G(z, y)
+    torch.testing.assert_close(images, images[:1].expand(3, -1, -1, -1))  # fresh tables are all equal
+    torch.nn.init.constant_(G.blocks[0].norm1.bias[1], 1.0)
+    images = G(z, y)
+    assert torch.allclose(images[0], images[2], atol=1e-6)
+    assert (images[0] - images[1]).abs().max() > 1e-3
+
+
+def test_spectral_normalisation_is_on_every_layer_but_the_tables():
+    G = Generator(config(attention=(8,)))
+    # First linear layer, three convolutions in each of two blocks, last convolution, three in the attention block.
+    assert len(list(spectral_norms(G))) == 1 + 2 * 3 + 1 + 3
+    normalised = {name for name, module in G.named_modules() if isinstance(module, SpectralNorm)}
+    assert not any("norm1" in name or "norm2" in name for name in normalised)
+    assert not list(spectral_norms(Generator(config(spectral_norm=False))))
+
+
+def test_start_of_the_weights():
+    torch.manual_seed(0)
+    G = Generator(config(base_width=4, spectral_norm=False, attention=(8,)))
+    for name, parameter in G.named_parameters():
+        if name.endswith("gain"):
+            assert (parameter == 1.0).all(), name
+        elif name.endswith(("bias", "gamma")):
+            assert (parameter == 0.0).all(), name
+        else:
+            rows, columns = parameter.shape[:2]
+            bound = (6.0 / (parameter[0, 0].numel() * (rows + columns))) ** 0.5
+            assert 0.9 * bound < parameter.abs().max() <= bound, name
+
+
+def test_options_reach_the_layers():
+    G = Generator(config(sn_eps=1e-8, bn_eps=2e-5, bn_momentum=0.01, attention=(8,)))
+    assert {norm.eps for norm, _ in spectral_norms(G)} == {1e-8}
+    norms = [layer for layer in G.modules() if isinstance(layer, ConditionalBatchNorm2d)]
+    assert len(norms) == 2 * 2 + 1
+    assert {(layer.eps, layer.momentum) for layer in norms} == {(2e-5, 0.01)}
+
+
+def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs, monkeypatch):
+    G = Generator(config(attention=(8,), attention_form="official"))
+    moved = []
+    monkeypatch.setattr(SpectralNorm, "iterate", lambda self, *_: moved.append(self))
+    G(*inputs)
+    assert len(moved) == len(set(moved)) == len(list(spectral_norms(G)))
+    G.eval()(*inputs)
+    assert len(moved) == len(set(moved))
+
+
+def test_weights_follow_from_the_seed_and_leave_pytorchs_random_state(tiny_config):
+    torch.manual_seed(123)
+    state = torch.get_rng_state()
+    one, two, other = (build_networks(tiny_config(seed=seed)) for seed in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), state)
+    for a, b, c in zip(one, two, other, strict=True):
+        assert all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+        assert not torch.equal(a.linear.weight, c.linear.weight)

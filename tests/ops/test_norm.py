@@ -1,0 +1,142 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sagan.ops.norm import ConditionalBatchNorm2d, standing_statistics
+from sagan.ops.spectral import spectral_norm, spectral_norms
+
+
+@pytest.fixture
+def x():
+    return torch.randn(6, 4, 5, 5, generator=torch.Generator().manual_seed(0)) * 3.0 + 2.0
+
+
+@pytest.fixture
+def y():
+    return torch.tensor([0, 1, 2, 0, 1, 0])
+
+
+def test_trap_06_gain_starts_at_one_and_bias_at_zero(x, y):
+    norm = ConditionalBatchNorm2d(4, 3)
+    assert norm.gain.shape == norm.bias.shape == (3, 4)
+    assert torch.equal(norm.gain, torch.ones(3, 4))
+    assert torch.equal(norm.bias, torch.zeros(3, 4))
+    torch.testing.assert_close(norm(x, y), F.batch_norm(x, None, None, training=True, eps=1e-5))
+
+
+def test_trap_06_statistics_know_nothing_of_classes(x, y):
+    one, other = ConditionalBatchNorm2d(4, 3), ConditionalBatchNorm2d(4, 3)
+    one(x, y)
+    other(x, y.flip(0))
+    assert torch.equal(one.running_mean, other.running_mean)
+    assert torch.equal(one.running_var, other.running_var)
+
+
+def test_trap_06_a_row_changes_only_the_samples_of_its_class(x, y):
+    norm = ConditionalBatchNorm2d(4, 3)
+    before = norm(x, y)
+    with torch.no_grad():
+        norm.gain[1] = 5.0
+        norm.bias[1] = 7.0
+    after = norm(x, y)
+    assert torch.equal(after[y != 1], before[y != 1])
+    torch.testing.assert_close(after[y == 1], 5.0 * before[y == 1] + 7.0)
+
+
+def test_trap_06_only_seen_classes_get_gradient(x):
+    norm = ConditionalBatchNorm2d(4, 3)
+    norm(x, torch.tensor([0, 2, 0, 2, 2, 0])).square().mean().backward()
+    assert norm.gain.grad[1].abs().max() == 0.0
+    assert norm.bias.grad[1].abs().max() == 0.0
+    assert (norm.gain.grad[[0, 2]].abs() > 0.0).all()
+
+
+def test_each_channel_is_normalised_over_batch_and_positions_of_all_classes(x, y):
+    pixels = x.numpy().astype(np.float64).transpose(1, 0, 2, 3).reshape(4, -1)
+    expected = (pixels - pixels.mean(1, keepdims=True)) / np.sqrt(pixels.var(1, keepdims=True) + 1e-5)
+    found = ConditionalBatchNorm2d(4, 3)(x, y).detach().numpy().transpose(1, 0, 2, 3).reshape(4, -1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_without_classes_it_is_pytorchs_batch_normalisation(x):
+    ours, theirs = ConditionalBatchNorm2d(4, 0, eps=1e-3, momentum=0.3), nn.BatchNorm2d(4, eps=1e-3, momentum=0.3)
+    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean)
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+
+
+def test_missing_labels_are_asked_for(x):
+    with pytest.raises(ValueError, match="conditional on 3 classes; pass the labels"):
+        ConditionalBatchNorm2d(4, 3)(x)
+
+
+def test_trap_07_running_variance_is_the_unbiased_one():
+    norm = ConditionalBatchNorm2d(1, 0, momentum=0.001)
+    norm(torch.tensor([0.0, 2.0]).view(2, 1, 1, 1))
+    # Biased variance 1 would leave the initial 1 (the official TensorFlow layer); unbiased variance 2 gives 1.001.
+    assert norm.running_var.item() == pytest.approx(1.001, abs=1e-7)
+    assert norm.running_mean.item() == pytest.approx(0.001, abs=1e-7)
+
+
+@pytest.mark.parametrize("batch", [2, 6])
+def test_trap_07_after_standing_statistics_of_equal_batches_evaluation_equals_training(x, y, batch):
+    x, y = x[:batch], y[:batch]
+    norm = ConditionalBatchNorm2d(4, 3)
+    expected = norm(x, y)
+    norm.eval()
+    assert standing_statistics(norm, [lambda: norm(x, y)] * 3) == 3
+    torch.testing.assert_close(norm(x, y), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_standing_statistics_average_the_means_and_biased_variances_of_batches(x):
+    for norm in (ConditionalBatchNorm2d(4, 0), nn.BatchNorm2d(4)):
+        batches = [x, 5.0 * x + 1.0, x[:2] - 3.0]
+        standing_statistics(norm, [partial(norm, b) for b in batches])
+        arrays = [b.numpy().astype(np.float64) for b in batches]
+        np.testing.assert_allclose(norm.running_mean, np.mean([a.mean((0, 2, 3)) for a in arrays], 0), rtol=1e-5)
+        np.testing.assert_allclose(norm.running_var, np.mean([a.var((0, 2, 3)) for a in arrays], 0), rtol=1e-5)
+
+
+def test_in_a_stack_the_second_layer_sees_what_batch_statistics_of_the_first_give(x):
+    network = nn.Sequential(ConditionalBatchNorm2d(4), nn.Conv2d(4, 3, 1), ConditionalBatchNorm2d(3)).eval()
+    network[0].running_mean.fill_(100.0)  # must not be what the first layer normalises with
+    with torch.no_grad():
+        hidden = network[1](F.batch_norm(x, None, None, training=True))
+    standing_statistics(network, [lambda: network(x)])
+    torch.testing.assert_close(network[2].running_mean, hidden.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(network[2].running_var, hidden.var((0, 2, 3), correction=0), atol=1e-5, rtol=1e-4)
+
+
+def test_standing_statistics_move_nothing_else_and_give_modes_back(x):
+    network = nn.Sequential(spectral_norm(nn.Conv2d(4, 4, 3)), ConditionalBatchNorm2d(4), nn.Dropout(0.5))
+    network.train()
+    network[2].eval()
+    [(norm, weight)] = spectral_norms(network)
+    norm.u.copy_(F.normalize(torch.randn_like(norm.u), dim=0))
+    before = (norm.u.clone(), norm.v.clone(), weight.detach().clone(), network[1].gain.detach().clone())
+    seen = []
+    network[2].register_forward_pre_hook(lambda module, _: seen.append((module.training, torch.is_grad_enabled())))
+
+    standing_statistics(network, [lambda: network(x)])
+
+    assert [module.training for module in network] == [True, True, False]
+    assert seen == [(False, False)]
+    assert all(torch.equal(a, b) for a, b in zip(before, (norm.u, norm.v, weight, network[1].gain), strict=True))
+    network(x)
+    assert network[1]._forward_pre_hooks == {}
+
+
+def test_an_error_or_no_batch_gives_the_modes_back_too(x):
+    norm = ConditionalBatchNorm2d(4).eval()
+    with pytest.raises(ValueError, match="at least one batch"):
+        standing_statistics(norm, [])
+    assert torch.equal(norm.running_var, torch.ones(4))
+    with pytest.raises(ZeroDivisionError):
+        standing_statistics(norm, [lambda: 1 / 0])
+    assert not norm.training
+    assert norm._forward_pre_hooks == {}

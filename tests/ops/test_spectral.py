@@ -1,0 +1,224 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from sagan.ops.spectral import (
+    SpectralNorm,
+    fold_spectral,
+    frozen_spectral,
+    refresh_spectral,
+    spectral_norm,
+    spectral_norms,
+)
+
+LAYERS = {
+    "conv": lambda: nn.Conv2d(6, 10, 3),
+    "conv1x1": lambda: nn.Conv2d(12, 4, 1, bias=False),
+    "linear": lambda: nn.Linear(9, 14),
+    "head": lambda: nn.Linear(20, 1),
+    "embedding": lambda: nn.Embedding(5, 7),
+}
+# What a layer's u counts: output channels, or classes.
+ROWS = {"conv": 10, "conv1x1": 4, "linear": 14, "head": 1, "embedding": 5}
+
+
+@pytest.fixture(params=LAYERS)
+def kind(request):
+    torch.manual_seed(0)
+    return request.param
+
+
+def the_norm(layer):
+    [(norm, weight)] = spectral_norms(layer)
+    return norm, weight
+
+
+def top_singular_value(weight):
+    return torch.linalg.svdvals(weight.detach().double().flatten(1))[0].item()
+
+
+def an_iteration(matrix, u):
+    """Algorithm 1 of Miyato et al. 2018, on its own."""
+    v = matrix.T @ u
+    v = v / v.norm()
+    u = matrix @ v
+    return u / u.norm(), v
+
+
+def test_golden_numbers_of_one_and_two_updates():
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight.data = torch.diag(torch.tensor([2.0, 1.0]))
+    spectral_norm(layer)
+    norm, _ = the_norm(layer)
+    norm.u.copy_(torch.ones(2))
+    assert 2.0 / layer.weight[0, 0].item() == pytest.approx(math.sqrt(3.4), abs=1e-6)
+    assert 2.0 / layer.weight[0, 0].item() == pytest.approx(math.sqrt(257 / 65), abs=1e-6)
+
+
+def test_an_access_in_training_mode_is_one_iteration_of_the_paper(kind):
+    layer = spectral_norm(LAYERS[kind]())
+    norm, weight = the_norm(layer)
+    norm.u.copy_(nn.functional.normalize(torch.randn_like(norm.u), dim=0))
+    u, v = an_iteration(weight.detach().flatten(1), norm.u.clone())
+    used = layer.weight.detach()
+    torch.testing.assert_close((norm.u, norm.v), (u, v))
+    torch.testing.assert_close(used, weight.detach() / (u @ weight.detach().flatten(1) @ v))
+
+
+def test_trap_08_vectors_move_in_training_mode_and_nowhere_else(kind, snapshot_of, assert_same):
+    layer = spectral_norm(LAYERS[kind]())
+    norm, weight = the_norm(layer)
+    x = torch.zeros(2, dtype=torch.int64) if kind == "embedding" else torch.randn(2, *weight.shape[1:])
+    norm.u.copy_(nn.functional.normalize(torch.randn_like(norm.u), dim=0))
+
+    before = snapshot_of(layer)
+    layer.eval()(x)
+    assert_same(before, snapshot_of(layer))
+    layer.train()
+    with frozen_spectral(layer):
+        layer(x)
+    assert_same(before, snapshot_of(layer))
+
+    u, v = an_iteration(weight.detach().flatten(1), norm.u.clone())
+    layer(x)  # once and not twice
+    torch.testing.assert_close((norm.u, norm.v), (u, v))
+
+
+def test_trap_08_top_singular_value_is_one_after_200_forwards(kind):
+    layer = spectral_norm(LAYERS[kind]())
+    for _ in range(200):
+        weight = layer.weight
+    assert top_singular_value(weight) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_trap_09_u_has_a_number_for_each_row_and_sigma_is_the_first_singular_value(kind):
+    layer = spectral_norm(LAYERS[kind]())
+    norm, weight = the_norm(layer)
+    refresh_spectral(layer, 300)
+    assert norm.u.shape == (ROWS[kind],)
+    assert norm.v.shape == (weight.numel() // ROWS[kind],)
+    sigma = (weight / layer.eval().weight).flatten()[0].item()
+    assert sigma == pytest.approx(torch.linalg.svdvals(weight.detach().view(len(weight), -1))[0].item(), rel=1e-5)
+
+
+def test_trap_09_a_head_of_one_unit_has_norm_one_at_once():
+    head = spectral_norm(nn.Linear(20, 1))
+    assert head.weight.norm().item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_trap_10_gradient_equals_finite_differences_with_fixed_vectors():
+    torch.manual_seed(0)
+    weight = torch.randn(4, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    norm = SpectralNorm(weight)
+    norm.u.copy_(nn.functional.normalize(torch.randn(4, dtype=torch.float64), dim=0))  # not converged
+    norm.frozen = True
+    assert torch.autograd.gradcheck(norm, (weight,), eps=1e-6, atol=1e-4)
+
+
+def test_trap_10_vectors_carry_no_gradient():
+    torch.manual_seed(0)
+    weight = torch.randn(5, 7, dtype=torch.float64, requires_grad=True)
+    norm = SpectralNorm(weight)
+    norm.u.copy_(nn.functional.normalize(torch.randn(5, dtype=torch.float64), dim=0))
+    upstream = torch.randn(5, 7, dtype=torch.float64)
+    normalised = norm(weight)
+    (normalised * upstream).sum().backward()
+    # Miyato et al. 2018, equation 12: (upstream - <upstream, W_bar> u v^T) / sigma.
+    sigma = (weight / normalised)[0, 0]
+    expected = (upstream - (upstream * normalised).sum() * torch.outer(norm.u, norm.v)) / sigma
+    torch.testing.assert_close(weight.grad, expected.detach())
+
+
+def test_backward_works_after_a_later_forward_moved_the_vectors():
+    torch.manual_seed(0)
+    layer = spectral_norm(nn.Linear(6, 6)).double()
+    norm, weight = the_norm(layer)
+    norm.u.copy_(nn.functional.normalize(torch.randn_like(norm.u), dim=0))
+    alone = copy.deepcopy(layer)
+    x = torch.randn(3, 6, dtype=torch.float64)
+
+    first = layer(x).square().sum()
+    layer(x)
+    first.backward()
+    alone(x).square().sum().backward()
+    torch.testing.assert_close(weight.grad, the_norm(alone)[1].grad)
+
+
+def test_frozen_state_is_given_back_also_nested_and_after_an_error():
+    layer = spectral_norm(nn.Linear(3, 3))
+    norm, _ = the_norm(layer)
+    with frozen_spectral(layer):
+        with frozen_spectral(layer):
+            pass
+        assert norm.frozen
+    assert not norm.frozen
+    with pytest.raises(RuntimeError), frozen_spectral(layer):
+        raise RuntimeError
+    assert not norm.frozen
+
+
+def test_refresh_follows_a_weight_that_changed():
+    torch.manual_seed(0)
+    layer = spectral_norm(nn.Linear(8, 8)).eval()
+    _, weight = the_norm(layer)
+    weight.data = torch.randn(8, 8) + 3.0  # the constant makes the first singular value stand out
+    assert abs(top_singular_value(layer.weight) - 1.0) > 0.1
+    refresh_spectral(layer)
+    assert top_singular_value(layer.weight) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_initial_vectors_are_good_already():
+    torch.manual_seed(0)
+    layer = spectral_norm(nn.Linear(64, 64))
+    assert 1.0 - 1e-6 <= top_singular_value(layer.eval().weight) < 1.1
+
+
+def test_folding_keeps_the_outputs_and_leaves_plain_weights():
+    torch.manual_seed(0)
+    network = nn.Sequential(spectral_norm(nn.Conv2d(3, 5, 3)), nn.Flatten(), spectral_norm(nn.Linear(20, 2)))
+    x = torch.randn(2, 3, 4, 4)
+    expected = copy.deepcopy(network).eval()(x)
+    fold_spectral(network)  # in training mode, where a careless access would move the vectors
+    assert torch.equal(network(x), expected)
+    assert not list(spectral_norms(network))
+    assert sorted(network.state_dict()) == ["0.bias", "0.weight", "2.bias", "2.weight"]
+
+
+def test_copies_and_states_carry_the_vectors():
+    torch.manual_seed(0)
+    layer = spectral_norm(nn.Linear(4, 6))
+    layer(torch.randn(2, 4))
+    twin = copy.deepcopy(layer)
+    other = spectral_norm(nn.Linear(4, 6))
+    other.load_state_dict(layer.state_dict())
+    x = torch.randn(2, 4)
+    expected = layer(x)
+    assert torch.equal(twin(x), expected)
+    assert torch.equal(other(x), expected)
+
+
+def test_a_normalised_weight_has_as_many_parameters_as_a_plain_one(kind):
+    plain, normalised = LAYERS[kind](), spectral_norm(LAYERS[kind]())
+    assert sum(p.numel() for p in normalised.parameters()) == sum(p.numel() for p in plain.parameters())
+
+
+def test_the_bias_stays_as_it_is():
+    layer = nn.Linear(3, 2)
+    layer.bias.data.fill_(50.0)
+    assert spectral_norm(layer).bias.tolist() == [50.0, 50.0]
+
+
+def test_eps_bounds_the_norms_from_below():
+    norm = SpectralNorm(torch.full((2, 2), 1e-9), eps=1e-3)
+    assert norm.u.norm() < 1e-3
+
+
+def test_normalising_twice_is_refused():
+    layer = spectral_norm(nn.Linear(3, 2))
+    with pytest.raises(ValueError, match=r"Linear\.weight is already parametrised"):
+        spectral_norm(layer)
+    assert parametrize.is_parametrized(layer, "weight")
