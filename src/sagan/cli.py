@@ -138,7 +138,7 @@ def train(arguments: list[str]) -> int:
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
         data: str | None = None
-        """Pictures: a folder (of class folders, or flat), zip, .npz, packed file; digits, fashion-mnist, cifar10, cifar100."""
+        """Pictures: a folder (of class folders, or flat), zip, .npz, packed file, or a name like cifar10."""
         out: Path | None = None
         """The new run folder; unset is runs/NAME-NUMBER."""
         resume: Path | None = None
@@ -176,8 +176,8 @@ def train(arguments: list[str]) -> int:
     config = combined(parsed.config, parsed.data, parsed.steps, parsed.size, parsed.base_width, parsed.attention)
     if parsed.resume is None and parsed.data is None and config.data.path == base.data.path and given.preset != "demo":
         raise UsageError(
-            "which pictures? --data takes a folder, zip, .npz or packed file, or one of digits, fashion-mnist, cifar10, "
-            "cifar100"
+            "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, "
+            "fashion-mnist, cifar10, cifar100"
         )
     result = run_train(config, out=parsed.out, resume=parsed.resume, init_from=parsed.init_from)
     return exit_code(result.signal)
@@ -261,7 +261,7 @@ def demo(arguments: list[str]) -> int:
     return exit_code(result.signal)
 
 
-# ------------------------------------------------------------------------------------------------ looking at a generator
+# ------------------------------------------------------------------------------------------ looking at a generator
 
 
 def sample(arguments: list[str]) -> int:
@@ -327,7 +327,7 @@ def attention(arguments: list[str]) -> int:
         num: int = 1
         """Images of each class."""
         query: tuple[str, ...] = ()
-        """Query points ROW,COLUMN in pixels, e.g. `16,16 8,24`; unset is the centre and the four quarters."""
+        """Query points ROW,COLUMN in pixels, e.g. `16,16 8,24`; unset is centre and quarters."""
         layer: int | None = None
         """Height of the feature map of the layer to draw; unset is the one closest to the pixels."""
         data: str | None = None
@@ -462,7 +462,8 @@ def data_pack(arguments: list[str]) -> int:
     for note in notes(packed):
         print(note)
     print(
-        f"{a.out}: {len(packed.labels):,} pictures, {len(packed.class_names)} classes, content {packed.fingerprint[:16]}"
+        f"{a.out}: {len(packed.labels):,} pictures, {len(packed.class_names)} classes, "
+        f"content {packed.fingerprint[:16]}"
     )
     return 0
 

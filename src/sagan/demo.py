@@ -31,9 +31,9 @@ class DigitsReport:
 
     def __str__(self) -> str:
         return (
-            f"an SVC trained on the real digits names {self.accuracy:.1%} of {self.samples:,} samples as the class asked "
-            f"for ({self.accuracy_real:.1%} of real digits held out from it); variety within a class is {self.variety:.2f} of "
-            f"the real set's (mean pixel distance at 8x8; samples of seed {SAMPLE_SEED})"
+            f"an SVC trained on the real digits names {self.accuracy:.1%} of {self.samples:,} samples as the class "
+            f"asked for ({self.accuracy_real:.1%} of real digits held out from it); variety within a class is "
+            f"{self.variety:.2f} of the real set's (mean pixel distance at 8x8; samples of seed {SAMPLE_SEED})"
         )
 
 
@@ -75,7 +75,8 @@ def to_8x8(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Average uint8 (N, H, W, 3) down to grey 8x8 pixels in [0, 1]: (N, 64)."""
     n, height, width, _ = images.shape
     cells = images.reshape(n, 8, height // 8, 8, width // 8, 3).mean(axis=(2, 4, 5), dtype=np.float64)
-    return cells.reshape(n, 64) / 255.0
+    points: NDArray[np.float64] = cells.reshape(n, 64) / 255.0
+    return points
 
 
 def mean_distance(points: NDArray[np.float64]) -> float:

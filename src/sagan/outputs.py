@@ -230,8 +230,8 @@ def write_discriminator_attention(
     position = _position("discriminator", D.config.attention_positions, position)
     if class_names and tuple(class_names) != dataset.class_names:
         raise ValueError(
-            f"{dataset.source} has the classes {', '.join(dataset.class_names[:5]) or 'none'}, the discriminator was trained "
-            f"on {', '.join(class_names[:5])}; give the data that it was trained on"
+            f"{dataset.source} has the classes {', '.join(dataset.class_names[:5]) or 'none'}, the discriminator was "
+            f"trained on {', '.join(class_names[:5])}; give the data that it was trained on"
         )
     queries = default_queries(D.config.size_px) if queries_px is None else queries_px
     random = np.random.default_rng(seed)

@@ -14,18 +14,18 @@ def keyed_generator(seed: int, stream: str, *counters: int) -> np.random.Generat
     """Give the random generator that belongs to a key.
 
     Args:
-        seed: The run's seed, at least 0.
+        seed: The run's seed, 0 to 2**64 - 1.
         stream: What the numbers are for, e.g. ``"latents"``; streams are independent of each other.
         counters: Up to three integers from 0 to 2**64 - 1, e.g. the step and the D update within the step.
 
     Raises:
-        ValueError: If the seed is negative, or there are more than three counters.
+        ValueError: If the seed is out of range, or there are more than three counters.
     """
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, found {seed}")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be from 0 to 2**64 - 1, found {seed}")
     if len(counters) > 3:
         raise ValueError(f"at most 3 counters make a key, found {len(counters)}")
     # The lowest counter word is Philox's own: it counts the blocks drawn, so it starts at 0 for every key.
-    words = [0, *counters, *([0] * (3 - len(counters)))]
-    key = [seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(stream.encode())]
+    words = np.array([0, *counters, *([0] * (3 - len(counters)))], np.uint64)  # a list would pass through float64
+    key = np.array([seed, zlib.crc32(stream.encode())], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=words))

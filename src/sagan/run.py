@@ -213,8 +213,8 @@ def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
     changed = [name for name in differences(old, new) if name not in RESUMABLE]
     if changed:
         raise RunError(
-            f"a resumed run keeps its configuration, but {', '.join(changed)} "
-            f"differ{'s' if len(changed) == 1 else ''}; only --steps and cadences can change. To train on with other settings start a new run with --init-from"
+            f"a run keeps its configuration, but {', '.join(changed)} differ{'s' if len(changed) == 1 else ''}: "
+            "only --steps and cadences can change. To go on with other settings start a new run with --init-from"
         )
     return new
 
@@ -360,14 +360,19 @@ class Reporter:
         self.heldout = heldout
         self.console = console
         self.class_names = dataset.class_names
-        self.data = {"source": dataset.source, "fingerprint": dataset.fingerprint, "images": len(dataset.labels)}
+        # The name alone: checkpoints and weights travel, and the folders of this machine are nobody else's business.
+        self.data = {
+            "source": Path(dataset.source).name,
+            "fingerprint": dataset.fingerprint,
+            "images": len(dataset.labels),
+        }
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.best = self._best_so_far(state.step)
         self.records = truncate_log(folder / "log.jsonl", state.step)
         self.log_file: TextIO = (folder / "log.jsonl").open("a")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step + 1)
-        self.elapsed_before = float(self.records[-1].get("elapsed_s", 0.0)) if self.records else 0.0
+        self.elapsed_before = max((float(str(record.get("elapsed_s", 0.0))) for record in self.records), default=0.0)
         self.started = self.interval_started = time.monotonic()
         self.aside = 0.0
         self.display = _Display(console, config.train.total_steps, state.step)
@@ -468,7 +473,7 @@ class Reporter:
             return
         self.display.stop()
         self.console.print(
-            f"computing standing statistics ({STANDING_BATCHES} batches of {STANDING_BATCH_SIZE} samples) for generator.safetensors"
+            f"computing standing statistics ({STANDING_BATCHES} batches of {STANDING_BATCH_SIZE}) for the weights file"
         )
         generator = load(self.folder / "checkpoints" / checkpoint_path(Path(), self.config.train.total_steps).name)
         save_weights(generator.network, self.folder / EXPORTED, self.class_names, generator.provenance)
@@ -651,8 +656,8 @@ def _warn_of_changes(contents: dict[str, object], engine: Engine, console: Conso
 def _check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
     if isinstance(saved, dict) and saved["fingerprint"] != dataset.fingerprint:
         raise RunError(
-            f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} now, "
-            f"from {dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
+            f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} "
+            f"now, from {dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
         )
 
 

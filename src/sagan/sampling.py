@@ -215,7 +215,7 @@ def attention_maps(
             )
         )
         rows = block.attention_map(x, queries)  # (B, Q, N_key)
-        maps[int(name)] = rows.unflatten(2, block.key_grid(height, width))
+        maps[int(name)] = rows.reshape(*rows.shape[:2], *block.key_grid(height, width))
     return maps
 
 

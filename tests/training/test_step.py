@@ -1,5 +1,4 @@
 import copy
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -72,7 +71,7 @@ def test_trap_08_with_accumulation_vectors_move_in_the_first_micro_batch_only(ti
 def test_trap_08_several_d_steps_move_d_as_often(tiny_state, pictures, engine, moves):
     state, config = tiny_state(d_steps=3)
     moves.clear()
-    train_step(state, config, lambda k: pictures(k), engine, seed=0)
+    train_step(state, config, pictures, engine, seed=0)
     assert moves == dict.fromkeys(norms_of(state.D), 3) | dict.fromkeys(norms_of(state.G), 4)
 
 
@@ -110,7 +109,7 @@ def test_trap_12_g_is_in_training_mode_in_the_d_step(tiny_state, one_d_step):
 def test_trap_12_after_whole_steps_no_gradient_is_left_over(tiny_state, pictures, engine, one_d_step):
     """The gradients that a D step leaves must be of that step alone."""
     state, config = tiny_state()
-    train_step(state, config, lambda k: pictures(k), engine, seed=0)
+    train_step(state, config, pictures, engine, seed=0)
     fresh, _ = tiny_state()
     fresh.load_state_dict(copy.deepcopy(state.state_dict()))
     one_d_step(state, config, 1)
@@ -129,7 +128,7 @@ def test_trap_15_both_players_draw_their_own_noise_and_labels(tiny_state, pictur
 
     monkeypatch.setattr(step_module, "training_draws", spy)
     for _ in range(2):
-        train_step(state, config, lambda k: pictures(k), engine, seed=3)
+        train_step(state, config, pictures, engine, seed=3)
     keys = [key for key, _, _ in drawn]
     assert keys == [(3, p, step, update) for step in (0, 1) for p, update in (("D", 0), ("D", 1), ("G", 0))]
     for i in range(6):
@@ -138,29 +137,34 @@ def test_trap_15_both_players_draw_their_own_noise_and_labels(tiny_state, pictur
     assert len({tuple(y.tolist()) for _, _, y in drawn}) > 1
 
 
-@pytest.mark.parametrize("loss", ["hinge", "non-saturating"])
-def test_a_d_step_is_the_published_update(tiny_state, pictures, engine, loss):
-    """The same update by hand: two forwards, the sum of both losses, Adam's formula at its first step."""
-    state, config = tiny_state(loss=loss)
-    G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
+def twin_inputs(pictures):
+    """What the first step of seed 0 sees, scaled and drawn here: real images, their labels, noise and fake labels."""
     batch = pictures(0)
     x = batch.images.permute(0, 3, 1, 2) / 127.5 - 1.0
-    z, y_fake = training_draws(0, "D", 0, 0, 8, 8, 3)
+    return x, batch.labels, *training_draws(0, "D", 0, 0, 8, 8, 3)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "non-saturating"])
+def test_a_d_step_is_the_published_update(tiny_state, pictures, one_d_step, loss):
+    """The same update by hand: two forwards with the same vectors, the sum of both losses, Adam's formula."""
+    state, config = tiny_state(loss=loss)
+    G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
+    x, y, z, y_fake = twin_inputs(pictures)
     with torch.no_grad():
         x_fake = G(z, y_fake)
-    D(x, batch.labels)  # moves the vectors once; both forwards that count then use the same ones
+    D(x, y)  # moves the vectors as the step's own forward does
     with frozen_spectral(D):
-        expected = discriminator_loss(loss, D(x, batch.labels), D(x_fake, y_fake))
+        real_logits, fake_logits = D(x, y), D(x_fake, y_fake)
+    expected = discriminator_loss(loss, real_logits, fake_logits)
     expected.backward()
 
-    metrics = d_step(state, config, engine.images(batch), batch.labels, 0, engine, seed=0)
+    metrics = one_d_step(state, config)
 
     assert metrics["loss_d"].item() == pytest.approx(expected.item(), rel=1e-5)
-    for (name, after), before in zip(state.D.named_parameters(), D.parameters(), strict=True):
-        # Adam at its first step with betas (0, b): each weight moves by lr against the sign of its gradient.
-        step = config.lr_d * before.grad / (before.grad.abs() + 1e-8)
-        clear = before.grad.abs() > 1e-5
-        torch.testing.assert_close(after.detach()[clear], (before - step).detach()[clear], atol=1e-5, rtol=0.0, msg=name)
+    assert metrics["real_logits"].item() == pytest.approx(real_logits.mean().item(), rel=1e-4)
+    assert metrics["fake_logits"].item() == pytest.approx(fake_logits.mean().item(), rel=1e-4)
+    assert not any(metric.requires_grad for metric in metrics.values())
+    assert_first_adam_step(state.D, D, config.lr_d)
 
 
 @pytest.mark.parametrize("loss", ["hinge", "non-saturating"])
@@ -175,62 +179,192 @@ def test_a_g_step_is_the_published_update(tiny_state, engine, loss):
     metrics = g_step(state, config, engine, seed=0)
 
     assert metrics["loss_g"].item() == pytest.approx(expected.item(), rel=1e-5)
-    for (name, after), before in zip(state.G.named_parameters(), G.parameters(), strict=True):
-        step = config.lr_g * before.grad / (before.grad.abs() + 1e-8)
-        clear = before.grad.abs() > 1e-5
-        torch.testing.assert_close(after.detach()[clear], (before - step).detach()[clear], atol=1e-5, rtol=0.0, msg=name)
+    assert_first_adam_step(state.G, G, config.lr_g)
+
+
+def assert_first_adam_step(after, before, lr):
+    """Adam without momentum moves each weight at its first step by lr against the sign of its gradient."""
+    compared = 0
+    for (name, new), old in zip(after.named_parameters(), before.parameters(), strict=True):
+        clear = old.grad.abs() > 1e-4  # where rounding cannot turn the sign
+        expected = old.detach() - lr * old.grad.sign()
+        torch.testing.assert_close(
+            new.detach()[clear], expected[clear], atol=0.01 * lr, rtol=0.0, msg=lambda m, name=name: f"{name}: {m}"
+        )
+        compared += int(clear.sum())
+    assert compared > 500
 
 
 @pytest.mark.parametrize("on_fake", [False, True])
-def test_the_auxiliary_head_adds_cross_entropy_to_both_players(tiny_state, one_d_step, engine, on_fake):
+def test_the_auxiliary_head_adds_cross_entropy_for_d(tiny_state, pictures, one_d_step, on_fake):
     state, config = tiny_state(discriminator={"head": "auxiliary"}, auxiliary_weight=0.5, auxiliary_on_fake=on_fake)
-    outputs = []
-    state.D.register_forward_hook(lambda _, args, output: outputs.append((args[1], output)))
-    d = one_d_step(state, config)
-    g = g_step(state, config, engine, seed=0)
-    (d_labels, d_output), (g_labels, g_output) = outputs
-
-    entropy = F.cross_entropy(d_output.classes[:8], d_labels[:8])
+    G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
+    x, y, z, y_fake = twin_inputs(pictures)
+    with torch.no_grad():
+        x_fake = G(z, y_fake)
+    output = D(torch.cat([x, x_fake]))
+    entropy = F.cross_entropy(output.classes[:8], y)
     if on_fake:
-        entropy = entropy + F.cross_entropy(d_output.classes[8:], d_labels[8:])
-    torch.testing.assert_close(d["class_loss_d"], entropy.detach())
-    torch.testing.assert_close(
-        d["loss_d"], discriminator_loss("hinge", d_output.source[:8], d_output.source[8:]).detach()
-    )
-    torch.testing.assert_close(g["class_loss_g"], F.cross_entropy(g_output.classes, g_labels).detach())
+        entropy = entropy + F.cross_entropy(output.classes[8:], y_fake)
+    (discriminator_loss("hinge", output.source[:8], output.source[8:]) + 0.5 * entropy).backward()
 
-    state, config = tiny_state(discriminator={"head": "auxiliary"}, auxiliary_weight=0.5, auxiliary_on_fake=on_fake)
+    metrics = one_d_step(state, config)
+
+    assert metrics["class_loss_d"].item() == pytest.approx(entropy.item(), rel=1e-4)
+    for after, before in zip(state.D.parameters(), D.parameters(), strict=True):
+        torch.testing.assert_close(after.grad, before.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_the_auxiliary_head_adds_cross_entropy_for_g(tiny_state, engine):
+    state, config = tiny_state(discriminator={"head": "auxiliary"}, auxiliary_weight=0.5)
+    G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
+    z, y = training_draws(0, "G", 0, 0, 8, 8, 3)
+    with frozen_spectral(D):
+        output = D(G(z, y))
+    entropy = F.cross_entropy(output.classes, y)
+    (0.5 * entropy - output.source.mean()).backward()
+
+    metrics = g_step(state, config, engine, seed=0)
+
+    assert metrics["class_loss_g"].item() == pytest.approx(entropy.item(), rel=1e-4)
+    for after, before in zip(state.G.parameters(), G.parameters(), strict=True):
+        torch.testing.assert_close(after.grad, before.grad, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("generator", "discriminator"),
+    [
+        ({"num_classes": 0}, {"num_classes": 0}),
+        ({}, {"head": "none"}),
+        ({"attention": (8, 16), "attention_form": "official"}, {"attention_form": "official"}),
+        ({"attention": (), "residual": (8,)}, {"attention": (), "residual": (8,), "width": "thin"}),
+        ({"spectral_norm": False}, {}),
+    ],
+)
+def test_every_kind_of_network_trains(tiny_state, pictures, engine, snapshot_of, generator, discriminator):
+    state, config = tiny_state(generator, discriminator)
+    before = snapshot_of(state.G), snapshot_of(state.D)
+    for _ in range(2):
+        metrics = train_step(state, config, pictures, engine, seed=0)
+    assert set(metrics) == {"loss_d", "loss_g", "real_logits", "fake_logits"}
+    assert all(torch.isfinite(metric) for metric in metrics.values())
+    for network, old in zip((state.G, state.D), before, strict=True):
+        for name, parameter in network.named_parameters():
+            # At gamma 0 the inside of a gated block has no gradient yet; it has after the first step moved gamma.
+            assert not torch.equal(parameter, old[name]), name
+
+
+def test_d_gradient_of_micro_batches_is_that_of_the_whole_batch(tiny_state, pictures, one_d_step, monkeypatch):
+    """G is put in evaluation mode: its batch statistics are per micro-batch, D has none."""
+    gradients, losses = [], []
+    for accumulate in (1, 2, 4):
+        state, config = tiny_state(accumulate=accumulate)
+        state.G.eval()
+        losses.append(one_d_step(state, config)["loss_d"])
+        gradients.append([parameter.grad for parameter in state.D.parameters()])
+    for other in (1, 2):
+        torch.testing.assert_close(losses[other], losses[0], atol=1e-5, rtol=1e-5)
+        for a, b in zip(gradients[other], gradients[0], strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_training_is_a_function_of_the_seed(tiny_state, pictures, engine, snapshot_of, assert_same):
+    results = []
+    for seed, noise in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(noise)  # PyTorch's own random state plays no part
+        state, config = tiny_state(ema_decay=0.9, augment=("color", "translation", "cutout"))
+        for _ in range(3):
+            train_step(state, config, pictures, engine, seed=seed)
+        results.append(snapshot_of(state))
+    assert_same(results[0], results[1])
+    weight = "conv.parametrizations.weight.original"
+    assert not torch.equal(results[0]["G"][weight], results[2]["G"][weight])
+
+
+def test_the_step_asks_for_every_real_batch_once_in_order(tiny_state, pictures, engine):
+    state, config = tiny_state(d_steps=2)
+    asked = []
+
+    def next_batch(k):
+        asked.append(k)
+        return pictures(k)
+
+    for _ in range(3):
+        train_step(state, config, next_batch, engine, seed=0)
+    assert asked == [0, 1, 2, 3, 4, 5]
+    assert state.step == 3
+
+
+def test_augmentation_is_of_all_that_d_sees_and_g_learns_through_it(tiny_state, one_d_step, engine):
+    """With cutout alone every image that D sees has a hole of exact zeros."""
+    state, config = tiny_state(augment=("cutout",))
+    seen = []
+    state.D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
     one_d_step(state, config)
-    torch.testing.assert_close(
-        state.D.classifier.parametrizations.weight.original.grad,
-        _classifier_gradient(tiny_state, d_labels, on_fake, one_d_step),
-    )
+    g_step(state, config, engine, seed=0)
+    assert [len(x) for x in seen] == [16, 8]
+    holes = torch.cat(seen).eq(0.0).all(1)  # (24, 16, 16)
+    assert (holes.sum((1, 2)) >= 16).all()
+    assert len({tuple(hole.flatten().tolist()) for hole in holes}) > 12  # drawn for each image
+    assert state.G.conv.parametrizations.weight.original.grad.abs().max() > 0.0
 
 
-def _classifier_gradient(tiny_state, labels, on_fake, one_d_step):
-    """The classifier's gradient comes from 0.5 x cross-entropy alone."""
-    state, config = tiny_state(discriminator={"head": "auxiliary"}, auxiliary_weight=0.0, auxiliary_on_fake=on_fake)
-    captured = []
-    state.D.register_forward_hook(lambda _, args, output: captured.append(output.classes))
-    weight = state.D.classifier.parametrizations.weight.original
-    gradients = []
+def test_learning_rates_are_constant_or_fall_linearly_to_zero(tiny_state):
+    state, config = tiny_state(total_steps=100, lr_d=4e-4)
 
-    def before_update(optimizer, *_):
-        parts = [slice(0, 8), slice(8, 16)] if on_fake else [slice(0, 8)]
-        loss = 0.5 * sum(F.cross_entropy(captured[0][part], labels[part]) for part in parts)
-        gradients.append(torch.autograd.grad(loss, weight)[0])
+    def rate(step, config):
+        set_learning_rate(state.optimizer_d, config.lr_d, step, config)
+        [group] = state.optimizer_d.param_groups
+        return group["lr"]
 
-    del before_update
-    import unittest.mock
+    assert [rate(step, config) for step in (0, 50, 99)] == [4e-4] * 3
+    _, config = tiny_state(total_steps=100, lr_d=4e-4, lr_decay_start=60)
+    assert rate(59, config) == rate(60, config) == 4e-4
+    assert rate(80, config) == pytest.approx(2e-4)
+    assert rate(99, config) == pytest.approx(1e-5)
 
-    backward = torch.Tensor.backward
 
-    def spy(self, *args, **kwargs):
-        parts = [slice(0, 8), slice(8, 16)] if on_fake else [slice(0, 8)]
-        loss = 0.5 * sum(F.cross_entropy(captured[0][part], labels[part]) for part in parts)
-        gradients.append(torch.autograd.grad(loss, weight, retain_graph=True)[0])
-        backward(self, *args, **kwargs)
+def test_two_time_scales_reach_the_optimisers(tiny_state, pictures, engine):
+    state, config = tiny_state(lr_g=1e-4, lr_d=4e-4, beta2=0.95)
+    train_step(state, config, pictures, engine, seed=0)
+    [g], [d] = state.optimizer_g.param_groups, state.optimizer_d.param_groups
+    assert (g["lr"], d["lr"]) == (1e-4, 4e-4)
+    assert g["betas"] == d["betas"] == (0.0, 0.95)
+    assert g["eps"] == d["eps"] == 1e-8
+    assert g["weight_decay"] == d["weight_decay"] == 0
 
-    with unittest.mock.patch.object(torch.Tensor, "backward", spy):
-        one_d_step(state, config)
-    return gradients[0]
+
+def test_mean_logit_moves_nothing(tiny_state, pictures, engine, snapshot_of, assert_same):
+    for head in ("projection", "auxiliary"):
+        state, _ = tiny_state(discriminator={"head": head})
+        before, random_state = snapshot_of(state), torch.get_rng_state()
+        batch = pictures(3)
+        found = mean_logit(state, batch, engine)
+        assert_same(before, snapshot_of(state))
+        assert torch.equal(torch.get_rng_state(), random_state)
+        assert state.D.training
+        assert not found.requires_grad
+        with torch.no_grad():
+            output = state.D.eval()(batch.images.permute(0, 3, 1, 2) / 127.5 - 1.0, batch.labels)
+        expected = output.source if head == "auxiliary" else output
+        assert found.item() == pytest.approx(expected.mean().item(), rel=1e-4)
+
+
+def test_acceptance_200_steps_on_coloured_pictures(tiny_state, pictures, engine):
+    """SPEC 11: no NaN, spectral norms in range, gamma leaves 0; and the classes are learnt: their colours differ."""
+    state, config = tiny_state({"base_width": 4}, {"base_width": 8}, total_steps=200)
+    for _ in range(200):
+        metrics = train_step(state, config, pictures, engine, seed=0)
+        assert all(torch.isfinite(metric) for metric in metrics.values())
+    for network in (state.G, state.D):
+        assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
+        assert all(block.gamma.abs() > 1e-4 for block in network.attention.values())
+        network.eval()
+        for norm, weight in spectral_norms(network):
+            top = torch.linalg.svdvals(norm(weight).detach().flatten(1))[0].item()
+            assert 1.0 - 1e-4 <= top < 1.3
+    with torch.no_grad():
+        y = torch.arange(3).repeat(20)
+        images = state.G.train()(torch.randn(60, 8, generator=torch.Generator().manual_seed(0)), y)
+    colours = torch.stack([images[y == k].mean((0, 2, 3)) for k in range(3)])  # class, channel
+    assert (colours - colours.mean(0)).argmax(1).tolist() == [0, 1, 2]

@@ -93,7 +93,10 @@ def load_weights(path: Path) -> Weights:
             "update sagan-torch"
         )
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["config"]).items()}
-    config = GeneratorConfig(**fields)
+    try:
+        config = GeneratorConfig(**fields)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path} carries a configuration that this version does not know: {error}") from error
     # The normalisation is in the weights already; only the structure without it fits.
     generator = Generator(dataclasses.replace(config, spectral_norm=False))
     try:

@@ -25,4 +25,5 @@ def pixel_features(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     if height % CELLS or width % CELLS:
         raise ValueError(f"height and width must be multiples of {CELLS}, found {height}x{width}")
     cells = images.reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3)
-    return cells.mean(axis=(2, 4), dtype=np.float64).reshape(n, -1) / 255.0
+    features: NDArray[np.float64] = cells.mean(axis=(2, 4), dtype=np.float64).reshape(n, -1) / 255.0
+    return features

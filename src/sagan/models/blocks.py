@@ -64,7 +64,7 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
-        h = F.relu(self.norm1(x, y))
+        h: Tensor = F.relu(self.norm1(x, y))
         folded = self.fold and folding_pays(
             h.shape[0] * h.shape[2] * h.shape[3], h.shape[1], transposed=True, device=h.device
         )
@@ -73,7 +73,8 @@ class GeneratorBlock(nn.Module):
         h = self.conv2(h)
         # A 1x1 convolution and nearest up-sampling commute: convolving first is the same function at a quarter of the
         # work.
-        return h + upsample_conv1x1(x, self.shortcut.weight, self.shortcut.bias)
+        shortcut: Tensor = upsample_conv1x1(x, self.shortcut.weight, self.shortcut.bias)
+        return shortcut + h
 
 
 class DiscriminatorBlock(nn.Module):
@@ -161,7 +162,7 @@ class ResidualAblation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, C, H, W) to x + gamma * F(x)."""
-        h = self.conv1(F.relu(x))
+        h: Tensor = self.conv1(F.relu(x))
         h = self.conv2(F.relu(h))
         return x + self.gamma * h
 

@@ -45,7 +45,7 @@ class ConditionalBatchNorm2d(nn.Module):
             x, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps
         )
         if self.num_classes == 0:
-            gain, bias = self.gain, self.bias  # (1, C)
+            gain, bias = self.gain.view(1, -1), self.bias.view(1, -1)  # (1, C)
         else:
             if y is None:
                 raise ValueError(f"this layer is conditional on {self.num_classes} classes; pass the labels y (B,)")

@@ -1,7 +1,7 @@
 """Exponential moving average of a generator."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -18,7 +18,7 @@ def update_ema(average: nn.Module, source: nn.Module, decay: float) -> None:
 
     Source: Yazici et al. 2019; Brock et al. 2019.
     """
-    parameters = list(average.parameters())
-    torch._foreach_lerp_(parameters, list(source.parameters()), 1.0 - decay)
+    kept_parameters: list[Tensor] = list(average.parameters())
+    torch._foreach_lerp_(kept_parameters, list(source.parameters()), 1.0 - decay)
     for kept, buffer in zip(average.buffers(), source.buffers(), strict=True):
         kept.copy_(buffer)

@@ -22,7 +22,6 @@ from sagan.training.ema import update_ema
 from sagan.training.engine import Engine, RealBatch
 from sagan.training.state import TrainState
 
-
 NextBatch = Callable[[int], RealBatch]
 
 
@@ -77,7 +76,7 @@ def d_step(
             classes = y[part] if y_fake is None else torch.cat([y[part], y_fake[part]])
             output = state.D(seen, classes)
             loss, seen_metrics = d_loss(config, output, classes, part.stop - part.start)
-        (loss / config.accumulate).backward()
+        torch.autograd.backward(loss / config.accumulate)
         metrics.append(seen_metrics)
     state.optimizer_d.step()
     return mean_metrics(metrics)
@@ -97,7 +96,7 @@ def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) ->
                 x_fake = augment(state.G(z[part], classes), config.augment, draws[part])
                 output = state.D(x_fake, classes)
                 loss, seen_metrics = g_loss(config, output, classes)
-            (loss / config.accumulate).backward()
+            torch.autograd.backward(loss / config.accumulate)
             metrics.append(seen_metrics)
     state.optimizer_g.step()
     return mean_metrics(metrics)

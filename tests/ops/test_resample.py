@@ -1,0 +1,122 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sagan.ops.resample import (
+    conv1x1_downsample,
+    conv_downsample,
+    downsample_average,
+    folding_pays,
+    sum_of_shifts,
+    upsample_conv,
+    upsample_conv1x1,
+    upsample_nearest,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def up(x):
+    """Repeat each position twice, without the functions under test."""
+    return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def down(x):
+    """Average 2x2 blocks; an odd last row or column is left out."""
+    h, w = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+    return (x[..., 0:h:2, 0:w:2] + x[..., 1:h:2, 0:w:2] + x[..., 0:h:2, 1:w:2] + x[..., 1:h:2, 1:w:2]) / 4
+
+
+def layer(kernel, height, width, bias=True):
+    """Make input, weight and bias with different numbers of channels, in float64."""
+    tensors = [torch.randn(2, 3, height, width), torch.randn(5, 3, kernel, kernel), torch.randn(5)]
+    return [t.double().requires_grad_() for t in (tensors if bias else tensors[:2])]
+
+
+def assert_equal_functions(function, reference, inputs):
+    """Compare values and the gradients with respect to every input, at all positions."""
+    found, wanted = function(*inputs), reference(*inputs)
+    assert found.shape == wanted.shape
+    direction = torch.randn_like(wanted)
+    for a, b in zip(
+        [found, *torch.autograd.grad(found, inputs, direction)],
+        [wanted, *torch.autograd.grad(wanted, inputs, direction)],
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, atol=1e-10, rtol=0)
+
+
+SIZES = [(1, 1), (1, 4), (4, 6), (5, 3)]
+EVEN_AND_ODD = [(2, 2), (4, 6), (5, 7), (3, 2)]
+
+
+def test_plain_resampling():
+    x = torch.arange(4.0).reshape(1, 1, 2, 2)
+    assert torch.equal(upsample_nearest(x), up(x))
+    assert torch.equal(downsample_average(x), torch.tensor([[[[1.5]]]]))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("size", SIZES)
+def test_upsample_conv(size, folded, bias):
+    assert_equal_functions(
+        lambda x, w, b=None: upsample_conv(x, w, b, folded=folded),
+        lambda x, w, b=None: F.conv2d(up(x), w, b, padding=1),
+        layer(3, *size, bias=bias),
+    )
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("size", EVEN_AND_ODD)
+def test_conv_downsample(size, folded, bias):
+    assert_equal_functions(
+        lambda x, w, b=None: conv_downsample(x, w, b, folded=folded),
+        lambda x, w, b=None: down(F.conv2d(x, w, b, padding=1)),
+        layer(3, *size, bias=bias),
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_upsample_conv1x1_commutes(size):
+    assert_equal_functions(upsample_conv1x1, lambda x, w, b: F.conv2d(up(x), w, b), layer(1, *size))
+
+
+@pytest.mark.parametrize("size", EVEN_AND_ODD)
+def test_conv1x1_downsample_commutes(size):
+    assert_equal_functions(conv1x1_downsample, lambda x, w, b: down(F.conv2d(x, w, b)), layer(1, *size))
+
+
+def test_the_cheap_order_is_the_one_that_runs(monkeypatch):
+    sizes = []
+    convolve = F.conv2d
+
+    def watched(x, *arguments, **options):
+        sizes.append(x.shape[2])
+        return convolve(x, *arguments, **options)
+
+    monkeypatch.setattr("sagan.ops.resample.F.conv2d", watched)
+    x, weight = torch.randn(1, 3, 8, 8), torch.randn(5, 3, 1, 1)
+    upsample_conv1x1(x, weight)
+    conv1x1_downsample(x, weight)
+    assert sizes == [8, 4]
+
+
+def test_sum_of_shifts():
+    row = torch.tensor([1.0, 10.0, 100.0])
+    expected = torch.tensor([1.0, 11.0, 110.0, 100.0])
+    assert torch.equal(sum_of_shifts(torch.outer(row, row)[None, None])[0, 0], torch.outer(expected, expected))
+
+
+def test_folding_pays_at_many_positions_and_few_channels():
+    assert folding_pays(4 * 128, 128, transposed=True, device=CPU)
+    assert not folding_pays(4 * 128 - 1, 128, transposed=True, device=CPU)
+    assert folding_pays(4 * 512, 512, transposed=False, device=CPU)
+    assert not folding_pays(4 * 512, 512, transposed=True, device=CPU)
+    assert not folding_pays(10**6, 64, transposed=False, device=torch.device("cuda"))
