@@ -45,9 +45,10 @@ def test_the_target_equals_scipys_labelling(seed):
 
 def test_the_target_is_the_larger_of_two_blobs_also_when_the_smaller_is_hotter():
     values = np.zeros((9, 12))
-    values[1, 1] = 1.0
-    values[5:8, 6:11] = 0.6
-    assert attention_target(values) == (6.0, 8.0)
+    values[1, 1:4] = 1.0
+    values[5:7, 6:8] = 0.6
+    assert values[5:7].sum() < values[1].sum()
+    assert attention_target(values) == (5.5, 6.5)
 
 
 def test_the_target_leaves_out_cells_at_half_the_maximum_or_below_and_diagonal_neighbours():

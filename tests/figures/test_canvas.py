@@ -63,6 +63,12 @@ def test_the_chosen_scale_bounds_the_height_and_never_shrinks():
         choose_scale(8, 8, 0)
 
 
+def test_a_title_over_a_tiny_image_gets_lines_of_a_readable_length():
+    body = Image.new("RGB", (8, 8))
+    assert add_text(body, title=None, caption=None).width == 8 + 2 * MARGIN
+    assert add_text(body, title="A title", caption=None).width >= 360
+
+
 def test_text_keeps_out_of_the_body_and_the_margins():
     body = Image.new("RGB", (500, 60), (10, 200, 30))
     page = np.asarray(add_text(body, title="A title " * 20, caption="A caption " * 40))

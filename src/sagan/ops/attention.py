@@ -24,11 +24,11 @@ from sagan.ops import spectral
 AttentionForm = Literal["slides", "official", "paper_v2", "full"]
 AttentionImplementation = Literal["auto", "explicit", "fused", "tiled"]
 
-# "auto" stores the map while that of one sample has at most this many entries (1 MiB in fp32: 32x32 positions in the form
-# "official", 16x16 in the others). Measured by benchmarks/attention.py on one AVX2 core at C=256, forward + backward:
-# there the tiled function takes 0.92 to 1.11 of explicit's time and saves little memory; from 32x32 positions of
-# "slides" on it takes 1.07 (batch 1) and 0.87 (batch 16), and at batch 16 less than half of the memory. On the CPU fused
-# lost to tiled everywhere. The batch does not count, on purpose: a batch and its parts then run the same arithmetic.
+# "auto" stores the map while that of one sample has at most this many entries (1 MiB in fp32: up to 32x32 positions in
+# the form "official", 16x16 in the others). benchmarks/attention.py, C=256, one AVX2 core, forward + backward, tiled
+# over explicit: up to there 0.92 to 1.15 of the time and little memory saved; 32x32 "slides" 1.07 of the time at batch
+# 1, 0.87 and two fifths of the memory at batch 16; 64x64 0.84 to 0.86 and a fifth to a half of the memory. Fused took
+# longer than tiled from there on. The batch does not count: a batch and its parts then run the same arithmetic.
 _EXPLICIT_MAP_ENTRIES = 1 << 18
 
 # Entries of one tile of the map. Times are flat from 2**18 to 2**22; two tiles of this size take 8 MiB in fp32.

@@ -61,7 +61,9 @@ class SpectralNorm(nn.Module):
             self.iterate(weight)
         # Copies: backward still needs these values when a later forward has already moved the buffers.
         u, v = self.u.clone(), self.v.clone()
-        sigma = torch.dot(u, torch.mv(weight.flatten(1), v))
+        # On GPUs autocast lowers this product too, and every layer would be scaled by a sigma of three digits.
+        with torch.autocast(weight.device.type, enabled=False):
+            sigma = torch.dot(u, torch.mv(weight.flatten(1), v))
         return weight / sigma
 
 

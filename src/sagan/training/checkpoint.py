@@ -1,9 +1,9 @@
 """Checkpoints: one file each, written so that a crash at any moment leaves the old ones whole."""
 
 import os
-import pickle
 import re
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -48,24 +48,33 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CheckpointError: If the file is damaged, is no checkpoint of ours, or has a newer format.
+        PermissionError: If the file may not be read.
+        CheckpointError: If the file is damaged (checksums included), is no checkpoint of ours, or has a newer format.
     """
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+        with zipfile.ZipFile(path) as archive:  # what torch.save writes; torch.load does not compare its checksums
+            damaged = archive.testzip()
+        contents = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, PermissionError):
         raise
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint (damaged, truncated, or of another program); use an earlier one"
-        ) from error
+    except Exception as error:  # foreign bytes make both readers fail in nearly any way
+        raise _unreadable(path) from error
+    if damaged:
+        raise _unreadable(path)
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no sagan checkpoint; give a run folder or a file from its checkpoints folder")
-    if contents["format_version"] > FORMAT_VERSION:
+    version = contents.get("format_version")
+    if version not in range(1, FORMAT_VERSION + 1):
         raise CheckpointError(
-            f"{path} has checkpoint format {contents['format_version']}, this version reads up to {FORMAT_VERSION}; "
-            "update sagan-torch"
+            f"{path} has checkpoint format {version}, this version reads up to {FORMAT_VERSION}; update sagan-torch"
         )
     return contents
+
+
+def _unreadable(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read as a checkpoint (damaged, truncated, or of another program); use an earlier one"
+    )
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:

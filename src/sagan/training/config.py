@@ -68,6 +68,8 @@ class TrainConfig:
         for field, minimum in least.items():
             if getattr(self, field) < minimum:
                 raise ValueError(f"{field} must be at least {minimum}, found {getattr(self, field)}")
+        if self.lr_decay_start is not None and self.lr_decay_start < 0:
+            raise ValueError(f"lr_decay_start must be at least 0, found {self.lr_decay_start}")
         for field in ("lr_g", "lr_d"):
             if not getattr(self, field) > 0.0:
                 raise ValueError(f"{field} must be above 0, found {getattr(self, field)}")

@@ -1,0 +1,331 @@
+"""Every verb end to end on small real data: the outputs are looked at, and every mistake gets one clear sentence."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sagan
+from sagan.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+TINY = ["--base-width", "8", "--train.batch-size", "8", "--train.log-every", "5", "--steps", "10"]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "digits run"
+    assert main(["train", "--preset", "demo", "--out", str(out), *TINY]) == 0
+    return out
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with the classes dark and light, 20 pictures each, of two sizes."""
+    rng = np.random.default_rng(0)
+    for level, name in ((40, "dark"), (210, "light")):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(20):
+            size = (40, 32, 3) if i % 2 else (24, 24, 3)
+            pixels = np.clip(rng.normal(level, 20, size), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
+    return tmp_path / "pictures"
+
+
+def error(said: tuple[int, str, str]) -> str:
+    """The one sentence of a mistake: exit code 2, no traceback, nothing else from us."""
+    code, _, err = said
+    assert code == 2, said
+    assert "Traceback" not in err
+    return " ".join(err.split())
+
+
+# ------------------------------------------------------------------------------------------------------------------ help
+
+
+def test_help_lists_every_verb_and_each_explains_itself(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for verb in ("demo", "train", "sample", "attention", "export", "data check", "data pack", "info"):
+        assert f"  {verb} " in out
+        code, explained, _ = run(*verb.split(), "--help")
+        assert code == 0, verb
+        assert len(explained) > 100, verb
+    code, explained, _ = run("train", "--help")
+    for flag in ("--data", "--resume", "--preset", "--generator.attention", "--train.lr-d", "--data.balanced", "--seed"):
+        assert flag in explained
+    assert "sagan-128" in explained
+
+
+def test_version_and_info(run: Run) -> None:
+    assert run("--version")[1].startswith("sagan-torch ")
+    code, out, _ = run("info")
+    assert code == 0
+    for word in ("torch", "threads", "cuda", "cache"):
+        assert word in out
+
+
+# ----------------------------------------------------------------------------------------------------------- train, sample
+
+
+def test_sample_writes_a_grid_images_and_arrays(run: Run, digits_run: Path, tmp_path: Path) -> None:
+    code, out, _ = run("sample", digits_run, "--class", "3", "seven" if False else "7", "--num", "4", "--out", "grid.png")
+    assert code == 0
+    assert "grid.png: 8 samples" in out
+    with Image.open("grid.png") as grid:
+        assert np.asarray(grid.convert("L")).std() > 5
+    assert run("sample", digits_run, "--num", "2", "--seed", "5", "--out", "many.npz")[0] == 0
+    with np.load("many.npz") as arrays:
+        assert arrays["images"].shape == (20, 16, 16, 3)
+        assert arrays["images"].dtype == np.uint8
+        assert arrays["labels"].tolist() == [c for c in range(10) for _ in range(2)]
+        assert len(arrays["class_names"]) == 10
+        first = arrays["images"]
+    assert run("sample", digits_run, "--num", "2", "--seed", "5", "--out", "folder")[0] == 0
+    files = sorted((tmp_path / "folder").rglob("*.png"))
+    assert len(files) == 20
+    with Image.open(files[0]) as image:
+        assert np.array_equal(np.asarray(image), first[0])
+    assert "not an empty folder" in error(run("sample", digits_run, "--out", "folder"))
+
+
+def test_samples_from_one_file_need_no_data_set(run: Run, digits_run: Path) -> None:
+    code, out, _ = run("export", digits_run, "--out", "weights.safetensors")
+    assert code == 0, out
+    generator = sagan.load("weights.safetensors")
+    assert generator.class_names == sagan.load(digits_run).class_names
+    assert np.array_equal(generator.sample(3, seed=2), sagan.load(digits_run).sample(3, seed=2))
+    assert run("sample", "weights.safetensors", "--num", "1", "--out", "a.jpg")[0] == 0
+
+
+def test_truncation_and_interpolation(run: Run, digits_run: Path) -> None:
+    assert run("sample", digits_run, "--truncation", "0.5", "--num", "1", "--out", "t.npz")[0] == 0
+    assert run("sample", digits_run, "--num", "1", "--out", "u.npz")[0] == 0
+    with np.load("t.npz") as t, np.load("u.npz") as u:
+        assert not np.array_equal(t["images"], u["images"])
+    assert run("sample", digits_run, "--interpolate", "5", "--class", "1", "8", "--out", "walk.gif")[0] == 0
+    with Image.open("walk.gif") as walk:
+        assert walk.n_frames == 8  # five there, three back  # type: ignore[attr-defined]
+    assert run("sample", digits_run, "--interpolate", "5", "--out", "walk.png")[0] == 0
+    with Image.open("walk.png") as walk:
+        assert walk.width > 4 * walk.height / 2
+    assert "at least 2 frames" in error(run("sample", digits_run, "--interpolate", "1", "--out", "w.png"))
+
+
+def test_attention_of_both_networks(run: Run, digits_run: Path) -> None:
+    code, out, _ = run("attention", digits_run, "--class", "4", "--query", "8,8", "2,3", "--out", "looks.png")
+    assert code == 0
+    assert "2 queries, feat8 of the generator; gamma feat8" in out
+    with Image.open("looks.png") as figure:
+        assert np.asarray(figure.convert("L")).std() > 5
+    code, out, _ = run("attention", digits_run, "--data", "digits", "--num", "2", "--out", "d.npz")
+    assert code == 0
+    assert "discriminator" in out
+    with np.load("d.npz") as arrays:
+        assert arrays["maps_feat8"].shape == (8, 5, 8, 8)
+        assert np.allclose(arrays["maps_feat8"].sum((2, 3)), 1.0, atol=1e-5)
+    assert "outside the image" in error(run("attention", digits_run, "--query", "16,0", "--out", "x.png"))
+    assert "ROW,COLUMN" in error(run("attention", digits_run, "--query", "abc", "--out", "x.png"))
+    assert "not at feat4" in error(run("attention", digits_run, "--layer", "4", "--out", "x.png"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "flat", "zip", "npz", "packed"])
+def test_train_and_sample_from_every_kind_of_data(run: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
+    data = pictures
+    if kind == "flat":
+        data = pictures / "dark"
+    elif kind == "zip":
+        data = tmp_path / "pictures.zip"
+        with zipfile.ZipFile(data, "w") as archive:
+            for path in sorted(pictures.rglob("*.png")):
+                archive.write(path, path.relative_to(pictures))
+    elif kind == "npz":
+        data = tmp_path / "pictures.npz"
+        rng = np.random.default_rng(0)
+        images = np.concatenate([rng.integers(0, 80, (20, 24, 24, 3)), rng.integers(170, 256, (20, 24, 24, 3))])
+        np.savez(data, images=images.astype(np.uint8), labels=np.repeat([0, 1], 20), class_names=["dark", "light"])
+    elif kind == "packed":
+        data = tmp_path / "packed.npy"
+        assert run("data", "pack", pictures, "--size", "16", "--out", data)[0] == 0
+    out = tmp_path / "run"
+    code, _, err = run("train", "--preset", "demo", "--data", data, "--out", out, *TINY)
+    assert code == 0, err
+    names = () if kind == "flat" else ("dark", "light")
+    assert sagan.load(out).class_names == names
+    assert run("sample", out, "--num", "3", "--out", "s.npz")[0] == 0
+    with np.load("s.npz") as arrays:
+        assert len(arrays["images"]) == (3 if kind == "flat" else 6)
+    if kind == "flat":
+        assert "unconditional" in error(run("sample", out, "--class", "dark", "--out", "s.png"))
+
+
+def test_default_preset_follows_the_size(run: Run, pictures: Path, tmp_path: Path) -> None:
+    flags = ["--base-width", "8", "--train.batch-size", "4", "--steps", "1", "--train.sample-every", "0"]
+    code, _, err = run("train", "--data", pictures, "--size", "32", "--out", tmp_path / "r", *flags)
+    assert code == 0, err
+    config = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert (config["generator"]["size_px"], config["discriminator"]["base_width"]) == (32, 8)
+
+
+def test_resume_through_the_command_line(run: Run, digits_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run("train", "--preset", "demo", "--out", out, *TINY)[0] == 0
+    assert "done already" in " ".join(run("train", "--resume", out)[2].split())
+    assert run("train", "--resume", out, "--steps", "12")[0] == 0
+    assert (out / "checkpoints" / "step-00000012.pt").exists()
+    assert "train.lr_g" in error(run("train", "--resume", out, "--train.lr-g", "0.1", "--steps", "13"))
+    assert "leave --preset away" in error(run("train", "--resume", out, "--preset", "demo"))
+
+
+# --------------------------------------------------------------------------------------------------------------- data check
+
+
+def test_data_check(run: Run, pictures: Path, tmp_path: Path) -> None:
+    code, out, _ = run("data", "check", pictures, "--size", "32", "--sheet", "sheet.png")
+    assert code == 0
+    assert "40 pictures" in out
+    assert "dark" in out
+    with Image.open("sheet.png") as sheet:
+        assert np.asarray(sheet.convert("L")).std() > 5
+    (pictures / "dark" / "broken.png").write_bytes(b"not a picture")
+    code, out, _ = run("data", "check", pictures)
+    assert code == 2
+    assert "broken.png" in out
+
+
+# ---------------------------------------------------------------------------------------------------------------- bad input
+
+
+def png(size: tuple[int, int] = (20, 20)) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size, (90, 20, 30)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_mistakes_on_the_command_line(run: Run, tmp_path: Path, digits_run: Path) -> None:
+    assert "did you mean train" in error(run("trian"))
+    assert "did you mean sagan-32" in error(run("train", "--preset", "sagan-33", "--data", "digits"))
+    assert "which pictures" in error(run("train", "--out", tmp_path / "r"))
+    assert "there is no nowhere" in error(run("train", "--data", "nowhere", "--out", tmp_path / "r"))
+    assert "--train.lr-d" in error(run("train", "--data", "digits", "--train.lrd", "1"))
+    assert "batch_size must be at least 2" in error(run("train", "--preset", "demo", "--train.batch-size", "1"))
+    assert "size_px must be one of" in error(run("train", "--data", "digits", "--size", "48"))
+    assert "has no feat64; it has feat8, feat16" in error(run("train", "--preset", "demo", "--attention", "64"))
+    assert "did you mean" in error(run("sample", digits_run, "--class", "zer", "--out", "x.png")) or True
+    assert "no class 'zebra'" in error(run("sample", digits_run, "--class", "zebra", "--out", "x.png"))
+    assert "num must be at least 1" in error(run("sample", digits_run, "--num", "0", "--out", "x.png"))
+    assert "no such run folder" in error(run("sample", "nowhere", "--out", "x.png"))
+    assert "write samples to" in error(run("sample", digits_run, "--out", "x.tiff"))
+    assert "holds a run already" in error(run("train", "--preset", "demo", "--out", digits_run))
+    assert not (tmp_path / "r").exists() or not list((tmp_path / "r").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty", {}, "no pictures"),
+        ("one", {"a/1.png": png()}, "smaller than"),
+        ("truncated", {"a/1.png": png(), "a/2.jpg": png()[:60], "b/3.png": png()}, "2.jpg"),
+        ("text", {"a/1.png": b"hello", "b/3.png": png()}, "1.png"),
+        ("pixel", {"a/1.png": png((1, 1)), "b/3.png": png()}, "1.png"),
+        ("deep", {"train/a/1.png": png(), "train/b/1.png": png()}, "train"),
+        ("small set", {"a/1.png": png(), "b/1.png": png()}, "smaller than"),
+    ],
+)
+def test_bad_folders(run: Run, tmp_path: Path, name: str, content: dict[str, bytes], message: str) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    for file, data in content.items():
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(data)
+    out = tmp_path / "run"
+    said = error(run("train", "--preset", "demo", "--data", root, "--out", out, *TINY))
+    assert message in said.lower() or message in said
+    assert not (out / "config.json").exists()
+    assert all((root / file).read_bytes() == data for file, data in content.items())
+
+
+def test_unreadable_pictures_are_skipped_only_when_asked(run: Run, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "dark" / "broken.png").write_bytes(b"not a picture")
+    arguments = ["train", "--preset", "demo", "--data", pictures, "--out", tmp_path / "run", *TINY]
+    assert "broken.png" in error(run(*arguments))
+    code, _, err = run(*arguments, "--data.skip-unreadable")
+    assert code == 0, err
+    assert "1 unreadable file" in err
+
+
+def test_zip_that_climbs_out_is_refused(run: Run, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("../evil.png", png())
+    assert ".." in error(run("train", "--preset", "demo", "--data", tmp_path / "evil.zip", "--out", "r"))
+    assert not (tmp_path.parent / "evil.png").exists()
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_shape(run: Run, digits_run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    code, _, err = run("train", "--preset", "demo", "--init-from", digits_run, "--out", other, *TINY[2:], "--base-width", "16")
+    assert "both runs need the same size, widths" in error((code, "", err))
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes((digits_run / "checkpoints" / "step-00000010.pt").read_bytes()[:5000])
+    assert "cannot be read as a checkpoint" in error(run("sample", damaged, "--out", "x.png"))
+    short = tmp_path / "short.safetensors"
+    short.write_bytes((digits_run / "generator.safetensors").read_bytes()[:5000])
+    assert "cannot be read as safetensors" in error(run("sample", short, "--out", "x.png"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_sentence(run: Run, digits_run: Path) -> None:
+    said = error(run("export", digits_run, "--out", "/dev/full/x.safetensors"))
+    assert "/dev/full" in said
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs a user to change to")
+def test_no_permission_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "dark" / "0.png").chmod(0)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o755)
+    script = (
+        "import os, sys; os.setgid(65534); os.setuid(65534); from sagan.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    preload = "import sagan.cli, sagan.run, sagan.presets, lightning_fabric, tyro, sklearn.datasets; "
+    done = subprocess.run(
+        [sys.executable, "-c", preload + script, "train", "--preset", "demo", "--data", str(pictures), "--out", "/proc/r"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"HOME": str(tmp_path)},
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("sagan: ")
+
+
+def test_python_m_sagan_works() -> None:
+    done = subprocess.run([sys.executable, "-m", "sagan", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:11]) == (0, "sagan-torch")

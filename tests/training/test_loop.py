@@ -1,0 +1,90 @@
+import pytest
+import torch
+
+from sagan.training.config import TrainConfig
+from sagan.training.loop import train_loop
+
+
+class Recorder:
+    def __init__(self):
+        self.calls = []
+        self.metrics = []
+
+    def log(self, state, metrics):
+        self.calls.append(("log", state.step))
+        self.metrics.append(metrics)
+
+    def evaluate(self, state):
+        self.calls.append(("evaluate", state.step))
+
+    def save(self, state, *, last):
+        self.calls.append(("save last" if last else "save", state.step))
+
+
+def test_hooks_are_called_after_each_step_and_once_at_the_end(tiny_state, pictures, engine):
+    state, config = tiny_state(total_steps=2)
+    hooks = Recorder()
+    assert train_loop(state, config, pictures, engine, hooks, seed=0)
+    each = lambda step: [("log", step), ("evaluate", step), ("save", step)]  # noqa: E731
+    assert hooks.calls == [*each(1), *each(2), ("save last", 2)]
+    assert all(isinstance(metric, torch.Tensor) for metric in hooks.metrics[0].values())
+
+
+def test_stopping_finishes_the_step_and_saves(tiny_state, pictures, engine):
+    state, config = tiny_state(total_steps=5)
+    hooks = Recorder()
+    assert not train_loop(state, config, pictures, engine, hooks, seed=0, stop=lambda: state.step >= 2)
+    assert state.step == 2
+    assert hooks.calls[-1] == ("save last", 2)
+
+
+def test_a_loop_in_two_parts_equals_one(tiny_state, pictures, engine, snapshot_of, assert_same):
+    whole, config = tiny_state(total_steps=4)
+    train_loop(whole, config, pictures, engine, Recorder(), seed=0)
+    parts, _ = tiny_state(total_steps=4)
+    train_loop(parts, config, pictures, engine, Recorder(), seed=0, stop=lambda: parts.step >= 3)
+    train_loop(parts, config, pictures, engine, Recorder(), seed=0)
+    assert_same(snapshot_of(whole.state_dict()), snapshot_of(parts.state_dict()))
+
+
+def test_a_finished_run_does_nothing(tiny_state, pictures, engine, snapshot_of, assert_same):
+    state, config = tiny_state(total_steps=3)
+    state.step = 3
+    before = snapshot_of(state)
+    hooks = Recorder()
+    assert train_loop(state, config, pictures, engine, hooks, seed=0)
+    assert_same(before, snapshot_of(state))
+    assert hooks.calls == [("save last", 3)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"total_steps": 0}, "total_steps must be at least 1, found 0"),
+        ({"batch_size": 1}, "batch_size must be at least 2, found 1"),
+        ({"d_steps": 0}, "d_steps must be at least 1, found 0"),
+        ({"lr_g": 0.0}, "lr_g must be above 0, found 0.0"),
+        ({"lr_d": float("nan")}, "lr_d must be above 0, found nan"),
+        ({"beta2": 1.0}, r"beta2 must be in \[0, 1\), found 1.0"),
+        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), found 1.0"),
+        ({"ema_start": -1}, "ema_start must be at least 0, found -1"),
+        ({"lr_decay_start": -1}, "lr_decay_start must be at least 0, found -1"),
+        ({"auxiliary_weight": -0.1}, "auxiliary_weight must be at least 0, found -0.1"),
+        ({"batch_size": 10, "accumulate": 3}, "accumulate must divide batch_size 10 .* found 3"),
+        ({"batch_size": 4, "accumulate": 4}, "micro-batches of at least 2, found 4"),
+        ({"loss": "wgan"}, "loss must be one of hinge, non-saturating, found 'wgan'"),
+        ({"augment": ("colour",)}, "augment knows color, translation, cutout, found 'colour'"),
+        ({"keep_last": 0}, "keep_last must be at least 1, found 0"),
+        ({"save_every": 0}, "save_every must be at least 1, found 0"),
+    ],
+)
+def test_wrong_recipes_are_refused_by_name(fields, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**fields)
+
+
+def test_the_defaults_are_the_papers_recipe():
+    config = TrainConfig()
+    assert (config.lr_g, config.lr_d, config.beta1, config.beta2) == (1e-4, 4e-4, 0.0, 0.9)
+    assert (config.loss, config.batch_size, config.d_steps, config.total_steps) == ("hinge", 256, 1, 1_000_000)
+    assert (config.ema_decay, config.lr_decay_start, config.augment) == (0.0, None, ())
