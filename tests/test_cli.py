@@ -65,7 +65,7 @@ def error(said: tuple[int, str, str]) -> str:
     return " ".join(err.split())
 
 
-# ------------------------------------------------------------------------------------------------------------------ help
+# ---------------------------------------------------------------------------------------------------------------- help
 
 
 def test_help_lists_every_verb_and_each_explains_itself(run: Run) -> None:
@@ -77,7 +77,15 @@ def test_help_lists_every_verb_and_each_explains_itself(run: Run) -> None:
         assert code == 0, verb
         assert len(explained) > 100, verb
     code, explained, _ = run("train", "--help")
-    for flag in ("--data", "--resume", "--preset", "--generator.attention", "--train.lr-d", "--data.balanced", "--seed"):
+    for flag in (
+        "--data",
+        "--resume",
+        "--preset",
+        "--generator.attention",
+        "--train.lr-d",
+        "--data.balanced",
+        "--seed",
+    ):
         assert flag in explained
     assert "sagan-128" in explained
 
@@ -90,11 +98,11 @@ def test_version_and_info(run: Run) -> None:
         assert word in out
 
 
-# ----------------------------------------------------------------------------------------------------------- train, sample
+# ------------------------------------------------------------------------------------------------------- train, sample
 
 
 def test_sample_writes_a_grid_images_and_arrays(run: Run, digits_run: Path, tmp_path: Path) -> None:
-    code, out, _ = run("sample", digits_run, "--class", "3", "seven" if False else "7", "--num", "4", "--out", "grid.png")
+    code, out, _ = run("sample", digits_run, "--class", "3", "7", "--num", "4", "--out", "grid.png")
     assert code == 0
     assert "grid.png: 8 samples" in out
     with Image.open("grid.png") as grid:
@@ -202,7 +210,7 @@ def test_resume_through_the_command_line(run: Run, digits_run: Path, tmp_path: P
     assert "leave --preset away" in error(run("train", "--resume", out, "--preset", "demo"))
 
 
-# --------------------------------------------------------------------------------------------------------------- data check
+# ---------------------------------------------------------------------------------------------------------- data check
 
 
 def test_data_check(run: Run, pictures: Path, tmp_path: Path) -> None:
@@ -218,7 +226,7 @@ def test_data_check(run: Run, pictures: Path, tmp_path: Path) -> None:
     assert "broken.png" in out
 
 
-# ---------------------------------------------------------------------------------------------------------------- bad input
+# ----------------------------------------------------------------------------------------------------------- bad input
 
 
 def png(size: tuple[int, int] = (20, 20)) -> bytes:
@@ -236,7 +244,6 @@ def test_mistakes_on_the_command_line(run: Run, tmp_path: Path, digits_run: Path
     assert "batch_size must be at least 2" in error(run("train", "--preset", "demo", "--train.batch-size", "1"))
     assert "size_px must be one of" in error(run("train", "--data", "digits", "--size", "48"))
     assert "has no feat64; it has feat8, feat16" in error(run("train", "--preset", "demo", "--attention", "64"))
-    assert "did you mean" in error(run("sample", digits_run, "--class", "zer", "--out", "x.png")) or True
     assert "no class 'zebra'" in error(run("sample", digits_run, "--class", "zebra", "--out", "x.png"))
     assert "num must be at least 1" in error(run("sample", digits_run, "--num", "0", "--out", "x.png"))
     assert "no such run folder" in error(run("sample", "nowhere", "--out", "x.png"))
@@ -288,8 +295,8 @@ def test_zip_that_climbs_out_is_refused(run: Run, tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_is_damaged_or_of_another_shape(run: Run, digits_run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    code, _, err = run("train", "--preset", "demo", "--init-from", digits_run, "--out", other, *TINY[2:], "--base-width", "16")
-    assert "both runs need the same size, widths" in error((code, "", err))
+    flags = ["--init-from", digits_run, "--out", other, *TINY[2:], "--base-width", "16"]
+    assert "both runs need the same size, widths" in error(run("train", "--preset", "demo", *flags))
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes((digits_run / "checkpoints" / "step-00000010.pt").read_bytes()[:5000])
     assert "cannot be read as a checkpoint" in error(run("sample", damaged, "--out", "x.png"))
@@ -315,7 +322,7 @@ def test_no_permission_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
     )
     preload = "import sagan.cli, sagan.run, sagan.presets, lightning_fabric, tyro, sklearn.datasets; "
     done = subprocess.run(
-        [sys.executable, "-c", preload + script, "train", "--preset", "demo", "--data", str(pictures), "--out", "/proc/r"],
+        [sys.executable, "-c", preload + script, "train", "--preset", "demo", "--data", str(pictures), "--out", "r"],
         capture_output=True,
         text=True,
         check=False,

@@ -82,13 +82,19 @@ def test_imports_run_downward(module: str) -> None:
     for imported in imports(KNOWN[module], KNOWN):
         other = room(imported)
         assert other, f"{module} imports {imported}, which is in no room"
-        assert ROOMS.index(other) <= ROOMS.index(own), f"{module} ({own}) imports {imported} ({other}), which is above it"
+        assert ROOMS.index(other) <= ROOMS.index(own), (
+            f"{module} ({own}) imports {imported} ({other}), which is above it"
+        )
         if own in CLOSED and other != own:
-            assert other in CLOSED[own], f"{module} ({own}) may import only {CLOSED[own] or 'nothing'} of ours, not {imported}"
+            assert other in CLOSED[own], (
+                f"{module} ({own}) may import only {CLOSED[own] or 'nothing'} of ours, not {imported}"
+            )
 
 
 def test_no_circles() -> None:
-    graph = {module: imports(path, KNOWN) for module, path in KNOWN.items() if module not in ("sagan", "sagan.__main__")}
+    graph = {
+        module: imports(path, KNOWN) for module, path in KNOWN.items() if module not in ("sagan", "sagan.__main__")
+    }
     try:
         tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:

@@ -1,4 +1,4 @@
-"""Linter, formatter, type checker and docstring check, as tests: what a contributor has to pass is all in one command."""
+"""Linter, formatter, type checker and docstring check, as tests: all that a change has to pass is one command."""
 
 import subprocess
 import sys

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from sagan.config import RunConfig
+from sagan.data import DataConfig, open_dataset
 from sagan.pretrained import TrainedGenerator, load
 from sagan.run import TrainResult, train
 
@@ -18,14 +19,15 @@ SAMPLE_SEED = 1
 
 @dataclass(frozen=True)
 class DigitsReport:
-    """How good samples of digits are, measured on pixels at 8x8."""
+    """How good samples of digits are."""
 
     accuracy: float
     """Share of samples that a classifier trained on the real digits names as the class asked for, 0 to 1."""
     accuracy_real: float
     """The same classifier's accuracy on real digits that it was not trained on, 0 to 1."""
     variety: float
-    """Mean pixel distance between samples of a class over that between real digits of the class; 1 is as varied."""
+    """Mean pixel distance between samples of a class over that between the real pictures of the class, both at the size
+    of training, averaged over the classes; 1 is as varied."""
     samples: int
     """How many samples were measured."""
 
@@ -33,7 +35,7 @@ class DigitsReport:
         return (
             f"an SVC trained on the real digits names {self.accuracy:.1%} of {self.samples:,} samples as the class "
             f"asked for ({self.accuracy_real:.1%} of real digits held out from it); variety within a class is "
-            f"{self.variety:.2f} of the real set's (mean pixel distance at 8x8; samples of seed {SAMPLE_SEED})"
+            f"{self.variety:.2f} of the real set's (mean pixel distance at the size of training; seed {SAMPLE_SEED})"
         )
 
 
@@ -62,12 +64,13 @@ def measure_digits(generator: TrainedGenerator, samples: int = SAMPLES) -> Digit
     images, labels = load_digits(return_X_y=True)
     images = images / 16.0  # (1797, 64) in [0, 1]
     asked = np.arange(samples) % 10
-    drawn = to_8x8(generator.sample(samples, classes=list(range(10)), seed=SAMPLE_SEED))
+    drawn = generator.sample(samples, classes=list(range(10)), seed=SAMPLE_SEED)
+    real = open_dataset(DataConfig(path="digits"), generator.config.size_px)
     x_train, x_test, y_train, y_test = train_test_split(images, labels, test_size=0.25, random_state=0, stratify=labels)
     held_out = float(SVC(gamma="scale").fit(x_train, y_train).score(x_test, y_test))
     classifier = SVC(gamma="scale").fit(images, labels)
-    accuracy = float((classifier.predict(drawn) == asked).mean())
-    spread = [mean_distance(drawn[asked == c]) / mean_distance(images[labels == c]) for c in range(10)]
+    accuracy = float((classifier.predict(to_8x8(drawn)) == asked).mean())
+    spread = [mean_distance(drawn[asked == c]) / mean_distance(real.images[real.labels == c]) for c in range(10)]
     return DigitsReport(accuracy, held_out, float(np.mean(spread)), samples)
 
 
@@ -79,8 +82,9 @@ def to_8x8(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return points
 
 
-def mean_distance(points: NDArray[np.float64]) -> float:
-    """Average the Euclidean distance over all pairs of different rows of (N, d)."""
+def mean_distance(images: NDArray[np.uint8]) -> float:
+    """Average the Euclidean distance in grey levels over all pairs of different images of (N, H, W, 3)."""
+    points = images.reshape(len(images), -1).astype(np.float64)
     squares = (points**2).sum(1)
     distances = np.sqrt((squares[:, None] + squares[None] - 2.0 * points @ points.T).clip(0.0))
     n = len(points)

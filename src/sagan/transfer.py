@@ -32,10 +32,11 @@ def transfer_weights(
 ) -> TransferReport:
     """Copy ``source`` into ``target``: everything but the rows of class tables, which are matched by class name.
 
-    Spectral vectors of class tables have one entry a class, so all spectral vectors are refreshed afterwards.
+    Spectral vectors of class tables have one entry a class, so with other classes all spectral vectors are refreshed
+    afterwards; with the same ones in the same order everything is copied as it is.
 
     Args:
-        target: The new network, changed in place.
+        target: The new network, changed in place; left alone if the networks differ.
         source: State of the old network.
         old_names: Class names of the old network, in its order.
         new_names: Class names of the new one.
@@ -43,8 +44,9 @@ def transfer_weights(
     Raises:
         ValueError: If the networks differ in more than their classes; the first difference is named.
     """
-    state = target.state_dict()
+    state = {key: value.clone() for key, value in target.state_dict().items()}
     tables = class_tables(target)
+    same_classes = list(old_names) == list(new_names)
     for key, value in state.items():
         if key not in source:
             raise ValueError(
@@ -58,7 +60,7 @@ def transfer_weights(
             for row, name in enumerate(new_names):
                 if name in old_names:
                     value[row] = old[list(old_names).index(name)]
-        elif key in {f"{table.removesuffix('.original')}.0.u" for table in tables}:
+        elif not same_classes and key in {f"{table.removesuffix('.original')}.0.u" for table in tables}:
             continue  # one entry a class: refreshed below
         elif old.shape != value.shape:
             raise ValueError(_shapes(key, old, value))
@@ -71,7 +73,7 @@ def transfer_weights(
             "both runs need the same size, widths, attention and head"
         )
     target.load_state_dict(state)
-    if list(old_names) != list(new_names):
+    if not same_classes:
         refresh_spectral(target)
     return TransferReport(old_names, new_names)
 

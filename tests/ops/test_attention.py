@@ -253,6 +253,16 @@ def test_channels_last_input_gives_the_same(form):
     torch.testing.assert_close(attention(x.contiguous(memory_format=torch.channels_last)), attention(x))
 
 
+@pytest.mark.parametrize("size", [4, 32])  # a small map and one that is not stored
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # PyTorch's own, inside the exporter
+def test_exports_with_any_batch_size(size):
+    attention = block(16, spectral_norm=False).eval()
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(attention, (torch.randn(2, 16, size, size),), dynamic_shapes=({0: batch},))
+    x = torch.randn(5, 16, size, size)
+    torch.testing.assert_close(program.module()(x), attention(x))
+
+
 # The map
 
 

@@ -87,16 +87,22 @@ def load_weights(path: Path) -> Weights:
         raise WeightsError(f"{path} cannot be read as safetensors (damaged, truncated, or another format)") from error
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} holds no sagan generator; `sagan export RUN --out FILE` writes one")
-    if int(metadata["format_version"]) > FORMAT_VERSION:
+    version = metadata.get("format_version", "")
+    if not version.isdecimal() or int(version) > FORMAT_VERSION:
         raise WeightsError(
-            f"{path} has weights format {metadata['format_version']}, this version reads up to {FORMAT_VERSION}; "
-            "update sagan-torch"
+            f"{path} has weights format {version!r}, this version reads up to {FORMAT_VERSION}; update sagan-torch"
         )
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["config"]).items()}
     try:
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["config"]).items()}
         config = GeneratorConfig(**fields)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+        class_names = tuple(json.loads(metadata["class_names"]))
+        provenance = json.loads(metadata["provenance"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} carries a configuration that this version does not know: {error}") from error
+    if len(class_names) != config.num_classes:
+        raise WeightsError(
+            f"{path} is damaged: it has {config.num_classes} classes and {len(class_names)} names for them"
+        )
     # The normalisation is in the weights already; only the structure without it fits.
     generator = Generator(dataclasses.replace(config, spectral_norm=False))
     try:
@@ -104,8 +110,4 @@ def load_weights(path: Path) -> Weights:
     except (RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{path} does not fit the configuration that it carries: {error}") from error
     generator.config = config
-    return Weights(
-        generator.eval().requires_grad_(False),
-        tuple(json.loads(metadata["class_names"])),
-        json.loads(metadata["provenance"]),
-    )
+    return Weights(generator.eval().requires_grad_(False), class_names, provenance)

@@ -121,7 +121,7 @@ class SelfAttention2d(nn.Module):
         key, value = self._keys_and_values(x)  # (B, N_key, C/8), (B, N_key, C_value)
 
         attended = attend(query, key, value, self.implementation)  # (B, N, C_value)
-        attended = attended.transpose(1, 2).reshape(len(x), attended.shape[2], *x.shape[2:])  # (B, C_value, H, W)
+        attended = attended.transpose(1, 2).reshape(x.shape[0], attended.shape[2], *x.shape[2:])  # (B, C_value, H, W)
         if self.output is not None:
             attended = self.output(attended)  # (B, C, H, W)
         return x + self.gamma * attended

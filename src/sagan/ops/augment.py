@@ -109,5 +109,5 @@ def _inside(draws: Tensor, length: int) -> Tensor:
 
 def _integers(draws: Tensor, count: int) -> Tensor:
     """Turn uniform numbers in [0, 1) into integers 0 .. count - 1 of equal probability."""
-    # The product of the largest float below 1 and the count may round up to the count.
+    # A double just below 1 that was rounded to single precision is 1: it counts as the last integer.
     return (draws * count).long().clamp(0, count - 1)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from sagan.metrics.frechet import frechet_distance, gaussian
+from sagan.metrics.pixels import pixel_features
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def test_features_are_the_means_of_64_cells(random):
+    images = random.integers(0, 256, (3, 16, 32, 3), dtype=np.uint8)
+    features = pixel_features(images)
+    assert features.shape == (3, 192)
+    for n, row, column, channel in ((0, 0, 0, 0), (2, 7, 7, 2), (1, 3, 5, 1)):
+        cell = images[n, 2 * row : 2 * row + 2, 4 * column : 4 * column + 4, channel]
+        assert features[n, (row * 8 + column) * 3 + channel] == pytest.approx(cell.mean() / 255.0)
+
+
+def test_range():
+    assert (pixel_features(np.full((2, 8, 8, 3), 255, np.uint8)) == 1.0).all()
+    assert (pixel_features(np.zeros((2, 64, 64, 3), np.uint8)) == 0.0).all()
+
+
+def test_the_monitor_sees_lost_variety_and_shifted_colours(random):
+    real = random.integers(0, 256, (600, 16, 16, 3), dtype=np.uint8)
+    distance = lambda images: frechet_distance(gaussian(pixel_features(real)), gaussian(pixel_features(images)))  # noqa: E731
+    fresh = distance(random.integers(0, 256, (600, 16, 16, 3), dtype=np.uint8))
+    collapsed = distance(np.repeat(real[:3], 200, axis=0))
+    darker = distance(real // 2)
+    assert fresh < 0.5 * collapsed
+    assert fresh < 0.5 * darker
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8, 3)), r"uint8 \(N, H, W, 3\), found float64"),
+        (np.zeros((2, 3, 8, 8), np.uint8), "found uint8"),
+        (np.zeros((8, 8, 3), np.uint8), "found uint8"),
+        (np.zeros((2, 12, 8, 3), np.uint8), "multiples of 8, found 12x8"),
+    ],
+)
+def test_other_arrays_are_refused(images, message):
+    with pytest.raises(ValueError, match=message):
+        pixel_features(images)
