@@ -46,13 +46,13 @@ def sagan_32() -> RunConfig:
 def sagan_64_cpu() -> RunConfig:
     """Build a narrow 64 px network for a processor without GPU and small data sets (moving average, DiffAugment)."""
     return RunConfig(
-        generator=GeneratorConfig(size_px=64, base_width=12, attention=(32,)),
-        discriminator=DiscriminatorConfig(size_px=64, base_width=16, attention=(16,)),
+        generator=GeneratorConfig(size_px=64, base_width=12, attention=(16,)),
+        discriminator=DiscriminatorConfig(size_px=64, base_width=12, attention=(16,)),
         train=TrainConfig(
             total_steps=6000,
             batch_size=32,
             lr_g=2e-4,
-            lr_d=6e-4,
+            lr_d=8e-4,
             ema_decay=0.998,
             ema_start=200,
             augment=("color", "translation", "cutout"),
@@ -66,13 +66,13 @@ def sagan_64_cpu() -> RunConfig:
 def sagan_32_cpu() -> RunConfig:
     """Build a narrow 32 px network for a processor without GPU (moving average)."""
     return RunConfig(
-        generator=GeneratorConfig(size_px=32, base_width=12, attention=(16,)),
-        discriminator=DiscriminatorConfig(size_px=32, base_width=24, attention=(16,)),
+        generator=GeneratorConfig(size_px=32, base_width=10, attention=(16,)),
+        discriminator=DiscriminatorConfig(size_px=32, base_width=20, attention=(16,)),
         train=TrainConfig(
             total_steps=8000,
             batch_size=32,
             lr_g=2e-4,
-            lr_d=6e-4,
+            lr_d=8e-4,
             ema_decay=0.998,
             ema_start=200,
             sample_every=500,

@@ -26,8 +26,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sagan.build import build, with_classes
 from sagan.config import RunConfig, differences, to_json
-from sagan.data import Batches, ImageSet, open_dataset
-from sagan.figures import sample_grid, save_image, training_curves
+from sagan.data import Batches, ImageSet, notes, open_dataset
+from sagan.figures import sample_grid, save_image, timeline, training_curves
 from sagan.interop.weights import load_weights, save_weights
 from sagan.metrics.frechet import Gaussian, frechet_distance, gaussian
 from sagan.metrics.pixels import NAME as MONITOR_NAME
@@ -64,7 +64,7 @@ RESUMABLE = {
 MONITOR_SAMPLES = 1000
 MONITOR_REAL = 10_000
 HELDOUT_BATCH = 256
-GRID_CLASSES, GRID_COLUMNS = 10, 10
+GRID_CLASSES, GRID_COLUMNS, TIMELINE_COLUMNS = 10, 10, 10
 
 
 class RunError(ValueError):
@@ -446,7 +446,9 @@ class Reporter:
             if not checkpoint_path(folder, state.step).exists():
                 save_checkpoint(checkpoint_path(folder, state.step), self.contents(state))
                 prune_checkpoints(folder, self.config.train.keep_last)
-            save_image(self._curves(), self.folder / "curves.png")
+            if self.records:
+                save_image(self._curves(), self.folder / "curves.png")
+            self._draw_timeline(state.step)
 
     # What they are made of
 
@@ -480,7 +482,7 @@ class Reporter:
         if generator.network.attention:
             write_attention(generator, self.folder / "attention.png")
         self.console.print(
-            f"done: {_quoted(self.folder)} has samples/, curves.png, attention.png and generator.safetensors\n"
+            f"done: {_quoted(self.folder)} has samples/, timeline.png, curves.png and generator.safetensors\n"
             f"  sagan sample {_quoted(self.folder)} --out samples.png\n"
             f"  sagan attention {_quoted(self.folder)} --out attention.png",
             highlight=False,
@@ -501,16 +503,34 @@ class Reporter:
         labels = torch.tensor([row for row in rows for _ in range(GRID_COLUMNS)])
         z = sample_latents(0, range(len(labels)), ready.config.z_dim)
         images = generate(ready, z, labels if self.class_names else None)
-        weights = "moving average" if self.config.train.ema_decay else "weights as trained"
         grid = sample_grid(
             images,
             columns=GRID_COLUMNS,
             row_labels=[self.class_names[row] for row in rows] if self.class_names else None,
             title=f"step {step:,}",
-            caption=f"{weights}; batch norm: standing statistics {PREVIEW_BATCHES} x {PREVIEW_BATCH_SIZE}; seed 0",
+            caption=self._weights(),
         )
         save_image(grid, self.folder / "samples" / f"step-{step:08d}.png")
+        # The first sample of each row, for the picture of samples over time.
+        np.save(self.folder / "samples" / f"step-{step:08d}.npy", images[::GRID_COLUMNS])
         self.board.add_image("samples", np.asarray(grid.convert("RGB")), step, dataformats="HWC")
+
+    def _draw_timeline(self, step: int) -> None:
+        files = [path for path in sorted((self.folder / "samples").glob("step-*.npy")) if _step_of(path) <= step]
+        if not files:
+            return
+        chosen = [files[i] for i in sorted({round(k) for k in np.linspace(0, len(files) - 1, TIMELINE_COLUMNS)})]
+        picture = timeline(
+            np.stack([np.load(path) for path in chosen]),
+            [_step_of(path) for path in chosen],
+            row_labels=list(self.class_names[:GRID_CLASSES]) or None,
+            caption=f"the same noise and class at each step; {self._weights()}",
+        )
+        save_image(picture, self.folder / "timeline.png")
+
+    def _weights(self) -> str:
+        weights = "moving average" if self.config.train.ema_decay else "weights as trained"
+        return f"{weights}; batch norm: standing statistics {PREVIEW_BATCHES} x {PREVIEW_BATCH_SIZE}; seed 0"
 
     def _measure(self, ready: Generator, state: TrainState) -> None:
         assert self.real_monitor is not None
@@ -673,6 +693,8 @@ def _report_start(
 ) -> None:
     classes = f"{len(dataset.class_names)} classes" if dataset.class_names else "no classes (unconditional)"
     console.print(f"run folder: {folder}", highlight=False)
+    for note in notes(dataset):
+        console.print(f"note: {note}", highlight=False)
     console.print(
         f"data: {dataset.source}: {num_train:,} images to train on, {num_heldout:,} held out, {classes}",
         highlight=False,
@@ -696,6 +718,10 @@ def _write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
     temporary.replace(path)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def _first_bad(values: dict[str, float]) -> str:
