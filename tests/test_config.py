@@ -59,6 +59,7 @@ def test_a_whole_number_is_fine_where_a_fraction_is_meant():
         ('{"train": {"batch_size": 16.0}}', r"train\.batch_size: 16\.0 is not of the type"),
         ('{"train": {"batch_size": true}}', r"train\.batch_size: True is not of the type"),
         ('{"train": {"lr_g": "1e-4"}}', r"train\.lr_g: '1e-4' is not of the type"),
+        ('{"train": {"lr_g": true}}', r"train\.lr_g: True is not of the type"),
         ('{"train": {"lr_g": null}}', r"train\.lr_g: None is not of the type"),
         ('{"train": {"loss": "wgan"}}', r"train\.loss: 'wgan' is not of the type"),
         ('{"train": {"augment": ["cut"]}}', "'cut' is not of the type"),

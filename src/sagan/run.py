@@ -129,23 +129,39 @@ def train(
         folder = (
             Path(out) if out is not None else next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
         )
-        if (folder / "config.json").exists():
-            raise RunError(
-                f"{folder} holds a run already; go on with `sagan train --resume {folder}`, or choose another --out"
-            )
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(f"{folder} exists and is not empty; choose another --out")
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder} is a file; choose another --out")
+    fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder):
-        return _train(config, folder, resume is not None, init_from, console)
+    try:
+        with run_lock(folder):
+            if resume is None:
+                _check_empty(folder)
+            started, result = _train(config, folder, resume is not None, init_from, console)
+            if result.finished:
+                close_run(folder, started, console)
+            return result
+    finally:
+        # A start that failed leaves nothing behind, so that the corrected command can use the same --out.
+        if fresh and not (folder / "config.json").exists():
+            shutil.rmtree(folder)
+
+
+def _check_empty(folder: Path) -> None:
+    if (folder / "config.json").exists():
+        raise RunError(
+            f"{folder} holds a run already; go on with `sagan train --resume {_quoted(folder)}`, or choose another --out"
+        )
+    if any(path.name != ".lock" for path in folder.iterdir()):
+        raise RunError(f"{folder} exists and is not empty; choose another --out")
 
 
 def _train(
     config: RunConfig | None, folder: Path, resuming: bool, init_from: str | Path | None, console: Console
-) -> TrainResult:
-    snapshot = read_snapshot(folder) if resuming else None
+) -> tuple[Parts, TrainResult]:
+    snapshot = read_snapshot(folder, warn=lambda text: console.print(f"note: {text}")) if resuming else None
     if snapshot is not None:
-        config = resumed_config(snapshot.config, config)
+        config = resumed_config(stored_config(folder, snapshot.config), config)
     assert config is not None
     dataset = open_dataset(config.data, config.generator.size_px)
     if snapshot is not None:
@@ -168,13 +184,20 @@ def _train(
         state.load_state_dict({key: snapshot.contents[key] for key in state.state_dict()})
         _warn_of_changes(snapshot.contents, engine, console)
         console.print(f"resuming at step {state.step:,} from {snapshot.path}")
+        if state.step > config.train.total_steps:
+            raise RunError(
+                f"{folder} is at step {state.step:,} already, beyond {config.train.total_steps:,}; --steps N asks for more"
+            )
     elif init_from is not None:
         console.print(f"starting from {init_from}: {start_from(state, init_from, dataset.class_names)}")
     _write_text(folder / "config.json", to_json(config))
     _write_text(folder / "classes.txt", "".join(f"{name}\n" for name in dataset.class_names))
     if state.step >= config.train.total_steps:
         console.print(f"all {config.train.total_steps:,} steps are done already; --steps N asks for more")
-        return TrainResult(folder, state.step, True, None)
+        return parts, TrainResult(folder, state.step, True, None)
+    sums = {} if snapshot is None else snapshot.contents.get("log", {})
+    best = None if snapshot is None else snapshot.contents.get("best")
+    del snapshot  # as large as the state; it need not stay for the whole training
     heldout = (
         Batches(dataset, heldout_indices, min(HELDOUT_BATCH, len(heldout_indices)), config.seed)
         if len(heldout_indices)

@@ -158,6 +158,15 @@ def test_a_missing_file(tmp_path):
         load_weights(tmp_path / "none.safetensors")
 
 
+def test_an_older_file_is_replaced_in_one_move(saved, generator):
+    """Whoever has the older file open goes on reading it whole."""
+    before = saved.read_bytes()
+    with saved.open("rb") as reader:
+        save_weights(generator, saved, NAMES, {"step": 13})
+        assert reader.read() == before
+    assert load_weights(saved).provenance == {"step": 13}
+
+
 def test_a_failing_write_leaves_the_older_file(saved, generator, monkeypatch):
     before = saved.read_bytes()
 

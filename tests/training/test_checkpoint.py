@@ -212,6 +212,17 @@ def test_the_data_is_on_the_disk_before_the_name_is(tmp_path, contents, monkeypa
     assert order[0] == (True, False)
 
 
+def test_an_older_file_is_replaced_in_one_move(tmp_path, contents):
+    """Whoever has the older file open goes on reading it whole."""
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, contents)
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        save_checkpoint(path, contents | {"step": 8})
+        assert reader.read() == before
+    assert load_checkpoint(path)["step"] == 8
+
+
 def test_numbered_checkpoints_are_listed_by_step(tmp_path):
     for name in ("step-00000010.pt", "step-00000002.pt", "step-123456789.pt", "best.pt", "step-x.pt", "step-5.pt.bak"):
         (tmp_path / name).touch()
