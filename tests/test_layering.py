@@ -27,6 +27,8 @@ ROOMS = (
     "transfer",
     "pretrained",
     "outputs",
+    "runfolder",
+    "reporter",
     "run",
     "demo",
     "info",

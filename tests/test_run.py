@@ -1,5 +1,6 @@
 """A run as a person meets it: folder, log, resume, stop, lock, disk."""
 
+import io
 import json
 import os
 import shutil
@@ -16,20 +17,21 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from sagan import run as run_module
+from sagan.build import build
 from sagan.config import RunConfig, from_json
 from sagan.data import DataConfig
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
 from sagan.pretrained import load, read_snapshot
-from sagan.run import DivergedError, RunError, check_space, run_lock, train, truncate_log
+from sagan.run import DivergedError, RunError, train
+from sagan.runfolder import check_space, run_lock, truncate_log
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.config import TrainConfig
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(file=(tmp_path / "console.txt").open("w"), soft_wrap=True)
+def console() -> Console:
+    return Console(file=io.StringIO(), soft_wrap=True)
 
 
 def tiny(steps: int, **train_fields: object) -> RunConfig:
@@ -212,7 +214,7 @@ def test_a_checkpoint_is_as_large_as_announced(tmp_path: Path, console: Console)
     )
     train(config, out=out, console=console)
     snapshot = read_snapshot(out)
-    networks = run_module.build(replace(snapshot.config)).state
+    networks = build(snapshot.config).state
     real = snapshot.path.stat().st_size
     assert 0.9 < networks.num_bytes() / real < 1.1
     check_space(out, networks, 2, console)
@@ -279,9 +281,7 @@ def make_pictures(root: Path, classes: tuple[str, ...]) -> Path:
 
 
 @pytest.mark.parametrize("source", ["run", "weights"])
-def test_training_starts_from_other_weights_and_classes(
-    tmp_path: Path, console: Console, source: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_training_starts_from_other_weights_and_classes(tmp_path: Path, console: Console, source: str) -> None:
     def config(path: Path, steps: int) -> RunConfig:
         return replace(tiny(steps), data=DataConfig(path=str(path), cache_dir=str(tmp_path / "cache")))
 
@@ -289,10 +289,9 @@ def test_training_starts_from_other_weights_and_classes(
     second = make_pictures(tmp_path / "two", ("bee", "dog", "cat"))
     train(config(first, 8), out=tmp_path / "a", console=console)
     start = tmp_path / "a" if source == "run" else tmp_path / "a" / "generator.safetensors"
-    said = Console(file=(tmp_path / "said.txt").open("w"), soft_wrap=True)
-    train(config(second, 1), out=tmp_path / "b", init_from=start, console=said)
-    said.file.flush()
-    text = (tmp_path / "said.txt").read_text()
+    said = io.StringIO()
+    train(config(second, 1), out=tmp_path / "b", init_from=start, console=Console(file=said, soft_wrap=True))
+    text = said.getvalue()
     assert "2 classes kept by name (cat, dog)" in text
     assert "1 classes start fresh (bee)" in text
     old, new = load(tmp_path / "a").network.state_dict(), load(tmp_path / "b").network.state_dict()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from sagan.config import RunConfig
@@ -57,18 +57,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sagan: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        from sagan.run import DivergedError
+        from sagan.reporter import DivergedError
 
         if isinstance(error, DivergedError):
             print(f"sagan: {error}", file=sys.stderr)
             return 1
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
-            print(
-                "sagan: out of memory; lower --train.batch-size, or cut batches with --train.accumulate",
-                file=sys.stderr,
-            )
-            return 1
+            return out_of_memory(arguments)
         raise
+    except MemoryError:
+        return out_of_memory(arguments)
+
+
+def out_of_memory(arguments: list[str]) -> int:
+    """Say what helps against too little memory, and give the exit code."""
+    training = arguments[0] == "train"
+    advice = (
+        "lower --train.batch-size, or cut batches with --train.accumulate" if training else "ask for less at a time"
+    )
+    print(f"sagan: out of memory; {advice}", file=sys.stderr)
+    return 1
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -114,8 +122,8 @@ def train(arguments: list[str]) -> int:
 
     from sagan.config import RunConfig
     from sagan.presets import PRESETS
-    from sagan.pretrained import read_snapshot
     from sagan.run import train as run_train
+    from sagan.runfolder import stored_config
 
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset")
@@ -125,7 +133,7 @@ def train(arguments: list[str]) -> int:
     if given.resume is not None and given.preset is not None:
         raise UsageError("--resume goes on with the run's own configuration: leave --preset away")
     if given.resume is not None:
-        base = read_snapshot(given.resume).config
+        base = stored_config(Path(given.resume))
     else:
         name = given.preset or default_preset(given.size)
         if name not in PRESETS:
@@ -188,10 +196,15 @@ def default_preset(size: int | None) -> str:
     import torch
 
     size = size or (64 if torch.cuda.is_available() else 32)
-    if size == 16:
+    if size <= 16:
         return "demo"
-    if torch.cuda.is_available() or size >= 128:
-        return f"sagan-{128 if size >= 128 else size}"
+    if torch.cuda.is_available():
+        return f"sagan-{min(size, 128)}" if size in (32, 64, 128, 256) else "sagan-64"
+    if size >= 128:
+        raise UsageError(
+            f"no preset trains {size} px without a GPU in reasonable time; take --size 64, or insist with --preset "
+            "sagan-128 and a small --base-width, --train.batch-size and --steps"
+        )
     return f"sagan-{size}-cpu" if size in (32, 64) else "sagan-32-cpu"
 
 
@@ -203,23 +216,31 @@ def combined(
     base_width: int | None,
     attention: tuple[int, ...] | None,
 ) -> "RunConfig":
-    """Apply the flags that are short for several fields."""
-    generator, discriminator = config.generator, config.discriminator
-    if size is not None and (size != generator.size_px or size != discriminator.size_px):
+    """Apply the flags that are short for several fields, and make paths absolute."""
+    from sagan.data import NAMES
+
+    changes: dict[str, Any] = {}
+    if size is not None and size != config.generator.size_px:
         # Positions of another size need not exist here: back to the default of the new size.
-        generator = replace(generator, size_px=size, attention=None, residual=())
-        discriminator = replace(discriminator, size_px=size, attention=None, residual=())
+        changes |= {"size_px": size, "attention": None, "residual": ()}
     if base_width is not None:
-        generator, discriminator = (
-            replace(generator, base_width=base_width),
-            replace(discriminator, base_width=base_width),
-        )
+        changes["base_width"] = base_width
     if attention is not None:
-        generator, discriminator = replace(generator, attention=attention), replace(discriminator, attention=attention)
-    config = replace(config, generator=generator, discriminator=discriminator)
+        changes["attention"] = attention
+    config = replace(
+        config,
+        generator=replace(config.generator, **changes),
+        discriminator=replace(config.discriminator, **changes),
+    )
     if data is not None:
-        path = str(Path(data).expanduser().resolve()) if Path(data).expanduser().exists() else data
-        config = replace(config, data=replace(config.data, path=path))
+        config = replace(config, data=replace(config.data, path=data))
+    # Absolute, so that the run can be resumed from another folder; a known name stays a name.
+    places = {"cache_dir": config.data.cache_dir, "class_names": config.data.class_names}
+    places |= {} if config.data.path in NAMES else {"path": config.data.path}
+    found: dict[str, Any] = {
+        key: str(Path(place).expanduser().resolve()) for key, place in places.items() if place is not None
+    }
+    config = replace(config, data=replace(config.data, **{k: v for k, v in found.items() if Path(v).exists()}))
     if steps is not None:
         config = replace(config, train=replace(config.train, total_steps=steps))
     return config
@@ -232,11 +253,9 @@ def exit_code(number: int | None) -> int:
 
 def demo(arguments: list[str]) -> int:
     """Train on the embedded digits and measure the result."""
-    from rich.console import Console
-
     from sagan.demo import run_demo
     from sagan.presets import PRESETS
-    from sagan.run import next_folder
+    from sagan.runfolder import next_folder
 
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
@@ -251,7 +270,7 @@ def demo(arguments: list[str]) -> int:
         Arguments, arguments, "demo", description="Train on scikit-learn's 8x8 digits and look at the result."
     )
     config = replace(combined(PRESETS["demo"](), None, parsed.steps, None, None, None), seed=parsed.seed)
-    result, report = run_demo(parsed.out or next_folder("demo"), config, Console(stderr=True, soft_wrap=True))
+    result, report = run_demo(parsed.out or next_folder("demo"), config)
     if report is not None:
         last = sorted((result.out / "samples").glob("*.png"))[-1]
         print(
@@ -291,7 +310,9 @@ def sample(arguments: list[str]) -> int:
         """Seed of the last latent of an interpolation; unset is seed + 1, the same as --seed keeps the latent."""
 
     a = parse(Arguments, arguments, "sample", description="Write samples by class, or an interpolation.")
-    generator = load(a.run)
+    if a.interpolate is None and a.end_seed is not None:
+        raise UsageError("--end-seed goes with --interpolate N")
+    generator = load(a.run, preview=True)
     if a.interpolate is None:
         said = write_samples(generator, a.out, classes=a.classes, num=a.num, seed=a.seed, truncation=a.truncation)
     else:
@@ -346,9 +367,11 @@ def attention(arguments: list[str]) -> int:
         description="Draw where the network looks, from query points (SAGAN, figure 5).",
     )
     queries = [query_point(text) for text in a.query] or None
+    if a.data is not None and a.truncation is not None:
+        raise UsageError("--truncation is for samples: leave it away with --data")
     if a.data is None:
         said = write_attention(
-            load(a.run),
+            load(a.run, preview=True),
             a.out,
             classes=a.classes,
             num=a.num,
@@ -359,12 +382,11 @@ def attention(arguments: list[str]) -> int:
             truncation=a.truncation,
         )
     else:
-        D, class_names = load_discriminator(a.run)
+        D, _ = load_discriminator(a.run)
         said = write_discriminator_attention(
             D,
             open_dataset(DataConfig(path=a.data), D.config.size_px),
             a.out,
-            class_names=class_names,
             classes=a.classes,
             num=a.num,
             seed=a.seed,

@@ -5,6 +5,7 @@ import difflib
 import json
 import types
 import typing
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -71,6 +72,15 @@ def differences(old: object, new: object, prefix: str = "") -> list[str]:
         elif a != b:
             names.append(f"{prefix}{item.name}")
     return names
+
+
+def merged(config: RunConfig, other: RunConfig, names: Collection[str]) -> RunConfig:
+    """Give ``config`` with the named fields, as dotted keys of two parts, taken from ``other``."""
+    for name in names:
+        owner, key = name.split(".")
+        value = getattr(getattr(other, owner), key)
+        config = dataclasses.replace(config, **{owner: dataclasses.replace(getattr(config, owner), **{key: value})})
+    return config
 
 
 def _build(kind: type[C], values: object, prefix: str) -> C:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from sagan.config import RunConfig
 from sagan.data import DataConfig, open_dataset
 from sagan.pretrained import TrainedGenerator, load
 from sagan.run import TrainResult, train
+from sagan.runfolder import write_text
 
 SAMPLES = 1000
 SAMPLE_SEED = 1
@@ -39,13 +39,13 @@ class DigitsReport:
         )
 
 
-def run_demo(out: Path | None, config: RunConfig, console: Console) -> tuple[TrainResult, DigitsReport | None]:
+def run_demo(out: Path | None, config: RunConfig) -> tuple[TrainResult, DigitsReport | None]:
     """Train on the digits and, if all steps were done, measure and write ``report.json`` into the run folder."""
-    result = train(config, out=out, console=console)
+    result = train(config, out=out)
     if not result.finished:
         return result, None
     report = measure_digits(load(result.out))
-    (result.out / "report.json").write_text(json.dumps(vars(report), indent=2) + "\n")
+    write_text(result.out / "report.json", json.dumps(vars(report), indent=2) + "\n")
     return result, report
 
 

@@ -7,7 +7,7 @@ import platform
 import torch
 
 from sagan.data import cache_folder
-from sagan.run import versions
+from sagan.runfolder import versions
 
 
 def describe() -> str:
@@ -25,8 +25,7 @@ def describe() -> str:
         lines.append(f"{'cuda':<18} none: {why}; training works, on the processor")
     lines.append(f"{'apple gpu':<18} {'yes' if torch.backends.mps.is_available() else 'none'}")
     lines.append(f"{'cache':<18} {cache_folder()} (set SAGAN_CACHE to move it)")
-    optional = {"simplejpeg": "faster reading of JPEG (pip install 'sagan-torch[fast]')"}
-    for name, purpose in optional.items():
-        there = importlib.util.find_spec(name) is not None
-        lines.append(f"{name:<18} {'installed' if there else f'not installed: {purpose}'}")
+    names = {"tyro": "the command line", "tensorboard": "TensorBoard files", "sklearn": "digits and the demonstration"}
+    missing = [f"{name} (for {what})" for name, what in names.items() if importlib.util.find_spec(name) is None]
+    lines.append(f"{'missing':<18} {', '.join(missing) or 'nothing'}")
     return "\n".join(lines)

@@ -1,9 +1,10 @@
 """What a trained generator gives, written to files: sample grids, single images, interpolations, attention."""
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from sagan.pretrained import AttentionResult, TrainedGenerator, class_index, def
 from sagan.sampling import attention_gammas, attention_maps
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-ANIMATIONS = (".gif", ".webp", ".apng")
+ANIMATIONS = (".gif", ".webp")
 MAX_GRID_CLASSES = 20
 
 Style = Literal["heat", "grey"]
@@ -64,6 +65,13 @@ def write_samples(
     if num < 1:
         raise ValueError(f"num must be at least 1, found {num}")
     suffix = out.suffix.lower()
+    if suffix not in (*PICTURES, ".npz"):
+        if suffix and len(suffix) <= 5:
+            raise ValueError(
+                f"{out}: write samples to {', '.join(PICTURES)}, .npz, or a folder (a name without a suffix)"
+            )
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise OSError(f"{out} exists and is not an empty folder; choose another --out")
     wanted: list[int] = [generator.class_index(name) for name in classes]
     if not wanted:
         wanted = list(range(generator.config.num_classes))
@@ -83,20 +91,16 @@ def write_samples(
         rest = f" ({more} more classes: name some with --class)" if more > 0 and not classes else ""
         return f"{out}: {len(images)} samples{cut}{rest}"
     if suffix == ".npz":
-        out.parent.mkdir(parents=True, exist_ok=True)
         arrays = {"images": images, "seed": np.array(seed)}
         if labels:
             arrays |= {"labels": np.array(labels), "class_names": np.array(generator.class_names)}
-        np.savez_compressed(out, allow_pickle=False, **arrays)
+        save_arrays(out, arrays)
         return f"{out}: {len(images)} samples{cut}"
-    if suffix and len(suffix) <= 5:
-        raise ValueError(f"{out}: write samples to {', '.join(PICTURES)}, .npz, or a folder (a name without a suffix)")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OSError(f"{out} exists and is not an empty folder; choose another --out")
+    # Numbered through over all classes: two classes whose names make the same folder cannot overwrite each other.
     for i, image in enumerate(images):
         folder = out / safe_name(generator.class_names[labels[i]]) if labels else out
         folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"{i % num if labels else i:05d}.png")
+        Image.fromarray(image).save(folder / f"{i:06d}.png")
     return f"{out}: {len(images)} images{cut}"
 
 
@@ -206,12 +210,54 @@ def write_attention(
     return _write_attention(result, out, queries, position, names, "generator", caption, style)
 
 
+def discriminator_attention(
+    D: Discriminator,
+    dataset: ImageSet,
+    *,
+    classes: Sequence[str] = (),
+    num: int = 1,
+    seed: int = 0,
+    queries_px: Sequence[tuple[int, int]] | None = None,
+) -> AttentionResult:
+    """Compute where the discriminator looks in ``num`` real pictures of each class.
+
+    Args:
+        D: The discriminator, in evaluation mode.
+        dataset: The pictures, at D's size. Their classes need not be D's: its maps do not depend on the class.
+        classes: Class names or numbers of the data; empty is the first four.
+        num: Pictures of each class, chosen by the seed.
+        seed: Chooses the pictures.
+        queries_px: Points (row, column) in pixels; unset is the centre and the centres of the four quarters.
+
+    Raises:
+        ValueError: If ``num`` is below 1, a class is unknown, or has fewer pictures than asked for.
+    """
+    if num < 1:
+        raise ValueError(f"num must be at least 1, found {num}")
+    names = dataset.class_names
+    wanted = [class_index(name, names) for name in classes] or list(range(min(4, len(names)))) or [0]
+    random = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for c in wanted:
+        candidates = np.flatnonzero(np.asarray(dataset.labels) == c)
+        if len(candidates) < num:
+            what = f"class {names[c]}" if names else dataset.source
+            raise ValueError(f"{what} has {len(candidates)} pictures, {num} were asked for")
+        chosen += sorted(int(i) for i in random.choice(candidates, num, replace=False))
+    images: NDArray[np.uint8] = np.stack([dataset.images[i] for i in chosen])
+    labels = np.array([int(dataset.labels[i]) for i in chosen])
+    queries = default_queries(D.config.size_px) if queries_px is None else queries_px
+    x = uint8_to_images(torch.from_numpy(images)).permute(0, 3, 1, 2).contiguous()
+    found = attention_maps(D, x, torch.zeros(len(x), dtype=torch.int64), queries)
+    maps = {position: values.float().numpy() for position, values in found.items()}
+    return AttentionResult(images, labels if names else None, maps, attention_gammas(D))
+
+
 def write_discriminator_attention(
     D: Discriminator,
     dataset: ImageSet,
     out: Path,
     *,
-    class_names: Sequence[str],
     classes: Sequence[str] = (),
     num: int = 1,
     seed: int = 0,
@@ -219,40 +265,35 @@ def write_discriminator_attention(
     position: int | None = None,
     style: Style = "heat",
 ) -> str:
-    """Draw where the discriminator looks in ``num`` real pictures of each class; an .npz gets the arrays instead.
+    """Draw where the discriminator looks in real pictures; an .npz gets the arrays instead.
 
-    Arguments as in :func:`write_attention`, the pictures from ``dataset``, chosen by the seed.
+    Arguments as in :func:`discriminator_attention` and :func:`write_attention`.
 
     Raises:
-        ValueError: If the data's classes are not the network's, the discriminator has no attention (there), or a class
-            has no picture.
+        ValueError: As :func:`discriminator_attention`, and if the discriminator has no attention (there).
     """
     position = _position("discriminator", D.config.attention_positions, position)
-    if class_names and tuple(class_names) != dataset.class_names:
-        raise ValueError(
-            f"{dataset.source} has the classes {', '.join(dataset.class_names[:5]) or 'none'}, the discriminator was "
-            f"trained on {', '.join(class_names[:5])}; give the data that it was trained on"
-        )
     queries = default_queries(D.config.size_px) if queries_px is None else queries_px
-    random = np.random.default_rng(seed)
-    wanted = [class_index(name, class_names) for name in classes] or list(range(min(4, len(class_names)))) or [0]
-    chosen: list[int] = []
-    for c in wanted:
-        candidates = np.flatnonzero(np.asarray(dataset.labels) == c)
-        if len(candidates) < num:
-            raise ValueError(
-                f"class {class_names[c] if class_names else 'all'} has {len(candidates)} pictures, {num} were asked for"
-            )
-        chosen += sorted(int(i) for i in random.choice(candidates, num, replace=False))
-    images: NDArray[np.uint8] = np.stack([dataset.images[i] for i in chosen])
-    labels = np.array([int(dataset.labels[i]) for i in chosen])
-    x = uint8_to_images(torch.from_numpy(images)).permute(0, 3, 1, 2).contiguous()
-    y = torch.from_numpy(labels) if class_names else None
-    maps = {k: m.float().numpy() for k, m in attention_maps(D, x, y, queries).items()}
-    result = AttentionResult(images, labels if class_names else None, maps, attention_gammas(D))
-    names = [class_names[c] for c in labels] if class_names else None
-    caption = f"real pictures of {dataset.source}; form {D.config.attention_form}; seed {seed}"
+    result = discriminator_attention(D, dataset, classes=classes, num=num, seed=seed, queries_px=queries)
+    names = [dataset.class_names[c] for c in result.labels] if result.labels is not None else None
+    caption = f"real pictures of {Path(dataset.source).name}; form {D.config.attention_form}; seed {seed}"
     return _write_attention(result, out, queries, position, names, "discriminator", caption, style)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a compressed .npz in one move: a full disk leaves an older file as it was.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def safe_name(name: str) -> str:
@@ -283,13 +324,13 @@ def _write_attention(
     style: Style,
 ) -> str:
     if out.suffix.lower() == ".npz":
-        out.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {f"maps_feat{k}": m for k, m in result.maps.items()} | {
+        arrays = {"images": result.images, "queries": np.array(queries)}
+        arrays |= {f"maps_feat{k}": m for k, m in result.maps.items()} | {
             f"gamma_feat{k}": np.array(g) for k, g in result.gammas.items()
         }
         if result.labels is not None:
             arrays["labels"] = result.labels
-        np.savez_compressed(out, allow_pickle=False, images=result.images, queries=np.array(queries), **arrays)
+        save_arrays(out, arrays)
     else:
         figure = draw_attention(
             result, queries, position=position, names=names, network=network, caption=caption, style=style

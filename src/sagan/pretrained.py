@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from sagan.sampling import (
     sample_latents,
     sampling_copy,
 )
-from sagan.training.checkpoint import checkpoints, load_checkpoint
+from sagan.training.checkpoint import CheckpointError, checkpoints, load_checkpoint
 
 # Standing statistics for export and sampling (100 x 100), and for previews during training.
 STANDING_BATCHES, STANDING_BATCH_SIZE = 100, 100
@@ -128,11 +128,19 @@ class TrainedGenerator:
             seed: As in :meth:`sample`: the same images.
             queries_px: Points (row, column) in pixels; unset is :func:`default_queries`.
             truncation: As in :meth:`sample`.
+
+        Raises:
+            ValueError: If ``num`` is below 1, a class is unknown, or a query lies outside the image.
         """
+        if num < 1:
+            raise ValueError(f"num must be at least 1, found {num}")
         queries = default_queries(self.config.size_px) if queries_px is None else queries_px
         z = sample_latents(seed, range(num), self.config.z_dim, truncation)
         y = self.labels(num, classes, seed)
-        maps = {k: m.float().cpu().numpy() for k, m in attention_maps(self.network, z, y, queries).items()}
+        device = next(self.network.parameters()).device
+        on_device = None if y is None else y.to(device)
+        found = attention_maps(self.network, z.to(device), on_device, queries)
+        maps = {position: values.float().cpu().numpy() for position, values in found.items()}
         images = generate(self.network, z, y)
         return AttentionResult(images, None if y is None else y.numpy(), maps, attention_gammas(self.network))
 
@@ -224,8 +232,12 @@ class Snapshot(NamedTuple):
     """What :func:`sagan.training.checkpoint.load_checkpoint` gave."""
 
 
-def read_snapshot(path: str | Path) -> Snapshot:
+def read_snapshot(path: str | Path, warn: Callable[[str], None] | None = None) -> Snapshot:
     """Read the latest checkpoint of a run folder, or a checkpoint file.
+
+    Args:
+        path: A run folder or a checkpoint file.
+        warn: If given, a run folder's damaged checkpoint is told to it and the one before is read.
 
     Raises:
         FileNotFoundError: If there is no such run, or it has no checkpoint yet.
@@ -239,42 +251,70 @@ def read_snapshot(path: str | Path) -> Snapshot:
                 f"{path} has no checkpoint (expected {path / 'checkpoints'}/step-*.pt): is it a run folder, "
                 "and has it saved once?"
             )
-        path = found[-1]
+        for candidate in reversed(found[1:] if warn is not None else []):
+            try:
+                return _snapshot(candidate)
+            except CheckpointError as error:
+                assert warn is not None
+                warn(f"{error}; going back to the one before")
+        path = found[0] if warn is not None else found[-1]
     elif not path.exists():
         raise FileNotFoundError(f"{path}: no such run folder, checkpoint or weights file")
+    return _snapshot(path)
+
+
+def _snapshot(path: Path) -> Snapshot:
     contents = load_checkpoint(path)
     return Snapshot(path, from_json(contents["config"]), tuple(contents["class_names"]), contents)
 
 
-def load(path: str | Path) -> TrainedGenerator:
+def load(path: str | Path, *, device: str | torch.device = "auto", preview: bool = False) -> TrainedGenerator:
     """Load a generator to sample from.
 
     Args:
         path: A run folder (its latest checkpoint), a checkpoint file ``.pt``, or a weights file ``.safetensors``.
+        device: Where to put it; ``"auto"`` takes a CUDA GPU where there is one.
+        preview: Compute standing statistics from 8 batches of 64 samples, which is quick, not from 100 batches of 100.
+            Only a checkpoint needs any: a weights file, and the folder of a finished run, has them already.
 
     Returns:
-        A generator on the CPU in evaluation mode. From a checkpoint it is the moving average if the run keeps one, with
-        standing statistics of 100 batches of 100; from a weights file it is what was exported.
+        A generator in evaluation mode. From a checkpoint it is the moving average if the run keeps one; its provenance
+        says which standing statistics it has.
 
     Raises:
         FileNotFoundError: If there is nothing there.
         WeightsError: If a weights file cannot be used.
         CheckpointError: If a checkpoint cannot be used.
     """
-    if Path(path).suffix == ".safetensors":
-        weights = load_weights(Path(path))
-        return TrainedGenerator(weights.generator, weights.class_names, weights.provenance)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    path = Path(path)
+    latest = _latest_step(path)
+    if latest is not None and exported_step(path) == latest:
+        path = path / EXPORTED
+    if path.suffix == ".safetensors":
+        weights = load_weights(path)
+        return TrainedGenerator(weights.generator.to(device), weights.class_names, weights.provenance)
     snapshot = read_snapshot(path)
-    exported = Path(path) / EXPORTED
-    if exported.is_file():
-        weights = load_weights(exported)
-        if weights.provenance["step"] == snapshot.contents["step"]:
-            return TrainedGenerator(*weights)
     G, _ = build_networks(snapshot.config)
     ema = snapshot.contents["ema"]
     G.load_state_dict(snapshot.contents["G"] if ema is None else ema)  # type: ignore[arg-type]
-    ready = sampling_copy(G, batches=STANDING_BATCHES, batch_size=STANDING_BATCH_SIZE, seed=STANDING_SEED)
-    return TrainedGenerator(ready, snapshot.class_names, provenance(snapshot.config, snapshot.contents))
+    sizes = (PREVIEW_BATCHES, PREVIEW_BATCH_SIZE) if preview else (STANDING_BATCHES, STANDING_BATCH_SIZE)
+    ready = sampling_copy(G.to(device), batches=sizes[0], batch_size=sizes[1], seed=STANDING_SEED)
+    return TrainedGenerator(ready, snapshot.class_names, provenance(snapshot.config, snapshot.contents, *sizes))
+
+
+def exported_step(folder: Path) -> int | None:
+    """Read the step of the weights file that a finished run leaves in its folder; None if there is none."""
+    if not (folder / EXPORTED).is_file():
+        return None
+    step = load_weights(folder / EXPORTED).provenance.get("step")
+    return step if isinstance(step, int) else None
+
+
+def _latest_step(folder: Path) -> int | None:
+    found = checkpoints(folder / "checkpoints")
+    return int(found[-1].stem.removeprefix("step-")) if found else None
 
 
 def load_discriminator(path: str | Path) -> tuple[Discriminator, tuple[str, ...]]:
@@ -291,7 +331,7 @@ def load_discriminator(path: str | Path) -> tuple[Discriminator, tuple[str, ...]
     return D.eval().requires_grad_(False), snapshot.class_names
 
 
-def provenance(config: RunConfig, contents: dict[str, object]) -> dict[str, object]:
+def provenance(config: RunConfig, contents: dict[str, object], batches: int, batch_size: int) -> dict[str, object]:
     """Say how the weights of a checkpoint came about, as plain JSON values."""
     decay = config.train.ema_decay
     return {
@@ -299,6 +339,6 @@ def provenance(config: RunConfig, contents: dict[str, object]) -> dict[str, obje
         "data": contents.get("data"),
         "seed": config.seed,
         "weights": f"moving average, decay {decay}" if decay > 0 else "as trained, no moving average",
-        "batch_norm": f"standing statistics, {STANDING_BATCHES} batches of {STANDING_BATCH_SIZE}, seed {STANDING_SEED}",
+        "batch_norm": f"standing statistics, {batches} batches of {batch_size}, seed {STANDING_SEED}",
         "versions": contents.get("versions"),
     }

@@ -38,7 +38,9 @@ def training_draws(
     return z, torch.from_numpy(labels.integers(0, num_classes, batch_size, dtype=np.int64))
 
 
-def sample_latents(seed: int, indices: Sequence[int], z_dim: int, truncation: float | None = None) -> Tensor:
+def sample_latents(
+    seed: int, indices: Sequence[int], z_dim: int, truncation: float | None = None, stream: str = "sample"
+) -> Tensor:
     """Draw the noise of samples by their indices.
 
     Args:
@@ -46,6 +48,7 @@ def sample_latents(seed: int, indices: Sequence[int], z_dim: int, truncation: fl
         indices: Which samples; the noise of sample i depends on the seed and i alone.
         z_dim: Width of the noise.
         truncation: If given, every z_i with ``|z_i| > truncation`` is drawn again until there is none.
+        stream: What the samples are for; streams of one seed are independent.
 
     Shape: -> (len(indices), z_dim).
 
@@ -58,7 +61,7 @@ def sample_latents(seed: int, indices: Sequence[int], z_dim: int, truncation: fl
         raise ValueError(f"truncation must be above 0.01 (2 keeps 95 % of the noise as it is), found {truncation}")
     z = np.empty((len(indices), z_dim), dtype=np.float32)
     for row, index in enumerate(indices):
-        generator = keyed_generator(seed, "sample z", index)
+        generator = keyed_generator(seed, f"{stream} z", index)
         z[row] = generator.standard_normal(z_dim, dtype=np.float32)
         for _ in range(MAX_REDRAWS if truncation is not None else 0):
             outside = np.abs(z[row]) > truncation
@@ -70,14 +73,14 @@ def sample_latents(seed: int, indices: Sequence[int], z_dim: int, truncation: fl
     return torch.from_numpy(z)
 
 
-def sample_labels(seed: int, indices: Sequence[int], num_classes: int) -> Tensor | None:
-    """Draw the classes of samples by their indices, uniformly; None if unconditional.
+def sample_labels(seed: int, indices: Sequence[int], num_classes: int, stream: str = "sample") -> Tensor | None:
+    """Draw the classes of samples by their indices, uniformly; None if unconditional. Arguments as above.
 
     Shape: -> int64 (len(indices),).
     """
     if num_classes == 0:
         return None
-    labels = [int(keyed_generator(seed, "sample y", i).integers(0, num_classes)) for i in indices]
+    labels = [int(keyed_generator(seed, f"{stream} y", i).integers(0, num_classes)) for i in indices]
     return torch.tensor(labels, dtype=torch.int64)
 
 
@@ -128,8 +131,8 @@ def refresh_standing_statistics(G: Generator, *, batches: int, batch_size: int, 
     device = next(G.parameters()).device
 
     def forward(batch: range) -> None:
-        z = sample_latents(seed, batch, G.config.z_dim)
-        y = sample_labels(seed, batch, G.config.num_classes)
+        z = sample_latents(seed, batch, G.config.z_dim, stream="standing statistics")
+        y = sample_labels(seed, batch, G.config.num_classes, stream="standing statistics")
         G(z.to(device), None if y is None else y.to(device))
 
     standing_statistics(G, ((lambda b=batch: forward(b)) for batch in batched(batches * batch_size, batch_size)))  # type: ignore[misc]

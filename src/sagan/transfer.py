@@ -78,6 +78,26 @@ def transfer_weights(
     return TransferReport(old_names, new_names)
 
 
+def transfer_from_folded(
+    target: Generator, source: dict[str, Tensor], old_names: Sequence[str], new_names: Sequence[str]
+) -> TransferReport:
+    """Copy the weights of a weights file, which carry their spectral normalisation folded in, into a generator.
+
+    A folded weight has a largest singular value of 1, so it serves as the raw weight too; the vectors are found anew.
+
+    Raises:
+        ValueError: As :func:`transfer_weights`.
+    """
+    state = target.state_dict()
+    raw = {key.replace(".parametrizations.weight.original", ".weight"): key for key in state}
+    vectors = {key: state[key] for key in state if key.endswith((".parametrizations.weight.0.u", ".0.v"))}
+    report = transfer_weights(
+        target, vectors | {raw.get(key, key): value for key, value in source.items()}, old_names, new_names
+    )
+    refresh_spectral(target)
+    return report
+
+
 def class_tables(network: nn.Module) -> set[str]:
     """Name the entries of the state that have one row a class."""
     names = set()

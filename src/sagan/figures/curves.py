@@ -91,10 +91,10 @@ def comparison_curves(
 def training_panels(records: Records) -> list[Panel]:
     """Sort the quantities of a log into panels: losses, logits, gamma of every attention block, speed, each score.
 
-    Keys read: ``loss_d``, ``loss_g``, ``real_logits``, ``heldout_logits``, ``fake_logits``, ``gamma/...``,
-    ``images_per_s``, ``score/...``; others are left alone, and what is nowhere in the log gets no panel. Where a step
-    occurs twice, as in a log that a resumed run continued, the later record counts. Values that are not finite, also as
-    the strings "nan", "inf" and "-inf", become crosses on the axis of steps.
+    Keys read: ``loss_d``, ``loss_g``, ``real_logits``, ``fake_logits``, ``trained_logits``, ``heldout_logits``,
+    ``gamma/...``, ``images_per_s``, ``score/...``; others are left alone, and what is nowhere in the log gets no panel.
+    Where a step occurs twice, as in a log that a resumed run continued, the later record counts. Values that are not
+    finite, also as the strings "nan", "inf" and "-inf", become crosses on the axis of steps.
 
     Raises:
         ValueError: If a record has no whole-number ``step``, a value is not a number, or nothing can be drawn.
@@ -105,11 +105,13 @@ def training_panels(records: Records) -> list[Panel]:
         series = {name: _series(records, key) for key, name in names.items()}
         return {name: (steps, values) for name, (steps, values) in series.items() if len(steps)}
 
-    logits = {"real_logits": "real, training", "heldout_logits": "real, held out", "fake_logits": "generated"}
+    logits = {"real_logits": "real, as trained on", "fake_logits": "generated"}
+    memory = {"trained_logits": "trained on", "heldout_logits": "held out"}
     gammas = {key: key.removeprefix("gamma/") for key in keys if key.startswith("gamma/")}
     panels = [
         Panel(title="Losses", series=collect({"loss_d": "D", "loss_g": "G"}), noisy=True),
         Panel(title="Logits of D", series=collect(logits), noisy=True),
+        Panel(title="Logits of D on real pictures", series=collect(memory), noisy=True),
         Panel(title="Attention gate γ", series=collect(gammas)),
         Panel(
             title="Images per second", series=collect({"images_per_s": "Images per second"}), noisy=True, from_zero=True

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,16 +58,14 @@ def save_weights(
         "provenance": json.dumps(dict(provenance)),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file({k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}, name, metadata)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        save_file({k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}, temporary, metadata)
+        temporary.replace(path)
     except SafetensorError as error:
         raise OSError(f"could not write {path}: {error}; is the disk full?") from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def load_weights(path: Path) -> Weights:

@@ -56,7 +56,7 @@ class GeneratorConfig:
     bn_eps: float = 1e-5
     """Added to the variance in batch normalisation."""
     bn_momentum: float = 0.1
-    """How fast the running statistics move (0 to 1); sampling uses standing statistics unless told otherwise."""
+    """How fast running statistics move (0 to 1); sampling uses standing statistics, so they hardly ever matter."""
     fold: bool = True
     """Compute a convolution and the resampling beside it as one where that is faster: equal up to rounding."""
 

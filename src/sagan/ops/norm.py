@@ -75,13 +75,13 @@ def standing_statistics(network: nn.Module, forwards: Iterable[Callable[[], obje
     Source: Brock et al. 2019 ("standing statistics").
     """
     layers = [m for m in network.modules() if isinstance(m, (ConditionalBatchNorm2d, nn.BatchNorm2d))]
-    sums = [(torch.zeros_like(b.running_mean).double(), torch.zeros_like(b.running_var).double()) for b in layers]  # type: ignore[arg-type]
+    # In float64 on the host: some devices have no float64.
+    sums = [torch.zeros(2, layer.num_features, dtype=torch.float64) for layer in layers]
     modes = [(module, module.training) for module in network.modules()]
 
     def accumulate(index: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         variance, mean = torch.var_mean(inputs[0].float(), dim=(0, 2, 3), correction=0)
-        sums[index][0].add_(mean)
-        sums[index][1].add_(variance)
+        sums[index] += torch.stack([mean, variance]).cpu().double()
 
     handles = [layer.register_forward_pre_hook(partial(accumulate, i)) for i, layer in enumerate(layers)]
     batches = 0

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -28,15 +27,15 @@ def save_checkpoint(path: Path, contents: dict[str, object]) -> None:
         OSError: If the disk is full or the folder cannot be written; the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **contents}, file)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        temporary.replace(path)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         # torch reports a failed write as a RuntimeError of its zip writer.
         if isinstance(error, RuntimeError):
             raise OSError(f"could not write {path}: {error}; is the disk full?") from error

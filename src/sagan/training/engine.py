@@ -73,7 +73,7 @@ class Engine:
 
     def tensor(self, tensor: Tensor) -> Tensor:
         """Move a tensor to the device."""
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and tensor.numel() > 0:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 

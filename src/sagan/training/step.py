@@ -38,14 +38,15 @@ def train_step(
         seed: The run's seed.
 
     Returns:
-        Scalar tensors: loss_d, loss_g, real_logits, fake_logits (means), and with the auxiliary head also class_loss_d
-        and class_loss_g.
+        Scalar tensors, those of D averaged over its updates: loss_d, loss_g, real_logits, fake_logits (means), and with
+        the auxiliary head also class_loss_d and class_loss_g.
     """
+    d_metrics = []
     for update in range(config.d_steps):
         batch = next_batch(state.step * config.d_steps + update)
         x, y = engine.images(batch), engine.tensor(batch.labels)
-        metrics = d_step(state, config, x, y, update, engine, seed)
-    metrics |= g_step(state, config, engine, seed)
+        d_metrics.append(d_step(state, config, x, y, update, engine, seed))
+    metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed)
     if state.ema is not None:
         update_ema(state.ema, state.G, config.ema_decay if state.step >= config.ema_start else 0.0)
     state.step += 1
@@ -69,7 +70,7 @@ def d_step(
     for part in micro_batches(state, config, len(x)):
         with engine.autocast():
             with torch.no_grad():
-                x_fake = state.G(z[part], None if y_fake is None else y_fake[part])
+                x_fake = state.G(z[part], None if y_fake is None else y_fake[part]).float()
             seen = torch.cat(
                 [augment(x[part], config.augment, real_draws[part]), augment(x_fake, config.augment, fake_draws[part])]
             )
@@ -93,7 +94,8 @@ def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) ->
         for part in micro_batches(state, config, config.batch_size):
             classes = None if y is None else y[part]
             with engine.autocast():
-                x_fake = augment(state.G(z[part], classes), config.augment, draws[part])
+                # In fp32 like the real images, also under autocast: D must not tell them apart by their rounding.
+                x_fake = augment(state.G(z[part], classes).float(), config.augment, draws[part])
                 output = state.D(x_fake, classes)
                 loss, seen_metrics = g_loss(config, output, classes)
             torch.autograd.backward(loss / config.accumulate)
@@ -134,12 +136,15 @@ def g_loss(
 
 
 @torch.no_grad()
-def mean_logit(state: TrainState, batch: RealBatch, engine: Engine) -> Tensor:
-    """Average D's logit over real pictures, un-augmented, moving nothing: for pictures that D does not train on."""
-    with frozen_spectral(state.D), engine.autocast():
-        output = state.D(engine.images(batch), engine.tensor(batch.labels))
-    logits = output.source if isinstance(output, ClassifierLogits) else output
-    return logits.float().mean()
+def mean_logit(state: TrainState, batch: RealBatch, engine: Engine, batch_size: int) -> Tensor:
+    """Average D's logit over real pictures as they are, not augmented, ``batch_size`` at a time; moves nothing."""
+    x, y = engine.images(batch), engine.tensor(batch.labels)
+    logits = []
+    for part, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
+        with frozen_spectral(state.D), engine.autocast():
+            output = state.D(part, labels)
+        logits.append((output.source if isinstance(output, ClassifierLogits) else output).float())
+    return torch.cat(logits).mean()
 
 
 def micro_batches(state: TrainState, config: TrainConfig, batch_size: int) -> Iterator[slice]:

@@ -1,0 +1,320 @@
+"""What a run leaves while it trains: the log, pictures, the monitor, checkpoints, and progress in the terminal."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from sagan.config import RunConfig, to_json
+from sagan.data import Batches, ImageSet
+from sagan.figures import sample_grid, save_image, timeline, training_curves
+from sagan.metrics.frechet import Gaussian, frechet_distance, gaussian
+from sagan.metrics.pixels import NAME as MONITOR_NAME
+from sagan.metrics.pixels import pixel_features
+from sagan.models.generator import Generator
+from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_SEED
+from sagan.runfolder import machine, truncate_log, versions
+from sagan.sampling import attention_gammas, generate, sample_labels, sample_latents, sampling_copy
+from sagan.training.checkpoint import checkpoint_path, checkpoints, prune_checkpoints, save_checkpoint
+from sagan.training.engine import Engine
+from sagan.training.state import TrainState
+from sagan.training.step import mean_logit
+
+MONITOR_SAMPLES = 1000
+MONITOR_REAL = 10_000
+LOOK_BATCH = 256
+REMEDY = "Lower learning rates usually help, or spectral normalisation on both networks"
+GRID_CLASSES, GRID_COLUMNS, TIMELINE_COLUMNS = 10, 10, 10
+
+
+class DivergedError(RuntimeError):
+    """Training produced a number that is not finite; the last checkpoint is from before."""
+
+
+class Reporter:
+    """The hooks of a run: log, monitor, pictures, checkpoints and what the terminal shows."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        state: TrainState,
+        engine: Engine,
+        dataset: ImageSet,
+        train_indices: NDArray[np.int64],
+        heldout_indices: NDArray[np.int64],
+        console: Console,
+        resumed: dict[str, object] | None = None,
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.engine = engine
+        self.looks = {
+            name: Batches(dataset, indices, min(LOOK_BATCH, len(indices)), config.seed)
+            for name, indices in (("trained_logits", train_indices), ("heldout_logits", heldout_indices))
+            if len(heldout_indices) and len(indices)
+        }
+        self.console = console
+        self.class_names = dataset.class_names
+        # The name alone: checkpoints and weights travel, and the folders of this machine are nobody else's business.
+        self.data = {
+            "source": Path(dataset.source).name,
+            "fingerprint": dataset.fingerprint,
+            "images": len(dataset.labels),
+        }
+        # Sums of the metrics since the last line of the log; a checkpoint carries them, so the log resumes exactly too.
+        resumed = resumed or {}
+        self.sums: dict[str, Tensor] = {k: engine.tensor(v) for k, v in resumed.get("sums", {}).items()}  # type: ignore[attr-defined]
+        self.count = int(resumed.get("count", 0))  # type: ignore[call-overload]
+        self.best: dict[str, float] | None = resumed.get("best")  # type: ignore[assignment]
+        self.timed = 0
+        self.records = truncate_log(folder / "log.jsonl", state.step)
+        self.log_file: TextIO = (folder / "log.jsonl").open("a", encoding="utf-8")
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step + 1)
+        self.elapsed_before = max((float(str(record.get("elapsed_s", 0.0))) for record in self.records), default=0.0)
+        self.started = self.interval_started = time.monotonic()
+        self.aside = 0.0
+        self.display = _Display(console, config.train.total_steps, state.step)
+        self.real_monitor = self._real_monitor(dataset, train_indices) if config.train.evaluate_every else None
+
+    def __enter__(self) -> "Reporter":
+        self.display.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.display.stop()
+        self.log_file.close()
+        self.board.close()
+
+    # Hooks of the loop
+
+    def log(self, state: TrainState, metrics: dict[str, Tensor]) -> None:
+        """Add up the metrics of every step; write their means when a line of the log is due."""
+        for key, value in metrics.items():
+            self.sums[key] = self.sums[key] + value if key in self.sums else value.clone()
+        self.count += 1
+        self.timed += 1
+        self.display.step(state.step)
+        if state.step % self.config.train.log_every and state.step != self.config.train.total_steps:
+            return
+        means = {key: float(value) / self.count for key, value in self.sums.items()}
+        seconds = time.monotonic() - self.interval_started - self.aside
+        record: dict[str, object] = {"step": state.step, **means}
+        with self._aside():
+            # The same measure on pictures that D trains on and on pictures that it never sees: when the first rises and
+            # the second does not, D memorises.
+            for name, batches in self.looks.items():
+                batch = batches(state.step // self.config.train.log_every)
+                record[name] = float(mean_logit(state, batch, self.engine, self.config.train.batch_size))
+        record["images_per_s"] = self.config.train.batch_size * self.timed / seconds
+        record |= {f"gamma/G/{k}": v for k, v in attention_gammas(state.G).items()}
+        record |= {f"gamma/D/{k}": v for k, v in attention_gammas(state.D).items()}
+        record["elapsed_s"] = self.elapsed_before + time.monotonic() - self.started
+        self.write(record)
+        self.display.show(record)
+        self.sums, self.count, self.timed = {}, 0, 0
+        self.interval_started, self.aside = time.monotonic(), 0.0
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if bad:
+            last = checkpoints(self.folder / "checkpoints")
+            raise DivergedError(
+                f"training diverged by step {state.step}: {bad[0]} is not finite; the last checkpoint, "
+                f"{last[-1].name if last else 'none yet'}, is from before. {REMEDY}"
+            )
+
+    def evaluate(self, state: TrainState) -> None:
+        """Draw samples and measure the monitor where due, on a copy: the training state is not touched."""
+        train = self.config.train
+        draw = train.sample_every > 0 and (state.step % train.sample_every == 0 or state.step == train.total_steps)
+        measure = self.real_monitor is not None and (
+            state.step % train.evaluate_every == 0 or state.step == train.total_steps
+        )
+        if not (draw or measure):
+            return
+        with self._aside():
+            ready = sampling_copy(
+                state.sampled, batches=PREVIEW_BATCHES, batch_size=PREVIEW_BATCH_SIZE, seed=STANDING_SEED
+            )
+            if draw:
+                self._draw(ready, state.step)
+            if measure:
+                self._measure(ready, state)
+
+    def save(self, state: TrainState, *, last: bool) -> None:
+        """Write a checkpoint where due."""
+        if not (last or state.step % self.config.train.save_every == 0):
+            return
+        with self._aside():
+            folder = self.folder / "checkpoints"
+            if not checkpoint_path(folder, state.step).exists():
+                save_checkpoint(checkpoint_path(folder, state.step), self.contents(state))
+                prune_checkpoints(folder, self.config.train.keep_last)
+            if self.records:
+                save_image(self._curves(), self.folder / "curves.png")
+            self._draw_timeline(state.step)
+
+    # What they are made of
+
+    def contents(self, state: TrainState) -> dict[str, object]:
+        """Give everything that goes into a checkpoint."""
+        if not all(bool(torch.isfinite(p).all()) for network in (state.G, state.D) for p in network.parameters()):
+            raise DivergedError(
+                f"training diverged by step {state.step}: a weight is not finite, so this state was not saved; earlier "
+                f"checkpoints are kept. {REMEDY}"
+            )
+        return {
+            **state.state_dict(),
+            "config": to_json(self.config),
+            "class_names": list(self.class_names),
+            "data": self.data,
+            "reporter": {"sums": self.sums, "count": self.count, "best": self.best},
+            "versions": versions(),
+            "machine": machine(self.engine),
+        }
+
+    def write(self, record: dict[str, object]) -> None:
+        """Append a line to the log and its numbers to TensorBoard."""
+        self.records.append(record)
+        clean = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in record.items()}
+        self.log_file.write(json.dumps(clean) + "\n")
+        self.log_file.flush()
+        for key, value in record.items():
+            if isinstance(value, float):
+                self.board.add_scalar(key, value, int(str(record["step"])))
+
+    def _draw(self, ready: Generator, step: int) -> None:
+        rows = list(range(min(GRID_CLASSES, len(self.class_names)))) or [0] * 4
+        labels = torch.tensor([row for row in rows for _ in range(GRID_COLUMNS)])
+        z = sample_latents(0, range(len(labels)), ready.config.z_dim)
+        images = generate(ready, z, labels if self.class_names else None)
+        grid = sample_grid(
+            images,
+            columns=GRID_COLUMNS,
+            row_labels=[self.class_names[row] for row in rows] if self.class_names else None,
+            title=f"step {step:,}",
+            caption=self._weights(),
+        )
+        save_image(grid, self.folder / "samples" / f"step-{step:08d}.png")
+        # The first sample of each row, for the picture of samples over time.
+        np.save(self.folder / "samples" / f"step-{step:08d}.npy", images[::GRID_COLUMNS])
+        self.board.add_image("samples", np.asarray(grid.convert("RGB")), step, dataformats="HWC")
+
+    def _draw_timeline(self, step: int) -> None:
+        files = [path for path in sorted((self.folder / "samples").glob("step-*.npy")) if _step_of(path) <= step]
+        if not files:
+            return
+        chosen = [files[i] for i in sorted({round(k) for k in np.linspace(0, len(files) - 1, TIMELINE_COLUMNS)})]
+        picture = timeline(
+            np.stack([np.load(path) for path in chosen]),
+            [_step_of(path) for path in chosen],
+            row_labels=list(self.class_names[:GRID_CLASSES]) or None,
+            caption=f"the same noise and class at each step; {self._weights()}",
+        )
+        save_image(picture, self.folder / "timeline.png")
+
+    def _weights(self) -> str:
+        weights = "moving average" if self.config.train.ema_decay else "weights as trained"
+        return f"{weights}; batch norm: standing statistics {PREVIEW_BATCHES} x {PREVIEW_BATCH_SIZE}; seed 0"
+
+    def _measure(self, ready: Generator, state: TrainState) -> None:
+        assert self.real_monitor is not None
+        z = sample_latents(1, range(MONITOR_SAMPLES), ready.config.z_dim)
+        images = generate(ready, z, sample_labels(1, range(MONITOR_SAMPLES), ready.config.num_classes))
+        score = frechet_distance(self.real_monitor, gaussian(pixel_features(images)))
+        self.write({"step": state.step, f"score/{MONITOR_NAME}": score})
+        if self.best is None or score < self.best["score"]:
+            self.best = {"score": score, "step": state.step}
+            save_checkpoint(self.folder / "checkpoints" / "best.pt", self.contents(state))
+
+    def _real_monitor(self, dataset: ImageSet, indices: NDArray[np.int64]) -> Gaussian:
+        chosen = np.sort(np.random.default_rng(0).permutation(indices)[:MONITOR_REAL])
+        return gaussian(pixel_features(np.asarray(dataset.images[chosen])))
+
+    def _curves(self) -> Image.Image:
+        caption = f"{self.data['source']}; seed {self.config.seed}; {MONITOR_NAME}: {MONITOR_SAMPLES} samples, not FID"
+        return training_curves(self.records, title=self.folder.name, caption=caption)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Time what is not training, so that images/s counts training alone."""
+        start = time.monotonic()
+        yield
+        self.aside += time.monotonic() - start
+
+
+class _Display:
+    """Progress in the terminal; plain lines where there is none."""
+
+    def __init__(self, console: Console, total: int, done: int) -> None:
+        self.console = console
+        self.bar = Progress(
+            TextColumn("step {task.completed:,.0f} of {task.total:,.0f}"),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f} %"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+        self.task = self.bar.add_task("training", total=total, completed=done)
+        self.total, self.first, self.started = total, done, time.monotonic()
+        self.text = Text("")
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=lambda: Group(self.bar, self.text))
+        self.running = False
+
+    def start(self) -> None:
+        if self.console.is_terminal:
+            self.live.start()
+            self.running = True
+
+    def stop(self) -> None:
+        if self.running:
+            self.live.stop()
+            self.running = False
+
+    def step(self, step: int) -> None:
+        self.bar.update(self.task, completed=step)
+
+    def show(self, record: dict[str, object]) -> None:
+        step = int(str(record["step"]))
+        gammas = [
+            f"{k.removeprefix('gamma/').replace('/', ' feat')} {v:+.3f}"
+            for k, v in record.items()
+            if k.startswith("gamma/")
+        ]
+        parts = [
+            f"{record['images_per_s']:.0f} images/s",
+            f"loss D {record['loss_d']:.3f} G {record['loss_g']:+.3f}",
+            f"logits real {record['real_logits']:+.2f} fake {record['fake_logits']:+.2f}",
+        ]
+        if "heldout_logits" in record:
+            parts[-1] += f" held-out {record['heldout_logits']:+.2f}"
+        if gammas:
+            parts.append("gamma " + ", ".join(gammas))
+        line = " | ".join(parts)
+        self.text = Text(line)
+        if not self.running:
+            rate = (time.monotonic() - self.started) / max(1, step - self.first)
+            left = _duration(rate * (self.total - step))
+            self.console.print(f"step {step:,}/{self.total:,} | {left} left | {line}", highlight=False)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 1 else f"{seconds:.0f} s"
