@@ -1,5 +1,6 @@
 """What many tests share: one thread, tiny networks, an engine on the CPU and pictures whose class is their colour."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from sagan.training.config import EngineConfig, TrainConfig
 from sagan.training.state import new_state
 
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 
 COLOURS = np.array([[230, 40, 40], [40, 230, 40], [40, 40, 230]])
 
@@ -23,6 +25,12 @@ class Pictures(NamedTuple):
     images: Tensor
     labels: Tensor
     flip: Tensor
+
+
+@pytest.fixture(autouse=True)
+def _few_standing_batches(monkeypatch):
+    """Average standing statistics over fewer batches than users do: the tests check how, not how well."""
+    monkeypatch.setattr("sagan.pretrained.STANDING_BATCHES", 3)
 
 
 @pytest.fixture

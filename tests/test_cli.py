@@ -39,7 +39,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "digits run"
+    out = tmp_path_factory.mktemp("runs") / "digits [run]"
     assert main(["train", "--preset", "demo", "--out", str(out), *TINY]) == 0
     return out
 
@@ -256,7 +256,7 @@ def test_mistakes_on_the_command_line(run: Run, tmp_path: Path, digits_run: Path
     ("name", "content", "message"),
     [
         ("empty", {}, "no pictures"),
-        ("one", {"a/1.png": png()}, "smaller than"),
+        ("one", {"a/1.png": png()}, "at least 2"),
         ("truncated", {"a/1.png": png(), "a/2.jpg": png()[:60], "b/3.png": png()}, "2.jpg"),
         ("text", {"a/1.png": b"hello", "b/3.png": png()}, "1.png"),
         ("pixel", {"a/1.png": png((1, 1)), "b/3.png": png()}, "1.png"),

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -232,7 +231,7 @@ def test_divergence_stops_without_a_broken_checkpoint(tmp_path: Path, console: C
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_finish_the_step_and_save(tmp_path: Path, number: signal.Signals, code: int) -> None:
     out = tmp_path / "run"
-    flags = ["--base-width", "2", "--train.batch-size", "8", "--train.log-every", "1", "--train.sample-every", "0"]
+    flags = ["--base-width", "4", "--train.batch-size", "8", "--train.log-every", "1", "--train.sample-every", "0"]
     command = [
         sys.executable,
         "-m",
@@ -246,16 +245,16 @@ def test_signals_finish_the_step_and_save(tmp_path: Path, number: signal.Signals
         str(out),
         *flags,
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert process.stderr is not None
     said = ""
-    for line in process.stderr:  # read until it trains, then stop it
-        said += line
-        if line.startswith("step 3/"):
-            process.send_signal(number)
-            break
-    said += process.stderr.read()
-    assert process.wait() == code, said
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:  # read until it trains, then stop it
+            said += line
+            if line.startswith("step 3/"):
+                process.send_signal(number)
+                break
+        said += process.stderr.read()
+    assert process.returncode == code, said
     assert f"sagan train --resume {out}" in said
     assert "Traceback" not in said
     step = int(read_snapshot(out).contents["step"])  # type: ignore[call-overload]
