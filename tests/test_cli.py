@@ -261,7 +261,7 @@ def test_mistakes_on_the_command_line(run: Run, tmp_path: Path, digits_run: Path
         ("text", {"a/1.png": b"hello", "b/3.png": png()}, "1.png"),
         ("pixel", {"a/1.png": png((1, 1)), "b/3.png": png()}, "1.png"),
         ("deep", {"train/a/1.png": png(), "train/b/1.png": png()}, "train"),
-        ("small set", {"a/1.png": png(), "b/1.png": png()}, "smaller than"),
+        ("small set", {"a/1.png": png(), "b/1.png": png()}, "fewer than one batch of 8"),
     ],
 )
 def test_bad_folders(run: Run, tmp_path: Path, name: str, content: dict[str, bytes], message: str) -> None:
@@ -336,3 +336,34 @@ def test_no_permission_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
 def test_python_m_sagan_works() -> None:
     done = subprocess.run([sys.executable, "-m", "sagan", "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout[:11]) == (0, "sagan-torch")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits on file sizes are POSIX")
+def test_a_write_that_fails_leaves_the_older_file(digits_run: Path, tmp_path: Path) -> None:
+    older = tmp_path / "weights.safetensors"
+    older.write_bytes(b"older")
+    script = (
+        "import resource, sys; from sagan.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); sys.exit(main(sys.argv[1:]))"
+    )
+    for out in (older, tmp_path / "samples.npz"):
+        verb = "export" if out == older else "sample"
+        done = subprocess.run(
+            [sys.executable, "-c", script, verb, str(digits_run), "--out", str(out)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("sagan: ")
+        assert "Traceback" not in done.stderr
+    assert older.read_bytes() == b"older"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["weights.safetensors"]
+
+
+def test_flags_that_would_do_nothing_are_refused(run: Run, digits_run: Path) -> None:
+    assert "--interpolate" in error(run("sample", digits_run, "--end-seed", "3", "--out", "x.png"))
+    assert "--truncation" in error(
+        run("attention", digits_run, "--data", "digits", "--truncation", "1", "--out", "x.png")
+    )
+    assert "num must be at least 1" in error(run("attention", digits_run, "--num", "0", "--out", "x.png"))

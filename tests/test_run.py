@@ -18,7 +18,7 @@ from rich.console import Console
 
 from sagan.build import build
 from sagan.config import RunConfig, from_json
-from sagan.data import DataConfig
+from sagan.data import DataConfig, DataError
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
 from sagan.pretrained import load, read_snapshot
@@ -307,3 +307,58 @@ def test_log_hook_is_called_outside_of_steps_only(tmp_path: Path, console: Conso
     busy, quiet = (load_checkpoint(checkpoints(tmp_path / n / "checkpoints")[-1]) for n in ("busy", "quiet"))
     for key in STATE:
         assert equal(busy[key], quiet[key]), key
+
+
+def test_a_failed_start_leaves_the_folder_free(tmp_path: Path, console: Console) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(DataError, match="there is no"):
+        train(replace(tiny(2), data=DataConfig(path=str(tmp_path / "typo"))), out=out, console=console)
+    assert not out.exists()
+    assert train(tiny(2), out=out, console=console).finished
+
+
+def test_a_run_can_be_resumed_from_its_first_moment(tmp_path: Path, console: Console) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(DivergedError):
+        train(tiny(40, lr_g=1e30, lr_d=1e30, save_every=40), out=out, console=console)
+    assert int(read_snapshot(out).contents["step"]) == 0  # type: ignore[call-overload]
+
+
+def test_resume_goes_back_where_the_latest_checkpoint_is_damaged(tmp_path: Path) -> None:
+    out, said = tmp_path / "run", io.StringIO()
+    train(tiny(6), out=out, console=Console(file=io.StringIO()))
+    latest = checkpoints(out / "checkpoints")[-1]
+    latest.write_bytes(latest.read_bytes()[:3000])
+    assert train(tiny(7), resume=out, console=Console(file=said, soft_wrap=True)).step == 7
+    assert "going back to the one before" in said.getvalue()
+    assert "resuming at step 3" in said.getvalue()
+
+
+def test_what_an_interruption_left_undone_at_the_end_is_done_by_resuming(tmp_path: Path, console: Console) -> None:
+    out = tmp_path / "run"
+    train(tiny(4), out=out, console=console)
+    for name in ("generator.safetensors", "attention.png"):
+        (out / name).unlink()
+    assert train(resume=out, console=console).finished
+    assert load(out / "generator.safetensors").provenance["step"] == 4
+    assert (out / "attention.png").exists()
+
+
+def test_a_resumed_run_keeps_the_latest_wishes(tmp_path: Path, console: Console) -> None:
+    out = tmp_path / "run"
+    train(tiny(2), out=out, console=console)
+    with pytest.raises(RunError, match="is at step 2 already"):
+        train(tiny(1), resume=out, console=console)
+    assert from_json((out / "config.json").read_text()).train.total_steps == 2
+    config = json.loads((out / "config.json").read_text())
+    config["train"]["total_steps"] = 5  # asked for, and killed before the next checkpoint could hold it
+    (out / "config.json").write_text(json.dumps(config))
+    assert train(resume=out, console=console).step == 5
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path, console: Console) -> None:
+    plain = tiny(2)
+    plain = replace(plain, generator=replace(plain.generator, attention=()))
+    train(plain, out=tmp_path / "plain", console=console)
+    with pytest.raises(ValueError, match="both runs need the same size, widths, attention"):
+        train(tiny(2), out=tmp_path / "b", init_from=tmp_path / "plain" / "generator.safetensors", console=console)

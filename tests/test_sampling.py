@@ -173,7 +173,7 @@ def test_a_sampler_holds_standing_statistics_of_all_its_batches():
     inputs = []
     with torch.no_grad():
         for batch in batched(48, 16):
-            inputs.append(G.linear(sample_latents(5, batch, 8)).view(16, 8, 4, 4))
+            inputs.append(G.linear(sample_latents(5, batch, 8, stream="standing statistics")).view(16, 8, 4, 4))
     means = torch.stack([h.mean((0, 2, 3)) for h in inputs]).mean(0)
     variances = torch.stack([h.var((0, 2, 3), correction=0) for h in inputs]).mean(0)
     torch.testing.assert_close(first.running_mean, means)

@@ -83,21 +83,22 @@ def sagan_32_cpu() -> RunConfig:
 
 
 def demo() -> RunConfig:
-    """Build the demonstration: the embedded 8x8 digits at 16 px, about two and a half minutes on two cores."""
+    """Build the demonstration: the embedded 8x8 digits at 16 px, a few minutes on two cores."""
     return RunConfig(
         data=DataConfig(path="digits"),
         generator=GeneratorConfig(size_px=16, z_dim=64, base_width=8, attention=(8,)),
         discriminator=DiscriminatorConfig(size_px=16, base_width=16, attention=(8,)),
         train=TrainConfig(
-            total_steps=1800,
+            total_steps=1100,
             batch_size=64,
-            lr_g=2e-4,
-            lr_d=8e-4,
-            ema_decay=0.995,
+            d_steps=2,
+            lr_g=4e-4,
+            lr_d=1.6e-3,
+            ema_decay=0.99,
             log_every=20,
-            sample_every=300,
-            evaluate_every=300,
-            save_every=900,
+            sample_every=200,
+            evaluate_every=200,
+            save_every=550,
         ),
     )
 

@@ -58,13 +58,20 @@ def offline_address(monkeypatch):
     return point
 
 
+def cells_of(images):
+    return images[:, ::2, ::2]
+
+
 def test_digits(config):
-    image_set = open_dataset(config("digits"), 8, progress=False)
-    assert image_set.images.shape == (1797, 8, 8, 3) and image_set.class_names == tuple("0123456789")
+    image_set = open_dataset(config("digits"), 16, progress=False)
+    assert image_set.images.shape == (1797, 16, 16, 3) and image_set.class_names == tuple("0123456789")
     assert sorted(set(image_set.images.ravel().tolist())) == [round(level * 255 / 16) for level in range(17)]
     assert (image_set.images[..., 0] == image_set.images[..., 2]).all()
     # The first digit of the set is a 0: bright ring, dark centre.
-    assert image_set.labels[0] == 0 and image_set.images[0, 3:5, 3:5].max() == 0 and image_set.images[0, 1, 3, 0] == 239
+    cells = image_set.images[0, ::2, ::2, 0]
+    assert image_set.labels[0] == 0 and cells[3:5, 3:5].max() == 0 and cells[1, 3] == 239
+    # Each pixel of the set is four equal ones.
+    assert (image_set.images == cells_of(image_set.images).repeat(2, axis=1).repeat(2, axis=2)).all()
 
 
 def test_the_published_checksums_and_addresses():

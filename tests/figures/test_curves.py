@@ -16,6 +16,7 @@ def log(count, *, seed=0, **changes):
             "loss_g": float(rng.normal(0.5)),
             "real_logits": 0.5,
             "fake_logits": -0.5,
+            "trained_logits": 0.75,
             "heldout_logits": 0.25,
             "gamma/G/8": 0.125,
             "gamma/G/16": 0.25,
@@ -38,11 +39,13 @@ def titles(panels):
 
 def test_a_full_log_has_all_panels_and_curves():
     panels = training_panels(log(5))
-    assert titles(panels) == ["Losses", "Logits of D", "Attention gate γ", "Images per second", "fid"]
+    wanted = ["Losses", "Logits of D", "Logits of D on real pictures", "Attention gate γ", "Images per second", "fid"]
+    assert titles(panels) == wanted
     names = [list(panel.series) for panel in panels]
-    assert names[1] == ["real, training", "real, held out", "generated"]
-    assert names[2] == ["D/16", "G/8", "G/16"]
-    steps, values = panels[2].series["G/16"]
+    assert names[1] == ["real, as trained on", "generated"]
+    assert names[2] == ["trained on", "held out"]
+    assert names[3] == ["D/16", "G/8", "G/16"]
+    steps, values = panels[3].series["G/16"]
     assert steps.tolist() == [0, 1, 2, 3, 4] and values.tolist() == [0.25] * 5
 
 
@@ -100,7 +103,7 @@ def test_thinning_keeps_every_peak_and_the_order():
 def test_long_losses_are_smoothed_and_gamma_is_not():
     records = [*log(2000), {"step": 3000, "gamma/G/8": 7.0}]
     axes = draw_panels(training_panels(records)).axes
-    noisy, gammas = axes[0], axes[2]
+    noisy, gammas = axes[0], axes[3]
     assert max(len(line.get_xdata()) for line in noisy.get_lines()) <= 600
     assert np.std(noisy.get_lines()[0].get_ydata()) < 0.3, "the strong curve has little of the noise of size 1"
     assert noisy.collections, "the range of the raw values is there"

@@ -339,7 +339,7 @@ def test_mean_logit_moves_nothing(tiny_state, pictures, engine, snapshot_of, ass
         state, _ = tiny_state(discriminator={"head": head})
         before, random_state = snapshot_of(state), torch.get_rng_state()
         batch = pictures(3)
-        found = mean_logit(state, batch, engine)
+        found = mean_logit(state, batch, engine, 3)  # eight pictures in three forwards
         assert_same(before, snapshot_of(state))
         assert torch.equal(torch.get_rng_state(), random_state)
         assert state.D.training
