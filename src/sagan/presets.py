@@ -89,7 +89,7 @@ def demo() -> RunConfig:
         generator=GeneratorConfig(size_px=16, z_dim=64, base_width=8, attention=(8,)),
         discriminator=DiscriminatorConfig(size_px=16, base_width=16, attention=(8,)),
         train=TrainConfig(
-            total_steps=1100,
+            total_steps=1320,
             batch_size=64,
             d_steps=2,
             lr_g=4e-4,
@@ -98,7 +98,7 @@ def demo() -> RunConfig:
             log_every=20,
             sample_every=200,
             evaluate_every=200,
-            save_every=550,
+            save_every=440,
         ),
     )
 
