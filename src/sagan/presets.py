@@ -83,7 +83,7 @@ def sagan_32_cpu() -> RunConfig:
 
 
 def demo() -> RunConfig:
-    """Build the demonstration: the embedded 8x8 digits at 16 px, a few minutes on two cores."""
+    """Build the demonstration: the embedded 8x8 digits at 16 px; took nine minutes on two slow cores."""
     return RunConfig(
         data=DataConfig(path="digits"),
         generator=GeneratorConfig(size_px=16, z_dim=64, base_width=8, attention=(8,)),

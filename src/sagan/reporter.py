@@ -119,7 +119,8 @@ class Reporter:
             # the second does not, D memorises.
             for name, batches in self.looks.items():
                 batch = batches(state.step // self.config.train.log_every)
-                record[name] = float(mean_logit(state, batch, self.engine, self.config.train.batch_size))
+                at_once = self.config.train.batch_size // self.config.train.accumulate
+                record[name] = float(mean_logit(state, batch, self.engine, at_once))
         record["images_per_s"] = self.config.train.batch_size * self.timed / seconds
         record |= {f"gamma/G/{k}": v for k, v in attention_gammas(state.G).items()}
         record |= {f"gamma/D/{k}": v for k, v in attention_gammas(state.D).items()}

@@ -12,7 +12,7 @@ def uint8_to_images(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tenso
     Raises:
         TypeError: If ``pixels`` is not uint8.
 
-    Source: SPEC of the official code (Zhang et al. 2018): ``x * 2 / 255 - 1``.
+    Source: the official code of Zhang et al. 2018, ``x * 2 / 255 - 1``.
     """
     if pixels.dtype != torch.uint8:
         raise TypeError(f"stored pixels are uint8, found {pixels.dtype}")
