@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
+from sagan.allocator import keep_freed_memory
+
 if TYPE_CHECKING:
     from sagan.config import RunConfig
 
@@ -40,6 +42,8 @@ class UsageError(ValueError):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code: 0, 2 for a user's mistake, 1 for a failure, 130 after Ctrl-C."""
+    if argv is None:
+        keep_freed_memory()  # only where the process is ours
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return dispatch(arguments)
