@@ -69,7 +69,7 @@ def sagan_32_cpu() -> RunConfig:
         generator=GeneratorConfig(size_px=32, base_width=10, attention=(16,)),
         discriminator=DiscriminatorConfig(size_px=32, base_width=20, attention=(16,)),
         train=TrainConfig(
-            total_steps=4000,
+            total_steps=6000,
             batch_size=32,
             lr_g=3e-4,
             lr_d=1.2e-3,
