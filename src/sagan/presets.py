@@ -44,18 +44,18 @@ def sagan_32() -> RunConfig:
 
 
 def sagan_64_cpu() -> RunConfig:
-    """Build a narrow 64 px network for a processor without GPU and small data sets (moving average, DiffAugment)."""
+    """Build a narrow 64 px network for a processor without GPU and small data sets (moving average, translations)."""
     return RunConfig(
-        generator=GeneratorConfig(size_px=64, base_width=8, attention=(16,)),
-        discriminator=DiscriminatorConfig(size_px=64, base_width=8, attention=(16,)),
+        generator=GeneratorConfig(size_px=64, z_dim=32, base_width=8, attention=(16,)),
+        discriminator=DiscriminatorConfig(size_px=64, base_width=12, attention=(16,)),
         train=TrainConfig(
-            total_steps=3000,
+            total_steps=5000,
             batch_size=32,
             lr_g=3e-4,
             lr_d=1.2e-3,
             ema_decay=0.998,
             ema_start=200,
-            augment=("color", "translation", "cutout"),
+            augment=("translation",),
             sample_every=250,
             evaluate_every=250,
             save_every=250,

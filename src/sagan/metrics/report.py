@@ -1,0 +1,115 @@
+"""Measured values that say how they were made, and the comparison that refuses to mix ways of making them."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+FORMAT = 1
+
+Protocol = dict[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One number and how it was made."""
+
+    metric: str
+    """What it is called, e.g. ``FID`` or ``FD(efficientnet-lite0)``."""
+    value: float
+    """The number."""
+    spread: float | None = None
+    """Population standard deviation over splits (IS) or subsets (KID), where the metric has one."""
+    higher_is_better: bool
+    """Which way is better."""
+    protocol: Protocol
+    """Everything that another value must share to be comparable: feature network and its weights, resize, counts,
+    reference set, weights of the generator that were used, batch normalisation, seed, parameters of the metric."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before quoting it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one evaluation gave."""
+
+    subject: Protocol
+    """What was judged: run or folder, step, hash. Not part of the protocol."""
+    values: tuple[Value, ...]
+    versions: dict[str, str]
+    """Library versions; comparing across versions is noted, not refused."""
+
+    def to_json(self) -> str:
+        """Write it as JSON, numbers that are not finite as strings."""
+        contents = {
+            "sagan_report": FORMAT,
+            "subject": self.subject,
+            "values": [vars(value) | {"warnings": list(value.warnings)} for value in self.values],
+            "versions": self.versions,
+        }
+        return json.dumps(_finite(contents), indent=2, ensure_ascii=False) + "\n"
+
+
+def report_from_json(text: str, name: str = "the report") -> Report:
+    """Read what :meth:`Report.to_json` wrote.
+
+    Raises:
+        ValueError: If it is no report, or one of another format.
+    """
+    try:
+        contents = json.loads(text)
+        if contents["sagan_report"] != FORMAT:
+            raise ValueError(f"{name} is a report of format {contents['sagan_report']}, expected {FORMAT}")
+        values = tuple(
+            Value(**(entry | {"value": float(entry["value"]), "warnings": tuple(entry["warnings"])}))
+            for entry in contents["values"]
+        )
+        return Report(subject=contents["subject"], values=values, versions=contents["versions"])
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{name} is no report of `sagan evaluate` ({type(error).__name__}: {error})") from None
+
+
+def differing_fields(a: Protocol, b: Protocol) -> dict[str, tuple[object, object]]:
+    """Give the fields in which two protocols differ, each with both values; None stands for a field that one lacks."""
+    return {key: (a.get(key), b.get(key)) for key in sorted({*a, *b}) if a.get(key) != b.get(key)}
+
+
+class ProtocolError(ValueError):
+    """Two values were made in different ways."""
+
+
+def compare(a: Report, b: Report) -> list[tuple[Value, Value]]:
+    """Pair the values of two reports by metric.
+
+    Raises:
+        ProtocolError: If a metric that both have was made in different ways, or they have none in common; the message
+            names every field that differs.
+    """
+    by_name = {value.metric: value for value in b.values}
+    pairs = [(value, by_name[value.metric]) for value in a.values if value.metric in by_name]
+    if not pairs:
+        raise ProtocolError(
+            f"nothing to compare: one report has {', '.join(v.metric for v in a.values) or 'no values'}, the other "
+            f"{', '.join(by_name) or 'no values'}"
+        )
+    complaints = []
+    for first, second in pairs:
+        differing = differing_fields(first.protocol, second.protocol)
+        if differing:
+            told = "; ".join(f"{field}: {one!r} against {other!r}" for field, (one, other) in differing.items())
+            complaints.append(f"{first.metric} ({told})")
+    if complaints:
+        raise ProtocolError(
+            "these values were made in different ways and cannot be compared: "
+            + ", ".join(complaints)
+            + ". Evaluate both with the same settings"
+        )
+    return pairs
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
