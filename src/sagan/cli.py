@@ -19,7 +19,7 @@ A = TypeVar("A")
 HELP = """\
 usage: sagan VERB [OPTIONS]          sagan VERB --help explains one
 
-  demo          train on the embedded digits, some minutes, and look at the result
+  demo          train on the embedded digits, three minutes on two cores, and look at the result
   train         train on your pictures, or go on with a run
   sample        pictures by class from a run or a weights file; interpolations
   attention     where the network looks

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from sagan.models.generator import Generator, GeneratorConfig
 from sagan.ops.spectral import folded_state_dict
@@ -60,10 +60,12 @@ def save_weights(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file({k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}, temporary, metadata)
+        # As bytes: safetensors' own writing to a file gives it to this user alone, and this file is there to be shared.
+        tensors = {k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}
+        temporary.write_bytes(save(tensors, metadata))
         temporary.replace(path)
-    except SafetensorError as error:
-        raise OSError(f"could not write {path}: {error}; is the disk full?") from error
+    except OSError as error:
+        raise OSError(f"could not write {path}: {error.strerror or error}; is the disk full?") from error
     finally:
         temporary.unlink(missing_ok=True)
 
