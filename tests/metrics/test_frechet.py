@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from sagan.metrics import frechet
 from sagan.metrics.frechet import Gaussian, frechet_distance, gaussian
 
 
@@ -36,6 +37,80 @@ def test_the_distance_equals_the_matrix_root(random):
     root = scipy.linalg.sqrtm(a.covariance @ b.covariance).real
     expected = ((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance + b.covariance - 2.0 * root)
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def root_of(eigenvalues, seed):
+    """Make a factor A, in random directions, of a covariance A A^T with these eigenvalues."""
+    directions = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(eigenvalues), len(eigenvalues))))[0]
+    return directions * np.sqrt(eigenvalues)
+
+
+def product(factor):
+    return factor @ factor.T
+
+
+def by_singular_values(mean_a, a, mean_b, b):
+    """Compute the distance from factors (d, r) of the covariances, which nothing was lost in."""
+    trace_root = np.linalg.svd(a.T @ b, compute_uv=False).sum()
+    return ((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2.0 * trace_root
+
+
+@pytest.mark.parametrize("width", [1, 7, 2 * frechet.BLOCK, 2 * frechet.BLOCK + 3])
+def test_the_distance_equals_scipy_and_torch_fidelity(width):
+    """Widths below, on and between the blocks of the triangular product."""
+    fidelity = pytest.importorskip("torch_fidelity.metric_fid")
+    a = normal(np.zeros(width), product(root_of(np.geomspace(5.0, 1e-3, width), 1)))
+    b = normal(np.linspace(0.0, 0.1, width), product(root_of(np.geomspace(3.0, 1e-2, width), 2)))
+    root = scipy.linalg.sqrtm(a.covariance @ b.covariance).real
+    expected = ((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance + b.covariance - 2.0 * root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-8)
+    parts = ({"mu": part.mean, "sigma": part.covariance} for part in (a, b))
+    theirs = fidelity.fid_statistics_to_metric(*parts, verbose=False)[fidelity.KEY_METRIC_FID]
+    assert frechet_distance(a, b) == pytest.approx(theirs, rel=1e-4)
+
+
+@pytest.mark.parametrize("smallest", [1e-6, 1e-10, 1e-13, 0.0])
+@pytest.mark.parametrize("other", ["alike", "sound"])
+def test_badly_conditioned_covariances_keep_their_digits(smallest, other):
+    """Half of the eigenvalues are tiny: with 1e-13 a Cholesky factor may exist and must not be trusted blindly."""
+    half = np.where(np.arange(60) < 30, 1.0, smallest)
+    root_a, root_b = root_of(half, 3), root_of(half if other == "alike" else np.full(60, 2.0), 4)
+    a, b = normal(np.zeros(60), product(root_a)), normal(np.full(60, 0.1), product(root_b))
+    expected = by_singular_values(a.mean, root_a, b.mean, root_b)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-8)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-8)
+    assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-8)
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), [(500, 20), (20, 500), (30, 20)])
+def test_fewer_samples_than_features(random, n_a, n_b):
+    rows = random.normal(size=(n_a, 40)), random.normal(size=(n_b, 40)) + 0.2
+    a, b = (gaussian(part) for part in rows)
+    roots = [(part - part.mean(0)).T / np.sqrt(len(part) - 1) for part in rows]
+    assert frechet_distance(a, b) == pytest.approx(by_singular_values(a.mean, roots[0], b.mean, roots[1]), rel=1e-9)
+    assert frechet_distance(b, a) == pytest.approx(frechet_distance(a, b), rel=1e-9)
+
+
+def test_constant_features():
+    still = normal([1.0, 2.0], np.zeros((2, 2)))
+    assert frechet_distance(still, still) == 0.0
+    assert frechet_distance(still, normal([1.0, 3.0], np.eye(2))) == pytest.approx(3.0, abs=1e-12)
+
+
+def test_closed_forms():
+    assert frechet_distance(normal([3.0], [[4.0]]), normal([1.0], [[25.0]])) == pytest.approx(13.0, abs=1e-12)
+    a, b = np.array([1.0, 4.0, 9.0]), np.array([16.0, 1.0, 4.0])  # that commute: the sum of (root - root)^2
+    assert frechet_distance(normal(np.zeros(3), np.diag(a)), normal(np.zeros(3), np.diag(b))) == pytest.approx(11.0)
+
+
+def test_statistics_are_left_alone(random):
+    """Also where they are read-only, as statistics from a file may be."""
+    a, b = gaussian(random.normal(size=(50, 5))), gaussian(random.normal(size=(50, 5)))
+    before = a.covariance.copy()
+    for part in (*a, *b):
+        part.setflags(write=False)
+    frechet_distance(a, b)
+    np.testing.assert_array_equal(a.covariance, before)
 
 
 def test_singular_covariances_are_fine(random):
@@ -77,3 +152,7 @@ def test_wrong_features_are_refused():
         gaussian(np.array([[0.0, np.nan], [1.0, 2.0]]))
     with pytest.raises(ValueError, match="2 and 3 features; they must be of one network"):
         frechet_distance(normal([0, 0], np.eye(2)), normal([0, 0, 0], np.eye(3)))
+    with pytest.raises(ValueError, match="holds NaN or infinity; compute its statistics again"):
+        frechet_distance(normal([0, 0], np.eye(2)), normal([0, np.nan], np.eye(2)))
+    with pytest.raises(ValueError, match="holds NaN or infinity; compute its statistics again"):
+        frechet_distance(normal([0, 0], np.eye(2)), normal([0, 0], np.full((2, 2), np.inf)))

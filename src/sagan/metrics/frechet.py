@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 class Gaussian(NamedTuple):
@@ -28,21 +30,78 @@ def gaussian(features: NDArray[np.floating]) -> Gaussian:
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """Compute |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), in squared feature units, at least 0.
+    """Compute |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), in squared feature units, finite and at least 0.
 
-    The trace of the root is the sum of the roots of the eigenvalues of the symmetric S_a^(1/2) S_b S_a^(1/2), which
-    stays real also where a covariance is singular.
+    Covariances may be singular. Time at 2048 features on one core: about 1.3 s where both have full rank, more where
+    one has not. Memory: about eight arrays of (d, d).
 
     Raises:
-        ValueError: If the two have different widths.
+        ValueError: If the two have different widths, or a number is not finite.
 
     Source: Dowson and Landau 1982; Heusel et al. 2017, equation 6.
     """
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"the Gaussians have {len(a.mean)} and {len(b.mean)} features; they must be of one network")
-    values, vectors = np.linalg.eigh(a.covariance)
-    root = (vectors * np.sqrt(values.clip(0.0))) @ vectors.T
-    trace_root = np.sqrt(np.linalg.eigvalsh(root @ b.covariance @ root).clip(0.0)).sum()
+    if not all(np.isfinite(part).all() for part in (*a, *b)):
+        raise ValueError("a Gaussian holds NaN or infinity; compute its statistics again from finite features")
     difference = a.mean - b.mean
-    distance = difference @ difference + np.trace(a.covariance) + np.trace(b.covariance) - 2.0 * trace_root
+    traces = np.trace(a.covariance) + np.trace(b.covariance)
+    distance = difference @ difference + traces - 2.0 * _trace_of_root(a.covariance, b.covariance)
     return max(0.0, float(distance))
+
+
+BLOCK = 256
+EPSILON = float(np.finfo(np.float64).eps)
+# The ratio of smallest to largest eigenvalue below which the root of a product of two such covariances loses digits.
+NEARLY_SINGULAR = 1e-9
+
+
+def _trace_of_root(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Compute tr (S_a S_b)^(1/2) of two covariances (d, d).
+
+    With S_a = A A^T the product S_a S_b has the eigenvalues of the symmetric A^T S_b A, whose roots are summed. With
+    S_b = B B^T these roots are also the singular values of A^T B, which take longer.
+    """
+    first, second = (torch.from_numpy(np.array(covariance, np.float64)) for covariance in (a, b))
+    (factor, sound), (other, other_sound) = _factor(first), _factor(second)
+    if not sound and not other_sound:
+        # Some eigenvalues are as small as the rounding of the largest, and their roots are not small.
+        return float(torch.linalg.svdvals(factor.T @ other).sum())
+    if not other_sound:  # the smaller rank first: the other way round there are eigenvalues that are only rounding
+        factor, second = other, first
+    return float(torch.linalg.eigvalsh(_congruence(factor, second)).clamp(min=0.0).sqrt().sum())
+
+
+def _factor(covariance: Tensor) -> tuple[Tensor, bool]:
+    """Give A (d, r) with A A^T = covariance (d, d), and whether it is far from singular.
+
+    A is the Cholesky factor, or scaled eigenvectors where the rank r is below d.
+    """
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    diagonal = factor.diagonal()
+    ratio = float((diagonal.min() / diagonal.max()) ** 2)
+    floor = len(covariance) * EPSILON
+    if not failed and ratio > floor:
+        return factor, ratio > NEARLY_SINGULAR
+    values, vectors = torch.linalg.eigh(covariance)
+    kept = values > floor * values[-1]
+    return vectors[:, kept] * values[kept].sqrt(), False
+
+
+def _congruence(factor: Tensor, covariance: Tensor) -> Tensor:
+    """Compute the lower triangle of A^T S A, (r, r), from A (d, r) and S (d, d).
+
+    A Cholesky factor is zero above its diagonal; leaving these zeros out takes a third of the work of two products.
+    """
+    d, rank = factor.shape
+    if rank < d:
+        return factor.T @ covariance @ factor
+    right = torch.empty_like(factor)
+    product = torch.zeros_like(factor)
+    for start in range(0, d, BLOCK):
+        block = slice(start, start + BLOCK)
+        right[:, block] = covariance[:, start:] @ factor[start:, block]
+    for start in range(0, d, BLOCK):
+        block, before = slice(start, start + BLOCK), slice(0, start + BLOCK)
+        product[block, before] = factor[start:, block].T @ right[start:, before]
+    return product
