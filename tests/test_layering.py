@@ -29,6 +29,7 @@ ROOMS = (
     "pretrained",
     "outputs",
     "runfolder",
+    "evaluation",
     "reporter",
     "run",
     "demo",

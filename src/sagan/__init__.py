@@ -7,6 +7,7 @@ from sagan.models.generator import Generator, GeneratorConfig
 from sagan.ops.attention import SelfAttention2d
 
 if TYPE_CHECKING:
+    from sagan.evaluation import evaluate
     from sagan.pretrained import load
     from sagan.run import train
 
@@ -16,6 +17,7 @@ __all__ = [
     "Generator",
     "GeneratorConfig",
     "SelfAttention2d",
+    "evaluate",
     "load",
     "train",
 ]
@@ -31,4 +33,8 @@ def __getattr__(name: str) -> object:
         from sagan.pretrained import load
 
         return load
+    if name == "evaluate":
+        from sagan.evaluation import evaluate
+
+        return evaluate
     raise AttributeError(f"module 'sagan' has no attribute {name!r}")

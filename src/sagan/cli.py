@@ -23,6 +23,7 @@ usage: sagan VERB [OPTIONS]          sagan VERB --help explains one
   train         train on your pictures, or go on with a run
   sample        pictures by class from a run or a weights file; interpolations
   attention     where the network looks
+  evaluate      IS, FID and other measures, each with the way it was made
   export        one weights file to share
   data check    what is in a folder of pictures, before you train on it
   data pack     decode pictures once into one file
@@ -410,6 +411,125 @@ def query_point(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def evaluate(arguments: list[str]) -> int:
+    """Judge a generator, or pictures of any other one."""
+    import tyro
+
+    from sagan.data import DataConfig, open_dataset, picture_size
+    from sagan.evaluation import Metric, Split, comparison, reference_of
+    from sagan.evaluation import evaluate as run_evaluate
+    from sagan.figures import save_image
+    from sagan.metrics.efficientnet import load_efficientnet, width_for
+    from sagan.metrics.inception import load_inception
+    from sagan.metrics.report import compare, report_from_json
+    from sagan.pretrained import load
+    from sagan.runfolder import stored_config, write_text
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        run: tyro.conf.Positional[Path | None] = None
+        """A run folder, a checkpoint, or a .safetensors weights file."""
+        generated: str | None = None
+        """Instead of a run: pictures that any generator made (folder, zip or .npz), all of one square size."""
+        data: str | None = None
+        """The real pictures to judge by, as in `sagan train`."""
+        metrics: tuple[Metric, ...] = ("fd", "is", "kd", "prdc")
+        """fd Frechet distance, is Inception Score, kd kernel distance, prdc precision, recall, density and coverage,
+        intra the Frechet distance within each class."""
+        features: Literal["inception", "efficientnet-lite0"] = "inception"
+        """Feature network. With inception values are FID, IS and KID (weights: downloaded once, 91 MiB); with
+        efficientnet-lite0, a Python package, they are FD(efficientnet-lite0) and so on and need no network."""
+        feature_weights: Path | None = None
+        """A local file of the feature network's weights."""
+        feature_width: Literal[320, 1280] | None = None
+        """Features of efficientnet-lite0; unset is 320 below 10,000 pictures, else 1280."""
+        num: int = 50_000
+        """Samples to draw; the published number is 50,000. All --generated pictures are taken."""
+        intra_num: int = 5_000
+        """Samples of each class for intra."""
+        splits: int = 10
+        """Splits of the Inception Score."""
+        split: Split = "all"
+        """Judge by all of --data, by what the run trained on, or by what it held out."""
+        holdout_fraction: float | None = None
+        """Share held out; unset is the run's, 0.05 where there is no run."""
+        holdout_max: int | None = None
+        """At most so many are held out; unset is the run's, else 1000."""
+        split_seed: int | None = None
+        """Seed of the split; unset is the run's, else 0."""
+        seed: int = 0
+        """Seed of the samples."""
+        truncation: float | None = None
+        """As in `sagan sample`; the protocol says it."""
+        neighbours: Path | None = None
+        """A picture to draw: eight samples beside the real pictures nearest to them (is it copying?)."""
+        out: Path | None = None
+        """A .json file for the values and their protocols."""
+        compare: tuple[Path, Path] | None = None
+        """Instead of all that: two such files, side by side; values made in different ways are refused."""
+
+    a = parse(Arguments, arguments, "evaluate", description="How good are generated pictures? IS, FID and more.")
+    if a.compare is not None:
+        first, second = (report_from_json(path.read_text(encoding="utf-8"), str(path)) for path in a.compare)
+        print(comparison(compare(first, second), [path.name for path in a.compare]))
+        return 0
+    if (a.run is None) == (a.generated is None):
+        raise UsageError("name a run folder or weights file, or pictures with --generated: one of them")
+    if a.data is None:
+        raise UsageError("which real pictures? --data takes what `sagan train --data` takes")
+    subject: dict[str, str | int | float | bool | None]
+    if a.run is not None:
+        generator = load(a.run)
+        size, count = generator.config.size_px, a.num
+        step = generator.provenance.get("step")
+        subject = {"run": a.run.name, "step": step if isinstance(step, int) else None}
+        judged: Any = generator
+    else:
+        assert a.generated is not None
+        size = picture_size(DataConfig(path=a.generated))
+        judged = open_dataset(DataConfig(path=a.generated), size)
+        count = len(judged.labels)
+        subject = {"pictures": Path(a.generated).name, "sha256": judged.fingerprint}
+    images = open_dataset(DataConfig(path=a.data), size)
+    config = stored_config(a.run) if a.run is not None and (a.run / "config.json").exists() else None
+    held = config.data if config is not None else DataConfig()
+    reference = reference_of(
+        images,
+        a.split,
+        held.holdout_fraction if a.holdout_fraction is None else a.holdout_fraction,
+        held.holdout_max if a.holdout_max is None else a.holdout_max,
+        (config.seed if config is not None else 0) if a.split_seed is None else a.split_seed,
+    )
+    network: Any
+    if a.features == "inception":
+        network = load_inception(a.feature_weights)
+    else:
+        width = a.feature_width or width_for(min(count, len(reference.indices)))
+        network = load_efficientnet(a.feature_weights, width=width)
+    if a.out is not None and a.out.suffix != ".json":
+        raise UsageError(f"--out must end in .json, found {a.out}")
+    result = run_evaluate(
+        judged,
+        reference,
+        network,
+        metrics=a.metrics,
+        num=a.num,
+        intra_num=a.intra_num,
+        score_splits=a.splits,
+        seed=a.seed,
+        truncation=a.truncation,
+        neighbours=8 if a.neighbours is not None else 0,
+        subject=subject,
+    )
+    print(result.text())
+    if a.neighbours is not None and result.neighbours is not None:
+        print(f"nearest real pictures: {save_image(result.neighbours.picture, a.neighbours)}")
+    if a.out is not None:
+        write_text(a.out, result.report.to_json())
+        print(f"values and protocols: {a.out}")
+    return 0
+
+
 def export(arguments: list[str]) -> int:
     """Write a weights file."""
     import tyro
@@ -514,6 +634,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "sample": sample,
     "attention": attention,
+    "evaluate": evaluate,
     "export": export,
     "data check": data_check,
     "data pack": data_pack,

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 
 from sagan.metrics import frechet
 from sagan.metrics.frechet import Gaussian, frechet_distance, gaussian
@@ -111,6 +112,30 @@ def test_statistics_are_left_alone(random):
         part.setflags(write=False)
     frechet_distance(a, b)
     np.testing.assert_array_equal(a.covariance, before)
+
+
+def test_the_number_of_threads_is_left_alone(random, monkeypatch):
+    """It computes with one thread and gives back what was set, also when it fails."""
+    a, used = gaussian(random.normal(size=(50, 5))), []
+    solve = torch.linalg.eigvalsh
+
+    def watched(matrix):
+        used.append(torch.get_num_threads())
+        return solve(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", watched)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        frechet_distance(a, a)
+        assert used == [1]
+        assert torch.get_num_threads() == 2
+        monkeypatch.setattr(torch.linalg, "cholesky_ex", None)
+        with pytest.raises(TypeError):
+            frechet_distance(a, a)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_singular_covariances_are_fine(random):

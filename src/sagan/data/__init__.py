@@ -4,7 +4,7 @@ from sagan.data.batches import Batch, Batches
 from sagan.data.check import CheckReport, check
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.named import NAMES
-from sagan.data.pack import notes, open_dataset, pack_dataset
+from sagan.data.pack import notes, open_dataset, pack_dataset, picture_size
 from sagan.data.packed import ImageSet, read_packed
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "notes",
     "open_dataset",
     "pack_dataset",
+    "picture_size",
     "read_packed",
 ]

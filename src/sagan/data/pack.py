@@ -61,6 +61,33 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
     return _rename(image_set, config)
 
 
+def picture_size(config: DataConfig) -> int:
+    """Find the size in pixels of pictures that are all square and equal, as a generator makes them.
+
+    A packed file says it; elsewhere up to 100 pictures, spread over all, are decoded to see.
+
+    Raises:
+        DataError: If a picture is not square, sizes differ, or nothing is found.
+    """
+    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
+        return int(read_packed(given).images.shape[1])
+    pictures = find_source(config.path, cache_folder(config.cache_dir)).load()
+    chosen = sorted({round(i) for i in np.linspace(0, len(pictures.names) - 1, 100)}) if pictures.names else []
+    sizes: dict[tuple[int, int], str] = {}
+    for index in chosen:
+        height, width = pictures.decode(index).pixels.shape[:2]
+        sizes.setdefault((height, width), pictures.names[index])
+    if not sizes:
+        raise DataError(f"{config.path} holds no pictures")
+    height, width = next(iter(sizes))
+    if len(sizes) > 1 or height != width:
+        found = "; ".join(f"{name}: {w}x{h}" for (h, w), name in list(sizes.items())[:3])
+        raise DataError(
+            f"generated pictures must be square and of one size, found {found}; bring them to one size first"
+        )
+    return height
+
+
 def pack_dataset(config: DataConfig, size_px: int, out: str | Path, *, progress: bool = True) -> ImageSet:
     """Decode a data set into the packed file ``out``, which :func:`open_dataset` takes on any machine.
 

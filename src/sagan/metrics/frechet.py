@@ -1,5 +1,7 @@
 """Frechet distance between two Gaussians."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +48,8 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
         raise ValueError("a Gaussian holds NaN or infinity; compute its statistics again from finite features")
     difference = a.mean - b.mean
     traces = np.trace(a.covariance) + np.trace(b.covariance)
-    distance = difference @ difference + traces - 2.0 * _trace_of_root(a.covariance, b.covariance)
+    with _one_thread():
+        distance = difference @ difference + traces - 2.0 * _trace_of_root(a.covariance, b.covariance)
     return max(0.0, float(distance))
 
 
@@ -54,6 +57,21 @@ BLOCK = 256
 EPSILON = float(np.finfo(np.float64).eps)
 # The ratio of smallest to largest eigenvalue below which the root of a product of two such covariances loses digits.
 NEARLY_SINGULAR = 1e-9
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let PyTorch compute with one thread.
+
+    Eigenvalue solvers wait for all threads many thousand times. Where another program uses the cores too, that made
+    them up to 70 times slower with two threads than with one (`benchmarks/frechet.py`).
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _trace_of_root(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
