@@ -8,6 +8,7 @@ its weights for PyTorch, byte for byte the same file under two names.
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -76,9 +77,16 @@ class Parallel(nn.ModuleList):
         return torch.cat([branch(x) for branch in self], 1)
 
 
-def average() -> nn.Module:
-    """Average 3x3 pixels; at the border only those that exist."""
-    return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+class AveragedUnit(Unit):
+    """Average of 3x3 pixels, at the border of those that exist, then a 1x1 unit.
+
+    The average comes after the convolution here, on fewer channels: both are linear and neither minds the order.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, width_in, H, W) -> (N, width, H, W)."""
+        x = functional.conv2d(x, self.weight, self.bias)
+        return functional.relu_(functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False))
 
 
 # ----- The blocks. Names are those of the files; widths follow the paper's figures 5 to 7 and 10.
@@ -95,7 +103,7 @@ def block_35(name: str, width: int, pool_width: int) -> nn.Module:
             unit("branch3x3dbl_2", 64, 96, 3),
             unit("branch3x3dbl_3", 96, 96, 3),
         ),
-        nn.Sequential(average(), unit("branch_pool", width, pool_width, 1)),
+        AveragedUnit(name, "branch_pool", width, pool_width, 1),
     )
 
 
@@ -130,7 +138,7 @@ def block_17(name: str, inner: int) -> nn.Module:
             unit("branch7x7dbl_4", inner, inner, (7, 1)),
             unit("branch7x7dbl_5", inner, 192, (1, 7)),
         ),
-        nn.Sequential(average(), unit("branch_pool", 768, 192, 1)),
+        AveragedUnit(name, "branch_pool", 768, 192, 1),
     )
 
 
@@ -149,9 +157,10 @@ def block_17_to_8(name: str) -> nn.Module:
     )
 
 
-def block_8(name: str, width: int, pool: nn.Module) -> nn.Module:
+def block_8(name: str, width: int, pool: Literal["average", "maximum"]) -> nn.Module:
     """Figure 7, at 8x8: (N, width, 8, 8) -> (N, 2048, 8, 8)."""
     unit = partial(Unit, name)
+    maximum = nn.MaxPool2d(3, stride=1, padding=1)
     return Parallel(
         unit("branch1x1", width, 320, 1),
         nn.Sequential(
@@ -163,7 +172,9 @@ def block_8(name: str, width: int, pool: nn.Module) -> nn.Module:
             unit("branch3x3dbl_2", 448, 384, 3),
             Parallel(unit("branch3x3dbl_3a", 384, 384, (1, 3)), unit("branch3x3dbl_3b", 384, 384, (3, 1))),
         ),
-        nn.Sequential(pool, unit("branch_pool", width, 192, 1)),
+        AveragedUnit(name, "branch_pool", width, 192, 1)
+        if pool == "average"
+        else nn.Sequential(maximum, unit("branch_pool", width, 192, 1)),
     )
 
 
@@ -216,8 +227,8 @@ class Inception(nn.Module):
                 block_17("Mixed_6d", 160),
                 block_17("Mixed_6e", 192),  # (N, 768, 17, 17)
                 block_17_to_8("Mixed_7a"),
-                block_8("Mixed_7b", 1280, average()),
-                block_8("Mixed_7c", 2048, nn.MaxPool2d(3, stride=1, padding=1)),  # (N, 2048, 8, 8)
+                block_8("Mixed_7b", 1280, "average"),
+                block_8("Mixed_7c", 2048, "maximum"),  # (N, 2048, 8, 8)
             )
             self.head = nn.Linear(self.width, self.num_classes)
         reader = StateReader(state, "the Inception network of FID (2015-12-05)", file)
