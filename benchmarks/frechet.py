@@ -66,7 +66,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=2048, help="features")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=torch.get_num_threads(),
+        help="of PyTorch; ours uses one. NumPy and SciPy take theirs from OPENBLAS_NUM_THREADS",
+    )
     parser.add_argument("--samples", type=int, help="samples of the first set; at most the width makes it singular")
     parser.add_argument("--against", nargs="*", default=[], choices=list(OTHERS), help="only where installed")
     args = parser.parse_args()
@@ -83,7 +88,7 @@ def main() -> None:
             values[name] = function(a, b)
             times[name].append(time.perf_counter() - start)
 
-    print(f"{args.width} features, {args.rounds} rounds, {args.threads} threads, torch {torch.__version__}")
+    print(f"{args.width} features, {args.rounds} rounds, {args.threads} threads of PyTorch, torch {torch.__version__}")
     ours = statistics.median(times["sagan"])
     for name, measured in times.items():
         median = statistics.median(measured)

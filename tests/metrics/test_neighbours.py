@@ -50,7 +50,9 @@ def test_precision_and_recall_are_not_mistaken_for_each_other():
 def test_the_edge_belongs_to_the_ball():
     """Real 0, 1, 2, 10 with k = 1: balls of radius 1, 1, 1, 8; generated 3 and 18 lie on edges, 19 outside."""
     real = np.array([[0.0], [1.0], [2.0], [10.0]])
-    assert precision_recall(np.array([[3.0], [18.0], [-1.5], [19.0]]), real, k=1).precision == 0.5
+    generated = np.array([[3.0], [18.0], [-1.5], [19.0]])
+    assert precision_recall(generated, real, k=1).precision == 0.5
+    assert precision_recall(real, generated, k=1).recall == 0.5  # the same with the roles exchanged
 
 
 # Density and coverage.

@@ -208,7 +208,7 @@ class KeptFeatures:
         if len(twice):
             raise ValueError(f"sample {all_indices[chosen[twice[0]]]} was given twice; each index is one sample")
         held = len(self)
-        new = np.sort(chosen[chosen >= held])
+        new = chosen[chosen >= held]
         # New rows take the places of those that fall out, then the places behind the last.
         fallen = np.setdiff1d(np.arange(held), chosen[chosen < held])
         places = np.concatenate([fallen, np.arange(held, held + len(new) - len(fallen))])
