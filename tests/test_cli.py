@@ -431,3 +431,11 @@ def test_mistakes_of_evaluate_get_one_sentence(run: Run, digits_run: Path, real:
     Path("other.json").write_text("{}")
     assert "other.json is no report" in error(run("evaluate", "--compare", "other.json", "other.json"))
     assert ".json" in error(run("evaluate", digits_run, "--data", real, *LITE, "--out", "values.txt"))
+
+
+def test_the_systems_own_errors_say_what_to_do(run: Run, digits_run: Path) -> None:
+    for out in ("/proc/no/samples.png", "/proc/no/samples"):
+        said = error(run("sample", digits_run, "--num", "1", "--out", out))
+        assert "/proc/no" in said
+        assert "choose a" in said
+        assert "Errno" not in said

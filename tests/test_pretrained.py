@@ -253,3 +253,9 @@ def test_blending_classes_is_linear_and_of_a_copy(trained, snapshot_of, assert_s
     assert table.shape == (5, original.shape[1])
     torch.testing.assert_close(table[[0, 4]], original[[0, 2]])
     torch.testing.assert_close(table[1], 0.75 * original[0] + 0.25 * original[2])
+
+
+def test_a_folder_that_kept_only_the_weights_samples_from_them(run_folder, tmp_path):
+    folder, _ = run_folder()
+    save_weights(load(folder).network, tmp_path / "kept" / EXPORTED, NAMES, {"step": 3})
+    assert np.array_equal(load(tmp_path / "kept").sample(2), load(tmp_path / "kept" / EXPORTED).sample(2))

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("SAGAN_TRACEBACK"):
             raise
-        print(f"sagan: {error}", file=sys.stderr)
+        print(f"sagan: {sentence(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         from sagan.reporter import DivergedError
@@ -72,6 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     except MemoryError:
         return out_of_memory(arguments)
+
+
+def sentence(error: ValueError | OSError) -> str:
+    """Give the message of a mistake; one of the operating system's own gets what to do."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    if not error.filename:
+        return error.strerror  # a sentence of our own
+    return f"{error.filename}: {error.strerror}; check the path and its permissions, or choose another place"
 
 
 def out_of_memory(arguments: list[str]) -> int:

@@ -58,7 +58,7 @@ def sagan_64_cpu() -> RunConfig:
             augment=("translation",),
             sample_every=250,
             evaluate_every=250,
-            save_every=250,
+            save_every=500,
         ),
     )
 

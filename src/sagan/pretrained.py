@@ -290,7 +290,8 @@ def load(path: str | Path, *, device: str | torch.device = "auto", preview: bool
         device = "cuda" if torch.cuda.is_available() else "cpu"
     path = Path(path)
     latest = _latest_step(path)
-    if latest is not None and exported_step(path) == latest:
+    exported = exported_step(path)
+    if exported is not None and (latest is None or exported == latest):  # a folder may have kept the weights alone
         path = path / EXPORTED
     if path.suffix == ".safetensors":
         weights = load_weights(path)

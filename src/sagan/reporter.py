@@ -301,7 +301,8 @@ class _Display:
             f"logits real {record['real_logits']:+.2f} fake {record['fake_logits']:+.2f}",
         ]
         if "heldout_logits" in record:
-            parts[-1] += f" held-out {record['heldout_logits']:+.2f}"
+            # Both of the network as it is now; "real" above is an average over the updates since the last line.
+            parts[-1] += f", now: trained {record['trained_logits']:+.2f} held-out {record['heldout_logits']:+.2f}"
         if gammas:
             parts.append("gamma " + ", ".join(gammas))
         line = " | ".join(parts)

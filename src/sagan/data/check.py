@@ -247,8 +247,8 @@ def _warnings(
         said.append(f"{copies:,} of {total:,} pictures are exact copies of others")
     if unreadable:
         said.append(
-            f"{len(unreadable):,} file(s) cannot be read as pictures; training stops on them unless skip_unreadable is "
-            "set"
+            f"{len(unreadable):,} file(s) cannot be read as pictures; training stops on them unless "
+            "--data.skip-unreadable is set"
         )
     if 2 * traits["enlarged"] > total:
         said.append(f"most pictures are smaller than {size_px} px and would be enlarged; train at a smaller size")

@@ -221,8 +221,8 @@ def _without_empty_classes(labels: Labels, class_names: tuple[str, ...]) -> tupl
 def _refuse_unreadable(unreadable: Sequence[tuple[str, str]], name: str) -> None:
     if unreadable:
         raise DataError(
-            f"{name} holds files that cannot be read as pictures: {_listed(unreadable)}; repair or remove them, or set "
-            "skip_unreadable to leave them out"
+            f"{name} holds files that cannot be read as pictures: {_listed(unreadable)}; repair or remove them, or "
+            "leave them out with --data.skip-unreadable (`data pack`: --skip-unreadable; Python: skip_unreadable=True)"
         )
 
 
