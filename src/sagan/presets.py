@@ -49,7 +49,7 @@ def sagan_64_cpu() -> RunConfig:
         generator=GeneratorConfig(size_px=64, z_dim=32, base_width=8, attention=(16,)),
         discriminator=DiscriminatorConfig(size_px=64, base_width=12, attention=(16,)),
         train=TrainConfig(
-            total_steps=5000,
+            total_steps=8000,
             batch_size=32,
             lr_g=3e-4,
             lr_d=1.2e-3,
@@ -92,7 +92,7 @@ def demo() -> RunConfig:
         generator=GeneratorConfig(size_px=16, z_dim=8, base_width=8, attention=(8,)),
         discriminator=DiscriminatorConfig(size_px=16, base_width=16, attention=(8,)),
         train=TrainConfig(
-            total_steps=1000,
+            total_steps=900,
             batch_size=64,
             d_steps=2,
             lr_g=6e-4,
