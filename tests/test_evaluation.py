@@ -160,6 +160,19 @@ def test_damaged_statistics_are_made_again(dataset, generator, tmp_path, damage)
     assert value() == before
 
 
+def test_statistics_with_other_kept_features_are_made_again(dataset, generator, tmp_path):
+    def value():
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=["prdc"], num=20, progress=False).report
+
+    before = value()
+    (file,) = (tmp_path / "cache" / "statistics").iterdir()
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    arrays["kept/indices"], arrays["kept/features"] = arrays["kept/indices"][:50], arrays["kept/features"][:50]
+    np.savez(file, **arrays)
+    assert value() == before
+
+
 def test_another_split_does_not_take_the_cached_statistics(dataset, generator):
     network = Cells()
     for reference in (reference_of(dataset), reference_of(dataset, "train", 0.2, 1000, 0)):

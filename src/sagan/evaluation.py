@@ -238,7 +238,12 @@ def read_statistics(file: Path, protocol: Protocol) -> Collected:
     def part(name: str) -> dict[str, NDArray[np.generic]]:
         return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
 
-    return Collected(Moments.from_arrays(part("moments")), KeptFeatures.from_arrays(part("kept")))
+    moments, kept = Moments.from_arrays(part("moments")), KeptFeatures.from_arrays(part("kept"))
+    if (kept.limit, len(kept)) != (KEPT, min(KEPT, moments.count)):
+        raise ValueError(
+            f"{file} holds features of {len(kept):,} pictures under a limit of {kept.limit:,}; make it again"
+        )
+    return Collected(moments, kept)
 
 
 def metric_name(metric: Metric, network: FeatureNetwork) -> str:
