@@ -94,7 +94,7 @@ def test_version_and_info(run: Run) -> None:
     assert run("--version")[1].startswith("sagan-torch ")
     code, out, _ = run("info")
     assert code == 0
-    for word in ("torch", "threads", "cuda", "cache"):
+    for word in ("torch", "threads", "cuda", "cache", "inception"):
         assert word in out
 
 

