@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sagan.data import DataConfig, open_dataset
-from sagan.evaluation import KEPT, Evaluation, collect, comparison, evaluate, metric_name, reference_of
+from sagan.evaluation import Evaluation, collect, comparison, evaluate, metric_name, reference_of
 from sagan.metrics.features import Features, check_images, network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.inception import NAME as INCEPTION
@@ -215,8 +215,10 @@ def test_names_say_which_network(dataset):
     assert [metric_name(metric, network) for metric in ("fd", "is", "kd", "intra")] == ["FID", "IS", "KID", "intra-FID"]
 
 
-def test_kept_features_are_bounded():
-    assert KEPT == 10_000
+def test_kept_features_are_bounded_and_moments_see_all(monkeypatch):
+    monkeypatch.setattr("sagan.evaluation.KEPT", 30)
+    collected = collect(Cells(), [np.zeros((50, 16, 16, 3), np.uint8)] * 2, 100, progress=False)
+    assert (len(collected.kept), collected.moments.count) == (30, 100)
 
 
 @pytest.mark.parametrize(

@@ -422,6 +422,7 @@ def query_point(text: str) -> tuple[int, int]:
 
 def evaluate(arguments: list[str]) -> int:
     """Judge a generator, or pictures of any other one."""
+    import torch
     import tyro
 
     from sagan.data import DataConfig, open_dataset, picture_size
@@ -486,6 +487,8 @@ def evaluate(arguments: list[str]) -> int:
         raise UsageError("name a run folder or weights file, or pictures with --generated: one of them")
     if a.data is None:
         raise UsageError("which real pictures? --data takes what `sagan train --data` takes")
+    if a.out is not None and a.out.suffix != ".json":
+        raise UsageError(f"--out must end in .json, found {a.out}")
     subject: dict[str, str | int | float | bool | None]
     if a.run is not None:
         generator = load(a.run)
@@ -515,8 +518,6 @@ def evaluate(arguments: list[str]) -> int:
     else:
         width = a.feature_width or width_for(min(count, len(reference.indices)))
         network = load_efficientnet(a.feature_weights, width=width)
-    if a.out is not None and a.out.suffix != ".json":
-        raise UsageError(f"--out must end in .json, found {a.out}")
     result = run_evaluate(
         judged,
         reference,
@@ -529,6 +530,7 @@ def evaluate(arguments: list[str]) -> int:
         truncation=a.truncation,
         neighbours=8 if a.neighbours is not None else 0,
         subject=subject,
+        device="cuda" if torch.cuda.is_available() else "cpu",
     )
     print(result.text())
     if a.neighbours is not None and result.neighbours is not None:

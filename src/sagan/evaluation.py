@@ -13,10 +13,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sagan.data import ImageSet, cache_folder
+from sagan.data.parallel import progress_bar
 from sagan.figures import sample_grid
 from sagan.metrics.features import FeatureNetwork, extract, network_protocol
 from sagan.metrics.frechet import frechet_distance
@@ -130,7 +129,7 @@ def collect(
         ScoreSums(num_splits=score_splits, num_classes=network.num_classes, num_samples=count) if score_splits else None
     )
     seen = 0
-    with _bar(progress) as bar:
+    with progress_bar(progress) as bar:
         task = bar.add_task(description, total=count)
         for part in extract(network, batches, device=device, batch_size=BATCH_SIZE):
             indices = np.arange(seen, seen + len(part.features))
@@ -602,14 +601,9 @@ def _too_few(count: int, width: int, of: str = "") -> tuple[str, ...]:
     )
 
 
-def _bar(progress: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not progress)
-
-
 @contextmanager
 def _task(progress: bool, description: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar; gives what to call with the work done and all the work."""
-    with _bar(progress) as bar:
+    with progress_bar(progress) as bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
