@@ -216,7 +216,7 @@ def test_names_say_which_network(dataset):
 
 
 def test_kept_features_are_bounded_and_moments_see_all(monkeypatch):
-    monkeypatch.setattr("sagan.evaluation.KEPT", 30)
+    monkeypatch.setattr("sagan.evaluation.passes.KEPT", 30)
     collected = collect(Cells(), [np.zeros((50, 16, 16, 3), np.uint8)] * 2, 100, progress=False)
     assert (len(collected.kept), collected.moments.count) == (30, 100)
 
@@ -232,7 +232,7 @@ def test_a_wrong_count_is_refused(count, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"metrics": ["fid"]}, "metrics are fd, is, kd, prdc, intra, found fid"),
+        ({"metrics": ["fid"]}, "metrics are fd, is, kd, prdc, accuracy, intra, found fid"),
         ({"metrics": []}, "found none"),
         ({"num": 5, "metrics": ["is"]}, "needs at least 10"),
         ({"num": 3, "metrics": ["prdc"]}, "at least"),

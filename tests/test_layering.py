@@ -30,6 +30,7 @@ ROOMS = (
     "outputs",
     "runfolder",
     "evaluation",
+    "monitor",
     "reporter",
     "run",
     "demo",

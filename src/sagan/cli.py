@@ -177,6 +177,8 @@ def train(arguments: list[str]) -> int:
         """Base width of both networks; 64 is the published one."""
         attention: tuple[int, ...] | None = None
         """Feature-map heights with attention in both networks, e.g. `8 16`; nothing after the flag means none."""
+        evaluate_every: int | None = None
+        """Steps between measurements of the samples (--monitor says what); short for --train.evaluate-every."""
         config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
     lines = [
@@ -196,6 +198,8 @@ def train(arguments: list[str]) -> int:
     )
     parsed = parse(Arguments, arguments, "train", Arguments(config=base), description)
     config = combined(parsed.config, parsed.data, parsed.steps, parsed.size, parsed.base_width, parsed.attention)
+    if parsed.evaluate_every is not None:
+        config = replace(config, train=replace(config.train, evaluate_every=parsed.evaluate_every))
     if parsed.resume is None and parsed.data is None and config.data.path == base.data.path and given.preset != "demo":
         raise UsageError(
             "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, "
@@ -255,6 +259,10 @@ def combined(
         key: str(Path(place).expanduser().resolve()) for key, place in places.items() if place is not None
     }
     config = replace(config, data=replace(config.data, **{k: v for k, v in found.items() if Path(v).exists()}))
+    weights = config.monitor.feature_weights
+    if weights is not None:
+        absolute = str(Path(weights).expanduser().resolve())
+        config = replace(config, monitor=replace(config.monitor, feature_weights=absolute))
     if steps is not None:
         config = replace(config, train=replace(config.train, total_steps=steps))
     return config

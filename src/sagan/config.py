@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sagan.data import DataConfig
+from sagan.metrics.config import MonitorConfig
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
 from sagan.training.config import EngineConfig, TrainConfig
@@ -29,6 +30,8 @@ class RunConfig:
     """The discriminator."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """The recipe."""
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    """What `--evaluate-every` measures while training."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """Device and precision."""
     seed: int = 0

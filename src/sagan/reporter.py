@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -22,20 +23,17 @@ from torch.utils.tensorboard import SummaryWriter
 from sagan.config import RunConfig, to_json
 from sagan.data import Batches, ImageSet
 from sagan.figures import sample_grid, save_image, timeline, training_curves
-from sagan.metrics.frechet import Gaussian, frechet_distance, gaussian
-from sagan.metrics.pixels import NAME as MONITOR_NAME
-from sagan.metrics.pixels import pixel_features
+from sagan.metrics.config import MonitorConfig
 from sagan.models.generator import Generator
-from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_SEED
-from sagan.runfolder import machine, truncate_log, versions
-from sagan.sampling import attention_gammas, generate, sample_labels, sample_latents, sampling_copy
+from sagan.monitor import Monitor, best_by
+from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_SEED, TrainedGenerator, provenance
+from sagan.runfolder import machine, truncate_log, versions, write_text
+from sagan.sampling import attention_gammas, generate, sample_latents, sampling_copy
 from sagan.training.checkpoint import checkpoint_path, checkpoints, prune_checkpoints, save_checkpoint
 from sagan.training.engine import Engine
 from sagan.training.state import TrainState
 from sagan.training.step import mean_logit
 
-MONITOR_SAMPLES = 1000
-MONITOR_REAL = 10_000
 LOOK_BATCH = 256
 REMEDY = "Lower learning rates usually help, or spectral normalisation on both networks"
 GRID_CLASSES, GRID_COLUMNS, TIMELINE_COLUMNS = 10, 10, 10
@@ -80,7 +78,9 @@ class Reporter:
         resumed = resumed or {}
         self.sums: dict[str, Tensor] = {k: engine.tensor(v) for k, v in resumed.get("sums", {}).items()}  # type: ignore[attr-defined]
         self.count = int(resumed.get("count", 0))  # type: ignore[call-overload]
-        self.best: dict[str, float] | None = resumed.get("best")  # type: ignore[assignment]
+        # A best value of another metric says nothing of this one's.
+        same = resumed.get("monitor", _plain(asdict(MonitorConfig()))) == _plain(asdict(config.monitor))
+        self.best: dict[str, float] | None = resumed.get("best") if same else None  # type: ignore[assignment]
         self.timed = 0
         self.records = truncate_log(folder / "log.jsonl", state.step)
         self.log_file: TextIO = (folder / "log.jsonl").open("a", encoding="utf-8")
@@ -89,7 +89,16 @@ class Reporter:
         self.started = self.interval_started = time.monotonic()
         self.aside = 0.0
         self.display = _Display(console, config.train.total_steps, state.step)
-        self.real_monitor = self._real_monitor(dataset, train_indices) if config.train.evaluate_every else None
+        self.monitor = None
+        if config.train.evaluate_every:
+            self.monitor = Monitor(
+                config.monitor,
+                dataset,
+                (config.data.holdout_fraction, config.data.holdout_max, config.seed),
+                device=engine.device,
+                cache_dir=config.data.cache_dir,
+                progress=console.is_terminal,
+            )
 
     def __enter__(self) -> "Reporter":
         self.display.start()
@@ -141,7 +150,7 @@ class Reporter:
         """Draw samples and measure the monitor where due, on a copy: the training state is not touched."""
         train = self.config.train
         draw = train.sample_every > 0 and (state.step % train.sample_every == 0 or state.step == train.total_steps)
-        measure = self.real_monitor is not None and (
+        measure = self.monitor is not None and (
             state.step % train.evaluate_every == 0 or state.step == train.total_steps
         )
         if not (draw or measure):
@@ -182,7 +191,12 @@ class Reporter:
             "config": to_json(self.config),
             "class_names": list(self.class_names),
             "data": self.data,
-            "reporter": {"sums": self.sums, "count": self.count, "best": self.best},
+            "reporter": {
+                "sums": self.sums,
+                "count": self.count,
+                "best": self.best,
+                "monitor": _plain(asdict(self.config.monitor)),
+            },
             "versions": versions(),
             "machine": machine(self.engine),
         }
@@ -232,21 +246,27 @@ class Reporter:
         return f"{weights}; batch norm: standing statistics {PREVIEW_BATCHES} x {PREVIEW_BATCH_SIZE}; seed 0"
 
     def _measure(self, ready: Generator, state: TrainState) -> None:
-        assert self.real_monitor is not None
-        z = sample_latents(1, range(MONITOR_SAMPLES), ready.config.z_dim)
-        images = generate(ready, z, sample_labels(1, range(MONITOR_SAMPLES), ready.config.num_classes))
-        score = frechet_distance(self.real_monitor, gaussian(pixel_features(images)))
-        self.write({"step": state.step, f"score/{MONITOR_NAME}": score})
-        if self.best is None or score < self.best["score"]:
-            self.best = {"score": score, "step": state.step}
+        assert self.monitor is not None
+        made = provenance(self.config, {"step": state.step}, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
+        report = self.monitor.measure(TrainedGenerator(ready, self.class_names, made))
+        self.write({"step": state.step} | {f"score/{value.metric}": value.value for value in report.values})
+        # Each value with the way it was made, as `sagan evaluate --compare` reads it.
+        file = self.folder / "evaluations" / f"step-{state.step:08d}.json"
+        file.parent.mkdir(exist_ok=True)
+        write_text(file, report.to_json())
+        value = best_by(report, self.config.monitor)
+        sign = 1.0 if value.higher_is_better else -1.0
+        if self.best is None or sign * value.value > sign * self.best["score"]:
+            self.best = {"score": value.value, "step": state.step}
             save_checkpoint(self.folder / "checkpoints" / "best.pt", self.contents(state))
 
-    def _real_monitor(self, dataset: ImageSet, indices: NDArray[np.int64]) -> Gaussian:
-        chosen = np.sort(np.random.default_rng(0).permutation(indices)[:MONITOR_REAL])
-        return gaussian(pixel_features(np.asarray(dataset.images[chosen])))
-
     def _curves(self) -> Image.Image:
-        caption = f"{self.data['source']}; seed {self.config.seed}; {MONITOR_NAME}: {MONITOR_SAMPLES} samples, not FID"
+        caption = f"{self.data['source']}; seed {self.config.seed}"
+        if self.monitor is not None:
+            real = self.monitor.real.protocol["reference_count"]
+            caption += (
+                f"; scores: {self.config.monitor.num} samples against {real} training pictures, {self._weights()}"
+            )
         return training_curves(self.records, title=self.folder.name, caption=caption)
 
     @contextmanager
@@ -311,6 +331,11 @@ class _Display:
             rate = (time.monotonic() - self.started) / max(1, step - self.first)
             left = _duration(rate * (self.total - step))
             self.console.print(f"step {step:,}/{self.total:,} | {left} left | {line}", highlight=False)
+
+
+def _plain(fields: dict[str, object]) -> dict[str, object]:
+    """Write tuples as lists, which is what a checkpoint gives back."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
 
 
 def _step_of(path: Path) -> int:

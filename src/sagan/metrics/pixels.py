@@ -1,29 +1,48 @@
-"""A monitor that needs no feature network: the Frechet distance of images averaged down to 8x8 pixels.
+"""A feature network without weights: images averaged down to 8x8 pixels.
 
-It sees colours, layout and lost variety, not texture or detail. It is NOT FID and compares only with itself, on the
-same data and counts; its use is to keep a best checkpoint and to show a collapse where no network can be had.
+The Frechet distance of these features sees colours, layout and lost variety, not texture or detail. It is NOT FID and
+compares only with itself, on the same data and counts; its use is to keep a best checkpoint and to show a collapse
+where no network can be had.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+import hashlib
+
+import torch
+from torch import Tensor
+
+from sagan.metrics.features import Features, check_images
 
 CELLS = 8
-NAME = "FD(pixels 8x8)"
+NAME = "pixels 8x8"
 
 
-def pixel_features(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Average images down to 8x8 cells.
+class PixelNetwork:
+    """The colours of 8x8 cells as the features of a picture; there are no classes, so no logits."""
 
-    Shape: uint8 (N, H, W, 3), H and W multiples of 8 -> float64 (N, 192) in [0, 1].
+    name = NAME
+    weights_sha256 = hashlib.sha256(b"").hexdigest()
+    width = CELLS * CELLS * 3
+    num_classes = 0
+    image_px = CELLS
+    resize = "mean of the pixels of each cell"
+    logits = "none"
 
-    Raises:
-        ValueError: If the images are not uint8 (N, H, W, 3) with H and W multiples of 8.
-    """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"images must be uint8 (N, H, W, 3), found {images.dtype} {images.shape}")
-    n, height, width, _ = images.shape
-    if height % CELLS or width % CELLS:
-        raise ValueError(f"height and width must be multiples of {CELLS}, found {height}x{width}")
-    cells = images.reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3)
-    features: NDArray[np.float64] = cells.mean(axis=(2, 4), dtype=np.float64).reshape(n, -1) / 255.0
-    return features
+    def to(self, device: torch.device, /) -> "PixelNetwork":
+        """Do nothing: there are no weights."""
+        return self
+
+    def __call__(self, images: Tensor, /) -> Features:
+        """Average images down to 8x8 cells.
+
+        Shape: uint8 (N, H, W, 3), H and W multiples of 8 -> float32 (N, 192) in [0, 1], and (N, 0).
+
+        Raises:
+            ValueError: If the images are anything else.
+        """
+        check_images(images)
+        n, height, width, _ = images.shape
+        if height % CELLS or width % CELLS:
+            raise ValueError(f"height and width must be multiples of {CELLS}, found {height}x{width}")
+        cells = images.float().reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3).mean((2, 4))
+        features = cells.reshape(n, -1) / 255.0
+        return Features(features, features[:, :0])

@@ -46,7 +46,7 @@ class TrainConfig:
     sample_every: int = 500
     """Steps between pictures of samples."""
     evaluate_every: int = 1000
-    """Steps between measurements of the cheap monitor that the best checkpoint is kept by; 0 measures none."""
+    """Steps between measurements of what `--monitor` says, which the best checkpoint is kept by; 0 measures none."""
     save_every: int = 1000
     """Steps between checkpoints."""
     keep_last: int = 2

@@ -1,0 +1,243 @@
+"""The real pictures to judge by: some of a data set, or what a feature network once found in them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sagan.data import ImageSet, cache_folder
+from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
+from sagan.metrics.class_accuracy import ClassLabels
+from sagan.metrics.features import FeatureNetwork, check_images, network_protocol
+from sagan.metrics.report import Protocol, differing_fields
+
+Split = Literal["all", "train", "heldout"]
+DRAW_SEED = 2020
+
+
+class Reference(NamedTuple):
+    """Real pictures to judge by: some of a data set."""
+
+    images: ImageSet
+    indices: NDArray[np.int64]
+    """Which of them."""
+    split: str
+    """What they are called, e.g. ``heldout, 0.05, at most 1000, seed 0``."""
+
+    @property
+    def protocol(self) -> Protocol:
+        """What makes a value comparable."""
+        return {
+            "reference_sha256": self.images.fingerprint,
+            "reference_split": self.split,
+            "reference_count": len(self.indices),
+            "size_px": self.images.images.shape[1],
+        }
+
+
+class ReferenceStatistics(NamedTuple):
+    """What a feature network found in real pictures: enough to judge by, without the pictures."""
+
+    collected: Collected
+    protocol: Protocol
+    """Of the network and of the pictures."""
+
+
+def reference_of(
+    images: ImageSet,
+    split: Split = "all",
+    fraction: float = 0.05,
+    maximum: int = 1000,
+    seed: int = 0,
+    at_most: int | None = None,
+) -> Reference:
+    """Choose the real pictures to judge by.
+
+    Args:
+        images: The data set, decoded at the size of the generated pictures.
+        split: All of it, what a run with these numbers trained on, or what it held out.
+        fraction: Share of the pictures held out.
+        maximum: At most so many are held out.
+        seed: The run's seed.
+        at_most: Draw so many of the split if it has more.
+
+    Raises:
+        ValueError: If fewer than two pictures are left.
+    """
+    if split == "all":
+        chosen, name = np.arange(len(images.labels)), "all"
+    else:
+        train, held_out = images.split(fraction, maximum, seed)
+        chosen = train if split == "train" else held_out
+        name = f"{split}, holdout {fraction} at most {maximum}, seed {seed}"
+    if at_most is not None and len(chosen) > at_most:
+        chosen = np.sort(np.random.default_rng(DRAW_SEED).permutation(chosen)[:at_most])
+        name = f"{name}; {at_most} of them, drawn with seed {DRAW_SEED}"
+    if len(chosen) < 2:
+        raise ValueError(f"the split {name} has {len(chosen)} pictures; a reference needs at least 2")
+    return Reference(images, chosen, name)
+
+
+def real_batches(reference: Reference, indices: NDArray[np.int64] | None = None) -> Iterator[Pixels]:
+    """Yield real pictures in batches, uint8 (n, H, W, 3): the reference's, or those of the given indices."""
+    chosen = reference.indices if indices is None else indices
+    for start in range(0, len(chosen), BATCH_SIZE):
+        yield np.asarray(reference.images.images[chosen[start : start + BATCH_SIZE]])
+
+
+def reference_statistics(
+    network: FeatureNetwork,
+    reference: Reference,
+    *,
+    class_labels: ClassLabels | None = None,
+    device: str = "cpu",
+    cache_dir: str | None = None,
+    progress: bool = True,
+) -> ReferenceStatistics:
+    """Give the statistics of real pictures, from the cache folder where the same were computed before.
+
+    The file there is found by the content of the pictures, the split, the network and its weights. A damaged one is
+    made again.
+
+    Args:
+        network: The feature network.
+        reference: The real pictures.
+        class_labels: Also count how many of them the network names as they are labelled.
+        device: Where to compute.
+        cache_dir: Folder of the cache; default $SAGAN_CACHE, else the platform's cache folder.
+        progress: Show a progress bar with the time left on standard error.
+    """
+    protocol = network_protocol(network) | reference.protocol | {"kept": KEPT}
+    if class_labels is not None:
+        protocol["class_labels_sha256"] = class_labels.sha256
+    key = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:24]
+    file = cache_folder(cache_dir) / "statistics" / f"{key}.npz"
+    if file.exists():
+        try:
+            return read_statistics(file, protocol, class_labels)
+        except ValueError:
+            file.unlink()
+    collected = collect(
+        network,
+        real_batches(reference),
+        len(reference.indices),
+        class_labels=class_labels,
+        classes=reference.images.labels[reference.indices],
+        device=device,
+        description="features of real pictures",
+        progress=progress,
+    )
+    found = ReferenceStatistics(collected, protocol)
+    write_statistics(file, found)
+    return found
+
+
+def statistics_of_batches(
+    network: FeatureNetwork,
+    batches: Iterable[Pixels | torch.Tensor],
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+) -> ReferenceStatistics:
+    """Give the statistics of real pictures that come in batches, uint8 (n, H, W, 3), from anywhere."""
+    hashed = HashedBatches(batches)
+    collected = collect(network, hashed, device=device, description="features of real pictures", progress=progress)
+    protocol = network_protocol(network) | {
+        "reference_sha256": hashed.sha256,
+        "reference_split": "pixels as given",
+        "reference_count": collected.moments.count,
+        "size_px": hashed.size_px,
+        "kept": KEPT,
+    }
+    return ReferenceStatistics(collected, protocol)
+
+
+class HashedBatches:
+    """Batches of pictures that are hashed as they pass by.
+
+    Args:
+        batches: uint8 (n, H, W, 3).
+        size_px: The H and W that they must have; 0 takes those of the first.
+
+    Raises:
+        ValueError: While iterating, if a batch is no array of square pictures of that size.
+    """
+
+    def __init__(self, batches: Iterable[Pixels | torch.Tensor], size_px: int = 0) -> None:
+        self.batches = batches
+        self.size_px = size_px
+        self._hash = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[Pixels | torch.Tensor]:
+        """Pass the batches on."""
+        for batch in self.batches:
+            if not isinstance(batch, (np.ndarray, torch.Tensor)):
+                raise ValueError(f"pictures come as batches, uint8 (n, H, W, 3), found one {type(batch).__name__}")
+            check_images(batch)
+            size = self.size_px or int(batch.shape[1])
+            if batch.shape[1:3] != (size, size):
+                raise ValueError(
+                    f"pictures must all be square, here {size}x{size} pixels as the others, found "
+                    f"{batch.shape[1]}x{batch.shape[2]}; bring both sides to one size first"
+                )
+            self.size_px = size
+            pixels = batch.cpu().numpy() if isinstance(batch, torch.Tensor) else batch
+            self._hash.update(np.ascontiguousarray(pixels).tobytes())
+            yield batch
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 sum of all bytes that passed by."""
+        return self._hash.hexdigest()
+
+
+def write_statistics(file: Path, statistics: ReferenceStatistics) -> None:
+    """Write statistics of pictures with the way they were made; an older file is replaced in one move."""
+    made = np.frombuffer(json.dumps(statistics.protocol).encode(), np.uint8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            np.savez(stream, protocol=made, **statistics.collected.to_arrays())  # type: ignore[arg-type]
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | None = None) -> ReferenceStatistics:
+    """Read what :func:`write_statistics` wrote.
+
+    Args:
+        file: The file.
+        expected: Fields of the protocol that it must have, e.g. those of the network that will be used.
+        class_labels: Those that accuracies in the file were counted under.
+
+    Raises:
+        ValueError: If the file is damaged, or was made in another way.
+    """
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        made: Protocol = json.loads(arrays.pop("protocol").tobytes())
+        collected = Collected.from_arrays(arrays, class_labels)
+    except FileNotFoundError:
+        raise ValueError(f"{file}: no such file of statistics") from None
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
+        raise ValueError(f"{file} holds no statistics of pictures, or is damaged ({error}); make it again") from error
+    differing = differing_fields({name: made.get(name) for name in expected}, expected)
+    if differing:
+        told = "; ".join(f"{name}: {one!r}, wanted {other!r}" for name, (one, other) in differing.items())
+        raise ValueError(f"{file} holds statistics of another kind ({told}); make it again")
+    kept = collected.kept
+    if (kept.limit, len(kept)) != (KEPT, min(KEPT, collected.moments.count)):
+        raise ValueError(
+            f"{file} holds features of {len(kept):,} pictures under a limit of {kept.limit:,}; make it again"
+        )
+    return ReferenceStatistics(collected, made)

@@ -1,0 +1,37 @@
+"""What is measured while a run trains."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+MonitorFeatures = Literal["pixels", "efficientnet-lite0", "inception"]
+MonitorMetric = Literal["fd", "is", "kd", "prdc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorConfig:
+    """What `--evaluate-every` measures: a cheap set; its curves are drawn, the best checkpoint is kept."""
+
+    features: MonitorFeatures = "pixels"
+    """Feature network: `pixels` (no network, a few seconds), `efficientnet-lite0` (a Python package), `inception`."""
+    metrics: tuple[MonitorMetric, ...] = ("fd",)
+    """Any of fd, is, kd, prdc; `best.pt` is the best by the first (prdc: by coverage)."""
+    num: int = 1000
+    """Samples drawn for each measurement."""
+    real: int = 10_000
+    """Training pictures that they are compared with, at most; statistics of them are computed once and cached."""
+    feature_weights: str | None = None
+    """A local file of the feature network's weights; unset is the installed or downloaded one."""
+
+    def __post_init__(self) -> None:
+        if self.features not in get_args(MonitorFeatures):
+            known = ", ".join(get_args(MonitorFeatures))
+            raise ValueError(f"features must be one of {known}, found {self.features!r}")
+        unknown = set(self.metrics) - set(get_args(MonitorMetric))
+        if unknown or not self.metrics:
+            known = ", ".join(get_args(MonitorMetric))
+            raise ValueError(f"metrics takes some of {known}, found {', '.join(sorted(unknown)) or 'none'}")
+        if self.features == "pixels" and "is" in self.metrics:
+            raise ValueError("metrics: the features `pixels` have no classes and so no `is`; take another network")
+        for field, least in (("num", 10), ("real", 10)):
+            if getattr(self, field) < least:
+                raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
