@@ -2,20 +2,39 @@
 
 import hashlib
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from sagan.data import DataConfig, open_dataset
-from sagan.evaluation import Evaluation, collect, comparison, evaluate, metric_name, reference_of
+from sagan.evaluation import (
+    Collected,
+    Evaluation,
+    collect,
+    comparison,
+    evaluate,
+    intra_distance,
+    measure,
+    metric_name,
+    plan_intra,
+    read_statistics,
+    reference_of,
+    reference_statistics,
+    sampled_batches,
+    write_statistics,
+)
+from sagan.interop.weights import save_weights
 from sagan.metrics.features import Features, check_images, network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.inception import NAME as INCEPTION
 from sagan.metrics.report import ProtocolError, compare, report_from_json
 from sagan.models.generator import Generator, GeneratorConfig
-from sagan.pretrained import TrainedGenerator
-from sagan.sampling import sampling_copy
+from sagan.pretrained import TrainedGenerator, load
+from sagan.sampling import sample_labels, sampling_copy
 
 NAMES = ("red", "green", "blue")
 
@@ -78,8 +97,6 @@ def test_pictures_against_themselves_are_perfect(dataset):
 def test_the_distance_is_that_of_all_features(dataset, generator):
     network = Cells()
     result = evaluate(generator, reference_of(dataset), network, metrics=["fd"], num=70, seed=3, progress=False)
-    from sagan.evaluation import sampled_batches
-
     samples = torch.from_numpy(np.concatenate(list(sampled_batches(generator, 70, 3))))
     expected = frechet_distance(
         gaussian(network(samples).features.numpy()),
@@ -259,3 +276,248 @@ def test_an_evaluation_without_classes_prints_none(dataset):
     result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["fd"], progress=False)
     assert isinstance(result, Evaluation)
     assert "within classes" not in result.text()
+
+
+# ------------------------------------------------------------ pictures and statistics from anywhere
+
+
+def test_any_iterable_of_batches_is_judged_as_the_data_set_is(dataset, generator):
+    expected = evaluate(dataset, reference_of(dataset), Cells(), progress=False)
+    images = np.array(dataset.images)
+    cuts = (images[start : start + 17] for start in range(0, len(images), 17))
+    for given in (images, torch.from_numpy(images), cuts):
+        found = evaluate(given, iter([images[:50], images[50:]]), Cells(), num=120, progress=False)
+        for value, other in zip(expected.report.values, found.report.values, strict=True):
+            assert other.metric == value.metric
+            assert other.value == pytest.approx(value.value, rel=1e-9, abs=1e-9)
+            assert other.protocol["generated"] == 120
+    assert found.report.values[0].protocol["reference_split"] == "pixels as given"
+    # The hash is of the content: other pictures cannot be mistaken for these.
+    assert found.report.subject["sha256"] == hashlib.sha256(images.tobytes()).hexdigest()
+
+
+def test_batches_of_unknown_number_have_no_inception_score(dataset):
+    images = np.array(dataset.images)
+    found = evaluate(iter([images]), reference_of(dataset), Cells(), metrics=["fd"], progress=False)
+    assert found.report.values[0].protocol["generated"] == 120
+    with pytest.raises(ValueError, match="must know how many there are: pass num"):
+        evaluate(iter([images]), reference_of(dataset), Cells(), metrics=["is"], progress=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.zeros((20, 16, 16, 3), np.float32), "must be uint8 in 0..255, found float32"),
+        (np.full((20, 16, 16, 3), np.nan, np.float32), "hold NaN or infinity"),
+        (np.zeros((20, 16, 16, 1), np.uint8), r"must be \(N, H, W, 3\)"),
+        (np.zeros((20, 3, 16, 16), np.uint8), r"permute \(N, 3, H, W\)"),
+        (np.zeros((20, 16, 24, 3), np.uint8), "found 16x24"),
+        (np.zeros((20, 8, 8, 3), np.uint8), "found 8x8"),
+        ([[1, 2, 3]], "found one list"),
+        (np.zeros((0, 16, 16, 3), np.uint8), "at least"),
+    ],
+)
+def test_pictures_that_are_none_get_one_sentence(dataset, given, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(given, reference_of(dataset), Cells(), metrics=["fd"], progress=False)
+
+
+def test_exported_statistics_judge_without_the_pictures(dataset, generator, tmp_path):
+    network = Cells()
+    write_statistics(tmp_path / "real.npz", reference_statistics(network, reference_of(dataset), progress=False))
+    imported = read_statistics(tmp_path / "real.npz", network_protocol(network))
+    network.seen = 0
+    found = evaluate(generator, imported, network, num=30, score_splits=2, progress=False)
+    assert network.seen == 30
+    expected = evaluate(generator, reference_of(dataset), Cells(), num=30, score_splits=2, progress=False)
+    assert found.report == expected.report
+    with pytest.raises(ValueError, match="needs the real pictures with their classes"):
+        evaluate(generator, imported, network, metrics=["intra"], progress=False)
+    with pytest.raises(ValueError, match="needs the pictures themselves"):
+        evaluate(generator, imported, network, metrics=["fd"], num=20, neighbours=2, progress=False)
+
+
+def test_statistics_of_another_protocol_are_refused_and_left_alone(dataset, tmp_path):
+    network = Cells()
+    file = tmp_path / "real.npz"
+    write_statistics(file, reference_statistics(network, reference_of(dataset), progress=False))
+    before = file.read_bytes()
+    network.weights_sha256 = "1" * 64
+    with pytest.raises(ValueError, match=r"statistics of another kind \(weights_sha256: '000.*wanted '111"):
+        read_statistics(file, network_protocol(network))
+    assert file.read_bytes() == before
+    with pytest.raises(ValueError, match="no such file"):
+        read_statistics(tmp_path / "absent.npz", {})
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(ValueError, match="holds no statistics of pictures, or is damaged"):
+        read_statistics(tmp_path / "text.npz", {})
+
+
+# ------------------------------------------------------------ several processes
+
+HALF = """
+import sys
+import numpy as np
+sys.path.insert(0, {tests!r})
+from test_evaluation import Cells
+from sagan.evaluation import collect
+from sagan.pretrained import load
+from sagan.evaluation import sampled_batches
+first, count, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+generator = load({weights!r})
+found = collect(Cells(), sampled_batches(generator, count, 5, first=first), count, first=first, total=70,
+                score_splits=7, progress=False)
+np.savez(out, **found.to_arrays())
+"""
+
+
+def test_two_processes_equal_one(generator, dataset, tmp_path):
+    weights = tmp_path / "generator.safetensors"
+    save_weights(generator.network, weights, generator.class_names, generator.provenance)
+    script = HALF.format(tests=str(Path(__file__).parent), weights=str(weights))
+    parts = [(0, 30), (30, 40)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, str(first), str(count), str(tmp_path / f"{first}.npz")])
+        for first, count in parts
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    halves = []
+    for first, _ in parts:
+        with np.load(tmp_path / f"{first}.npz") as stored:
+            halves.append(Collected.from_arrays(dict(stored)))
+    joined = halves[1]  # in the wrong order
+    joined.merge(halves[0])
+    whole = collect(Cells(), sampled_batches(load(weights), 70, 5), 70, score_splits=7, progress=False)
+    network, real = Cells(), reference_statistics(Cells(), reference_of(dataset), progress=False).collected
+    values = [measure(network, side, real, ["fd", "is", "kd", "prdc"], {}, progress=False) for side in (joined, whole)]
+    for one, other in zip(*values, strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-9, abs=1e-12), one.metric
+        assert (one.spread or 0.0) == pytest.approx(other.spread or 0.0, rel=1e-9), one.metric
+
+
+def test_parts_that_do_not_belong_together_are_refused():
+    images = [np.zeros((10, 16, 16, 3), np.uint8)]
+    plain = collect(Cells(), images, 10, progress=False)
+    with pytest.raises(ValueError, match="one has scores or accuracies and the other has not"):
+        plain.merge(collect(Cells(), images, 10, first=10, score_splits=2, progress=False))
+    with pytest.raises(ValueError, match="given twice"):
+        plain.merge(collect(Cells(), images, 10, progress=False))
+
+
+# ------------------------------------------------------------ class accuracy
+
+
+def test_real_colours_are_named_as_they_are(dataset):
+    labels = {name: [index] for index, name in enumerate(NAMES)}
+    result = evaluate(
+        dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=labels, progress=False
+    )
+    values = by_name(result)
+    assert values["class accuracy(cells)"].value == 1.0
+    assert values["class accuracy(cells) of the real pictures"].value == 1.0
+    swapped = labels | {"red": [1], "green": [0]}
+    result = evaluate(
+        dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=swapped, progress=False
+    )
+    share = float((dataset.labels == 2).mean())
+    values = by_name(result)
+    assert values["class accuracy(cells)"].value == pytest.approx(share)
+    # Statistics under other labels are not taken from the cache.
+    assert values["class accuracy(cells) of the real pictures"].value == pytest.approx(share)
+
+
+def test_accuracy_of_samples_is_counted_by_the_class_that_was_asked_for(dataset, generator):
+    labels = {name: [index] for index, name in enumerate(NAMES)}
+    result = evaluate(
+        generator,
+        reference_of(dataset),
+        Cells(),
+        metrics=["accuracy"],
+        num=60,
+        seed=4,
+        class_labels=labels,
+        progress=False,
+    )
+    samples = np.concatenate(list(sampled_batches(generator, 60, 4)))
+    asked = sample_labels(4, range(60), 3, stream="evaluation").numpy()
+    named = Cells()(torch.from_numpy(samples)).logits.argmax(1).numpy()
+    assert by_name(result)["class accuracy(cells)"].value == pytest.approx((named == asked).mean())
+    assert len(set(asked.tolist())) == 3
+
+
+def test_accuracy_says_what_it_lacks(dataset, generator):
+    def accuracy(side, **how):
+        return evaluate(side, reference_of(dataset), Cells(), metrics=["accuracy"], num=20, progress=False, **how)
+
+    with pytest.raises(ValueError, match=r"--class-labels FILE\.json"):
+        accuracy(generator)
+    with pytest.raises(ValueError, match="needs samples with classes"):
+        accuracy(np.array(dataset.images), class_labels={"red": [0]})
+    stranger = TrainedGenerator(generator.network, ("a", "b", "c"), generator.provenance)
+    with pytest.raises(ValueError, match="the generated side has a, b, c, the real one red, green, blue"):
+        accuracy(stranger, class_labels={"a": [0], "b": [1], "c": [2]})
+
+
+# ------------------------------------------------------------ distances within classes
+
+
+class Interrupting(Cells):
+    """Stops, as Ctrl-C does, after so many pictures."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def __call__(self, images):
+        if self.seen >= self.after:
+            raise KeyboardInterrupt
+        return super().__call__(images)
+
+
+def intra(generator, dataset, network, **how):
+    return intra_distance(network, generator, reference_of(dataset), 50, **({"progress": False} | how))
+
+
+def test_distances_within_classes_go_on_where_they_stopped(dataset, generator, tmp_path):
+    reference = Cells()
+    expected = intra(generator, dataset, reference, cache_dir=str(tmp_path / "elsewhere"))
+    first = (dataset.labels == 0).sum() + 50
+    with pytest.raises(KeyboardInterrupt):
+        intra(generator, dataset, Interrupting(first + 10))
+    (file,) = (tmp_path / "cache" / "within-classes").iterdir()
+    file.write_text(file.read_text() + '{"class_name": "gre')  # half a line, as a crash leaves it
+    again = Cells()
+    assert intra(generator, dataset, again) == expected
+    assert again.seen == reference.seen - first  # the first class was not done again
+    last = Cells()
+    assert intra(generator, dataset, last) == expected
+    assert last.seen == 0
+
+
+def test_other_weights_or_numbers_do_not_take_finished_classes(dataset, generator):
+    intra(generator, dataset, Cells())
+    for how in ({"seed": 1}, {"truncation": 1.0}):
+        network = Cells()
+        intra(generator, dataset, network, **how)
+        assert network.seen == 120 + 150
+    with torch.no_grad():
+        generator.network.linear.bias[0] += 0.5
+    network = Cells()
+    intra(generator, dataset, network)
+    assert network.seen == 120 + 150
+
+
+def test_the_plan_counts_what_is_left(dataset, generator, capsys):
+    plan = plan_intra(Cells(), generator, reference_of(dataset), 50)
+    assert (plan.classes, plan.done, plan.pictures) == (3, 0, 120 + 150)
+    assert plan.pictures_per_s > 0
+    assert plan.seconds >= plan.pictures / plan.pictures_per_s
+    with pytest.raises(KeyboardInterrupt):
+        intra(generator, dataset, Interrupting((dataset.labels == 0).sum() + 60))
+    plan = plan_intra(Cells(), generator, reference_of(dataset), 50)
+    assert (plan.classes, plan.done, plan.pictures) == (2, 1, int((dataset.labels > 0).sum()) + 100)
+    assert "2 classes (1 more are done already)" in plan.text()
+    intra(generator, dataset, Cells(), progress=True)
+    said = capsys.readouterr().err
+    assert "within classes: 2 classes" in said
+    assert "the same command goes on there" in said

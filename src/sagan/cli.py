@@ -434,11 +434,21 @@ def evaluate(arguments: list[str]) -> int:
     import tyro
 
     from sagan.data import DataConfig, open_dataset, picture_size
-    from sagan.evaluation import Metric, Split, comparison, reference_of
+    from sagan.evaluation import (
+        FeatureName,
+        Metric,
+        Split,
+        comparison,
+        load_network,
+        read_statistics,
+        reference_of,
+        reference_statistics,
+        write_statistics,
+    )
     from sagan.evaluation import evaluate as run_evaluate
     from sagan.figures import save_image
-    from sagan.metrics.efficientnet import load_efficientnet, width_for
-    from sagan.metrics.inception import load_inception
+    from sagan.metrics.class_accuracy import read_class_labels
+    from sagan.metrics.features import network_protocol
     from sagan.metrics.report import compare, report_from_json
     from sagan.pretrained import load
     from sagan.runfolder import stored_config, write_text
@@ -451,12 +461,14 @@ def evaluate(arguments: list[str]) -> int:
         """Instead of a run: pictures that any generator made (folder, zip or .npz), all of one square size."""
         data: str | None = None
         """The real pictures to judge by, as in `sagan train`."""
-        metrics: tuple[Metric, ...] = ("fd", "is", "kd", "prdc")
+        metrics: tuple[Metric, ...] | None = None
         """fd Frechet distance, is Inception Score, kd kernel distance, prdc precision, recall, density and coverage,
-        intra the Frechet distance within each class."""
-        features: Literal["inception", "efficientnet-lite0"] = "inception"
+        accuracy how many samples the network's classes name as asked, intra the Frechet distance within each class.
+        Unset is fd, kd, prdc, and is where the network has classes."""
+        features: FeatureName = "inception"
         """Feature network. With inception values are FID, IS and KID (weights: downloaded once, 91 MiB); with
-        efficientnet-lite0, a Python package, they are FD(efficientnet-lite0) and so on and need no network."""
+        efficientnet-lite0, a Python package, they are FD(efficientnet-lite0) and so on and need no network; DINOv2
+        comes through torch-fidelity and torch.hub."""
         feature_weights: Path | None = None
         """A local file of the feature network's weights."""
         feature_width: Literal[320, 1280] | None = None
@@ -464,9 +476,13 @@ def evaluate(arguments: list[str]) -> int:
         num: int = 50_000
         """Samples to draw; the published number is 50,000. All --generated pictures are taken."""
         intra_num: int = 5_000
-        """Samples of each class for intra."""
+        """Samples of each class for intra. Time and memory are told first; an interrupted call goes on."""
+        class_labels: Path | None = None
+        """For accuracy: a .json file {"class": [labels of the network], ...}; ImageNet's 1,000 folders need none."""
         splits: int = 10
         """Splits of the Inception Score."""
+        size: int | None = None
+        """With --export-statistics alone: the size in pixels of the generated pictures to be judged."""
         split: Split = "all"
         """Judge by all of --data, by what the run trained on, or by what it held out."""
         holdout_fraction: float | None = None
@@ -481,6 +497,10 @@ def evaluate(arguments: list[str]) -> int:
         """As in `sagan sample`; the protocol says it."""
         neighbours: Path | None = None
         """A picture to draw: eight samples beside the real pictures nearest to them (is it copying?)."""
+        statistics: Path | None = None
+        """Instead of --data: statistics of real pictures that --export-statistics wrote, here or elsewhere."""
+        export_statistics: Path | None = None
+        """A .npz file for the statistics of the real pictures; a run is then optional."""
         out: Path | None = None
         """A .json file for the values and their protocols."""
         compare: tuple[Path, Path] | None = None
@@ -491,54 +511,79 @@ def evaluate(arguments: list[str]) -> int:
         first, second = (report_from_json(path.read_text(encoding="utf-8"), str(path)) for path in a.compare)
         print(comparison(compare(first, second), [path.name for path in a.compare]))
         return 0
-    if (a.run is None) == (a.generated is None):
+    if a.run is not None and a.generated is not None:
+        raise UsageError("judge a run or weights file, or pictures with --generated: one of them")
+    if a.run is None and a.generated is None and a.export_statistics is None:
         raise UsageError("name a run folder or weights file, or pictures with --generated: one of them")
-    if a.data is None:
-        raise UsageError("which real pictures? --data takes what `sagan train --data` takes")
-    if a.out is not None and a.out.suffix != ".json":
-        raise UsageError(f"--out must end in .json, found {a.out}")
-    subject: dict[str, str | int | float | bool | None]
+    if (a.data is None) == (a.statistics is None):
+        raise UsageError(
+            "which real pictures? --data takes what `sagan train --data` takes, --statistics what --export-statistics "
+            "wrote: one of them"
+        )
+    for flag, path, suffix in (("out", a.out, ".json"), ("export-statistics", a.export_statistics, ".npz")):
+        if path is not None and path.suffix != suffix:
+            raise UsageError(f"--{flag} must end in {suffix}, found {path}")
+    labels = None if a.class_labels is None else read_class_labels(a.class_labels)
+    subject: dict[str, str | int | float | bool | None] = {}
+    judged: Any = None
+    count = a.num
     if a.run is not None:
-        generator = load(a.run)
-        size, count = generator.config.size_px, a.num
-        step = generator.provenance.get("step")
+        judged = load(a.run)
+        size = judged.config.size_px
+        step = judged.provenance.get("step")
         subject = {"run": a.run.name, "step": step if isinstance(step, int) else None}
-        judged: Any = generator
-    else:
-        assert a.generated is not None
+    elif a.generated is not None:
         size = picture_size(DataConfig(path=a.generated))
         judged = open_dataset(DataConfig(path=a.generated), size)
         count = len(judged.labels)
         subject = {"pictures": Path(a.generated).name, "sha256": judged.fingerprint}
-    images = open_dataset(DataConfig(path=a.data), size)
-    config = stored_config(a.run) if a.run is not None and (a.run / "config.json").exists() else None
-    held = config.data if config is not None else DataConfig()
-    reference = reference_of(
-        images,
-        a.split,
-        held.holdout_fraction if a.holdout_fraction is None else a.holdout_fraction,
-        held.holdout_max if a.holdout_max is None else a.holdout_max,
-        (config.seed if config is not None else 0) if a.split_seed is None else a.split_seed,
-    )
-    network: Any
-    if a.features == "inception":
-        network = load_inception(a.feature_weights)
+    elif a.size is None:
+        raise UsageError("at which size? --export-statistics without a run needs --size PX, that of the generated ones")
     else:
-        width = a.feature_width or width_for(min(count, len(reference.indices)))
-        network = load_efficientnet(a.feature_weights, width=width)
+        size = a.size
+    reference: Any
+    if a.statistics is not None:
+        reference = read_statistics(a.statistics, {"size_px": size})
+        width, fewest = reference.protocol.get("feature_width"), count
+        width = width if a.features == "efficientnet-lite0" else None
+    else:
+        assert a.data is not None
+        config = stored_config(a.run) if a.run is not None and (a.run / "config.json").exists() else None
+        held = config.data if config is not None else DataConfig()
+        reference = reference_of(
+            open_dataset(DataConfig(path=a.data), size),
+            a.split,
+            held.holdout_fraction if a.holdout_fraction is None else a.holdout_fraction,
+            held.holdout_max if a.holdout_max is None else a.holdout_max,
+            (config.seed if config is not None else 0) if a.split_seed is None else a.split_seed,
+        )
+        width, fewest = a.feature_width, min(count, len(reference.indices))
+    network = load_network(a.features, a.feature_weights, num_images=fewest, width=width)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if a.statistics is not None:
+        reference = read_statistics(a.statistics, network_protocol(network))
+    if a.export_statistics is not None:
+        if a.statistics is not None:
+            raise UsageError("--statistics are statistics already; --export-statistics goes with --data")
+        write_statistics(a.export_statistics, reference_statistics(network, reference, device=device))
+        print(f"statistics of {len(reference.indices):,} real pictures ({network.name}): {a.export_statistics}")
+        if judged is None:
+            return 0
+    defaults: tuple[Metric, ...] = ("fd", "is", "kd", "prdc") if network.num_classes else ("fd", "kd", "prdc")
     result = run_evaluate(
         judged,
         reference,
         network,
-        metrics=a.metrics,
+        metrics=a.metrics or defaults,
         num=a.num,
         intra_num=a.intra_num,
         score_splits=a.splits,
+        class_labels=labels,
         seed=a.seed,
         truncation=a.truncation,
         neighbours=8 if a.neighbours is not None else 0,
         subject=subject,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=device,
     )
     print(result.text())
     if a.neighbours is not None and result.neighbours is not None:

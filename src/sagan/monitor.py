@@ -1,16 +1,10 @@
 """What is measured of the samples while a run trains, by a chosen cheap set of metrics."""
 
-from pathlib import Path
-
 import torch
 
 from sagan.data import ImageSet
-from sagan.evaluation import Reference, evaluate, reference_of, reference_statistics
+from sagan.evaluation import evaluate, load_network, reference_of, reference_statistics
 from sagan.metrics.config import MonitorConfig
-from sagan.metrics.efficientnet import load_efficientnet, width_for
-from sagan.metrics.features import FeatureNetwork
-from sagan.metrics.inception import load_inception
-from sagan.metrics.pixels import PixelNetwork
 from sagan.metrics.report import Report, Value
 from sagan.pretrained import TrainedGenerator
 
@@ -43,9 +37,9 @@ class Monitor:
         progress: bool = True,
     ) -> None:
         self.config = config
-        reference: Reference = reference_of(images, "train", *holdout, at_most=config.real)
+        reference = reference_of(images, "train", *holdout, at_most=config.real)
         few = min(config.num, len(reference.indices))
-        self.network = _network(config, few)
+        self.network = load_network(config.features, config.feature_weights, num_images=few)
         # Neither pixels nor Apple's GPUs: float64 statistics live on the CPU anyway.
         self.device = "cuda" if device.type == "cuda" else "cpu"
         self.real = reference_statistics(
@@ -77,12 +71,3 @@ def best_by(report: Report, config: MonitorConfig) -> Value:
     if config.metrics[0] == "prdc":
         return next(value for value in report.values if value.metric.startswith("coverage"))
     return report.values[0]
-
-
-def _network(config: MonitorConfig, num_images: int) -> FeatureNetwork:
-    file = None if config.feature_weights is None else Path(config.feature_weights)
-    if config.features == "pixels":
-        return PixelNetwork()
-    if config.features == "inception":
-        return load_inception(file)
-    return load_efficientnet(file, width=width_for(num_images))

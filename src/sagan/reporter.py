@@ -56,11 +56,13 @@ class Reporter:
         train_indices: NDArray[np.int64],
         heldout_indices: NDArray[np.int64],
         console: Console,
+        monitor: Monitor | None = None,
         resumed: dict[str, object] | None = None,
     ) -> None:
         self.config = config
         self.folder = folder
         self.engine = engine
+        self.monitor = monitor
         self.looks = {
             name: Batches(dataset, indices, min(LOOK_BATCH, len(indices)), config.seed)
             for name, indices in (("trained_logits", train_indices), ("heldout_logits", heldout_indices))
@@ -89,16 +91,6 @@ class Reporter:
         self.started = self.interval_started = time.monotonic()
         self.aside = 0.0
         self.display = _Display(console, config.train.total_steps, state.step)
-        self.monitor = None
-        if config.train.evaluate_every:
-            self.monitor = Monitor(
-                config.monitor,
-                dataset,
-                (config.data.holdout_fraction, config.data.holdout_max, config.seed),
-                device=engine.device,
-                cache_dir=config.data.cache_dir,
-                progress=console.is_terminal,
-            )
 
     def __enter__(self) -> "Reporter":
         self.display.start()

@@ -15,6 +15,7 @@ from sagan.build import Parts, build, with_classes
 from sagan.config import RunConfig, to_json
 from sagan.data import Batches, ImageSet, notes, open_dataset
 from sagan.interop.weights import load_weights, save_weights
+from sagan.monitor import Monitor
 from sagan.ops.spectral import refresh_spectral
 from sagan.outputs import write_attention
 from sagan.pretrained import EXPORTED, STANDING_BATCH_SIZE, STANDING_BATCHES, exported_step, load, read_snapshot
@@ -158,6 +159,15 @@ def _train(
         del snapshot  # as large as the state; it need not stay for the whole training
     elif init_from is not None:
         console.print(f"starting from {init_from}: {_start_from(state, init_from, dataset.class_names)}")
+    monitor = None
+    if config.train.evaluate_every:
+        monitor = Monitor(
+            config.monitor,
+            dataset,
+            (config.data.holdout_fraction, config.data.holdout_max, config.seed),
+            device=engine.device,
+            cache_dir=config.data.cache_dir,
+        )
     write_text(folder / "config.json", to_json(config))
     write_text(folder / "classes.txt", "".join(f"{name}\n" for name in dataset.class_names))
     if state.step == config.train.total_steps:
@@ -166,7 +176,9 @@ def _train(
 
     # Train
     with (
-        Reporter(config, folder, state, engine, dataset, train_indices, heldout_indices, console, resumed) as reporter,
+        Reporter(
+            config, folder, state, engine, dataset, train_indices, heldout_indices, console, monitor, resumed
+        ) as reporter,
         _stop_signals(console) as stop,
     ):
         if state.step == 0:

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
+import torch
 
 from sagan.metrics.frechet import frechet_distance, gaussian
-from sagan.metrics.pixels import pixel_features
+from sagan.metrics.pixels import PixelNetwork
+
+
+def pixel_features(images):
+    return PixelNetwork()(torch.from_numpy(images)).features.numpy()
 
 
 @pytest.fixture
@@ -37,9 +42,9 @@ def test_the_monitor_sees_lost_variety_and_shifted_colours(random):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 8, 8, 3)), r"uint8 \(N, H, W, 3\), found float64"),
-        (np.zeros((2, 3, 8, 8), np.uint8), "found uint8"),
-        (np.zeros((8, 8, 3), np.uint8), "found uint8"),
+        (np.zeros((2, 8, 8, 3)), r"must be uint8 in 0..255, found float64"),
+        (np.zeros((2, 3, 8, 8), np.uint8), "permute"),
+        (np.zeros((8, 8, 3), np.uint8), r"must be \(N, H, W, 3\)"),
         (np.zeros((2, 12, 8, 3), np.uint8), "multiples of 8, found 12x8"),
     ],
 )

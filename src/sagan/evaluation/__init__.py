@@ -1,6 +1,7 @@
 """How good are pictures? Generated ones against real ones, every number with the way it was made."""
 
 from sagan.evaluation.judge import Evaluation, comparison, evaluate
+from sagan.evaluation.networks import FeatureName, load_network
 from sagan.evaluation.passes import Collected, collect, sampled_batches
 from sagan.evaluation.reference import (
     Reference,
@@ -20,6 +21,7 @@ __all__ = [
     "ClassDistance",
     "Collected",
     "Evaluation",
+    "FeatureName",
     "Metric",
     "Reference",
     "ReferenceStatistics",
@@ -28,6 +30,7 @@ __all__ = [
     "comparison",
     "evaluate",
     "intra_distance",
+    "load_network",
     "measure",
     "metric_name",
     "plan_intra",

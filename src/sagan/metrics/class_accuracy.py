@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -122,6 +123,21 @@ class ClassAccuracy:
                 raise ValueError(f"stored accuracies lack {name} of {len(target)} classes; make them again")
             target[...] = arrays[name]
         return accuracy
+
+
+def read_class_labels(file: Path) -> dict[str, list[int]]:
+    """Read which labels of a network stand for each class from a JSON file: {"cat": [281, 282], "dog": [151]}.
+
+    Raises:
+        ValueError: If the file is anything else.
+    """
+    try:
+        labels = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{file} is no JSON ({error}); expected {{"class": [labels], ...}}') from None
+    if not isinstance(labels, dict) or not all(isinstance(found, list) for found in labels.values()):
+        raise ValueError(f'{file} does not map each class to a list of labels; expected {{"class": [labels], ...}}')
+    return labels
 
 
 def imagenet_folders(class_names: Sequence[str], num_labels: int) -> dict[str, list[int]] | None:

@@ -48,8 +48,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
         raise ValueError("a Gaussian holds NaN or infinity; compute its statistics again from finite features")
     difference = a.mean - b.mean
     traces = np.trace(a.covariance) + np.trace(b.covariance)
-    with _one_thread():
-        distance = difference @ difference + traces - 2.0 * _trace_of_root(a.covariance, b.covariance)
+    distance = difference @ difference + traces - 2.0 * _trace_of_root(a.covariance, b.covariance)
     return max(0.0, float(distance))
 
 
@@ -84,10 +83,14 @@ def _trace_of_root(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     (factor, sound), (other, other_sound) = _factor(first), _factor(second)
     if not sound and not other_sound:
         # Some eigenvalues are as small as the rounding of the largest, and their roots are not small.
-        return float(torch.linalg.svdvals(factor.T @ other).sum())
+        product = factor.T @ other
+        with _one_thread():
+            return float(torch.linalg.svdvals(product).sum())
     if not other_sound:  # the smaller rank first: the other way round there are eigenvalues that are only rounding
         factor, second = other, first
-    return float(torch.linalg.eigvalsh(_congruence(factor, second)).clamp(min=0.0).sqrt().sum())
+    product = _congruence(factor, second)
+    with _one_thread():
+        return float(torch.linalg.eigvalsh(product).clamp(min=0.0).sqrt().sum())
 
 
 def _factor(covariance: Tensor) -> tuple[Tensor, bool]:
@@ -101,7 +104,8 @@ def _factor(covariance: Tensor) -> tuple[Tensor, bool]:
     floor = len(covariance) * EPSILON
     if not failed and ratio > floor:
         return factor, ratio > NEARLY_SINGULAR
-    values, vectors = torch.linalg.eigh(covariance)
+    with _one_thread():
+        values, vectors = torch.linalg.eigh(covariance)
     kept = values > floor * values[-1]
     return vectors[:, kept] * values[kept].sqrt(), False
 
