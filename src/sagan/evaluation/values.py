@@ -54,7 +54,8 @@ def measure(
     without_reference = {name: field for name, field in shared.items() if not name.startswith("reference")}
     few = min(generated.moments.count, reference.moments.count)
     if "fd" in metrics:
-        distance = frechet_distance(generated.moments.gaussian(), reference.moments.gaussian())
+        with task(progress, "Frechet distance"):
+            distance = frechet_distance(generated.moments.gaussian(), reference.moments.gaussian())
         values.append(
             Value(
                 metric=metric_name("fd", network),
