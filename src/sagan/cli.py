@@ -433,7 +433,7 @@ def evaluate(arguments: list[str]) -> int:
     import torch
     import tyro
 
-    from sagan.data import DataConfig, open_dataset, picture_size
+    from sagan.data import DataConfig, notes, open_dataset, picture_size
     from sagan.evaluation import (
         FeatureName,
         Metric,
@@ -550,8 +550,11 @@ def evaluate(arguments: list[str]) -> int:
         assert a.data is not None
         config = stored_config(a.run) if a.run is not None and (a.run / "config.json").exists() else None
         held = config.data if config is not None else DataConfig()
+        images = open_dataset(DataConfig(path=a.data), size)
+        for note in notes(images):
+            print(f"note: {note}", file=sys.stderr)
         reference = reference_of(
-            open_dataset(DataConfig(path=a.data), size),
+            images,
             a.split,
             held.holdout_fraction if a.holdout_fraction is None else a.holdout_fraction,
             held.holdout_max if a.holdout_max is None else a.holdout_max,

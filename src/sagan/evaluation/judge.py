@@ -49,19 +49,23 @@ class Evaluation:
             shown = self.classes if len(self.classes) <= 20 else (*self.classes[:10], *self.classes[-10:])
             lines += ["", "within classes, the worst first:"]
             lines += [f"  {found.value:>10.4g}  {found.class_name} ({found.real:,} real)" for found in shown]
+        # What most values have and all that have it agree on is said once.
+        held: Protocol = {}
+        for value in reversed(values):
+            held |= value.protocol
         shared = {
             name: field
-            for name, field in values[0].protocol.items()
-            if all(name in value.protocol and value.protocol[name] == field for value in values)
+            for name, field in held.items()
+            if all(value.protocol.get(name, field) == field for value in values)
+            and 2 * sum(name in value.protocol for value in values) >= len(values)
         }
-        lines += [
-            "",
-            "made with: " + ", ".join(f"{name} {field}" for name, field in shared.items() if field is not None),
-        ]
+        told = [f"{name} {field}" for name, field in shared.items() if field is not None]
+        lines += ["", "made with: " + ", ".join(told)]
         for value in values:
-            own = {k: v for k, v in value.protocol.items() if k not in shared and v is not None}
+            own = [f"{k} {v}" for k, v in value.protocol.items() if k not in shared and v is not None]
+            own += ["no reference"] if "reference_sha256" in shared.keys() - value.protocol.keys() else []
             if own:
-                lines.append(f"  {value.metric}: " + ", ".join(f"{name} {field}" for name, field in own.items()))
+                lines.append(f"  {value.metric}: " + ", ".join(own))
         lines += [f"note: {value.metric}: {text}" for value in values for text in value.warnings]
         return "\n".join(lines)
 
