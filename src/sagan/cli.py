@@ -472,7 +472,7 @@ def evaluate(arguments: list[str]) -> int:
         feature_weights: Path | None = None
         """A local file of the feature network's weights."""
         feature_width: Literal[320, 1280] | None = None
-        """Features of efficientnet-lite0; unset is 320 below 10,000 pictures, else 1280."""
+        """Features of efficientnet-lite0; unset is 320 below 10,000 pictures (with intra: of a class), else 1280."""
         num: int = 50_000
         """Samples to draw; the published number is 50,000. All --generated pictures are taken."""
         intra_num: int = 5_000
@@ -561,6 +561,8 @@ def evaluate(arguments: list[str]) -> int:
             (config.seed if config is not None else 0) if a.split_seed is None else a.split_seed,
         )
         width, fewest = a.feature_width, min(count, len(reference.indices))
+        if a.metrics is not None and "intra" in a.metrics:
+            fewest = min(a.intra_num, *reference.class_counts)
     network = load_network(a.features, a.feature_weights, num_images=fewest, width=width)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if a.statistics is not None:

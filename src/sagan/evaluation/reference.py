@@ -32,6 +32,12 @@ class Reference(NamedTuple):
     """What they are called, e.g. ``heldout, 0.05, at most 1000, seed 0``."""
 
     @property
+    def class_counts(self) -> list[int]:
+        """How many pictures of each class there are."""
+        labels = self.images.labels[self.indices]
+        return [int((labels == label).sum()) for label in range(len(self.images.class_names))]
+
+    @property
     def protocol(self) -> Protocol:
         """What makes a value comparable."""
         return {
