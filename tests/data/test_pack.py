@@ -140,14 +140,18 @@ def test_unreadable_files_stop_the_run_by_name_unless_skipped(class_folder, tmp_
     assert (good[4] == np.asarray(Image.open(class_folder / "dog" / "1.png"))[:, 1:11]).all()
 
 
-def test_pack_leaves_no_file_when_something_is_unreadable(class_folder, tmp_path, config):
+def test_pack_leaves_no_packed_file_when_something_is_unreadable_and_skipping_goes_on(
+    class_folder, tmp_path, config, decodes
+):
     spoil(class_folder)
+    out = tmp_path / "out" / "a.npy"
     with pytest.raises(DataError, match="cannot be read as pictures"):
-        pack_dataset(config(class_folder), 8, tmp_path / "out" / "a.npy", progress=False)
-    assert everything(tmp_path / "out") == []
+        pack_dataset(config(class_folder), 8, out, progress=False)
+    assert not out.exists() and len(decodes) == 7
     skipping = config(class_folder, skip_unreadable=True)
-    assert len(pack_dataset(skipping, 8, tmp_path / "out" / "a.npy", progress=False).images) == 5
-    assert len(open_dataset(config(tmp_path / "out" / "a.npy"), 8, progress=False).images) == 5
+    assert len(pack_dataset(skipping, 8, out, progress=False).images) == 5
+    assert len(decodes) == 7 and everything(tmp_path / "out") == ["a.npy"]
+    assert len(open_dataset(config(out), 8, progress=False).images) == 5
 
 
 def test_many_unreadable_files_are_counted(class_folder, config):
@@ -220,26 +224,21 @@ def test_an_interruption_leaves_nothing_half_written(class_folder, tmp_path, con
     assert everything(tmp_path / "cache") == []
 
 
-def test_writers_at_the_same_time_do_not_disturb_each_other(tmp_path):
-    file = tmp_path / "a.npy"
-    together = threading.Barrier(3)
+def test_of_openers_at_the_same_time_one_decodes_and_the_others_wait(class_folder, config, decodes):
+    together = threading.Barrier(4)
+    opened = []
 
-    def write(value):
-        with packed_writer(file, 4, 50) as writer:
-            together.wait()
-            for _ in range(50):
-                writer.add(np.full((4, 4, 3), value, np.uint8))
-            together.wait()
-            writer.finish(np.zeros(50, np.int64), (), "test", {}, ())
+    def work():
+        together.wait()
+        opened.append(open_dataset(config(class_folder), 8, progress=False))
 
-    threads = [threading.Thread(target=write, args=(value,)) for value in range(3)]
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert everything(tmp_path) == ["a.npy"]
-    images = read_packed(file).images
-    assert len(images) == 50 and len(np.unique(images)) == 1
+    assert len(decodes) == 5 and len({image_set.fingerprint for image_set in opened}) == 1
+    assert everything(opened[0].file.parent) == [opened[0].file.name]
 
 
 def test_the_mapping_stays_whole_when_the_file_is_replaced(class_folder, tmp_path, config):
@@ -250,10 +249,9 @@ def test_the_mapping_stays_whole_when_the_file_is_replaced(class_folder, tmp_pat
 
 
 def test_fewer_pictures_than_announced_shrink_the_file_in_place(tmp_path):
-    with packed_writer(tmp_path / "a.npy", 2, 10**9 // 12) as writer:
-        for value in range(3):
-            writer.add(np.full((2, 2, 3), value, np.uint8))
-        writer.finish(np.array([0, 1, 0]), ("a", "b"), "test", {}, ())
+    with packed_writer(tmp_path / "a.npy", 2, 10**9 // 12, "key") as writer:
+        writer.add([(np.full((2, 2, 3), value, np.uint8), frozenset()) for value in range(3)])
+        writer.finish(np.array([0, 1, 0]), ("a", "b"), "test", ["0", "1", "2"])
     assert read_packed(tmp_path / "a.npy").images[:, 0, 0, 0].tolist() == [0, 1, 2]
 
 

@@ -4,8 +4,9 @@ from sagan.data.batches import Batch, Batches
 from sagan.data.check import CheckReport, check
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.named import NAMES
-from sagan.data.pack import notes, open_dataset, pack_dataset, picture_size
-from sagan.data.packed import ImageSet, read_packed
+from sagan.data.pack import notes, open_dataset, pack_dataset, pack_shards, picture_size
+from sagan.data.packed import ImageSet
+from sagan.data.shards import read_packed
 
 __all__ = [
     "NAMES",
@@ -20,6 +21,7 @@ __all__ = [
     "notes",
     "open_dataset",
     "pack_dataset",
+    "pack_shards",
     "picture_size",
     "read_packed",
 ]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sagan.data.config import DataConfig, cache_folder
 from sagan.data.decode import TREATMENTS, Pixels, UnreadableError, require_size, square
 from sagan.data.names import read_class_names, rename_classes
-from sagan.data.parallel import map_in_order
+from sagan.data.parallel import counted, map_in_order
 from sagan.data.pictures import Pictures
 from sagan.data.sources import find_source
 
@@ -136,13 +136,13 @@ def check(data: DataConfig | str, size_px: int | None = None, *, progress: bool 
     examples = _choose_examples(pictures, len(class_names))
     shown = {index for row in examples for index in row}
     findings: list[_Finding | str] = []
-    map_in_order(
-        lambda index: _look_at(pictures, index, size_px, index in shown),
-        range(len(pictures.names)),
-        findings.extend,
-        description="checking",
-        progress=progress,
-    )
+    with counted("checking", len(pictures.names), progress) as advance:
+        map_in_order(
+            lambda index: _look_at(pictures, index, size_px, index in shown),
+            range(len(pictures.names)),
+            findings.extend,
+            advance,
+        )
     return _report(source.name, size_px, pictures, class_names, findings, examples)
 
 

@@ -70,13 +70,14 @@ def folder_source(folder: Path) -> Source:
 
     def read(name: str) -> bytes:
         path = folder / name
-        _refuse_huge(path.stat().st_size)
+        refuse_huge(path.stat().st_size)
         return path.read_bytes()
 
     # The names of other files change nothing in the pictures, so they are not part of the key.
     lines = [f"{name}\0{size}\0{modified}" for name, size, modified in entries if _is_picture(name)]
     pictures = _file_pictures(names, labels, class_names, ignored, read)
-    return Source(name=str(folder), key=hash_lines(["folder", str(folder.resolve()), *lines]), load=lambda: pictures)
+    key = hash_lines(["folder", str(folder.resolve()), *lines])
+    return Source(name=str(folder), key=key, stamp=hash_lines(["folder", *lines]), load=lambda: pictures)
 
 
 def zip_pictures(file: Path) -> Pictures:
@@ -113,13 +114,19 @@ def zip_pictures(file: Path) -> Pictures:
 
     def read(name: str) -> bytes:
         info = members[inner[name]]
-        _refuse_huge(info.file_size)
+        refuse_huge(info.file_size)
         try:
             return archive.read(info)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise UnreadableError(f"cannot be unpacked ({error})") from error
 
     return _file_pictures(names, labels, class_names, ignored, read)
+
+
+def refuse_huge(size: int) -> None:
+    """Raise UnreadableError for a file that is too large to be a picture to train on."""
+    if size > MAX_FILE_BYTES:
+        raise UnreadableError(f"the file has {size / 2**20:,.0f} MiB, more than the {MAX_FILE_BYTES >> 20} allowed")
 
 
 def _walk(folder: Path, prefix: str, entries: list[_Entry], empty: list[str]) -> None:
@@ -153,11 +160,6 @@ def _is_picture(name: str) -> bool:
 
 def _is_clutter(part: str) -> bool:
     return part.startswith(".") or part in CLUTTER
-
-
-def _refuse_huge(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise UnreadableError(f"the file has {size / 2**20:,.0f} MiB, more than the {MAX_FILE_BYTES >> 20} allowed")
 
 
 def _arrange(

@@ -84,7 +84,8 @@ def named_source(name: str, cache: Path, *, progress: bool) -> Source:
         DataError: On loading, if the download fails or does not have the published checksum.
     """
     if name == "digits":
-        return Source(name=name, key=hash_lines(["digits, 16 px"]), load=digits)
+        key = hash_lines(["digits, 16 px"])
+        return Source(name=name, key=key, stamp=key, load=digits)
     downloads = DOWNLOADS[name]
 
     def load() -> Pictures:
@@ -93,7 +94,8 @@ def named_source(name: str, cache: Path, *, progress: bool) -> Source:
         files = [fetch(download, cache / "downloads" / name, progress=progress) for download in downloads]
         return idx_pictures(files[0].parent) if name == "fashion-mnist" else cifar_pictures(files[0])
 
-    return Source(name=name, key=hash_lines([name, *(download.md5 for download in downloads)]), load=load)
+    key = hash_lines([name, *(download.md5 for download in downloads)])
+    return Source(name=name, key=key, stamp=key, load=load)
 
 
 def digits() -> Pictures:

@@ -7,27 +7,38 @@ It is three NumPy arrays written one after the other, so NumPy alone can read it
 3. UTF-8 bytes of a JSON object, see :class:`PackedInfo`; it starts with ``{"sagan_packed": 1``, the format's version.
 
 For 2 and 3 call ``numpy.load`` again on the opened file. The file holds nothing of the machine that wrote it.
+
+While it is written it has another name, and a journal beside it says what is done, so that an interrupted writer can go
+on. The finished file has the same bytes however often its writer was interrupted.
 """
 
 import hashlib
+import io
 import json
 import os
-import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from torch import Tensor
 
 from sagan.data.config import DataError
-from sagan.data.decode import Pixels
-from sagan.data.pictures import Labels
+from sagan.data.decode import Pixels, UnreadableError
+from sagan.data.pictures import Labels, PixelStore
 from sagan.randomness import keyed_generator
 
 FORMAT_VERSION = 1
+JOURNAL_EVERY = 1024
+"""Pictures after which what is done is made safe on the disk: what a killed writer decodes again at most."""
+BLOCK_BYTES = 1 << 22
+"""Bytes that are read at once to hash them."""
+
+Looked = tuple[Pixels, frozenset[str]] | UnreadableError
+"""A decoded picture with what was peculiar about it, or why it cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +59,9 @@ class PackedInfo:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """Decoded pictures with their classes, memory-mapped from a packed file."""
+    """Decoded pictures with their classes, memory-mapped from a packed file or a folder of them."""
 
-    images: Pixels
+    images: PixelStore
     """uint8 (N, size_px, size_px, 3), RGB, read only."""
     labels: Labels
     """int64 (N,), indices into ``class_names``; all 0 when there are none."""
@@ -61,9 +72,11 @@ class ImageSet:
     source: str
     """What it was made from, for humans."""
     file: Path
-    """The packed file. Another process opens this; sending the arrays to it would copy them."""
+    """The packed file or folder. Another process opens this; sending the arrays to it would copy them."""
     info: PackedInfo
     """What was found when it was packed."""
+    resident: Tensor | None = None
+    """The same pictures in the memory of the machine or of a device, where a run keeps them there."""
 
     def split(self, fraction: float, maximum: int, seed: int) -> tuple[Labels, Labels]:
         """Split the pictures into those to train on and those held out: two ascending arrays of indices, int64.
@@ -88,7 +101,7 @@ class ImageSet:
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def is_packed(file: Path) -> bool:
+def is_packed_file(file: Path) -> bool:
     """Tell whether a file was written by :class:`PackedWriter`; a cut-off one counts as packed, too."""
     try:
         with file.open("rb") as stream:
@@ -101,7 +114,7 @@ def is_packed(file: Path) -> bool:
         return False
 
 
-def read_packed(file: Path) -> ImageSet:
+def read_packed_file(file: Path) -> ImageSet:
     """Open a packed file; the pixels are mapped, not read.
 
     Raises:
@@ -121,7 +134,10 @@ def read_packed(file: Path) -> ImageSet:
         record["class_names"] = tuple(record["class_names"])
         record["unreadable"] = tuple((name, reason) for name, reason in record["unreadable"])
         info = PackedInfo(**record)
-        images = np.memmap(file, np.uint8, mode="r", offset=offset, shape=shape)
+        # An empty stretch cannot be mapped: a shard none of whose pictures could be read.
+        images = (
+            np.memmap(file, np.uint8, mode="r", offset=offset, shape=shape) if shape[0] else np.empty(shape, np.uint8)
+        )
     except DataError:
         raise
     except (ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
@@ -130,7 +146,7 @@ def read_packed(file: Path) -> ImageSet:
         raise DataError(f"cannot read {file} ({error.strerror or error}); check its permissions") from error
     if labels.dtype != np.int64 or labels.shape != shape[:1]:
         raise DataError(f"{file} holds labels {labels.dtype} {labels.shape} for {shape[0]} pictures; {again}")
-    if labels.min() < 0 or labels.max() >= max(1, len(info.class_names)):
+    if len(labels) and (labels.min() < 0 or labels.max() >= max(1, len(info.class_names))):
         raise DataError(f"{file} holds labels beyond its {len(info.class_names)} class names; {again}")
     return ImageSet(
         images=images,
@@ -150,89 +166,192 @@ def fingerprint(pixels_sha256: str, labels: Labels, class_names: tuple[str, ...]
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a writer is. It is replaced as a whole, so that an interruption at any moment finds it whole."""
+
+    done: int = 0
+    """Pictures of the source that were looked at."""
+    traits: dict[str, int] = field(default_factory=dict)
+    """See :class:`PackedInfo`."""
+    unreadable: tuple[tuple[int, str], ...] = ()
+    """Which of the pictures looked at are left out, and why."""
+
+    @property
+    def kept(self) -> int:
+        """Pictures that are in the file."""
+        return self.done - len(self.unreadable)
+
+
 class PackedWriter:
     """Write pictures one list at a time, then :meth:`finish`; see :func:`packed_writer`."""
 
-    def __init__(self, stream: IO[bytes], size_px: int, expected: int) -> None:
+    def __init__(self, stream: io.FileIO, journal: Path, key: str, size_px: int, expected: int) -> None:
         self._stream = stream
-        self._size_px = size_px
+        self._journal = journal
+        self._key = key
+        self._shape = (size_px, size_px, 3)
+        self._header_bytes = len(_header((expected, *self._shape)))
+        self.progress = self._read_journal()
+        self._noted = self.progress.done
         self._digest = hashlib.sha256()
-        self.count = 0
-        self._header_bytes = self._write_header(expected)
+        stream.truncate(self._end)
+        stream.seek(0)
+        if self.progress.kept:
+            stream.seek(self._header_bytes)
+            while block := stream.read(BLOCK_BYTES):
+                self._digest.update(block)
+        else:
+            self._write(_header((expected, *self._shape)))
 
-    def add(self, image: Pixels) -> None:
-        """Append one picture, uint8 (size_px, size_px, 3)."""
-        data = np.ascontiguousarray(image).data
-        self._digest.update(data)
-        self._stream.write(data)
-        self.count += 1
+    def add(self, pictures: Sequence[Looked]) -> None:
+        """Append the next pictures of the source, uint8 (size_px, size_px, 3); the unreadable ones are noted."""
+        traits, unreadable = dict(self.progress.traits), list(self.progress.unreadable)
+        for offset, picture in enumerate(pictures, self.progress.done):
+            if isinstance(picture, UnreadableError):
+                unreadable.append((offset, str(picture)))
+                continue
+            data = np.ascontiguousarray(picture[0]).data.cast("B")
+            self._digest.update(data)
+            self._write(data)
+            for trait in picture[1]:
+                traits[trait] = traits.get(trait, 0) + 1
+        self.progress = Progress(done=self.progress.done + len(pictures), traits=traits, unreadable=tuple(unreadable))
+        if self.progress.done - self._noted >= JOURNAL_EVERY:
+            self.note()
 
-    def finish(
-        self,
-        labels: Labels,
-        class_names: tuple[str, ...],
-        source: str,
-        traits: dict[str, int],
-        unreadable: tuple[tuple[str, str], ...],
-    ) -> None:
-        """Append labels and description, and correct the number of pictures at the start of the file."""
+    def note(self) -> None:
+        """Make safe what is done: first the pictures on the disk, then the journal that says so."""
+        os.fsync(self._stream.fileno())
+        write_json(self._journal, {"key": self._key} | asdict(self.progress))
+        self._noted = self.progress.done
+
+    def discard(self) -> None:
+        """Forget what is done: there is nothing to go on with."""
+        self.progress = Progress()
+        self._journal.unlink(missing_ok=True)
+
+    def finish(self, labels: Labels, class_names: tuple[str, ...], source: str, names: Sequence[str]) -> None:
+        """Append labels and description, and correct the number of pictures at the start of the file.
+
+        Args:
+            labels: int64 (N,), of the pictures that are in the file.
+            class_names: Names of the classes.
+            source: What the pictures were made from, for humans.
+            names: One for each picture of the source, to name those that were left out.
+        """
         info = PackedInfo(
             class_names=class_names,
             source=source,
             pixels_sha256=self._digest.hexdigest(),
-            traits=traits,
-            unreadable=unreadable,
+            traits=dict(sorted(self.progress.traits.items())),
+            unreadable=tuple((names[offset], reason) for offset, reason in self.progress.unreadable),
         )
         record = json.dumps({"sagan_packed": FORMAT_VERSION} | asdict(info)).encode()
-        np.lib.format.write_array(self._stream, labels, version=(1, 0), allow_pickle=False)
-        np.lib.format.write_array(self._stream, np.frombuffer(record, np.uint8), version=(1, 0), allow_pickle=False)
-        self._stream.seek(0)
-        if self._write_header(self.count) != self._header_bytes:
-            raise RuntimeError("the header of the packed file changed its length")
-
-    def _write_header(self, count: int) -> int:
+        tail = io.BytesIO()
+        np.lib.format.write_array(tail, labels, version=(1, 0), allow_pickle=False)
+        np.lib.format.write_array(tail, np.frombuffer(record, np.uint8), version=(1, 0), allow_pickle=False)
+        self._write(tail.getbuffer())
         # NumPy pads the header so that the first axis may change later without moving the data.
-        shape = (count, self._size_px, self._size_px, 3)
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._stream, header)
-        return self._stream.tell()
+        header = _header((self.progress.kept, *self._shape))
+        if len(header) != self._header_bytes:
+            raise RuntimeError("the header of the packed file changed its length")
+        self._stream.seek(0)
+        self._write(header)
+
+    @property
+    def _end(self) -> int:
+        return self._header_bytes + self.progress.kept * int(np.prod(self._shape))
+
+    def _read_journal(self) -> Progress:
+        """Read how far an interrupted writer of the same pictures came, if what it wrote is there."""
+        try:
+            noted = json.loads(self._journal.read_text(encoding="utf-8"))
+            if noted.pop("key") == self._key:
+                noted["unreadable"] = tuple((offset, reason) for offset, reason in noted["unreadable"])
+                found = Progress(**noted)
+                end = self._header_bytes + found.kept * int(np.prod(self._shape))
+                if end <= os.fstat(self._stream.fileno()).st_size:
+                    return found
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass  # There is none, or it is of no use.
+        self._journal.unlink(missing_ok=True)
+        return Progress()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        # Unbuffered, so that what counts as written has reached the file; such a write may stop half-way.
+        view = memoryview(data)
+        while view:
+            view = view[self._stream.write(view) :]
 
 
 @contextmanager
-def packed_writer(file: Path, size_px: int, expected: int) -> Iterator[PackedWriter]:
-    """Write a packed file to a temporary name beside it; it takes its own name when the context ends well.
+def packed_writer(file: Path, size_px: int, expected: int, key: str) -> Iterator[PackedWriter]:
+    """Write a packed file under another name beside it; it takes its own name when the context ends well.
 
-    Whatever goes wrong, ``file`` stays as it was and nothing half-written is left. Writers at the same time do not
-    disturb each other: each has its own temporary name, and the last one to finish stays.
+    Whatever goes wrong, ``file`` stays as it was. What was written stays too, with a journal, and the next writer of
+    the same ``key`` goes on from there; one of another key starts anew. Only one process may do this to a file at a
+    time: see :func:`sagan.data.lock.alone`.
+
+    Args:
+        file: The packed file.
+        size_px: Height and width of its pictures.
+        expected: Number of pictures that will be looked at.
+        key: Says which pictures these are.
 
     Raises:
         DataError: If the disk is full, or the place cannot be written.
     """
     needed = expected * size_px * size_px * 3
-    temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    partial = file.with_name(f".{file.name}.partial")
+    journal = file.with_name(f".{file.name}.partial.json")
     try:
-        if file.exists() and not file.is_file():
-            raise DataError(f"{file} is not a regular file; give the name of a file to write")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(file.parent).free
-        if free < needed:
-            raise DataError(
-                f"packing needs {readable_bytes(needed)} in {file.parent}, where {readable_bytes(free)} are free; free "
-                "some space, choose another place or a smaller size"
-            )
-        with temporary.open("xb") as stream:
-            yield PackedWriter(stream, size_px, expected)
+        with partial.open("r+b" if partial.exists() else "x+b", buffering=0) as stream:
+            require_space(file.parent, needed - os.fstat(stream.fileno()).st_size)
+            writer = PackedWriter(stream, journal, key, size_px, expected)
+            try:
+                yield writer
+                os.fsync(stream.fileno())
+            except BaseException:
+                if writer.progress.done:
+                    with suppress(OSError):
+                        writer.note()
+                raise
+        partial.replace(file)
+        journal.unlink(missing_ok=True)
+    except OSError as error:
+        kept = "; what is done is kept, the same command goes on from there" if journal.exists() else ""
+        raise DataError(
+            f"cannot write {file} ({error.strerror or error}; {readable_bytes(needed)} needed); make room or choose "
+            f"another place{kept}"
+        ) from error
+    finally:
+        if not journal.exists():
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise DataError unless so many bytes are free in a folder."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"packing needs {readable_bytes(needed)} in {folder}, where {readable_bytes(free)} are free; free some "
+            "space, choose another place or a smaller size"
+        )
+
+
+def write_json(file: Path, content: object) -> None:
+    """Write a JSON file that is either whole or not there: under another name first, made safe, then renamed."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            json.dump(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {file} ({error.strerror or error}; {readable_bytes(needed)} needed); make room or choose "
-            "another place"
-        ) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def readable_bytes(count: int) -> str:
@@ -243,6 +362,12 @@ def readable_bytes(count: int) -> str:
             return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -7,8 +7,9 @@ processes, and they need no start-up time, no copies, and no ``__main__`` guard 
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from PIL import Image
@@ -35,37 +36,46 @@ def progress_bar(progress: bool, *, in_bytes: bool = False) -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=not progress)
 
 
+@contextmanager
+def counted(
+    description: str, total: int, progress: bool, *, done: int = 0, in_bytes: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar while the context lasts; it gives the function that counts further."""
+    with progress_bar(progress, in_bytes=in_bytes) as bar:
+        task = bar.add_task(description, total=total, completed=done)
+        yield lambda count: bar.advance(task, count)
+
+
 def map_in_order(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     consume: Callable[[list[Result]], None],
+    advance: Callable[[int], None],
     *,
-    description: str,
-    progress: bool,
+    workers: int | None = None,
 ) -> None:
     """Apply ``function`` to all items on all cores; hand lists of results to ``consume`` in the order of the items.
 
-    ``consume`` runs in the calling thread. Only a few lists exist at a time, however slow it is. The first exception of
-    either function ends the work.
+    ``consume`` runs in the calling thread, ``advance`` after it with the length of its list. Only a few lists exist at
+    a time, however slow it is. The first exception of any of the functions ends the work.
     """
-    workers = cores()
+    workers = workers or cores()
 
     def work(start: int) -> list[Result]:
         return [function(item) for item in items[start : start + CHUNK]]
 
     waiting: deque[Future[list[Result]]] = deque()
-    with progress_bar(progress) as bar, ThreadPoolExecutor(workers) as pool, warnings.catch_warnings():
+    with ThreadPoolExecutor(workers) as pool, warnings.catch_warnings():
         # Pillow warns of what is reported here as a reason or a count: huge pictures, broken EXIF, odd palettes.
         warnings.filterwarnings("ignore", module="PIL")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        task = bar.add_task(description, total=len(items))
         try:
             for start in range(0, len(items), CHUNK):
                 waiting.append(pool.submit(work, start))
                 while waiting and (len(waiting) > 2 * workers or start + CHUNK >= len(items)):
                     results = waiting.popleft().result()
                     consume(results)
-                    bar.advance(task, len(results))
+                    advance(len(results))
         finally:
             for future in waiting:
                 future.cancel()

@@ -3,13 +3,31 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from sagan.data.decode import Decoded, Pixels, array_to_rgb
+from sagan.data.decode import Decoded, array_to_rgb
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class PixelStore(Protocol):
+    """What a store of pictures can do, an array for one: pictures by index, by slice and by an array of indices."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, 3), or another shape of pictures."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+
+    def __len__(self) -> int:
+        """Give the number of pictures."""
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """Give pictures as an array of uint8."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +54,9 @@ class Source:
     name: str
     """What a person calls it, e.g. the path or ``cifar10``."""
     key: str
-    """Hexadecimal hash that changes whenever the pictures may have changed."""
+    """Hexadecimal hash that changes whenever the pictures may have changed, or lie elsewhere."""
+    stamp: str
+    """The same without the place: equal for copies whose names, sizes and modification times are equal."""
     load: Callable[[], Pictures]
     """Give the pictures."""
 
@@ -49,7 +69,7 @@ def hash_lines(lines: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def array_pictures(images: Pixels, labels: Labels, class_names: tuple[str, ...]) -> Pictures:
+def array_pictures(images: PixelStore, labels: Labels, class_names: tuple[str, ...]) -> Pictures:
     """See an array as pictures.
 
     Shape: images uint8 (N, H, W) or (N, H, W, C) with C in 1, 3, 4; labels int64 (N,).

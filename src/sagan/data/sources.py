@@ -11,13 +11,16 @@ import numpy as np
 from sagan.data.arrays import images_nhwc, npz_pictures
 from sagan.data.config import DataError
 from sagan.data.files import IMAGE_SUFFIXES, folder_source, zip_pictures
+from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
 from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
-from sagan.data.packed import is_packed, read_packed
+from sagan.data.packed import ImageSet
 from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
+from sagan.data.shards import is_packed, read_packed
+from sagan.data.tars import is_pattern, tar_source
 
 KINDS = (
-    "a folder of class folders, a folder of pictures, a zip of either, an .npz, a packed file, a CIFAR archive, or one "
-    f"of the names {', '.join(NAMES)}"
+    "a folder of class folders, a folder of pictures, a zip of either, an .npz, a packed file or folder, tar files in "
+    f"the WebDataset layout, a Hugging Face data set, a CIFAR archive, or one of the names {', '.join(NAMES)}"
 )
 
 
@@ -29,19 +32,35 @@ def find_source(path: str, cache: Path, *, progress: bool = False) -> Source:
     """
     if path in NAMES:
         return named_source(path, cache, progress=progress)
+    if path.startswith(PREFIX):
+        return hub_source(path, cache, progress=progress)
+    if is_pattern(path):
+        return tar_source(path, progress=progress)
     place = Path(path).expanduser()
     try:
         if not place.exists():
             near = difflib.get_close_matches(path.lower(), NAMES, n=1)
             raise DataError(f"there is no {path}{f' (did you mean {near[0]}?)' if near else ''}; give {KINDS}")
         if place.is_dir():
+            if is_packed(place):
+                image_set = read_packed(place)
+                key = hash_lines(["shards", image_set.fingerprint])
+                return Source(name=path, key=key, stamp=key, load=lambda: _packed_pictures(image_set))
+            if is_saved(place):
+                return saved_source(place, cache, progress=progress)
+            if any(place.glob("*.tar")):
+                return tar_source(path, progress=progress)
             if holds_idx(place):
                 return _file_source(place, lambda: idx_pictures(place))
             return folder_source(place)
         if not place.is_file():
             raise DataError(f"{path} is neither a file nor a folder; give {KINDS}")
+        if is_saved(place):
+            return saved_source(place, cache, progress=progress)
         with place.open("rb") as stream:
             start = stream.read(8)
+        if place.suffix.lower() == ".tar":
+            return tar_source(path, progress=progress)
         return _file_source(place, _loader(place, start))
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error
@@ -63,14 +82,18 @@ def _loader(file: Path, start: bytes) -> Callable[[], Pictures]:
 
 def _file_source(place: Path, load: Callable[[], Pictures]) -> Source:
     status = place.stat()
-    key = hash_lines(["file", str(place.resolve()), str(status.st_size), str(status.st_mtime_ns)])
-    return Source(name=str(place), key=key, load=load)
+    what = [str(status.st_size), str(status.st_mtime_ns)]
+    key = hash_lines(["file", str(place.resolve()), *what])
+    return Source(name=str(place), key=key, stamp=hash_lines(["file", *what]), load=load)
+
+
+def _packed_pictures(image_set: ImageSet) -> Pictures:
+    return array_pictures(image_set.images, image_set.labels, image_set.class_names)
 
 
 def _npy_pictures(file: Path) -> Pictures:
     if is_packed(file):
-        image_set = read_packed(file)
-        return array_pictures(image_set.images, image_set.labels, image_set.class_names)
+        return _packed_pictures(read_packed(file))
     try:
         images = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:

@@ -1,0 +1,157 @@
+"""Data sets of Hugging Face's library ``datasets``: by name from the hub, saved to disk, or as Parquet files."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sagan.data.config import DataError
+from sagan.data.decode import Decoded, UnreadableError, decode_picture
+from sagan.data.extras import need
+from sagan.data.pictures import Labels, Pictures, Source, hash_lines
+from sagan.data.tars import arranged
+
+PREFIX = "hf:"
+FORM = "hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:CONFIGURATION"
+DEFAULT_SPLIT = "train"
+IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
+LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "cls")
+UNLABELLED = -1  # how the library marks a picture whose class is kept secret
+
+
+def is_saved(place: Path) -> bool:
+    """Tell whether a folder was written by ``save_to_disk`` or holds Parquet files, or a file is one."""
+    if place.is_dir():
+        saved = (place / "dataset_dict.json").is_file() or (place / "state.json").is_file()
+        return saved or any(place.glob("*.parquet")) or any(place.glob("data/*.parquet"))
+    return place.suffix.lower() == ".parquet"
+
+
+def hub_source(path: str, cache: Path, *, progress: bool) -> Source:
+    """Find the data set that ``hf:NAME[:SPLIT[:CONFIGURATION]]`` names; NAME may be a local path, too.
+
+    It is downloaded here, into the library's own cache: only then is known what it is.
+
+    Raises:
+        DataError: If ``datasets`` is not installed, the name is not known, the split is missing or the network fails.
+    """
+    name, *options = path.removeprefix(PREFIX).split(":")
+    if not name or len(options) > 2:
+        raise DataError(f"{path} has another form than {FORM}")
+    split = options[0] if options and options[0] else None
+    if Path(name).expanduser().exists():
+        return saved_source(Path(name).expanduser(), cache, split, progress=progress)
+    library = need("datasets", "huggingface", "data sets of the Hugging Face hub")
+    _quiet(library, progress)
+    try:
+        table = library.load_dataset(name, options[1] if len(options) > 1 else None, split=split or DEFAULT_SPLIT)
+    except Exception as error:  # The library raises whatever its network, its parsers and file systems do.
+        raise DataError(
+            f"{path} cannot be loaded from the Hugging Face hub ({_short(error)}); expected {FORM}"
+        ) from error
+    # The hub's cache keeps each version in a folder of its own name.
+    lines = [path, *("/".join(Path(f["filename"]).parts[-2:]) for f in table.cache_files), str(len(table))]
+    key = hash_lines(["hub", *lines])
+    return Source(name=path, key=key, stamp=key, load=lambda: table_pictures(table, path, library))
+
+
+def saved_source(place: Path, cache: Path, split: str | None = None, *, progress: bool) -> Source:
+    """Find a data set in a folder of ``save_to_disk``, or in Parquet files.
+
+    The library copies Parquet files into its own form, below the cache folder, the first time they are loaded.
+
+    Raises:
+        DataError: If ``datasets`` is not installed, and on loading, if the folder is damaged or has no such split.
+    """
+    library = need("datasets", "huggingface", "data sets of Hugging Face's library")
+    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    lines = [split or ""]
+    for file in files:
+        status = file.stat()
+        lines.append(f"{file.relative_to(place.parent)}\0{status.st_size}\0{status.st_mtime_ns}")
+
+    def load() -> Pictures:
+        _quiet(library, progress)
+        return table_pictures(_read_saved(place, cache / "huggingface", split, library), str(place), library)
+
+    key = hash_lines(["saved", str(place.resolve()), *lines])
+    return Source(name=str(place), key=key, stamp=hash_lines(["saved", *lines]), load=load)
+
+
+def table_pictures(table: Any, name: str, library: Any) -> Pictures:
+    """See a table of the library as pictures: its image column, and its class label if it has one.
+
+    Raises:
+        DataError: If it has no image column, or pictures without a label among labelled ones.
+    """
+    features: Mapping[str, Any] = table.features
+    image = _image_column(features, name, library)
+    labels, class_names = _labels(table, features, name, library)
+    stored = table.select_columns([image]).cast_column(image, library.Image(decode=False))
+
+    def decode(index: int) -> Decoded:
+        value = stored[index][image]
+        if value is None or (value["bytes"] is None and value["path"] is None):
+            raise UnreadableError("the row holds no picture")
+        return decode_picture(Path(value["path"]).read_bytes() if value["bytes"] is None else value["bytes"])
+
+    return Pictures(
+        names=tuple(f"row {index}" for index in range(len(table))),
+        labels=labels,
+        class_names=class_names,
+        decode=decode,
+    )
+
+
+def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> Any:
+    try:
+        if place.is_file():
+            return library.Dataset.from_parquet(str(place), cache_dir=str(cache))
+        if (place / "state.json").is_file():
+            return library.load_from_disk(str(place))
+        if (place / "dataset_dict.json").is_file():
+            splits = library.load_from_disk(str(place))
+        else:
+            splits = library.load_dataset(str(place), cache_dir=str(cache))
+    except Exception as error:  # See hub_source.
+        raise DataError(f"{place} cannot be read as a data set ({_short(error)}); save it again") from error
+    wanted = split or (next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT)
+    if wanted not in splits:
+        raise DataError(f"{place} has no split {wanted}; it has {', '.join(splits)}: {PREFIX}{place}:SPLIT chooses one")
+    return splits[wanted]
+
+
+def _image_column(features: Mapping[str, Any], name: str, library: Any) -> str:
+    images = [
+        column
+        for column, feature in features.items()
+        if isinstance(feature, library.Image) or (isinstance(feature, dict) and {"bytes", "path"} <= feature.keys())
+    ]
+    if not images:
+        raise DataError(f"{name} has no column of pictures, only {', '.join(features)}; expected one of type Image")
+    return next((column for column in IMAGE_COLUMNS if column in images), images[0])
+
+
+def _labels(table: Any, features: Mapping[str, Any], name: str, library: Any) -> tuple[Labels, tuple[str, ...]]:
+    named = [column for column, feature in features.items() if isinstance(feature, library.ClassLabel)]
+    plain = [column for column in LABEL_COLUMNS if getattr(features.get(column), "dtype", "") in ("int64", "string")]
+    column = next((column for column in LABEL_COLUMNS if column in named), next(iter(named + plain), ""))
+    if not column:
+        return np.zeros(len(table), np.int64), ()
+    values = [None if value == UNLABELLED and column in named else value for value in table[column][:]]
+    rows = [f"row {index}" for index in range(len(values))]
+    if column not in named or None in values:
+        return arranged(values, rows, f"the column {column} of {name}")
+    return np.array(values, np.int64), tuple(features[column].names)
+
+
+def _quiet(library: Any, progress: bool) -> None:
+    if not progress:
+        library.disable_progress_bars()
+
+
+def _short(error: Exception) -> str:
+    """Give the first sentence of an error of another library, on one line."""
+    return re.sub(r"\s+", " ", str(error)).split(". ")[0][:300] or type(error).__name__

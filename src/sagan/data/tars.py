@@ -1,0 +1,209 @@
+"""Pictures in the WebDataset layout: tar files whose members KEY.jpg and KEY.cls (or .json, .txt) make up a sample.
+
+The library ``webdataset`` expands the names of tar files and groups members to samples. Only the headers and labels are
+read to find the pictures; each is then read from its place in the tar, so any of them can be decoded first, as the
+packer needs to go on in the middle, and to use several threads and machines.
+"""
+
+import json
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from glob import glob
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sagan.data.arrays import classes
+from sagan.data.config import DataError
+from sagan.data.decode import UnreadableError, decode_picture
+from sagan.data.extras import need
+from sagan.data.files import IMAGE_SUFFIXES, refuse_huge
+from sagan.data.parallel import counted
+from sagan.data.pictures import Labels, Pictures, Source, hash_lines
+
+LABEL_SUFFIXES = ("cls", "json", "txt")
+LABEL_KEYS = ("label", "cls", "class", "class_id", "class_name")
+LABELLED = 'a label beside each picture: KEY.cls, KEY.json with "label" in it, or KEY.txt'
+META = re.compile(r"__[^/]*__($|/)")  # names that the layout sets aside
+PATTERN = re.compile(r"[*?\[{]")
+
+Label = int | str | None
+
+
+class _Place(NamedTuple):
+    """Where the bytes of a picture are."""
+
+    offset: int
+    size: int
+
+
+def is_pattern(path: str) -> bool:
+    """Tell whether a path means several files, as ``train-{000..146}.tar`` and ``train-*.tar`` do."""
+    return bool(PATTERN.search(path)) and not Path(path).exists()
+
+
+def tar_source(path: str, *, progress: bool) -> Source:
+    """Find the tar files of a file, a folder of them or a pattern with braces or stars.
+
+    Raises:
+        DataError: If there are none or one cannot be read, if ``webdataset`` is not installed, and on loading, if a tar
+            is damaged, labels are missing, or there are no pictures.
+    """
+    library = need("webdataset", "webdataset", "tar files in the WebDataset layout")
+    files = _expand(path, library)
+    try:
+        stats = [file.stat() for file in files]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} means {len(files):,} tar files, but there is no {error.filename}") from error
+    lines = [f"{f.name}\0{s.st_size}\0{s.st_mtime_ns}" for f, s in zip(files, stats, strict=True)]
+    return Source(
+        name=path,
+        key=hash_lines(["tars", *(str(file.resolve()) for file in files), *lines]),
+        stamp=hash_lines(["tars", *lines]),
+        load=lambda: tar_pictures(files, path, library, progress=progress),
+    )
+
+
+def tar_pictures(files: Sequence[Path], name: str, library: Any, *, progress: bool) -> Pictures:
+    """Find the pictures and labels of tar files, in the order of the files and of their members.
+
+    Raises:
+        DataError: See :func:`tar_source`.
+    """
+    names: list[str] = []
+    found: list[Label] = []
+    where: list[tuple[int, int, int]] = []
+    ignored: list[str] = []
+    with counted("reading tar headers", len(files), progress) as advance:
+        for number, file in enumerate(files):
+            for sample in _samples(file, library):
+                suffix = _picture_suffix(sample, file)
+                if suffix is None:
+                    ignored.append(f"{file.name}/{sample['__key__']}")
+                    continue
+                names.append(f"{file.name}/{sample['__key__']}.{suffix}")
+                found.append(_label(sample, names[-1]))
+                where.append((number, *sample[suffix]))
+            advance(1)
+    if not names:
+        raise DataError(f"{name} holds no pictures ({len(ignored):,} samples without one); expected KEY.jpg or KEY.png")
+    labels, class_names = arranged(found, names, name)
+    places = np.array(where, np.int64)
+
+    def read(index: int) -> bytes:
+        number, offset, size = places[index].tolist()
+        refuse_huge(size)
+        with files[number].open("rb") as stream:
+            stream.seek(offset)
+            data: bytes = stream.read(size)
+        if len(data) < size:
+            raise UnreadableError("the tar file ends within it")
+        return data
+
+    return Pictures(
+        names=tuple(names),
+        labels=labels,
+        class_names=class_names,
+        decode=lambda index: decode_picture(read(index)),
+        ignored=tuple(ignored),
+    )
+
+
+def arranged(found: Sequence[Label], names: Sequence[str], source: str) -> tuple[Labels, tuple[str, ...]]:
+    """Give labels as indices and the classes' names: numbers in their order, names sorted; no label at all, no classes.
+
+    Raises:
+        DataError: If some pictures have a label and others do not, or almost every label is another one.
+    """
+    lacking = [index for index, label in enumerate(found) if label is None]
+    if len(lacking) == len(found):
+        return np.zeros(len(found), np.int64), ()
+    if lacking:
+        raise DataError(
+            f"{source}: {len(lacking):,} of {len(found):,} pictures have no label, such as {names[lacking[0]]}; "
+            f"expected {LABELLED}"
+        )
+    if all(isinstance(label, int) for label in found):
+        return classes(np.array(found, np.int64), None, len(found), f"labels in {source}")
+    texts = [str(label) for label in found]
+    if 2 * len(set(texts)) > len(texts):
+        raise DataError(
+            f"{source}: {len(set(texts)):,} different labels for {len(texts):,} pictures, such as {texts[0][:60]!r}: "
+            f"these are captions, not classes; expected {LABELLED}"
+        )
+    return classes(np.array(texts), None, len(texts), f"labels in {source}")
+
+
+def _expand(path: str, library: Any) -> list[Path]:
+    place = Path(path).expanduser()
+    if place.is_dir():
+        return sorted(place.glob("*.tar"))
+    if not is_pattern(path):
+        return [place]
+    files = []
+    for name in library.shardlists.expand_urls(str(place)):
+        files += sorted(map(Path, glob(name))) if PATTERN.search(name) else [Path(name)]  # noqa: PTH207 - has a root
+    if not files:
+        raise DataError(f"no file has a name like {path}; check the pattern")
+    return files
+
+
+def _samples(file: Path, library: Any) -> Iterator[dict[str, Any]]:
+    """Give the samples of a tar file as the library groups them, with a :class:`_Place` for every picture's bytes."""
+    try:
+        yield from library.tariterators.group_by_keys(_members(file))
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(
+            f"{file} cannot be read as a whole, uncompressed tar ({getattr(error, 'strerror', None) or error}); "
+            "copy or download it again, or unpack its compression first"
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{file}: {error.args[0]}; every name may be there once") from error
+
+
+def _members(file: Path) -> Iterable[dict[str, Any]]:
+    with tarfile.open(file, "r:") as archive:
+        for member in archive:
+            suffix = member.name.rsplit(".", 1)[-1].lower()
+            if not member.isreg() or META.match(member.name):
+                continue
+            data: _Place | bytes = _Place(member.offset_data, member.size)
+            if suffix in LABEL_SUFFIXES and (stream := archive.extractfile(member)) is not None:
+                data = stream.read()
+            yield {"fname": member.name, "data": data, "__url__": str(file)}
+    with file.open("rb") as raw:
+        raw.seek(max(0, file.stat().st_size - tarfile.BLOCKSIZE))
+        if raw.read().strip(b"\0"):
+            raise tarfile.ReadError("it ends without the mark of an end")
+
+
+def _picture_suffix(sample: dict[str, Any], file: Path) -> str | None:
+    pictures = [key for key in sample if f".{key.rsplit('.', 1)[-1]}" in IMAGE_SUFFIXES]
+    plain = [key for key in pictures if "." not in key]
+    chosen = plain or pictures
+    if len(chosen) > 1:
+        raise DataError(
+            f"{file}: the sample {sample['__key__']} holds {len(chosen)} pictures (.{chosen[0]}, .{chosen[1]}); "
+            "expected one. A sample's key is its name up to the first dot"
+        )
+    return chosen[0] if chosen else None
+
+
+def _label(sample: dict[str, Any], name: str) -> Label:
+    suffix = next((suffix for suffix in LABEL_SUFFIXES if suffix in sample), None)
+    if suffix is None:
+        return None
+    try:
+        text = sample[suffix].decode("utf-8").strip()
+        value = json.loads(text) if suffix == "json" else text
+    except ValueError as error:
+        raise DataError(f"the label of {name} (.{suffix}) cannot be read ({error}); expected {LABELLED}") from error
+    if isinstance(value, dict):
+        value = next((value[key] for key in LABEL_KEYS if key in value), None)
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str | None):
+        raise DataError(f"the label of {name} (.{suffix}) is {value!r}; expected one number or one name")
+    return value or None if isinstance(value, str) else value
