@@ -26,7 +26,7 @@ usage: sagan VERB [OPTIONS]          sagan VERB --help explains one
   evaluate      IS, FID and other measures, each with the way it was made
   export        one weights file to share
   data check    what is in a folder of pictures, before you train on it
-  data pack     decode pictures once into one file
+  data pack     decode pictures once into one file, or into shards on several machines
   info          versions, devices, folders, what is missing for what
 
 first steps:
@@ -108,7 +108,7 @@ def dispatch(arguments: list[str]) -> int:
     if verb in ("data", "data -h", "data --help"):
         print(
             "usage: sagan data check PATH                       what is in a folder of pictures\n"
-            "       sagan data pack PATH --size PX --out FILE   decode once into one file"
+            "       sagan data pack PATH --size PX --out FILE   decode once into one file (--shard-gb: into a folder)"
         )
         return 0 if verb != "data" else 2
     if verb not in VERBS:
@@ -235,7 +235,7 @@ def combined(
     attention: tuple[int, ...] | None,
 ) -> "RunConfig":
     """Apply the flags that are short for several fields, and make paths absolute."""
-    from sagan.data import NAMES
+    from sagan.data import NAMES, is_pattern
 
     changes: dict[str, Any] = {}
     if size is not None and size != config.generator.size_px:
@@ -258,7 +258,9 @@ def combined(
     found: dict[str, Any] = {
         key: str(Path(place).expanduser().resolve()) for key, place in places.items() if place is not None
     }
-    config = replace(config, data=replace(config.data, **{k: v for k, v in found.items() if Path(v).exists()}))
+    config = replace(
+        config, data=replace(config.data, **{k: v for k, v in found.items() if Path(v).exists() or is_pattern(v)})
+    )
     weights = config.monitor.feature_weights
     if weights is not None:
         absolute = str(Path(weights).expanduser().resolve())
@@ -637,7 +639,7 @@ def data_check(arguments: list[str]) -> int:
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
         path: tyro.conf.Positional[str]
-        """A folder, zip, .npz, packed file, or the name of a data set."""
+        """What `sagan train --data` takes; of a packed file or folder the hashes are checked, too."""
         size: int | None = None
         """The size in pixels that you want to train at: counts the pictures that would be enlarged."""
         class_names: str | None = None
@@ -653,27 +655,51 @@ def data_check(arguments: list[str]) -> int:
 
 
 def data_pack(arguments: list[str]) -> int:
-    """Decode pictures into one file."""
+    """Decode pictures into one file or a folder of shards."""
     import tyro
 
-    from sagan.data import DataConfig, notes, pack_dataset
+    from sagan.data import DataConfig, notes, pack_dataset, pack_shards
 
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
         path: tyro.conf.Positional[str]
-        """A folder, zip, .npz, or the name of a data set."""
+        """What `sagan train --data` takes: a folder, zip, .npz, tar files, hf:NAME, the name of a data set."""
         size: int
         """Height and width in pixels to decode to."""
         out: Path
-        """The packed file, which --data takes, here or on another machine."""
+        """The packed file, or with --shard-gb the folder; --data takes it, here or on another machine."""
+        shard_gb: float | None = None
+        """Pack into a folder of files that are at most so large, in 10^9 bytes, e.g. 1."""
+        part: str | None = None
+        """I/N: pack only the I-th of N parts of the shards, so that N machines can share the work; the one that
+        finishes last completes the folder."""
+        workers: int | None = None
+        """Threads that decode; unset is one for each core."""
         class_names: str | None = None
         """A file that maps folder names to readable class names."""
         skip_unreadable: bool = False
         """Leave unreadable pictures out instead of stopping."""
 
-    a = parse(Arguments, arguments, "data pack", description="Decode pictures once into one memory-mapped file.")
+    a = parse(
+        Arguments,
+        arguments,
+        "data pack",
+        description="Decode pictures once, to be memory-mapped. After an interruption the same command goes on.",
+    )
     config = DataConfig(path=a.path, class_names=a.class_names, skip_unreadable=a.skip_unreadable)
-    packed = pack_dataset(config, a.size, a.out)
+    if a.part is not None and a.shard_gb is None:
+        raise UsageError("--part goes with --shard-gb: parts are shards of a folder")
+    if a.shard_gb is None:
+        packed = pack_dataset(config, a.size, a.out, workers=a.workers)
+    else:
+        whole = pack_shards(config, a.size, a.out, a.shard_gb, part=part_of(a.part), workers=a.workers)
+        if whole is None:
+            print(
+                f"{a.out}: part {a.part} is done, others are not yet; the last one completes the folder, or this "
+                "command without --part once their shards are here"
+            )
+            return 0
+        packed = whole
     for note in notes(packed):
         print(note)
     print(
@@ -681,6 +707,14 @@ def data_pack(arguments: list[str]) -> int:
         f"content {packed.fingerprint[:16]}"
     )
     return 0
+
+
+def part_of(text: str | None) -> tuple[int, int]:
+    """Read a part written as I/N; none is the whole, 1/1."""
+    parts = (text or "1/1").split("/")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--part takes I/N, e.g. 1/4 for the first of four; found {text!r}")
+    return int(parts[0]), int(parts[1])
 
 
 def info(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from sagan.build import Parts, build, with_classes
 from sagan.config import RunConfig, to_json
-from sagan.data import Batches, ImageSet, notes, open_dataset
+from sagan.data import Batches, ImageSet, kept, notes, open_dataset, prefetched
 from sagan.interop.weights import load_weights, save_weights
 from sagan.monitor import Monitor
 from sagan.ops.spectral import refresh_spectral
@@ -129,6 +129,9 @@ def _train(
         check_same_data(snapshot.contents.get("data"), dataset, folder)
     config = with_classes(config, len(dataset.class_names))
     train_indices, heldout_indices = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
+    parts = build(config)
+    state, engine = parts.state, parts.engine
+    dataset = kept(dataset, config.data.keep, engine.device)
     batches = Batches(
         dataset,
         train_indices,
@@ -137,8 +140,6 @@ def _train(
         balanced=config.data.balanced,
         flip=config.data.flip,
     )
-    parts = build(config)
-    state, engine = parts.state, parts.engine
     _report_start(console, config, parts, dataset, len(train_indices), len(heldout_indices), folder)
     check_space(folder, state, config.train.keep_last, console)
 
@@ -180,10 +181,11 @@ def _train(
             config, folder, state, engine, dataset, train_indices, heldout_indices, console, monitor, resumed
         ) as reporter,
         _stop_signals(console) as stop,
+        prefetched(batches) as next_batch,
     ):
         if state.step == 0:
             reporter.save(state, last=True)  # from now on the run can be resumed, whatever happens
-        finished = train_loop(state, config.train, batches, engine, reporter, config.seed, stop.requested)
+        finished = train_loop(state, config.train, next_batch, engine, reporter, config.seed, stop.requested)
     return parts, TrainResult(folder, state.step, finished, None if finished else stop.number)
 
 

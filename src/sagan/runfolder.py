@@ -37,6 +37,7 @@ RESUMABLE = {
     "data.cache_dir",
     "data.class_names",
     "data.skip_unreadable",
+    "data.keep",
     "generator.num_classes",
     "discriminator.num_classes",
 }

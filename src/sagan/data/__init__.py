@@ -3,10 +3,13 @@
 from sagan.data.batches import Batch, Batches
 from sagan.data.check import CheckReport, check
 from sagan.data.config import DataConfig, DataError, cache_folder
+from sagan.data.memory import kept
 from sagan.data.named import NAMES
 from sagan.data.pack import notes, open_dataset, pack_dataset, pack_shards, picture_size
 from sagan.data.packed import ImageSet
+from sagan.data.prefetch import prefetched
 from sagan.data.shards import read_packed
+from sagan.data.tars import is_pattern
 
 __all__ = [
     "NAMES",
@@ -18,10 +21,13 @@ __all__ = [
     "ImageSet",
     "cache_folder",
     "check",
+    "is_pattern",
+    "kept",
     "notes",
     "open_dataset",
     "pack_dataset",
     "pack_shards",
     "picture_size",
+    "prefetched",
     "read_packed",
 ]

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     """Stored pictures as they are, to be scaled and flipped on the device."""
 
     images: Tensor
-    """uint8 (B, H, W, 3)"""
+    """uint8 (B, H, W, 3), on the device where the set is kept"""
     labels: Tensor
     """int64 (B,)"""
     flip: Tensor
@@ -81,10 +81,16 @@ class Batches:
         if self.flip:
             flip = keyed_generator(self.seed, "flips", position).random(self.batch_size) < 0.5
         return Batch(
-            torch.from_numpy(self.dataset.images[chosen]),
+            self._images(chosen),
             torch.from_numpy(self.dataset.labels[chosen]),
             torch.from_numpy(flip[start:stop]),
         )
+
+    def _images(self, chosen: Labels) -> Tensor:
+        resident = self.dataset.resident
+        if resident is None:
+            return torch.from_numpy(self.dataset.images[chosen])
+        return resident.index_select(0, torch.from_numpy(chosen).to(resident.device))
 
     def picture_indices(self, position: int) -> Labels:
         """Give the indices into the data set of the position-th global batch, int64 (batch_size,)."""

@@ -12,9 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sagan.data.config import DataConfig, cache_folder
 from sagan.data.decode import TREATMENTS, Pixels, UnreadableError, require_size, square
+from sagan.data.named import NAMES
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.parallel import counted, map_in_order
 from sagan.data.pictures import Pictures
+from sagan.data.shards import is_packed, read_packed, verify
 from sagan.data.sources import find_source
 
 SHEET_COLUMNS = 10
@@ -123,13 +125,16 @@ def check(data: DataConfig | str, size_px: int | None = None, *, progress: bool 
         progress: Show a progress bar on standard error.
 
     Raises:
-        DataError: If no pictures can be found, e.g. the path does not exist or its folders are nested too deep.
+        DataError: If no pictures can be found, e.g. the path does not exist or its folders are nested too deep, or the
+            pixels of a packed file or folder are not those that were written.
     """
     config = DataConfig(path=data) if isinstance(data, str) else data
     if size_px is not None:
         require_size(size_px)
     source = find_source(config.path, cache_folder(config.cache_dir), progress=progress)
     pictures = source.load()
+    if config.path not in NAMES and is_packed(place := Path(config.path).expanduser()):
+        verify(read_packed(place), progress=progress)
     class_names = pictures.class_names or ("",)
     if config.class_names is not None and pictures.class_names:
         class_names = rename_classes(class_names, read_class_names(config.class_names), config.class_names)

@@ -4,6 +4,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
+
+Keep = Literal["disk", "memory", "device"]
 
 
 class DataError(ValueError):
@@ -15,8 +18,13 @@ class DataConfig:
     """Where the pictures come from and how they are drawn."""
 
     path: str = "digits"
-    """Folder of class folders, flat folder, zip of either, .npz or packed file, archive of a named set, or one of the
-    names digits, fashion-mnist, cifar10, cifar100. Write ./digits for a folder that has a set's name."""
+    """Folder of class folders, flat folder, zip of either, .npz, packed file or folder, tar files in the WebDataset
+    layout ("train-{000..146}.tar"), a Hugging Face data set (hf:NAME:SPLIT, or its folder), archive of a named set, or
+    one of the names digits, fashion-mnist, cifar10, cifar100. Write ./digits for a folder that has a set's name."""
+
+    keep: Keep = "disk"
+    """Where the decoded pictures stay while training: on disk, memory-mapped and read ahead; in memory; or in the
+    memory of the training device, e.g. a GPU. The results are the same."""
 
     flip: bool = False
     """Mirror each picture left to right with probability 1/2, drawn anew each time it is shown."""
@@ -42,6 +50,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("path is empty; give a folder, a file or the name of a data set")
+        if self.keep not in get_args(Keep):
+            raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, found {self.keep!r}")
         if not 0.0 <= self.holdout_fraction < 1.0:
             raise ValueError(f"holdout_fraction must be at least 0 and below 1, found {self.holdout_fraction}")
         if self.holdout_max < 0:

@@ -13,7 +13,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class RealBatch(Protocol):
-    """What a step needs of a batch of real pictures, on the host."""
+    """What a step needs of a batch of real pictures, on the host or, where a run keeps them there, on the device."""
 
     @property
     def images(self) -> Tensor:
@@ -72,7 +72,9 @@ class Engine:
         return module.to(device=self.device).to(memory_format=self.memory_format)  # type: ignore[call-overload,no-any-return]
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """Move a tensor to the device."""
+        """Move a tensor to the device, unless it is there."""
+        if tensor.device == self.device:
+            return tensor
         if self.device.type == "cuda" and tensor.numel() > 0:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
