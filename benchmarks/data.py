@@ -1,26 +1,32 @@
 """How fast pictures are decoded, packed and read back as batches.
 
-Pictures are made here: smooth noise, stored as JPEG of 500x375 px (about ImageNet's) and of 32x32 px. Each rate is the
-median of several rounds. Batches are read in training order from the packed file, which lies in the page cache after
-the first round, as a set that fits into memory does.
+Pictures are made here: smooth noise, stored as JPEG of 500x375 px (about ImageNet's) and of 32x32 px. Each number is the
+median of several rounds, in which the ways that are compared take turns. Batches are read in training order from the
+packed set, which lies in the page cache after the first round, as a set that fits into memory does. For the waiting
+times the training loop sleeps 5 ms between two batches, as if a GPU worked, and the time that it then waits for the
+next batch is counted; "cold" means that the files were put out of the page cache before the round (what lies below,
+such as the cache of a virtual machine's host, stays).
 """
 
 import argparse
 import io
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
-from sagan.data import Batches, DataConfig, pack_dataset
+from sagan.data import Batches, DataConfig, ImageSet, kept, pack_dataset, pack_shards, prefetched, read_packed
 from sagan.data.decode import decode_picture, square
 from sagan.data.parallel import cores
 
 BATCH_SIZE = 64
+SHARDS = 8
 
 
 def main() -> None:
@@ -28,34 +34,66 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each rate")
     parser.add_argument("--images", type=int, default=2000, help="pictures in the packed files")
     arguments = parser.parse_args()
-    print(f"{cores()} cores, Pillow decodes, {arguments.rounds} rounds")
+    print(f"{cores()} cores, Pillow decodes, {arguments.rounds} rounds, {arguments.images:,} pictures")
     with tempfile.TemporaryDirectory() as name:
         for width, height, size_px in ((32, 32, 32), (500, 375, 128)):
             report(Path(name) / str(size_px), width, height, size_px, arguments.images, arguments.rounds)
 
 
 def report(folder: Path, width: int, height: int, size_px: int, images: int, rounds: int) -> None:
-    """Measure one kind of picture and print its three rates."""
+    """Measure one kind of picture and print its rates."""
     (folder / "pictures").mkdir(parents=True)
     stored = [jpeg(width, height, seed) for seed in range(50)]
     for index in range(images):
         (folder / "pictures" / f"{index:05}.jpg").write_bytes(stored[index % len(stored)])
+    config = DataConfig(path=str(folder / "pictures"))
+    shard_gb = (images // SHARDS + 1) * (size_px**2 * 3 + 8) / 1e9 + 5e-6
+    print(f"\nJPEG {width}x{height} -> {size_px} px, images/s")
 
     def decode() -> int:
         for data in stored:
             square(decode_picture(data).pixels, size_px)
         return len(stored)
 
-    def pack() -> int:
-        config = DataConfig(path=str(folder / "pictures"))
-        return len(pack_dataset(config, size_px, folder / "packed.npy", progress=False).images)
+    def pack(workers: int) -> int:
+        return len(pack_dataset(config, size_px, folder / "packed.npy", workers=workers, progress=False).images)
 
-    what = f"JPEG {width}x{height} -> {size_px} px"
-    print(f"{what}: decoded on one core      {rate(decode, rounds):>9,.0f} images/s")
-    print(f"{what}: packed on all cores      {rate(pack, rounds):>9,.0f} images/s")
+    def shard() -> int:
+        name = f"shards {time.monotonic_ns()}"
+        found = pack_shards(config, size_px, folder / name, shard_gb, workers=2, progress=False)
+        return 0 if found is None else len(found.images)
 
-    packed = pack_dataset(DataConfig(path=str(folder / "pictures")), size_px, folder / "packed.npy", progress=False)
-    batches = Batches(packed, np.arange(images), BATCH_SIZE, seed=0, flip=True)
+    show(
+        {
+            "decoded, one core": decode,
+            "packed, 1 worker": lambda: pack(1),
+            "packed, 2 workers": lambda: pack(2),
+            f"packed into {SHARDS} shards, 2 workers": shard,
+        },
+        rounds,
+    )
+    one = pack_dataset(config, size_px, folder / "packed.npy", progress=False)
+    many = pack_shards(config, size_px, folder / "shards", shard_gb, progress=False)
+    assert many is not None
+    sets = {
+        "one file": one,
+        f"{SHARDS} shards": many,
+        "memory": kept(one, "memory", torch.device("cpu"), progress=False),
+    }
+    show({f"batches of {BATCH_SIZE} from {name}": reading(image_set) for name, image_set in sets.items()}, rounds)
+    print("  milliseconds waited for a batch")
+    waits = {}
+    for name, image_set in (("one file", one), (f"{SHARDS} shards", many)):
+        for cold in (False, True):
+            for ahead in (0, 2):
+                label = f"{name}, {'cold' if cold else 'warm'}, {'read ahead' if ahead else 'not read ahead'}"
+                waits[label] = waiting(image_set.file, ahead, cold)
+    show(waits, rounds)
+
+
+def reading(image_set: ImageSet) -> Callable[[], int]:
+    """Give the work of reading the next 100 batches of a set."""
+    batches = Batches(image_set, np.arange(len(image_set.labels)), BATCH_SIZE, seed=0, flip=True)
     position = 0
 
     def read() -> int:
@@ -65,18 +103,53 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
             position += 1
         return 100 * BATCH_SIZE
 
-    print(f"packed file at {size_px} px: batches of {BATCH_SIZE}, one core {rate(read, rounds):>9,.0f} images/s")
+    return read
 
 
-def rate(work: Callable[[], int], rounds: int) -> float:
-    """Run ``work`` once to warm up, then give the median over rounds of what it returns per second."""
-    work()
-    found = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        count = work()
-        found.append(count / (time.perf_counter() - start))
-    return statistics.median(found)
+def waiting(place: Path, ahead: int, cold: bool) -> Callable[[], float]:
+    """Give the work of waiting for 50 batches of a set beside training; it gives the milliseconds of one."""
+
+    def wait() -> float:
+        if cold:
+            forget(place)
+        image_set = read_packed(place)
+        batches = Batches(image_set, np.arange(len(image_set.labels)), BATCH_SIZE, seed=0, flip=True)
+        waited = 0.0
+        with prefetched(batches, ahead) as next_batch:
+            next_batch(0)
+            for position in range(1, 51):
+                time.sleep(0.005)
+                start = time.perf_counter()
+                next_batch(position)
+                waited += time.perf_counter() - start
+        return 1000 * waited / 50
+
+    return wait
+
+
+def forget(place: Path) -> None:
+    """Put files out of the page cache, where the system can do that for a user."""
+    for file in [place] if place.is_file() else place.glob("*.npy"):
+        with file.open("rb") as stream:
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def show(works: Mapping[str, Callable[[], float]], rounds: int) -> None:
+    """Run every work once to warm up, then in turns, and print the median of each.
+
+    A work that gives an int did so many pictures, and its rate is found here; one that gives a float measured itself.
+    """
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for round_number in range(rounds + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            result = work()
+            value = result if isinstance(result, float) else result / (time.perf_counter() - start)
+            if round_number:
+                found[name].append(value)
+    for name, values in found.items():
+        middle = statistics.median(values)
+        print(f"  {name:<46} {middle:>11,.{0 if middle > 100 else 2}f}")
 
 
 def jpeg(width: int, height: int, seed: int) -> bytes:
