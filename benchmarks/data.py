@@ -1,8 +1,8 @@
 """How fast pictures are decoded, packed and read back as batches.
 
-Pictures are made here: smooth noise, stored as JPEG of 500x375 px (about ImageNet's) and of 32x32 px. Each number is the
-median of several rounds, in which the ways that are compared take turns. Batches are read in training order from the
-packed set, which lies in the page cache after the first round, as a set that fits into memory does. For the waiting
+Pictures are made here: smooth noise, stored as JPEG of 500x375 px (about ImageNet's) and of 32x32 px. Each number is
+the median of several rounds, in which the ways that are compared take turns. Batches are read in training order from
+the packed set, which lies in the page cache after the first round, as a set that fits into memory does. For the waiting
 times the training loop sleeps 5 ms between two batches, as if a GPU worked, and the time that it then waits for the
 next batch is counted; "cold" means that the files were put out of the page cache before the round (what lies below,
 such as the cache of a virtual machine's host, stays).
