@@ -107,22 +107,22 @@ def reading(image_set: ImageSet) -> Callable[[], int]:
 
 
 def waiting(place: Path, ahead: int, cold: bool) -> Callable[[], float]:
-    """Give the work of waiting for 50 batches of a set beside training; it gives the milliseconds of one."""
+    """Give the work of waiting for the batches of an epoch beside training; it gives the milliseconds of one."""
 
     def wait() -> float:
         if cold:
             forget(place)
         image_set = read_packed(place)
         batches = Batches(image_set, np.arange(len(image_set.labels)), BATCH_SIZE, seed=0, flip=True)
-        waited = 0.0
+        waited, count = 0.0, len(image_set.labels) // BATCH_SIZE  # no more, or pictures come again and are warm
         with prefetched(batches, ahead) as next_batch:
             next_batch(0)
-            for position in range(1, 51):
+            for position in range(1, count):
                 time.sleep(0.005)
                 start = time.perf_counter()
                 next_batch(position)
                 waited += time.perf_counter() - start
-        return 1000 * waited / 50
+        return 1000 * waited / (count - 1)
 
     return wait
 

@@ -208,6 +208,21 @@ def test_a_journal_that_does_not_fit_starts_anew(pictures, tmp_path, config, dec
     assert content(tmp_path / "again") == content(tmp_path / "whole")
 
 
+def test_what_killed_processes_leave_is_cleared_away(pictures, tmp_path, config):
+    """Half a journal, half a plan, and the lock of a shard that became whole just before."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pack_shards(config(pictures, skip_unreadable=True), 8, tmp_path / "other", SHARD_GB, progress=False)
+    with pytest.raises(DataError, match="cannot be read as pictures"):
+        pack(lambda path, **_: config(path), pictures, folder, True)
+    for name in (".shard-00001-of-00004.npy.lock", "packing.json.77.tmp"):
+        (folder / name).touch()
+    (folder / "shard-00002-of-00004.npy").unlink()
+    (folder / ".shard-00002-of-00004.npy.partial.json.77.tmp").touch()
+    pack(config, pictures, folder, True)
+    assert content(folder) == content(tmp_path / "other")
+
+
 def test_progress_counts_from_where_it_goes_on(pictures, tmp_path, config, decoded, capfd):
     decoded.limit = 20
     with pytest.raises(KeyboardInterrupt):

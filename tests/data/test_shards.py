@@ -77,8 +77,9 @@ def test_pixels_of_shards_are_indexed_as_those_of_one_array(lengths, data, seed)
     assert (shards[cut] == whole[cut]).all() and shards[cut].shape == whole[cut].shape
     mask = np.arange(len(whole)) % 2 == 0
     assert (shards[mask] == whole[mask]).all()
-    with pytest.raises(IndexError):
-        shards[len(whole)]
+    for wrong in (len(whole), -len(whole) - 1, [0, len(whole)], [[0]], 0.5, np.ones(len(whole) + 1, bool)):
+        with pytest.raises(IndexError):
+            shards[wrong]
 
 
 def test_no_shard_is_larger_than_wished(tmp_path, config, class_folder):
@@ -186,6 +187,14 @@ def test_places_that_hold_something_else_are_left_alone(class_folder, tmp_path, 
 def test_a_part_that_does_not_exist(class_folder, tmp_path, config, part):
     with pytest.raises(DataError, match=f"found {part[0]} of {part[1]}"):
         pack_shards(config(class_folder), 6, tmp_path / "set", 1.0, part=part, progress=False)
+
+
+def test_more_shards_than_files_may_be_open(class_folder, tmp_path, config, monkeypatch):
+    monkeypatch.setattr(pack_module, "MAX_SHARDS", 2)
+    size = gigabytes(2, ("cat", "dog"))
+    with pytest.raises(DataError, match=r"makes 3 of them, and each is an open file while training; allow 6.6e-06 GB"):
+        pack_shards(config(class_folder), 6, tmp_path / "set", size, progress=False)
+    assert len(pack_shards(config(class_folder), 6, tmp_path / "set", 6.6e-6, progress=False).images) == 5
 
 
 def test_a_shard_too_small_for_a_picture(class_folder, tmp_path, config):

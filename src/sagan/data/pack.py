@@ -50,6 +50,8 @@ from sagan.data.sources import find_source
 
 MIN_PICTURES = 2
 SHOWN_NAMES = 5
+MAX_SHARDS = 200
+"""Systems let a process have 256 or 1,024 files open."""
 
 
 def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> ImageSet:
@@ -194,6 +196,11 @@ def pack_shards(
         class_names = rename_classes(class_names, read_class_names(config.class_names), config.class_names)
     total, count = len(pictures.names), _pictures_per_shard(shard_gb, size_px, class_names)
     stretches = [range(start, min(start + count, total)) for start in range(0, total, count)]
+    if len(stretches) > MAX_SHARDS:
+        raise DataError(
+            f"{shard_gb:g} GB for a shard makes {len(stretches):,} of them, and each is an open file while training; "
+            f"allow {1.01 * shard_gb * len(stretches) / MAX_SHARDS:.2g} GB or more, for at most {MAX_SHARDS} shards"
+        )
     files = [folder / f"shard-{number:05}-of-{len(stretches):05}.npy" for number in range(len(stretches))]
     key = hash_lines([source.stamp, *map(str, (size_px, count, FORMAT_VERSION, INDEX_VERSION)), *class_names])
     if _plan(folder, key, files, source.name):
@@ -209,15 +216,14 @@ def pack_shards(
         _announce(source.name, total, size_px, folder, f" ({what}{there})")
     with counted("decoding", sum(len(stretches[number]) for number in mine), progress, done=done) as advance:
         for number in missing:
+            stretch = stretches[number]
             with alone(files[number]):
                 if files[number].exists():  # by another process meanwhile
-                    advance(len(stretches[number]))
+                    advance(len(stretch))
                     continue
-                with packed_writer(files[number], size_px, len(stretches[number]), f"{key} {number}") as writer:
-                    labels = _decode_into(writer, pictures, stretches[number], size_px, advance, workers)
-                    writer.finish(
-                        labels, class_names, Path(source.name).name, pictures.names[stretches[number].start :]
-                    )
+                with packed_writer(files[number], size_px, len(stretch), f"{key} {number}") as writer:
+                    labels = _decode_into(writer, pictures, stretch, size_px, advance, workers)
+                    writer.finish(labels, class_names, Path(source.name).name, pictures.names[stretch.start :])
     if not all(file.exists() for file in files):
         return None
     with alone(folder / INDEX):
@@ -420,7 +426,8 @@ def _write_index(
     }
     try:
         write_json(folder / INDEX, record)
-        (folder / PLAN).unlink(missing_ok=True)
+        for leftover in (*folder.glob(f"{PLAN}*"), *folder.glob(".shard-*.lock")):  # the latter of killed processes
+            leftover.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"cannot write {folder / INDEX} ({error.strerror or error}); make room and go on") from error
 

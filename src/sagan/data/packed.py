@@ -12,6 +12,7 @@ While it is written it has another name, and a journal beside it says what is do
 on. The finished file has the same bytes however often its writer was interrupted.
 """
 
+import glob
 import hashlib
 import io
 import json
@@ -318,7 +319,8 @@ def packed_writer(file: Path, size_px: int, expected: int, key: str) -> Iterator
                         writer.note()
                 raise
         partial.replace(file)
-        journal.unlink(missing_ok=True)
+        for leftover in file.parent.glob(glob.escape(journal.name) + "*"):  # a killed process leaves half a journal
+            leftover.unlink(missing_ok=True)
     except OSError as error:
         kept = "; what is done is kept, the same command goes on from there" if journal.exists() else ""
         raise DataError(

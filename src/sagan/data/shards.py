@@ -55,20 +55,31 @@ class ShardedPixels:
 
     def __getitem__(self, index: Any) -> Pixels:
         """Give one picture (H, W, 3), or copies of several (n, H, W, 3) in the order asked for."""
-        # NumPy's own rules for negative numbers, slices, masks and what is out of range.
-        chosen = np.asarray(np.arange(len(self))[index])
+        chosen = self._chosen(index)
+        numbers = np.searchsorted(self._ends, chosen, side="right")
+        within = chosen - self._starts[numbers]
         if chosen.ndim == 0:
-            return self._picture(int(chosen))
-        out = np.empty((*chosen.shape, *self.shape[1:]), np.uint8)
+            picture: Pixels = self._shards[int(numbers)][int(within)]
+            return picture
+        out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
         # In the order of the files, so that a disk moves in one direction.
-        for slot in np.argsort(chosen, kind="stable").tolist():
-            out[slot] = self._picture(int(chosen[slot]))
+        order = np.argsort(chosen, kind="stable")
+        for slot, number, at in zip(order.tolist(), numbers[order].tolist(), within[order].tolist(), strict=True):
+            out[slot] = self._shards[number][at]
         return out
 
-    def _picture(self, index: int) -> Pixels:
-        shard = int(np.searchsorted(self._ends, index, side="right"))
-        picture: Pixels = self._shards[shard][index - int(self._starts[shard])]
-        return picture
+    def _chosen(self, index: Any) -> Labels:
+        """Give the places asked for, from 0, one number or an array of them."""
+        if isinstance(index, slice):
+            return np.arange(*index.indices(len(self)))
+        chosen = np.asarray(index)
+        if chosen.dtype == bool and chosen.shape == (len(self),):
+            return np.flatnonzero(chosen)
+        if chosen.ndim > 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise IndexError(f"pictures are chosen by an integer, a slice, a mask or integers in a row, not {index!r}")
+        if chosen.size and not (-len(self) <= chosen.min() and chosen.max() < len(self)):
+            raise IndexError(f"there are {len(self):,} pictures, asked for {chosen.min()} to {chosen.max()}")
+        return np.where(chosen < 0, chosen + len(self), chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
