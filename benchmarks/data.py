@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from sagan.data.decode import decode_picture, square
 from sagan.data.parallel import cores
 
 BATCH_SIZE = 64
+Work = TypeVar("Work")
 SHARDS = 8
 
 
@@ -48,7 +50,7 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
         (folder / "pictures" / f"{index:05}.jpg").write_bytes(stored[index % len(stored)])
     config = DataConfig(path=str(folder / "pictures"))
     shard_gb = (images // SHARDS + 1) * (size_px**2 * 3 + 8) / 1e9 + 5e-6
-    print(f"\nJPEG {width}x{height} -> {size_px} px, images/s")
+    print(f"\nJPEG {width}x{height} -> {size_px} px: pictures")
 
     def decode() -> int:
         for data in stored:
@@ -63,7 +65,7 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
         found = pack_shards(config, size_px, folder / name, shard_gb, workers=2, progress=False)
         return 0 if found is None else len(found.images)
 
-    show(
+    show_rates(
         {
             "decoded, one core": decode,
             "packed, 1 worker": lambda: pack(1),
@@ -80,7 +82,7 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
         f"{SHARDS} shards": many,
         "memory": kept(one, "memory", torch.device("cpu"), progress=False),
     }
-    show({f"batches of {BATCH_SIZE} from {name}": reading(image_set) for name, image_set in sets.items()}, rounds)
+    show_rates({f"batches of {BATCH_SIZE} from {name}": reading(image_set) for name, image_set in sets.items()}, rounds)
     print("  milliseconds waited for a batch")
     waits = {}
     for name, image_set in (("one file", one), (f"{SHARDS} shards", many)):
@@ -88,7 +90,8 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
             for ahead in (0, 2):
                 label = f"{name}, {'cold' if cold else 'warm'}, {'read ahead' if ahead else 'not read ahead'}"
                 waits[label] = waiting(image_set.file, ahead, cold)
-    show(waits, rounds)
+    for name, (milliseconds,) in medians(waits, lambda wait: (wait(),), rounds).items():
+        print(f"  {name:<46} {milliseconds:>11.2f}")
 
 
 def reading(image_set: ImageSet) -> Callable[[], int]:
@@ -134,22 +137,33 @@ def forget(place: Path) -> None:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def show(works: Mapping[str, Callable[[], float]], rounds: int) -> None:
-    """Run every work once to warm up, then in turns, and print the median of each.
+def show_rates(works: Mapping[str, Callable[[], int]], rounds: int) -> None:
+    """Print for each work how many pictures it does in a second, and in a second of a processor's time.
 
-    A work that gives an int did so many pictures, and its rate is found here; one that gives a float measured itself.
+    The second number says what the work costs, also on a machine that is busy with other things.
     """
-    found: dict[str, list[float]] = {name: [] for name in works}
+
+    def rates(work: Callable[[], int]) -> tuple[float, ...]:
+        wall, processor = time.perf_counter(), time.process_time()
+        count = work()
+        return count / (time.perf_counter() - wall), count / (time.process_time() - processor)
+
+    print(f"  {'':<46} {'a second':>11} {'a CPU-second':>13}")
+    for name, (wall, processor) in medians(works, rates, rounds).items():
+        print(f"  {name:<46} {wall:>11,.0f} {processor:>13,.0f}")
+
+
+def medians(
+    works: Mapping[str, Work], measure: Callable[[Work], tuple[float, ...]], rounds: int
+) -> dict[str, tuple[float, ...]]:
+    """Measure every work once to warm up, then in turns; give the medians."""
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in works}
     for round_number in range(rounds + 1):
         for name, work in works.items():
-            start = time.perf_counter()
-            result = work()
-            value = result if isinstance(result, float) else result / (time.perf_counter() - start)
+            values = measure(work)
             if round_number:
-                found[name].append(value)
-    for name, values in found.items():
-        middle = statistics.median(values)
-        print(f"  {name:<46} {middle:>11,.{0 if middle > 100 else 2}f}")
+                found[name].append(values)
+    return {name: tuple(map(statistics.median, zip(*values, strict=True))) for name, values in found.items()}
 
 
 def jpeg(width: int, height: int, seed: int) -> bytes:
