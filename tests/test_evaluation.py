@@ -4,6 +4,7 @@ import hashlib
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_every_value_says_how_it_was_made(dataset, generator):
         assert network_protocol(Cells()).items() <= value.protocol.items()
         assert value.protocol["generated"] == 40
         assert value.protocol["seed"] == 3
-        assert value.protocol["weights"] == "as trained"
+        assert value.protocol["ema"] is False
         assert value.protocol["batch_norm"] == "standing"
         if not value.metric.startswith("IS"):
             assert value.protocol["reference_sha256"] == dataset.fingerprint
@@ -129,7 +130,7 @@ def test_values_made_in_different_ways_are_not_compared(dataset, generator):
     def report(**how):
         return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], progress=False, **how).report
 
-    assert "FD(cells)" in comparison(compare(report(num=20), report(num=20)), ["a", "b"])
+    assert "FD(cells)" in comparison(report(num=20), report(num=20), ["a", "b"])
     with pytest.raises(ProtocolError, match="generated: 20 against 30"):
         compare(report(num=20), report(num=30))
 
@@ -521,3 +522,90 @@ def test_the_plan_counts_what_is_left(dataset, generator, capsys):
     said = capsys.readouterr().err
     assert "within classes: 2 classes" in said
     assert "the same command goes on there" in said
+
+
+def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset):
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["intra"], progress=False)
+    assert result.report.values[0].value == pytest.approx(0.0, abs=1e-9)
+    assert set(result.report.classes) == set(NAMES)
+    assert sum(found["generated"] for found in result.report.classes.values()) == 120
+    assert report_from_json(result.report.to_json()).classes == result.report.classes
+    half = replace(dataset, labels=np.where(dataset.labels == 2, 0, dataset.labels))
+    with pytest.raises(ValueError, match="class blue has .* real pictures in this split and 0 generated ones"):
+        evaluate(half, reference_of(dataset), Cells(), metrics=["intra"], progress=False)
+
+
+# ------------------------------------------------------------ what is refused before any work
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"metrics": ["fd", "intra"], "intra_num": 1}, "a distance needs at least 2 of each"),
+        ({"metrics": ["fd", "prdc"], "num": 5}, "5 pictures are too few to judge by: these metrics need at least 6"),
+        ({"metrics": ["fd"], "num": 3}, "3 pictures are too few"),
+    ],
+)
+def test_what_cannot_succeed_is_refused_before_the_first_picture(dataset, generator, how, message):
+    network = Cells()
+    with pytest.raises(ValueError, match=message):
+        evaluate(generator, reference_of(dataset), network, progress=False, **how)
+    assert network.seen == 0
+
+
+def test_statistics_of_another_network_are_refused(dataset):
+    class Other(Cells):
+        name = "other"
+
+    statistics = reference_statistics(Other(), reference_of(dataset), progress=False)
+    with pytest.raises(ValueError, match=r"made with another network \(network: 'other' against 'cells'\)"):
+        evaluate(dataset, statistics, Cells(), metrics=["fd"], progress=False)
+
+
+def test_the_inception_score_alone_looks_at_no_real_picture(dataset, generator):
+    network = Cells()
+    evaluate(generator, reference_of(dataset), network, metrics=["is"], num=20, progress=False)
+    assert network.seen == 20
+
+
+def test_pictures_of_other_sizes_or_colours_are_refused(dataset, tmp_path):
+    images = np.array(dataset.images)
+
+    def opened(name, pictures, size_px=16):
+        np.savez(tmp_path / name, images=pictures)
+        return open_dataset(DataConfig(path=str(tmp_path / name)), size_px, progress=False)
+
+    grey = opened("grey.npz", images[..., :1])
+    with pytest.raises(ValueError, match="the generated pictures are grey, the real ones in colour"):
+        evaluate(grey, reference_of(dataset), Cells(), metrics=["fd"], progress=False)
+    small = opened("small.npz", images[:, ::2, ::2])
+    with pytest.raises(ValueError, match=r"all real pictures are smaller than the generated ones \(16 px\)"):
+        evaluate(dataset, reference_of(small), Cells(), metrics=["fd"], progress=False)
+
+
+# ------------------------------------------------------------ comparing a run with anything else
+
+
+def test_pictures_of_another_generator_compare_with_a_run(dataset, generator):
+    samples = np.concatenate(list(sampled_batches(generator, 40, 0)))
+    ours, theirs = (
+        evaluate(side, reference_of(dataset), Cells(), metrics=["fd"], num=40, progress=False).report
+        for side in (generator, samples)
+    )
+    text = comparison(ours, theirs, ["ours", "theirs"])
+    assert ours.values[0].value == pytest.approx(theirs.values[0].value)
+    assert "unknown of given pictures, so not compared: batch_norm, ema, seed, truncation" in text
+    more = evaluate(samples[:30], reference_of(dataset), Cells(), metrics=["fd"], progress=False).report
+    with pytest.raises(ProtocolError, match="generated: 40 against 30"):
+        comparison(ours, more, ["ours", "more"])
+
+
+def test_a_comparison_notes_versions_and_what_it_leaves_out(dataset, generator):
+    def report(metrics):
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=metrics, num=40, progress=False).report
+
+    older = replace(report(["fd"]), versions=report(["fd"]).versions | {"torch": "1.0"})
+    text = comparison(report(["fd", "is"]), older, ["a", "b"])
+    assert "note: other versions: torch" in text
+    assert "against 1.0" in text
+    assert "in one of the two only: IS(cells)" in text

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
 from sagan.config import RunConfig
@@ -78,7 +79,7 @@ def test_every_value_of_the_set_is_logged_and_stored_with_its_protocol(tmp_path,
         split = "train, holdout 0.05 at most 1000, seed 0; 200 of them, drawn with seed 2020"
         assert value.protocol["reference_split"] == split
         assert value.protocol["batch_norm"] == "standing statistics, 8 batches of 64, seed 0"
-        assert value.protocol["weights"] == "moving average, decay 0.9"
+        assert value.protocol["ema"] is True
     assert scores(out, "FD(pixels 8x8)")[4] == report.values[0].value
     # Two steps of a run, and two runs, compare.
     compare(report, report_from_json((out / "evaluations" / "step-00000002.json").read_text()))
@@ -161,6 +162,19 @@ def test_a_best_value_of_another_metric_says_nothing(tmp_path, console):
     held = load_checkpoint(best)["reporter"]
     assert held["best"] == {"score": scores(out, "KD(pixels 8x8)")[4], "step": 4}
     assert held["monitor"]["metrics"] == ["kd"]
+
+
+def test_a_curve_joins_only_values_that_were_made_alike(tmp_path, console, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "sagan.reporter.training_curves", lambda records, **_: drawn.append(records) or Image.new("L", (9, 9))
+    )
+    out = tmp_path / "run"
+    train(run_config(4), out=out, console=console)
+    assert [r["step"] for r in drawn[-1] if "score/FD(pixels 8x8)" in r] == [2, 4]
+    train(run_config(6, {"num": 60}), resume=out, console=console)
+    assert [r["step"] for r in drawn[-1] if "score/FD(pixels 8x8)" in r] == [6]
+    assert [r["step"] for r in drawn[-1] if "loss_d" in r] == [2, 4, 6]
 
 
 def test_resuming_keeps_the_best(tmp_path, console):

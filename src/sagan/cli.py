@@ -451,9 +451,9 @@ def evaluate(arguments: list[str]) -> int:
     from sagan.figures import save_image
     from sagan.metrics.class_accuracy import read_class_labels
     from sagan.metrics.features import network_protocol
-    from sagan.metrics.report import compare, report_from_json
+    from sagan.metrics.report import report_from_json
     from sagan.pretrained import load
-    from sagan.runfolder import stored_config, write_text
+    from sagan.runfolder import check_trained_on, holdout_of, write_text
 
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
@@ -510,8 +510,8 @@ def evaluate(arguments: list[str]) -> int:
 
     a = parse(Arguments, arguments, "evaluate", description="How good are generated pictures? IS, FID and more.")
     if a.compare is not None:
-        first, second = (report_from_json(path.read_text(encoding="utf-8"), str(path)) for path in a.compare)
-        print(comparison(compare(first, second), [path.name for path in a.compare]))
+        first, second = (report_from_json(path.read_bytes(), str(path)) for path in a.compare)
+        print(comparison(first, second, [path.name for path in a.compare]))
         return 0
     if a.run is not None and a.generated is not None:
         raise UsageError("judge a run or weights file, or pictures with --generated: one of them")
@@ -522,9 +522,30 @@ def evaluate(arguments: list[str]) -> int:
             "which real pictures? --data takes what `sagan train --data` takes, --statistics what --export-statistics "
             "wrote: one of them"
         )
-    for flag, path, suffix in (("out", a.out, ".json"), ("export-statistics", a.export_statistics, ".npz")):
-        if path is not None and path.suffix != suffix:
-            raise UsageError(f"--{flag} must end in {suffix}, found {path}")
+    picture = (".png", ".jpg", ".jpeg", ".webp")
+    for flag, path, suffixes in (
+        ("out", a.out, (".json",)),
+        ("export-statistics", a.export_statistics, (".npz",)),
+        ("neighbours", a.neighbours, picture),
+    ):
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise UsageError(f"--{flag} must end in {' or '.join(suffixes)}, found {path}")
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it, or choose another place")
+    for flag, number, least in (("num", a.num, 2), ("intra-num", a.intra_num, 2), ("splits", a.splits, 1)):
+        if number < least:
+            raise UsageError(f"--{flag} must be at least {least}, found {number}")
+    if a.statistics is not None:
+        idle = {"split": a.split != "all", "holdout-fraction": a.holdout_fraction is not None}
+        idle |= {"holdout-max": a.holdout_max is not None, "split-seed": a.split_seed is not None}
+        idle |= {"feature-width": a.feature_width is not None, "neighbours": a.neighbours is not None}
+    else:
+        idle = {}
+    if a.generated is not None:
+        idle |= {"truncation": a.truncation is not None, "seed": a.seed != 0}
+    if any(idle.values()):
+        names = ", ".join(f"--{name}" for name, given in idle.items() if given)
+        raise UsageError(f"{names} would do nothing beside {'--statistics' if a.statistics else '--generated'}")
     labels = None if a.class_labels is None else read_class_labels(a.class_labels)
     subject: dict[str, str | int | float | bool | None] = {}
     judged: Any = None
@@ -538,7 +559,9 @@ def evaluate(arguments: list[str]) -> int:
         size = picture_size(DataConfig(path=a.generated))
         judged = open_dataset(DataConfig(path=a.generated), size)
         count = len(judged.labels)
-        subject = {"pictures": Path(a.generated).name, "sha256": judged.fingerprint}
+        subject = {"pictures": Path(a.generated).name}
+        for note in notes(judged):
+            print(f"note: generated pictures: {note}", file=sys.stderr)
     elif a.size is None:
         raise UsageError("at which size? --export-statistics without a run needs --size PX, that of the generated ones")
     else:
@@ -547,20 +570,29 @@ def evaluate(arguments: list[str]) -> int:
     if a.statistics is not None:
         reference = read_statistics(a.statistics, {"size_px": size})
         width, fewest = reference.protocol.get("feature_width"), count
-        width = width if a.features == "efficientnet-lite0" else None
+        width = width if (a.features, reference.protocol.get("network")) == ("efficientnet-lite0",) * 2 else None
     else:
         assert a.data is not None
-        config = stored_config(a.run) if a.run is not None and (a.run / "config.json").exists() else None
-        held = config.data if config is not None else DataConfig()
+        held = DataConfig()
+        seed = 0
+        if a.run is not None:
+            held, seed = holdout_of(a.run, judged.provenance, a.split)
+        held = replace(
+            held,
+            holdout_fraction=held.holdout_fraction if a.holdout_fraction is None else a.holdout_fraction,
+            holdout_max=held.holdout_max if a.holdout_max is None else a.holdout_max,
+        )
         images = open_dataset(DataConfig(path=a.data), size)
         for note in notes(images):
             print(f"note: {note}", file=sys.stderr)
+        if a.split != "all" and judged is not None and a.run is not None:
+            check_trained_on(judged.provenance, images)
         reference = reference_of(
             images,
             a.split,
-            held.holdout_fraction if a.holdout_fraction is None else a.holdout_fraction,
-            held.holdout_max if a.holdout_max is None else a.holdout_max,
-            (config.seed if config is not None else 0) if a.split_seed is None else a.split_seed,
+            held.holdout_fraction,
+            held.holdout_max,
+            seed if a.split_seed is None else a.split_seed,
         )
         width, fewest = a.feature_width, min(count, len(reference.indices))
         if a.metrics is not None and "intra" in a.metrics:
@@ -593,11 +625,11 @@ def evaluate(arguments: list[str]) -> int:
         device=device,
     )
     print(result.text())
-    if a.neighbours is not None and result.neighbours is not None:
-        print(f"nearest real pictures: {save_image(result.neighbours.picture, a.neighbours)}")
     if a.out is not None:
         write_text(a.out, result.report.to_json())
         print(f"values and protocols: {a.out}")
+    if a.neighbours is not None and result.neighbours is not None:
+        print(f"nearest real pictures: {save_image(result.neighbours.picture, a.neighbours)}")
     return 0
 
 

@@ -351,6 +351,8 @@ def provenance(config: RunConfig, contents: dict[str, object], batches: int, bat
         "step": contents["step"],
         "data": contents.get("data"),
         "seed": config.seed,
+        "holdout_fraction": config.data.holdout_fraction,
+        "holdout_max": config.data.holdout_max,
         "weights": f"moving average, decay {decay}" if decay > 0 else "as trained, no moving average",
         "batch_norm": f"standing statistics, {batches} batches of {batch_size}, seed {STANDING_SEED}",
         "versions": contents.get("versions"),

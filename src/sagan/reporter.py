@@ -1,5 +1,6 @@
 """What a run leaves while it trains: the log, pictures, the monitor, checkpoints, and progress in the terminal."""
 
+import hashlib
 import json
 import math
 import time
@@ -25,7 +26,7 @@ from sagan.data import Batches, ImageSet
 from sagan.figures import sample_grid, save_image, timeline, training_curves
 from sagan.metrics.config import MonitorConfig
 from sagan.models.generator import Generator
-from sagan.monitor import Monitor, best_by
+from sagan.monitor import SAMPLE_SEED, Monitor, best_by
 from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_SEED, TrainedGenerator, provenance
 from sagan.runfolder import machine, truncate_log, versions, write_text
 from sagan.sampling import attention_gammas, generate, sample_latents, sampling_copy
@@ -239,9 +240,12 @@ class Reporter:
 
     def _measure(self, ready: Generator, state: TrainState) -> None:
         assert self.monitor is not None
-        made = provenance(self.config, {"step": state.step}, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
-        report = self.monitor.measure(TrainedGenerator(ready, self.class_names, made))
-        self.write({"step": state.step} | {f"score/{value.metric}": value.value for value in report.values})
+        origin = provenance(self.config, {"step": state.step}, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
+        report = self.monitor.measure(TrainedGenerator(ready, self.class_names, origin))
+        # Values that were made in other ways, as after a resumed run changed its monitor, do not share a curve.
+        made = hashlib.sha256(json.dumps([value.protocol for value in report.values]).encode()).hexdigest()[:12]
+        scores = {f"score/{value.metric}": value.value for value in report.values}
+        self.write({"step": state.step, "score_protocol": made} | scores)
         # Each value with the way it was made, as `sagan evaluate --compare` reads it.
         file = self.folder / "evaluations" / f"step-{state.step:08d}.json"
         file.parent.mkdir(exist_ok=True)
@@ -255,11 +259,12 @@ class Reporter:
     def _curves(self) -> Image.Image:
         caption = f"{self.data['source']}; seed {self.config.seed}"
         if self.monitor is not None:
+            count = self.config.monitor.num
             real = self.monitor.real.protocol["reference_count"]
             caption += (
-                f"; scores: {self.config.monitor.num} samples against {real} training pictures, {self._weights()}"
+                f"; scores: {count} samples (seed {SAMPLE_SEED}) against {real} training pictures; {self._weights()}"
             )
-        return training_curves(self.records, title=self.folder.name, caption=caption)
+        return training_curves(_one_protocol(self.records), title=self.folder.name, caption=caption)
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -323,6 +328,17 @@ class _Display:
             rate = (time.monotonic() - self.started) / max(1, step - self.first)
             left = _duration(rate * (self.total - step))
             self.console.print(f"step {step:,}/{self.total:,} | {left} left | {line}", highlight=False)
+
+
+def _one_protocol(records: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Leave out the scores of records whose scores were made in another way than the latest ones."""
+    latest = next((record["score_protocol"] for record in reversed(records) if "score_protocol" in record), None)
+    return [
+        record
+        if record.get("score_protocol") == latest
+        else {key: value for key, value in record.items() if not key.startswith("score/")}
+        for record in records
+    ]
 
 
 def _plain(fields: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """How good are pictures? Generated ones against real ones, every number with the way it was made."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from sagan.data import ImageSet
 from sagan.evaluation.nearest_pictures import NearestPictures, nearest_pictures
-from sagan.evaluation.passes import Pixels, collect, sampled_batches, sampled_classes
+from sagan.evaluation.passes import Pixels, collect, sampled_batches, sampled_classes, weights_sha256
 from sagan.evaluation.reference import (
     HashedBatches,
     Reference,
@@ -19,15 +20,16 @@ from sagan.evaluation.reference import (
     statistics_of_batches,
 )
 from sagan.evaluation.values import METRICS, Metric, measure, metric_name, too_few
-from sagan.evaluation.within_classes import ClassDistance, intra_distance
+from sagan.evaluation.within_classes import ClassDistance, class_members, intra_distance
 from sagan.metrics.class_accuracy import ClassLabels, imagenet_folders
 from sagan.metrics.features import FeatureNetwork, network_protocol
-from sagan.metrics.report import Protocol, Report, Value
+from sagan.metrics.report import UNKNOWN, Protocol, Report, Value, compare, comparison_notes, differing_fields
 from sagan.pretrained import TrainedGenerator
 from sagan.runfolder import versions
 
 Batches = Iterable[Pixels | torch.Tensor]
 PUBLISHED_NUM = 50_000
+MIN_PICTURES = 5
 
 
 @dataclass(frozen=True)
@@ -49,23 +51,19 @@ class Evaluation:
             shown = self.classes if len(self.classes) <= 20 else (*self.classes[:10], *self.classes[-10:])
             lines += ["", "within classes, the worst first:"]
             lines += [f"  {found.value:>10.4g}  {found.class_name} ({found.real:,} real)" for found in shown]
-        # What most values have and all that have it agree on is said once.
-        held: Protocol = {}
-        for value in reversed(values):
-            held |= value.protocol
         shared = {
             name: field
-            for name, field in held.items()
-            if all(value.protocol.get(name, field) == field for value in values)
-            and 2 * sum(name in value.protocol for value in values) >= len(values)
+            for name, field in values[0].protocol.items()
+            if all(name in value.protocol and value.protocol[name] == field for value in values)
         }
-        told = [f"{name} {field}" for name, field in shared.items() if field is not None]
-        lines += ["", "made with: " + ", ".join(told)]
+        lines += ["", f"made with: {_fields(shared)}"]
+        # Metrics that were made alike share a line.
+        own: dict[str, list[str]] = {}
         for value in values:
-            own = [f"{k} {v}" for k, v in value.protocol.items() if k not in shared and v is not None]
-            own += ["no reference"] if "reference_sha256" in shared.keys() - value.protocol.keys() else []
-            if own:
-                lines.append(f"  {value.metric}: " + ", ".join(own))
+            rest = {name: field for name, field in value.protocol.items() if name not in shared}
+            own.setdefault(_fields(rest), []).append(value.metric)
+        lines += [f"  {', '.join(metrics)}: {told}" for told, metrics in own.items() if told]
+        lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in self.report.versions.items()))
         lines += [f"note: {value.metric}: {text}" for value in values for text in value.warnings]
         return "\n".join(lines)
 
@@ -126,86 +124,77 @@ def evaluate(
     if "is" in metrics and network.num_classes < 2:
         raise ValueError(f"{network.name} has no classes, so there is no Inception Score; leave `is` out of metrics")
     labels = _class_labels(generated, reference, network, class_labels) if "accuracy" in metrics else None
+    if neighbours and not (isinstance(reference, Reference) and isinstance(generated, (TrainedGenerator, ImageSet))):
+        raise ValueError(
+            "the picture of nearest neighbours needs the pictures themselves on both sides, not statistics or passing "
+            "batches"
+        )
+    if "intra" in metrics:
+        if not isinstance(reference, Reference):
+            raise ValueError("the distance within classes needs the real pictures with their classes, not statistics")
+        if not isinstance(generated, (TrainedGenerator, ImageSet)):
+            raise ValueError("the distance within classes needs a generator, or generated pictures with classes")
+        class_members(generated, reference, intra_num)
 
     # The real pictures
-    others = set(metrics) - {"intra"} or neighbours
+    made_from: Protocol
+    real: ReferenceStatistics | None = None
     if isinstance(reference, Reference):
         made_from = reference.protocol
-        real = reference_statistics(
-            network, reference, class_labels=labels, device=device, cache_dir=cache_dir, progress=progress
-        ) if others else None  # fmt: skip
     else:
         if not isinstance(reference, ReferenceStatistics):
             reference = statistics_of_batches(network, _batches(reference), device=device, progress=progress)
         real = reference
-        made_from = {
-            field: value
-            for field, value in real.protocol.items()
-            if field.startswith("reference") or field == "size_px"
-        }
-    size = int(str(made_from["size_px"]))
+        expected = network_protocol(network)
+        differing = differing_fields({name: real.protocol.get(name) for name in expected}, expected)
+        if differing:
+            told = "; ".join(f"{name}: {one!r} against {other!r}" for name, (one, other) in differing.items())
+            raise ValueError(f"the statistics of the real pictures were made with another network ({told})")
+        made_from = {k: v for k, v in real.protocol.items() if k.startswith("reference") or k == "size_px"}
+    size, num_real = int(str(made_from["size_px"])), int(str(made_from["reference_count"]))
 
     # The generated ones
-    made: Protocol = {"weights": None, "batch_norm": None, "seed": None, "truncation": None}
-    classes: NDArray[np.int64] | None = None
-    count: int | None
-    batches: Batches
-    if isinstance(generated, TrainedGenerator):
-        if generated.config.size_px != size:
-            raise ValueError(f"the generator makes pictures of {generated.config.size_px} px, the reference has {size}")
-        count = PUBLISHED_NUM if num is None else num
-        batches = sampled_batches(generated, count, seed, truncation)
-        made = {
-            "weights": str(generated.provenance.get("weights")),
-            "batch_norm": str(generated.provenance.get("batch_norm")),
-            "seed": seed,
-            "truncation": truncation,
-        }
-        if labels is not None:
-            classes = sampled_classes(generated, count, seed)
-    elif "intra" in metrics:
-        raise ValueError("the distance within classes needs a generator to draw each class from")
-    elif isinstance(generated, ImageSet):
-        if generated.images.shape[1] != size:
-            raise ValueError(f"the pictures have {generated.images.shape[1]} px, the reference has {size}")
-        everything = Reference(generated, np.arange(len(generated.labels)), "all")
-        batches, count, classes = real_batches(everything), len(generated.labels), generated.labels
-    else:
-        count = len(generated) if isinstance(generated, (np.ndarray, torch.Tensor)) else num
-        batches = _batches(generated)
-    hashed = HashedBatches(batches, size)
+    if isinstance(generated, ImageSet) and isinstance(reference, Reference):
+        check_alike(generated, reference.images)
+    side = _generated_side(generated, size, num, seed, truncation)
+    fewest = num_real if side.num is None else min(num_real, side.num)
+    least = 6 if "prdc" in metrics else MIN_PICTURES
+    if set(metrics) - {"intra"} and fewest < least:
+        raise ValueError(
+            f"{fewest} pictures are too few to judge by: these metrics need at least {least} on each side, and more "
+            f"than {network.width:,} to mean much"
+        )
+    hashed = HashedBatches(side.batches, size)
+    made, told_of = side.protocol, side.subject | (subject or {})
 
     values: list[Value] = []
     beside = None
-    if others:
-        assert real is not None
+    if set(metrics) - {"intra"} or neighbours:
+        if isinstance(reference, Reference) and (set(metrics) - {"is", "intra"} or neighbours):
+            real = reference_statistics(
+                network, reference, class_labels=labels, device=device, cache_dir=cache_dir, progress=progress
+            )
         drawn = collect(
             network,
             hashed,
-            count,
+            side.num,
             score_splits=score_splits if "is" in metrics else 0,
             class_labels=labels,
-            classes=classes,
+            classes=None if labels is None else side.classes(),
             device=device,
             description="features of generated pictures",
             progress=progress,
         )
         protocol = made | {"generated": drawn.moments.count} | made_from
-        values = measure(network, drawn, real.collected, metrics, protocol, progress=progress)
-        if neighbours:
-            if not isinstance(reference, Reference) or not isinstance(generated, (TrainedGenerator, ImageSet)):
-                raise ValueError(
-                    "the picture of nearest neighbours needs the pictures themselves on both sides, not statistics or "
-                    "passing batches"
-                )
-            beside = nearest_pictures(
-                network, drawn, real.collected, generated, reference, neighbours, seed, truncation
-            )
+        if not isinstance(generated, TrainedGenerator):
+            told_of.setdefault("sha256", hashed.sha256)
+        collected = None if real is None else real.collected
+        values = measure(network, drawn, collected, metrics, protocol, progress=progress)
+        if neighbours and isinstance(reference, Reference) and isinstance(generated, (TrainedGenerator, ImageSet)):
+            how = {"seed": seed, "truncation": truncation, "device": device, "progress": progress}
+            beside = nearest_pictures(network, drawn, generated, reference, neighbours, **how)  # type: ignore[arg-type]
     found: list[ClassDistance] = []
-    if "intra" in metrics:
-        if not isinstance(reference, Reference):
-            raise ValueError("the distance within classes needs the real pictures with their classes, not statistics")
-        assert isinstance(generated, TrainedGenerator)
+    if "intra" in metrics and isinstance(reference, Reference) and isinstance(generated, (TrainedGenerator, ImageSet)):
         found = intra_distance(
             network,
             generated,
@@ -217,21 +206,83 @@ def evaluate(
             cache_dir=cache_dir,
             progress=progress,
         )
-        fewest = min(intra_num, *(distance.real for distance in found))
+        per_class = intra_num if isinstance(generated, TrainedGenerator) else "all"
+        fewest = min(min(distance.generated, distance.real) for distance in found)
         values.append(
             Value(
                 metric=metric_name("intra", network),
                 value=float(np.mean([distance.value for distance in found])),
                 higher_is_better=False,
-                protocol=network_protocol(network) | made | made_from | {"generated_per_class": intra_num},
+                protocol=network_protocol(network) | made | made_from | {"generated_per_class": per_class},
                 warnings=too_few(fewest, network.width, " of a class"),
             )
         )
-    told = dict(subject or {})
-    if not isinstance(generated, TrainedGenerator):
-        told.setdefault("sha256", hashed.sha256)
-    report = Report(subject=told, values=tuple(values), versions=versions())
+    by_class = {d.class_name: {"value": d.value, "generated": d.generated, "real": d.real} for d in found}
+    report = Report(subject=told_of, values=tuple(values), versions=versions(), classes=by_class)
     return Evaluation(report, tuple(sorted(found, key=lambda distance: -distance.value)), beside)
+
+
+class _Side(NamedTuple):
+    """The generated pictures, however they come."""
+
+    batches: Batches
+    num: int | None
+    classes: Callable[[], NDArray[np.int64] | None]
+    protocol: Protocol
+    subject: Protocol
+
+
+def _generated_side(
+    generated: TrainedGenerator | ImageSet | Batches, size: int, num: int | None, seed: int, truncation: float | None
+) -> _Side:
+    unknown: Protocol = {"ema": UNKNOWN, "batch_norm": UNKNOWN, "seed": UNKNOWN, "truncation": UNKNOWN}
+    if isinstance(generated, TrainedGenerator):
+        if generated.config.size_px != size:
+            raise ValueError(f"the generator makes pictures of {generated.config.size_px} px, the reference has {size}")
+        count = PUBLISHED_NUM if num is None else num
+        weights = str(generated.provenance.get("weights"))
+        made: Protocol = {
+            "ema": weights.startswith("moving average"),
+            "batch_norm": str(generated.provenance.get("batch_norm")),
+            "seed": seed,
+            "truncation": truncation,
+        }
+        return _Side(
+            sampled_batches(generated, count, seed, truncation),
+            count,
+            lambda: sampled_classes(generated, count, seed),
+            made,
+            {"weights": weights, "generator_sha256": weights_sha256(generated)},
+        )
+    if isinstance(generated, ImageSet):
+        if generated.images.shape[1] != size:
+            raise ValueError(f"the pictures have {generated.images.shape[1]} px, the reference has {size}")
+        everything = Reference(generated, np.arange(len(generated.labels)), "all")
+        return _Side(real_batches(everything), len(generated.labels), lambda: generated.labels, unknown, {})
+    given = len(generated) if isinstance(generated, (np.ndarray, torch.Tensor)) else num
+    return _Side(_batches(generated), given, lambda: None, unknown, {})
+
+
+def check_alike(generated: ImageSet, real: ImageSet) -> None:
+    """Refuse pictures that were brought to one form from sizes or channels that do not belong together.
+
+    Raises:
+        ValueError: If sizes differ, the real pictures had all to be enlarged, or only one side is grey.
+    """
+    sizes = [images.images.shape[1] for images in (generated, real)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"the pictures have {sizes[0]} px, the reference has {sizes[1]}")
+    if real.info.traits.get("enlarged", 0) == len(real.labels):
+        raise ValueError(
+            f"all real pictures are smaller than the generated ones ({sizes[0]} px); make those smaller, or "
+            "take a reference of at least their size"
+        )
+    grey = [images.info.traits.get("grey", 0) == len(images.labels) for images in (generated, real)]
+    if grey[0] != grey[1]:
+        raise ValueError(
+            f"the generated pictures are {'grey' if grey[0] else 'in colour'}, the real ones "
+            f"{'grey' if grey[1] else 'in colour'}; bring both to one form first"
+        )
 
 
 def _batches(pictures: Batches) -> Batches:
@@ -267,13 +318,22 @@ def _class_labels(
     return ClassLabels(labels, names, network.num_classes)
 
 
-def comparison(pairs: Sequence[tuple[Value, Value]], names: Sequence[str]) -> str:
-    """Write pairs of comparable values side by side."""
+def comparison(a: Report, b: Report, names: Sequence[str]) -> str:
+    """Write the comparable values of two reports side by side, and what a reader must know beside them.
+
+    Raises:
+        ProtocolError: If they were made in different ways.
+    """
+    pairs = compare(a, b)
     width = max(len(first.metric) for first, _ in pairs)
     lines = [f"{'':<{width}}  {names[0]:>20}  {names[1]:>20}"]
     for first, second in pairs:
         lines.append(f"{first.metric:<{width}}  {_number(first):>20}  {_number(second):>20}  {_better(first)}")
-    return "\n".join(lines)
+    return "\n".join(lines + [f"note: {note}" for note in comparison_notes(a, b)])
+
+
+def _fields(protocol: Protocol) -> str:
+    return ", ".join(f"{name} {field}" for name, field in protocol.items() if field is not None)
 
 
 def _number(value: Value) -> str:

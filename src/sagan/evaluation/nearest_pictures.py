@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.data import ImageSet
-from sagan.evaluation.passes import Collected
-from sagan.evaluation.reference import Reference
+from sagan.data.parallel import progress_bar
+from sagan.evaluation.passes import BATCH_SIZE, Collected
+from sagan.evaluation.reference import Reference, real_batches
 from sagan.figures import sample_grid
-from sagan.metrics.features import FeatureNetwork
+from sagan.metrics.features import FeatureNetwork, extract
 from sagan.metrics.neighbours import nearest
 from sagan.pretrained import TrainedGenerator
 from sagan.sampling import generate, sample_labels, sample_latents
@@ -30,17 +31,37 @@ class NearestPictures(NamedTuple):
 def nearest_pictures(
     network: FeatureNetwork,
     drawn: Collected,
-    real: Collected,
     generated: TrainedGenerator | ImageSet,
     reference: Reference,
     rows: int,
-    seed: int,
-    truncation: float | None,
+    *,
+    seed: int = 0,
+    truncation: float | None = None,
     columns: int = 6,
+    device: str = "cpu",
+    progress: bool = True,
 ) -> NearestPictures:
-    """Draw the first ``rows`` samples, each beside its nearest real pictures."""
+    """Draw the first ``rows`` samples, each beside the pictures of the whole reference that are nearest to it.
+
+    The features of the reference pass by once; the nearest so far are all that is kept.
+    """
     shown = drawn.kept.indices()[:rows]
-    found = nearest(drawn.kept.features()[:rows], real.kept.features(), min(columns, len(real.kept)))
+    asked = drawn.kept.features()[:rows]
+    indices = np.empty((len(shown), 0), np.int64)
+    distances = np.empty((len(shown), 0))
+    with progress_bar(progress) as bar:
+        task = bar.add_task("nearest real pictures", total=len(reference.indices))
+        seen = 0
+        for part in extract(network, real_batches(reference), device=device, batch_size=BATCH_SIZE):
+            found = nearest(asked, part.features, min(columns, len(part.features)))
+            indices = np.concatenate([indices, seen + found.indices], 1)
+            distances = np.concatenate([distances, found.distances], 1)
+            best = np.argsort(distances, axis=1, kind="stable")[:, :columns]
+            indices = np.take_along_axis(indices, best, 1)
+            distances = np.take_along_axis(distances, best, 1)
+            seen += len(part.features)
+            bar.update(task, completed=seen)
+    near = reference.indices[indices]  # (rows, columns)
     if isinstance(generated, ImageSet):
         samples = np.asarray(generated.images[shown])
     else:
@@ -48,19 +69,18 @@ def nearest_pictures(
         z = sample_latents(seed, picked, generated.config.z_dim, truncation, stream="evaluation")
         y = sample_labels(seed, picked, generated.config.num_classes, stream="evaluation")
         samples = generate(generated.network, z, y)
-    near = reference.indices[real.kept.indices()[found.indices]]  # (rows, columns)
     pictures = [
         np.concatenate([sample[None], np.asarray(reference.images.images[indices])])
         for sample, indices in zip(samples, near, strict=True)
     ]
     picture = sample_grid(
         np.concatenate(pictures),
-        columns=1 + found.indices.shape[1],
-        row_labels=[f"{distance:.3g}" for distance in found.distances[:, 0]],
+        columns=1 + indices.shape[1],
+        row_labels=[f"{distance:.3g}" for distance in distances[:, 0]],
         title="generated, then the nearest real pictures",
         caption=(
-            f"features of {network.name}, {network.width}; nearest of {len(real.kept):,} real pictures "
+            f"features of {network.name}, {network.width}; nearest of {len(reference.indices):,} real pictures "
             f"({reference.split}); left: distance to the nearest"
         ),
     )
-    return NearestPictures(picture, near, found.distances)
+    return NearestPictures(picture, near, distances)

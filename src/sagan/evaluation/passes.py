@@ -1,7 +1,9 @@
 """One pass of a feature network over pictures, and what it leaves: small, mergeable, and enough for every metric."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -168,6 +170,14 @@ def sampled_batches(
         if label is not None and y is not None:
             y = y.new_full((len(part),), label)
         yield generate(generator.network, z, y, BATCH_SIZE)
+
+
+def weights_sha256(generator: TrainedGenerator) -> str:
+    """Give the SHA-256 sum of a generator's configuration and of the names and numbers of its weights."""
+    digest = hashlib.sha256(json.dumps(asdict(generator.config), sort_keys=True).encode())
+    for name, tensor in generator.network.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def sampled_classes(generator: TrainedGenerator, num: int, seed: int) -> NDArray[np.int64] | None:

@@ -129,7 +129,7 @@ def reference_statistics(
         try:
             return read_statistics(file, protocol, class_labels)
         except ValueError:
-            file.unlink()
+            pass  # damaged: it is replaced
     collected = collect(
         network,
         real_batches(reference),
@@ -231,6 +231,8 @@ def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | 
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
+        if "protocol" not in arrays:
+            raise ValueError("it has no protocol")
         made: Protocol = json.loads(arrays.pop("protocol").tobytes())
         collected = Collected.from_arrays(arrays, class_labels)
     except FileNotFoundError:

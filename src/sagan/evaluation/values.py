@@ -30,7 +30,7 @@ def metric_name(metric: Metric, network: FeatureNetwork) -> str:
 def measure(
     network: FeatureNetwork,
     generated: Collected,
-    reference: Collected,
+    reference: Collected | None,
     metrics: Sequence[Metric],
     protocol: Protocol,
     *,
@@ -41,7 +41,7 @@ def measure(
     Args:
         network: The network that both were collected with.
         generated: Of the pictures to judge; with scores if ``is`` is asked for.
-        reference: Of the real pictures.
+        reference: Of the real pictures; None if `is` is all that is asked for.
         metrics: Which; ``intra`` is not among these, see :func:`intra_distance`.
         protocol: How the pictures were made; the fields of the network and of each metric are added to it.
         progress: Show a progress bar on standard error.
@@ -52,17 +52,19 @@ def measure(
     values = []
     shared = network_protocol(network) | protocol
     without_reference = {name: field for name, field in shared.items() if not name.startswith("reference")}
-    few = min(generated.moments.count, reference.moments.count)
-    if "fd" in metrics:
-        with task(progress, "Frechet distance"):
-            distance = frechet_distance(generated.moments.gaussian(), reference.moments.gaussian())
+    kept: Protocol = {"kept": KEPT, "kept_seed": generated.kept.seed}
+    if reference is None and set(metrics) - {"is"}:
+        raise ValueError("only the Inception Score needs no real pictures")
+    if "fd" in metrics and reference is not None:
+        with task(progress, "Frechet distance") as advance:
+            distance = frechet_distance(generated.moments.gaussian(), reference.moments.gaussian(), advance)
         values.append(
             Value(
                 metric=metric_name("fd", network),
                 value=distance,
                 higher_is_better=False,
                 protocol=shared,
-                warnings=too_few(few, network.width),
+                warnings=too_few(min(generated.moments.count, reference.moments.count), network.width),
             )
         )
     if "is" in metrics:
@@ -75,10 +77,11 @@ def measure(
                 value=score.mean,
                 spread=score.std,
                 higher_is_better=True,
-                protocol=without_reference | {"splits": generated.scores.num_splits},
+                protocol=without_reference
+                | {"splits": generated.scores.num_splits, "shuffle_seed": generated.scores.seed},
             )
         )
-    if "kd" in metrics:
+    if "kd" in metrics and reference is not None:
         with task(progress, "kernel distance") as advance:
             found = kernel_distance(generated.kept.features(), reference.kept.features(), progress=advance)
         values.append(
@@ -87,11 +90,11 @@ def measure(
                 value=found.mean,
                 spread=found.std,
                 higher_is_better=False,
-                protocol=shared | {"kept": KEPT, "subsets": 100, "subset_size": found.subset_size, "draw_seed": 2020},
+                protocol=shared | kept | {"subsets": 100, "subset_size": found.subset_size, "draw_seed": 2020},
                 warnings=found.warnings,
             )
         )
-    if "prdc" in metrics:
+    if "prdc" in metrics and reference is not None:
         suffix = "" if network.name == INCEPTION else f"({network.name})"
         for names, compute, k in (
             ("precision, recall", precision_recall, 3),
@@ -104,7 +107,7 @@ def measure(
                     metric=f"{name}{suffix}",
                     value=value,
                     higher_is_better=True,
-                    protocol=shared | {"kept": KEPT, "neighbours": k},
+                    protocol=shared | kept | {"neighbours": k},
                 )
                 for name, value in balls._asdict().items()
             ]
@@ -121,7 +124,7 @@ def measure(
                 protocol=without_reference | labels,
             )
         )
-        if reference.accuracy is not None:
+        if reference is not None and reference.accuracy is not None:
             of_reference = {k: v for k, v in protocol.items() if k.startswith("reference") or k == "size_px"}
             values.append(
                 Value(

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from sagan.data import cache_folder
+from sagan.data import ImageSet, cache_folder
 from sagan.data.parallel import progress_bar
-from sagan.evaluation.passes import BATCH_SIZE, Pixels, sampled_batches
+from sagan.evaluation.passes import BATCH_SIZE, Pixels, sampled_batches, weights_sha256
 from sagan.evaluation.reference import Reference, real_batches
 from sagan.metrics.features import FeatureNetwork, extract, network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
@@ -66,7 +65,7 @@ class IntraPlan(NamedTuple):
 
 def intra_distance(
     network: FeatureNetwork,
-    generator: TrainedGenerator,
+    generated: TrainedGenerator | ImageSet,
     reference: Reference,
     num: int,
     *,
@@ -83,9 +82,9 @@ def intra_distance(
 
     Args:
         network: The feature network.
-        generator: Draws the samples.
+        generated: Draws the samples, or holds them in classes.
         reference: The real pictures; its classes are the generator's.
-        num: Samples of each class.
+        num: Samples of each class, at least 2; of given pictures all are taken.
         seed: Seed of the samples.
         truncation: See :meth:`TrainedGenerator.sample`.
         device: Where features are computed.
@@ -93,20 +92,19 @@ def intra_distance(
         progress: Print the plan and show a progress bar with the time left on standard error.
 
     Raises:
-        ValueError: If the classes of generator and pictures differ, or a class has fewer than 2 real pictures.
+        ValueError: If the classes of both sides differ, or a class has fewer than 2 pictures on one.
     """
-    members = _members(generator, reference)
-    file = _progress_file(network, generator, reference, num, seed, truncation, cache_dir)
+    members, drawn = class_members(generated, reference, num)
+    file = _progress_file(network, generated, reference, num, seed, truncation, cache_dir)
     found = _read(file)
     left = [name for name in members if name not in found]
     if progress and left:
-        plan = plan_intra(network, generator, reference, num, device=device, cache_dir=cache_dir, seed=seed,
-                          truncation=truncation)  # fmt: skip
-        Console(stderr=True, highlight=False).print(plan.text(), soft_wrap=True, markup=False)
-        Console(stderr=True, highlight=False).print(
-            f"finished classes are kept in {file}: the same command goes on there", soft_wrap=True, markup=False
-        )
-    pictures = sum(num + len(members[name]) for name in left)
+        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+        console.print("within classes: timing a batch and a distance for the plan ...")
+        how = {"seed": seed, "truncation": truncation, "device": device, "cache_dir": cache_dir}
+        console.print(plan_intra(network, generated, reference, num, **how).text())  # type: ignore[arg-type]
+        console.print(f"finished classes are kept in {file}: the same command goes on there")
+    pictures = sum(drawn[name] + len(members[name]) for name in left)
     with progress_bar(progress and bool(left)) as bar:
         task = bar.add_task("within classes", total=pictures)
 
@@ -118,16 +116,16 @@ def intra_distance(
                 continue
             bar.update(task, description=f"within classes, {number + 1} of {len(members)}: {name}")
             real = _moments(network, real_batches(reference, members[name]), device, advance)
-            drawn = _moments(network, sampled_batches(generator, num, seed, truncation, number), device, advance)
-            value = frechet_distance(drawn.gaussian(), real.gaussian())
-            found[name] = ClassDistance(name, value, num, len(members[name]))
+            batches = _class_batches(generated, drawn[name], seed, truncation, number)
+            value = frechet_distance(_moments(network, batches, device, advance).gaussian(), real.gaussian())
+            found[name] = ClassDistance(name, value, drawn[name], len(members[name]))
             _append(file, found[name])
     return [found[name] for name in members]
 
 
 def plan_intra(
     network: FeatureNetwork,
-    generator: TrainedGenerator,
+    generated: TrainedGenerator | ImageSet,
     reference: Reference,
     num: int,
     *,
@@ -141,15 +139,14 @@ def plan_intra(
     Raises:
         ValueError: As :func:`intra_distance`.
     """
-    members = _members(generator, reference)
-    file = _progress_file(network, generator, reference, num, seed, truncation, cache_dir)
-    done = len(_read(file).keys() & members.keys())
-    left = [name for name in members if name not in _read(file)]
-    count = min(num, BATCH_SIZE)
+    members, drawn = class_members(generated, reference, num)
+    found = _read(_progress_file(network, generated, reference, num, seed, truncation, cache_dir))
+    left = [name for name in members if name not in found]
+    count = min(BATCH_SIZE, *drawn.values())
     seconds = []
     for part in (min(8, count), count):  # the first, small one warms up
         start = time.perf_counter()
-        _moments(network, sampled_batches(generator, part, seed, truncation, 0), device, lambda _: None)
+        _moments(network, _class_batches(generated, part, seed, truncation, 0), device, lambda _: None)
         seconds.append(time.perf_counter() - start)
     d = network.width
     some = gaussian(np.random.default_rng(0).standard_normal((2 * d, d)))
@@ -157,29 +154,51 @@ def plan_intra(
     frechet_distance(some, some)
     return IntraPlan(
         classes=len(left),
-        done=done,
-        pictures=sum(num + len(members[name]) for name in left),
+        done=len(members) - len(left),
+        pictures=sum(drawn[name] + len(members[name]) for name in left),
         pictures_per_s=count / seconds[-1],
         distance_s=time.perf_counter() - start,
         # Two scatters and what the distance takes (eight arrays), and a batch of pictures.
-        peak_bytes=10 * d * d * 8 + BATCH_SIZE * (network.image_px**2 + generator.config.size_px**2) * 3 * 4,
+        peak_bytes=10 * d * d * 8 + BATCH_SIZE * (network.image_px**2 + reference.images.images.shape[1] ** 2) * 3 * 4,
     )
 
 
-def _members(generator: TrainedGenerator, reference: Reference) -> dict[str, NDArray[np.int64]]:
-    """Give the indices of each class's real pictures."""
+def class_members(
+    generated: TrainedGenerator | ImageSet, reference: Reference, num: int
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, int]]:
+    """Give the indices of each class's real pictures, and how many generated ones it has.
+
+    Raises:
+        ValueError: If the classes of both sides differ, or a class has fewer than 2 pictures on one.
+    """
     names = reference.images.class_names
-    if not names or names != generator.class_names:
+    if not names or names != generated.class_names:
         raise ValueError(
-            f"the distance within classes needs the same classes on both sides: the generator has "
-            f"{len(generator.class_names)}, the pictures {len(names)}, or they have other names"
+            f"the distance within classes needs the same classes on both sides: the generated side has "
+            f"{len(generated.class_names)}, the real one {len(names)}, or they have other names"
         )
     labels = reference.images.labels[reference.indices]
     members = {name: reference.indices[labels == label] for label, name in enumerate(names)}
+    drawn = {
+        name: int((generated.labels == label).sum()) if isinstance(generated, ImageSet) else num
+        for label, name in enumerate(names)
+    }
     for name, real in members.items():
-        if len(real) < 2:
-            raise ValueError(f"class {name} has {len(real)} real pictures in this split; a distance needs at least 2")
-    return members
+        if min(len(real), drawn[name]) < 2:
+            raise ValueError(
+                f"class {name} has {len(real)} real pictures in this split and {drawn[name]} generated ones; a "
+                "distance needs at least 2 of each"
+            )
+    return members, drawn
+
+
+def _class_batches(
+    generated: TrainedGenerator | ImageSet, num: int, seed: int, truncation: float | None, label: int
+) -> Iterator[Pixels]:
+    if isinstance(generated, TrainedGenerator):
+        return sampled_batches(generated, num, seed, truncation, label)
+    chosen = np.flatnonzero(generated.labels == label)[:num]
+    return real_batches(Reference(generated, chosen, "all"))
 
 
 def _moments(
@@ -194,7 +213,7 @@ def _moments(
 
 def _progress_file(
     network: FeatureNetwork,
-    generator: TrainedGenerator,
+    generated: TrainedGenerator | ImageSet,
     reference: Reference,
     num: int,
     seed: int,
@@ -202,18 +221,11 @@ def _progress_file(
     cache_dir: str | None,
 ) -> Path:
     """Name the file of finished classes: by the content of the weights and of the pictures, and by all numbers."""
-    weights = hashlib.sha256()
-    for name, tensor in _tensors(generator):
-        weights.update(name.encode() + tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     made = network_protocol(network) | reference.protocol
-    made |= {"generator": weights.hexdigest(), "num": num, "seed": seed, "truncation": truncation}
+    made["generated"] = generated.fingerprint if isinstance(generated, ImageSet) else weights_sha256(generated)
+    made |= {"num": num, "seed": seed, "truncation": truncation}
     key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:24]
     return cache_folder(cache_dir) / "within-classes" / f"{key}.jsonl"
-
-
-def _tensors(generator: TrainedGenerator) -> Iterator[tuple[str, torch.Tensor]]:
-    for name, tensor in generator.network.state_dict().items():
-        yield name, tensor.reshape(-1)
 
 
 def _read(file: Path) -> dict[str, ClassDistance]:

@@ -2,12 +2,15 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 FORMAT = 1
 
 Protocol = dict[str, str | int | float | bool | None]
+
+UNKNOWN = "unknown"
+"""What a field holds that nobody can know, e.g. the batch normalisation of another generator's pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class Report:
     values: tuple[Value, ...]
     versions: dict[str, str]
     """Library versions; comparing across versions is noted, not refused."""
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Distances within classes, if asked for: value and counts of each class by its name."""
 
     def to_json(self) -> str:
         """Write it as JSON, numbers that are not finite as strings."""
@@ -46,11 +51,12 @@ class Report:
             "subject": self.subject,
             "values": [vars(value) | {"warnings": list(value.warnings)} for value in self.values],
             "versions": self.versions,
+            "classes": self.classes,
         }
         return json.dumps(_finite(contents), indent=2, ensure_ascii=False) + "\n"
 
 
-def report_from_json(text: str, name: str = "the report") -> Report:
+def report_from_json(text: str | bytes, name: str = "the report") -> Report:
     """Read what :meth:`Report.to_json` wrote.
 
     Raises:
@@ -64,8 +70,13 @@ def report_from_json(text: str, name: str = "the report") -> Report:
             Value(**(entry | {"value": float(entry["value"]), "warnings": tuple(entry["warnings"])}))
             for entry in contents["values"]
         )
-        return Report(subject=contents["subject"], values=values, versions=contents["versions"])
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        return Report(
+            subject=contents["subject"],
+            values=values,
+            versions=contents["versions"],
+            classes=contents.get("classes", {}),
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{name} is no report of `sagan evaluate` ({type(error).__name__}: {error})") from None
 
 
@@ -79,7 +90,9 @@ class ProtocolError(ValueError):
 
 
 def compare(a: Report, b: Report) -> list[tuple[Value, Value]]:
-    """Pair the values of two reports by metric.
+    """Pair the values of two reports by metric; :func:`comparison_notes` has what a reader must know beside them.
+
+    A field that is unknown on one side cannot differ: pictures of another generator tell nothing of its weights.
 
     Raises:
         ProtocolError: If a metric that both have was made in different ways, or they have none in common; the message
@@ -88,23 +101,46 @@ def compare(a: Report, b: Report) -> list[tuple[Value, Value]]:
     by_name = {value.metric: value for value in b.values}
     pairs = [(value, by_name[value.metric]) for value in a.values if value.metric in by_name]
     if not pairs:
+        networks = [{str(v.protocol.get("network")) for v in report.values} for report in (a, b)]
+        other = f" (network: {', '.join(networks[0])} against {', '.join(networks[1])})" if all(networks) else ""
         raise ProtocolError(
             f"nothing to compare: one report has {', '.join(v.metric for v in a.values) or 'no values'}, the other "
-            f"{', '.join(by_name) or 'no values'}"
+            f"{', '.join(by_name) or 'no values'}{other if networks[0] != networks[1] else ''}"
         )
-    complaints = []
+    complaints: dict[str, list[str]] = {}
     for first, second in pairs:
-        differing = differing_fields(first.protocol, second.protocol)
+        differing = _known_differences(first, second)
         if differing:
-            told = "; ".join(f"{field}: {one!r} against {other!r}" for field, (one, other) in differing.items())
-            complaints.append(f"{first.metric} ({told})")
+            told = "; ".join(f"{name}: {one!r} against {other!r}" for name, (one, other) in differing.items())
+            complaints.setdefault(told, []).append(first.metric)
     if complaints:
         raise ProtocolError(
             "these values were made in different ways and cannot be compared: "
-            + ", ".join(complaints)
+            + ", ".join(f"{', '.join(metrics)} ({told})" for told, metrics in complaints.items())
             + ". Evaluate both with the same settings"
         )
     return pairs
+
+
+def comparison_notes(a: Report, b: Report) -> list[str]:
+    """Say what the pairs of two comparable reports do not show: other versions, unknown fields, metrics left out."""
+    notes = [
+        f"{name} {one or 'absent'} against {other or 'absent'}"
+        for name, (one, other) in differing_fields(dict(a.versions), dict(b.versions)).items()
+    ]
+    notes = [f"other versions: {', '.join(notes)}"] if notes else []
+    unknown = {name for value in (*a.values, *b.values) for name, held in value.protocol.items() if held == UNKNOWN}
+    if unknown:
+        notes.append(f"unknown of given pictures, so not compared: {', '.join(sorted(unknown))}")
+    one, other = ({value.metric for value in report.values} for report in (a, b))
+    if one ^ other:
+        notes.append(f"in one of the two only: {', '.join(sorted(one ^ other))}")
+    return notes
+
+
+def _known_differences(first: Value, second: Value) -> dict[str, tuple[object, object]]:
+    differing = differing_fields(first.protocol, second.protocol)
+    return {name: both for name, both in differing.items() if UNKNOWN not in both}
 
 
 def _finite(value: Any) -> Any:

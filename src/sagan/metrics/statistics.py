@@ -1,6 +1,6 @@
 """What is kept of features while they stream by: their mean and scatter, or the features of chosen samples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sagan.metrics.frechet import Gaussian
+from sagan.metrics.frechet import Progress as Progress
 
 Rows = NDArray[np.floating] | Tensor
 """One row of features or logits for each sample, (N, d)."""
 
 Arrays = Mapping[str, NDArray[Any]]
 """What an accumulator holds, to store it or to send it to another process."""
-
-Progress = Callable[[int, int], None]
-"""Called with the work done and all the work, in units of the metric's own choice."""
 
 
 def checked_rows(rows: Rows, name: str = "features", width: int | None = None) -> NDArray[np.floating]:
