@@ -531,7 +531,7 @@ def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset)
     assert sum(found["generated"] for found in result.report.classes.values()) == 120
     assert report_from_json(result.report.to_json()).classes == result.report.classes
     half = replace(dataset, labels=np.where(dataset.labels == 2, 0, dataset.labels))
-    with pytest.raises(ValueError, match="class blue has .* real pictures in this split and 0 generated ones"):
+    with pytest.raises(ValueError, match=r"class blue has .* real pictures in this split and 0 generated ones"):
         evaluate(half, reference_of(dataset), Cells(), metrics=["intra"], progress=False)
 
 
