@@ -133,6 +133,40 @@ def test_trap_10_vectors_carry_no_gradient():
     torch.testing.assert_close(weight.grad, expected.detach())
 
 
+def plain_normalisation(weight, u, v):
+    """W / sigma as the formulas say, for autograd."""
+    return weight / torch.dot(u, torch.mv(weight.flatten(1), v))
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 20), (4, 3, 3, 3), (4, 3, 1, 1), (4, 1, 3, 3)])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_values_and_gradients_are_those_of_autograd_in_every_layout(shape, channels_last):
+    """Weights in channels-last layout are read in the order of their memory; u and v keep theirs."""
+    torch.manual_seed(0)
+    weight = torch.randn(shape, dtype=torch.float64)
+    norm = SpectralNorm(weight)
+    norm.u.copy_(nn.functional.normalize(torch.randn_like(norm.u), dim=0))
+    u, v = an_iteration(weight.flatten(1), norm.u.clone())
+    layout = torch.channels_last if channels_last and len(shape) == 4 else torch.contiguous_format
+    weight = weight.clone(memory_format=layout).requires_grad_()
+    found = norm(weight)
+    torch.testing.assert_close((norm.u, norm.v), (u, v), atol=1e-10, rtol=0)
+    torch.testing.assert_close(found, plain_normalisation(weight, u, v), atol=1e-10, rtol=0)
+    for upstream in (torch.randn(shape).double(), torch.randn(shape[::-1]).double().permute(*range(len(shape))[::-1])):
+        [gradient] = torch.autograd.grad(found, weight, upstream, retain_graph=True)
+        [expected] = torch.autograd.grad(plain_normalisation(weight, u, v), weight, upstream)
+        torch.testing.assert_close(gradient, expected, atol=1e-10, rtol=0)
+        assert gradient.is_contiguous(memory_format=layout)  # else autograd copies it into the weight's layout
+
+
+def test_a_gradient_can_be_differentiated_again():
+    torch.manual_seed(0)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        weight = torch.randn(3, 2, 2, 2, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+        norm = SpectralNorm(weight).eval()
+        torch.autograd.gradgradcheck(norm, (weight,))
+
+
 def test_backward_works_after_a_later_forward_moved_the_vectors():
     torch.manual_seed(0)
     layer = spectral_norm(nn.Linear(6, 6)).double()

@@ -1,0 +1,254 @@
+"""How fast is a training step, and how lean, against the plain form of the same networks and against StudioGAN?
+
+    ./dev python benchmarks/step.py --size 128 --batch 4 --threads 1 --studiogan PATH/TO/PyTorch-StudioGAN
+
+Sides, all with published widths, attention of the form `official`, fp32, the hinge loss, one D update a step:
+
+- ours: `train_step` as `sagan train` runs it. `ours-compiled`: the same through torch.compile.
+- plain: the same networks and step without folded convolutions, channels-last maps and the lean spectral normalisation:
+  what the formulas say, one operation after the other.
+- studiogan: the networks of a copy of StudioGAN (github.com/POSTECH-CVLab/PyTorch-StudioGAN, MIT) that `--studiogan`
+  points to, with the widths, attention positions and Adam of its SAGAN configurations (CIFAR10 at 32 px, Baby_ImageNet
+  at 64, ImageNet at 128), and the step of its worker written down again here: D sees real and generated images in two
+  forwards, G's batch statistics are not tracked while D learns. It has spectrally normalised class tables; ours has
+  plain ones, as in the authors' code.
+
+In each round every side does one step, so that a slow moment of the machine hits all; the table has medians, the ratios
+are medians of each round's ratio to the first side. Peak memory is that of a fresh process which does three steps of
+one side. All processes keep freed memory (`sagan.allocator`) unless told otherwise.
+"""
+
+import argparse
+import contextlib
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sagan.allocator import keep_freed_memory
+from sagan.build import build
+from sagan.config import RunConfig
+from sagan.models.discriminator import DiscriminatorConfig
+from sagan.models.generator import GeneratorConfig
+from sagan.ops.spectral import SpectralNorm
+from sagan.training.config import EngineConfig, TrainConfig
+from sagan.training.step import train_step
+
+Step = Callable[[], object]
+
+# Per size: classes, height of the feature map with attention, and StudioGAN's number of the block before it in G and D.
+SIZES = {32: (10, 16, 2, 1), 64: (100, 32, 3, 1), 128: (1000, 64, 4, 1)}
+# Of StudioGAN's configurations: learning rates of G and D, and Adam's betas.
+ADAM = {32: (2e-4, 2e-4, (0.5, 0.999)), 64: (1e-4, 4e-4, (0.0, 0.999)), 128: (1e-4, 4e-4, (0.0, 0.999))}
+STUDIOGAN_ADAM_EPS = 1e-6
+Z_DIM, BASE_WIDTH = 128, 64
+
+
+@dataclass(frozen=True)
+class RandomBatch:
+    images: Tensor
+    labels: Tensor
+    flip: Tensor
+
+
+def ours(args: argparse.Namespace, *, plain: bool = False, compiled: bool = False) -> Step:
+    """Build our networks and give their step."""
+    classes, position, _, _ = SIZES[args.size]
+    lr_g, lr_d, (beta1, beta2) = ADAM[args.size]
+    network = {
+        "size_px": args.size,
+        "num_classes": classes,
+        "base_width": BASE_WIDTH,
+        "attention": (position,),
+        "attention_form": "official",
+        "fold": not plain,
+    }
+    config = RunConfig(
+        generator=GeneratorConfig(z_dim=Z_DIM, **network),
+        discriminator=DiscriminatorConfig(**network),
+        train=TrainConfig(batch_size=args.batch, lr_g=lr_g, lr_d=lr_d, beta1=beta1, beta2=beta2),
+        engine=EngineConfig(device="cpu", precision="fp32", channels_last=not plain),
+    )
+    parts = build(config)
+    if plain:
+        for network in (parts.state.G, parts.state.D):
+            for module in network.modules():
+                if isinstance(module, SpectralNorm):
+                    module.__class__ = PlainSpectralNorm
+    random = torch.Generator().manual_seed(0)
+    batch = RandomBatch(
+        torch.randint(0, 256, (args.batch, args.size, args.size, 3), dtype=torch.uint8, generator=random),
+        torch.randint(0, classes, (args.batch,), generator=random),
+        torch.zeros(args.batch, dtype=torch.bool),
+    )
+    return lambda: train_step(parts.state, config.train, lambda _: batch, parts.engine, seed=0)
+
+
+class PlainSpectralNorm(SpectralNorm):
+    """Spectral normalisation as the formulas say, differentiated by autograd."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if self.training and not self.frozen:
+            self.iterate(weight)
+        u, v = self.u.clone(), self.v.clone()
+        return weight / torch.dot(u, torch.mv(weight.flatten(1), v))
+
+
+def studiogan(args: argparse.Namespace) -> Step:
+    """Build StudioGAN's networks from the copy at `--studiogan` and give the step of its worker."""
+    source = Path(args.studiogan)
+    source = source / "src" if (source / "src").is_dir() else source
+    # Its misc module imports plotting and torchvision; the network file needs one class of it, an empty context.
+    misc = types.ModuleType("utils.misc")
+    misc.dummy_context_mgr = contextlib.nullcontext  # type: ignore[attr-defined]
+    utils = types.ModuleType("utils")
+    utils.__path__ = [str(source / "utils")]  # type: ignore[attr-defined]
+    sys.modules |= {"utils": utils, "utils.misc": misc}
+    utils.misc = misc  # type: ignore[attr-defined]
+    sys.path.insert(0, str(source))
+    from models import resnet  # type: ignore[import-not-found]
+    from utils import ops  # type: ignore[import-not-found]
+
+    classes, _, block_g, block_d = SIZES[args.size]
+    modules = types.SimpleNamespace(
+        g_conv2d=ops.snconv2d,
+        g_linear=ops.snlinear,
+        g_bn=ops.ConditionalBatchNorm2d,
+        g_act_fn=nn.ReLU(inplace=True),
+        d_conv2d=ops.snconv2d,
+        d_linear=ops.snlinear,
+        d_embedding=ops.sn_embedding,
+        d_act_fn=nn.ReLU(inplace=True),
+    )
+    model = types.SimpleNamespace(info_type="N/A", g_info_injection="N/A")
+    G = resnet.Generator(
+        Z_DIM, "N/A", args.size, BASE_WIDTH, True, [block_g], "cBN", classes, "ortho", "N/A", False, modules, model
+    )
+    D = resnet.Discriminator(
+        args.size,
+        BASE_WIDTH,
+        True,
+        True,
+        [block_d],
+        "PD",
+        "W/O",
+        "N/A",
+        False,
+        classes,
+        "ortho",
+        "N/A",
+        False,
+        modules,
+        model,
+    )
+    lr_g, lr_d, betas = ADAM[args.size]
+    optimizer_g = torch.optim.Adam(G.parameters(), lr=lr_g, betas=betas, eps=STUDIOGAN_ADAM_EPS)
+    optimizer_d = torch.optim.Adam(D.parameters(), lr=lr_d, betas=betas, eps=STUDIOGAN_ADAM_EPS)
+    x = torch.rand(args.batch, 3, args.size, args.size) * 2.0 - 1.0
+    y = torch.randint(0, classes, (args.batch,))
+
+    def wants_gradient(network: nn.Module, wanted: bool) -> None:
+        for parameter in network.parameters():
+            parameter.requires_grad_(wanted)
+
+    def tracks_statistics(wanted: bool) -> None:
+        for module in G.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.track_running_stats = wanted
+
+    def generated() -> tuple[Tensor, Tensor]:
+        labels = torch.randint(0, classes, (args.batch,))
+        return G(torch.randn(args.batch, Z_DIM), labels), labels
+
+    def step() -> None:
+        wants_gradient(G, False)
+        wants_gradient(D, True)
+        tracks_statistics(False)
+        optimizer_d.zero_grad()
+        x_fake, y_fake = generated()
+        real_logits = D(x, y)["adv_output"]
+        fake_logits = D(x_fake, y_fake)["adv_output"]
+        loss = torch.relu(1.0 - real_logits).mean() + torch.relu(1.0 + fake_logits).mean()
+        loss.backward()
+        optimizer_d.step()
+
+        wants_gradient(D, False)
+        wants_gradient(G, True)
+        tracks_statistics(True)
+        optimizer_g.zero_grad()
+        x_fake, y_fake = generated()
+        (-D(x_fake, y_fake)["adv_output"].mean()).backward()
+        optimizer_g.step()
+
+    return step
+
+
+SIDES: dict[str, Callable[[argparse.Namespace], Step]] = {
+    "ours": ours,
+    "plain": lambda args: ours(args, plain=True),
+    "studiogan": studiogan,
+}
+
+
+def peak_mib(args: argparse.Namespace, side: str) -> float:
+    """Measure the peak memory of a fresh process that does three steps of one side, in MiB."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--sides", side, "--only-memory"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=32, choices=list(SIZES), help="pixels")
+    parser.add_argument("--batch", type=int, default=16, help="images")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--warm-up", type=int, default=2, help="rounds before")
+    parser.add_argument("--sides", nargs="+", choices=list(SIDES), help="default: all that can be")
+    parser.add_argument("--studiogan", metavar="PATH", help="a copy of StudioGAN's repository")
+    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peak memory too")
+    parser.add_argument("--default-allocator", action="store_true", help="do not keep freed memory")
+    parser.add_argument("--only-memory", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    kept = not args.default_allocator and keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    sides = args.sides or [side for side in SIDES if side != "studiogan" or args.studiogan]
+    steps = {side: SIDES[side](args) for side in sides}
+    if args.only_memory:
+        for _ in range(3):
+            steps[sides[0]]()
+        # Not getrusage: its maximum is inherited from the process that started this one.
+        print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+        return
+
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(args.warm_up + args.rounds):
+        for side, step in steps.items():
+            start = time.perf_counter()
+            step()
+            times[side].append(time.perf_counter() - start)
+    times = {side: measured[args.warm_up :] for side, measured in times.items()}
+    print(
+        f"torch {torch.__version__}, {args.size} px, batch {args.batch}, {args.threads} threads, fp32, "
+        f"{args.rounds} rounds, freed memory {'kept' if kept else 'given back'}"
+    )
+    print(f"{'side':<16}{'ms a step':>12}{'images/s':>10}{'ratio':>8}{'peak MiB':>10}")
+    for side, measured in times.items():
+        seconds = statistics.median(measured)
+        ratio = statistics.median(b / a for a, b in zip(times[sides[0]], measured, strict=True))
+        memory = f"{peak_mib(args, side):.0f}" if args.memory else "-"
+        print(f"{side:<16}{seconds * 1e3:>12.1f}{args.batch / seconds:>10.2f}{ratio:>8.2f}{memory:>10}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
