@@ -114,9 +114,17 @@ def test_sum_of_shifts():
     assert torch.equal(sum_of_shifts(torch.outer(row, row)[None, None])[0, 0], torch.outer(expected, expected))
 
 
-def test_folding_pays_at_many_positions_and_few_channels():
-    assert folding_pays(4 * 128, 128, transposed=True, device=CPU)
-    assert not folding_pays(4 * 128 - 1, 128, transposed=True, device=CPU)
-    assert folding_pays(4 * 512, 512, transposed=False, device=CPU)
+@pytest.mark.parametrize(
+    ("avx512", "transposed", "channels", "least"),
+    [(True, True, 512, 1024), (True, False, 512, 512), (False, True, 128, 512), (False, False, 512, 2048)],
+)
+def test_folding_pays_at_many_positions_and_few_channels(monkeypatch, avx512, transposed, channels, least):
+    monkeypatch.setattr("sagan.ops.resample._AVX512", avx512)
+    assert folding_pays(least, channels, transposed=transposed, device=CPU)
+    assert not folding_pays(least - 1, channels, transposed=transposed, device=CPU)
+
+
+def test_folding_does_not_pay_with_avx2_and_wide_transposed_convolutions_nor_on_gpus(monkeypatch):
+    monkeypatch.setattr("sagan.ops.resample._AVX512", False)
     assert not folding_pays(4 * 512, 512, transposed=True, device=CPU)
     assert not folding_pays(10**6, 64, transposed=False, device=torch.device("cuda"))

@@ -10,6 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# Forward and backward of the published layers at 32, 64 and 128 px, plain over folded time. With AVX-512 (one core of an
+# AMD EPYC): transposed 0.3 to 0.95 up to one position for each input channel, 1.5 to 2.1 from two on; strided 0.9 at a
+# quarter, 1.2 to 1.6 at one, 1.6 to 2.3 from two on. With AVX2: gains from four on, and PyTorch's transposed convolution
+# fell behind with more than 256 input channels.
+_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+
 
 def upsample_nearest(x: Tensor) -> Tensor:
     """Repeat every position twice in both directions.
@@ -42,7 +48,7 @@ def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, folded:
         return F.conv2d(upsample_nearest(x), weight, bias, padding=1)
     # A transposed convolution scatters, so the kernel is turned round: with w0 w1 w2 in one dimension the output at 2i
     # is w0 x[i-1] + (w1+w2) x[i], at 2i+1 it is (w0+w1) x[i] + w2 x[i+1], and the kernel is w2, w1+w2, w0+w1, w0.
-    kernel = sum_of_shifts(weight).flip(2, 3).transpose(0, 1)  # (C_in, C_out, 4, 4)
+    kernel = sum_of_shifts(weight.flip(2, 3)).transpose(0, 1)  # (C_in, C_out, 4, 4)
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
 
 
@@ -93,8 +99,8 @@ def folding_pays(low_positions: int, in_channels: int, *, transposed: bool, devi
     """Tell whether the folded form of a convolution is expected to be faster than the plain one.
 
     Making the 4x4 kernel costs time in proportion to the weights and is worth it where each weight meets many
-    positions; PyTorch's transposed convolution falls behind with many input channels. Known for the CPU only: False
-    elsewhere.
+    positions. ``benchmarks/folding.py`` measures it; its table is in ``results/speed/README.md``. Known for processors
+    only: False elsewhere.
 
     Args:
         low_positions: B * H * W at the lower of the two resolutions.
@@ -104,4 +110,6 @@ def folding_pays(low_positions: int, in_channels: int, *, transposed: bool, devi
     """
     if device.type != "cpu":
         return False
+    if _AVX512:
+        return low_positions >= in_channels * (2 if transposed else 1)
     return low_positions >= 4 * in_channels and (not transposed or in_channels <= 256)
