@@ -1,11 +1,16 @@
+from contextlib import nullcontext
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
+from sagan.build import build_networks
 from sagan.ops.pixels import images_to_uint8
-from sagan.ops.spectral import spectral_norm
+from sagan.ops.spectral import frozen_spectral, spectral_norm
 from sagan.training.config import EngineConfig
-from sagan.training.engine import Engine
+from sagan.training.engine import Engine, compiles
+from sagan.training.state import new_state
 
 
 class Batch:
@@ -44,7 +49,7 @@ def test_memory_format():
 
 def test_fp32_on_the_processor(engine):
     assert engine.device == torch.device("cpu")
-    assert engine.reason == "cpu (asked for), fp32"
+    assert engine.reason == "cpu (asked for), fp32, not compiled (compiling takes minutes; --engine.compile on for long runs)"
     with engine.autocast():
         assert nn.Linear(2, 2)(torch.zeros(1, 2)).dtype == torch.float32
 
@@ -106,7 +111,7 @@ def test_a_device_that_is_not_there_is_refused(device, name, monkeypatch):
 def test_auto_takes_the_processor_where_there_is_nothing_else(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert Engine(EngineConfig()).reason == "cpu (found), fp32"
+    assert Engine(EngineConfig()).reason.startswith("cpu (found), fp32, ")
 
 
 def test_wrong_fields_are_refused_by_name():
@@ -114,3 +119,59 @@ def test_wrong_fields_are_refused_by_name():
         EngineConfig(device="tpu")
     with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16, found 'fp16'"):
         EngineConfig(precision="fp16")
+
+
+@pytest.fixture
+def compiled_engine(monkeypatch):
+    """An engine that compiles; the graphs are captured and differentiated as ever but run by PyTorch itself, quickly."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr("sagan.training.engine.compiles", lambda wanted, device: (wanted == "on", "asked for"))
+    yield Engine(EngineConfig(device="cpu", precision="fp32", compile="on"))
+    torch._dynamo.reset()
+    torch._dynamo.config.suppress_errors = False
+
+
+@pytest.mark.slow
+def test_compiled_networks_have_the_values_gradients_and_keys_of_plain_ones(compiled_engine, engine, tiny_config):
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    config = tiny_config()
+    x = torch.randn(4, 3, 16, 16, dtype=torch.float64).requires_grad_()
+    z, y = torch.randn(4, 8, dtype=torch.float64), torch.tensor([0, 2, 1, 1])
+    found = []
+    for used in (engine, compiled_engine):
+        networks = [used.module(network.double()).train() for network in build_networks(config)]
+        values = []
+        for network, inputs in zip(networks, (z, x), strict=True):
+            torch.nn.init.constant_(next(iter(network.attention.values())).gamma, 0.7)
+            for frozen in (False, True):  # spectral vectors at rest, as in the G step, are another graph
+                with frozen_spectral(network) if frozen else nullcontext():
+                    output = network(inputs, y)
+                values += [output, *torch.autograd.grad(output.square().sum(), [*network.parameters()])]
+        found.append((values, [network.state_dict() for network in networks]))
+    (values, states), (compiled_values, compiled_states) = found
+    assert sum(counters["frames"].values()) >= 4  # it was compiled at all
+    assert not counters["graph_break"]
+    torch.testing.assert_close(compiled_values, values, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(compiled_states, states, atol=1e-10, rtol=1e-10)  # the same keys, u and v moved alike
+
+
+def test_a_compiled_network_is_copied_as_a_plain_one(compiled_engine, tiny_config):
+    config = tiny_config(ema_decay=0.9)
+    G, D = (compiled_engine.module(network) for network in build_networks(config))
+    assert G._compiled_call_impl is not None
+    assert new_state(G, D, config.train).ema._compiled_call_impl is None
+
+
+def test_what_is_compiled_and_why(monkeypatch):
+    cpu = torch.device("cpu")
+    assert compiles("auto", cpu)[0] is False
+    assert compiles("off", cpu) == (False, "asked for")
+    monkeypatch.setattr("sagan.training.engine.shutil.which", lambda name: "/usr/bin/g++" if name == "g++" else None)
+    monkeypatch.delenv("CXX", raising=False)
+    assert compiles("on", cpu) == (True, "asked for")
+    monkeypatch.setenv("CXX", "icpx")
+    assert compiles("on", cpu) == (
+        False,
+        "asked for, but there is no C++ compiler here: looked for icpx and clang++",
+    )

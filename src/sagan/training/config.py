@@ -92,6 +92,7 @@ class TrainConfig:
 
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Compile = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +105,10 @@ class EngineConfig:
     """Arithmetic of the networks; `auto` is bf16 autocast on a GPU that has it, else fp32."""
     channels_last: bool = True
     """Keep feature maps channels-last in memory, which most convolution kernels like better: equal up to rounding."""
+    compile: Compile = "auto"
+    """Run the networks through torch.compile: equal up to rounding; `auto` is off, as compiling takes minutes."""
 
     def __post_init__(self) -> None:
-        for field, kind in (("device", Device), ("precision", Precision)):
+        for field, kind in (("device", Device), ("precision", Precision), ("compile", Compile)):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")

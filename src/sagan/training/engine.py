@@ -1,5 +1,7 @@
 """Device and precision, through Lightning Fabric: the only file that names it."""
 
+import os
+import shutil
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
@@ -7,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sagan.ops.pixels import uint8_to_images
-from sagan.training.config import EngineConfig
+from sagan.training.config import Compile, EngineConfig
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -33,7 +35,7 @@ class Engine:
 
     Attributes:
         device: Where everything lies.
-        reason: Why this device and precision, for people.
+        reason: Why this device and precision, and whether networks are compiled, for people.
 
     Raises:
         ValueError: If the device that is asked for is not there.
@@ -61,6 +63,8 @@ class Engine:
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         asked = "asked for" if config.device != "auto" else "found"
         self.reason = f"{self.device} ({asked}), {precision}{' autocast' if precision == 'bf16' else ''}"
+        self.compiles, why = compiles(config.compile, self.device)
+        self.reason += f", {'compiled' if self.compiles else 'not compiled'} ({why})"
 
     def autocast(self) -> AbstractContextManager[object]:
         """Give the context that forwards run in."""
@@ -68,8 +72,14 @@ class Engine:
         return context
 
     def module(self, module: M) -> M:
-        """Move a network to the device and its memory format."""
-        return module.to(device=self.device).to(memory_format=self.memory_format)  # type: ignore[call-overload,no-any-return]
+        """Move a network to the device and its memory format, and let it be compiled at its first forwards if asked."""
+        module = module.to(device=self.device).to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if self.compiles:
+            # In place: the keys of its state stay, and copies of it are not compiled. A step has few batch sizes, and
+            # kernels for a known size are the faster ones. What cannot be compiled runs as it is.
+            torch._dynamo.config.suppress_errors = True
+            module.compile(dynamic=False)
+        return module
 
     def tensor(self, tensor: Tensor) -> Tensor:
         """Move a tensor to the device, unless it is there."""
@@ -93,3 +103,16 @@ class Engine:
         flip = self.tensor(batch.flip)
         x = torch.where(flip[:, None, None, None], x.flip(3), x)
         return x.contiguous(memory_format=self.memory_format)
+
+
+def compiles(wanted: Compile, device: torch.device) -> tuple[bool, str]:
+    """Tell whether networks go through torch.compile, and why, for people."""
+    if wanted == "auto":
+        return False, "compiling takes minutes; --engine.compile on for long runs"
+    if wanted == "off":
+        return False, "asked for"
+    if device.type == "cpu":
+        compilers = [os.environ.get("CXX", "g++"), "clang++"]
+        if not any(shutil.which(compiler) for compiler in compilers):
+            return False, f"asked for, but there is no C++ compiler here: looked for {' and '.join(compilers)}"
+    return True, "asked for"
