@@ -60,7 +60,9 @@ def main() -> None:
     keep_freed_memory()
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, one thread, fp32, channels-last")
-    print(f"{'px':>4} {'layer':<5}{'batch':>6}{'channels':>12}{'height':>8}{'positions/C_in':>16}{'plain/folded':>14}  rule")
+    print(
+        f"{'px':>4} {'layer':<5}{'batch':>6}{'channels':>12}{'height':>8}{'positions/C_in':>16}{'plain/folded':>14}  rule"
+    )
     seen, chosen_ms, best_ms = set(), 0.0, 0.0
     for size in args.sizes:
         for batch in args.batches:

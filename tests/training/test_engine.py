@@ -49,7 +49,7 @@ def test_memory_format():
 
 def test_fp32_on_the_processor(engine):
     assert engine.device == torch.device("cpu")
-    assert engine.reason == "cpu (asked for), fp32, not compiled (compiling takes minutes; --engine.compile on for long runs)"
+    assert engine.reason == "cpu (asked for), fp32, not compiled (takes minutes; --engine.compile on)"
     with engine.autocast():
         assert nn.Linear(2, 2)(torch.zeros(1, 2)).dtype == torch.float32
 
@@ -123,7 +123,7 @@ def test_wrong_fields_are_refused_by_name():
 
 @pytest.fixture
 def compiled_engine(monkeypatch):
-    """An engine that compiles; the graphs are captured and differentiated as ever but run by PyTorch itself, quickly."""
+    """An engine that compiles; the graphs are captured and differentiated as ever but run by PyTorch itself."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     monkeypatch.setattr("sagan.training.engine.compiles", lambda wanted, device: (wanted == "on", "asked for"))
     yield Engine(EngineConfig(device="cpu", precision="fp32", compile="on"))

@@ -266,7 +266,11 @@ class _TiledAttention(torch.autograd.Function):
                 "use implementation='explicit' (an attribute of SelfAttention2d)"
             )
         query, key, value, attended, log_sums = ctx.saved_tensors
-        d_query, d_key, d_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        d_query = torch.empty_like(query)
+        # Summed up as (B, width, N_key): the product that adds to narrow rows took 1.3 to 11 times as long (AVX-512).
+        d_key, d_value = (
+            torch.zeros_like(t.transpose(1, 2), memory_format=torch.contiguous_format) for t in (key, value)
+        )
         # rowsum(dO * O), which is also rowsum(dP * P): what the softmax takes off every entry of its row.
         row_means = torch.einsum("bnc,bnc->bn", grad, attended).unsqueeze(2)
         buffer, d_buffer = _tile(query, key), _tile(query, key)
@@ -274,12 +278,12 @@ class _TiledAttention(torch.autograd.Function):
             for rows in _row_blocks(query, buffer):
                 size = rows.stop - rows.start
                 weights = torch.mm(query[b, rows], key[b].t(), out=buffer[:size]).sub_(log_sums[b, rows]).exp_()
-                d_value[b].addmm_(weights.t(), grad[b, rows])
+                d_value[b].addmm_(grad[b, rows].t(), weights)
                 d_logits = torch.mm(grad[b, rows], value[b].t(), out=d_buffer[:size])
                 d_logits.sub_(row_means[b, rows]).mul_(weights)
                 d_query[b, rows] = d_logits @ key[b]
-                d_key[b].addmm_(d_logits.t(), query[b, rows])
-        return d_query, d_key, d_value
+                d_key[b].addmm_(query[b, rows].t(), d_logits)
+        return d_query, d_key.transpose(1, 2), d_value.transpose(1, 2)
 
 
 def _tile(query: Tensor, key: Tensor) -> Tensor:

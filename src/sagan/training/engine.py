@@ -108,7 +108,7 @@ class Engine:
 def compiles(wanted: Compile, device: torch.device) -> tuple[bool, str]:
     """Tell whether networks go through torch.compile, and why, for people."""
     if wanted == "auto":
-        return False, "compiling takes minutes; --engine.compile on for long runs"
+        return False, "takes minutes; --engine.compile on"
     if wanted == "off":
         return False, "asked for"
     if device.type == "cpu":
