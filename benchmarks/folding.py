@@ -2,10 +2,10 @@
 
     ./dev python benchmarks/folding.py --sizes 32 64 128 --batches 4 16
 
-One time is a forward and a backward pass of one layer of the published networks, channels-last, kernel making included;
-plain and folded take turns. Above 1 the folded form is faster. It is processor time with one thread, which other
-programs of the machine disturb less than the clock on the wall. Each line says what `folding_pays` chooses, the last one
-what its choices lose against always knowing the faster form.
+One time is a forward and a backward pass of one layer of the published networks, channels-last, kernel making
+included; plain and folded take turns. Above 1 the folded form is faster. It is processor time with one thread, which
+other programs of the machine disturb less than the clock on the wall. Each line says what `folding_pays` chooses, the
+last one what its choices lose against always knowing the faster form.
 """
 
 import argparse
@@ -60,9 +60,7 @@ def main() -> None:
     keep_freed_memory()
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, one thread, fp32, channels-last")
-    print(
-        f"{'px':>4} {'layer':<5}{'batch':>6}{'channels':>12}{'height':>8}{'positions/C_in':>16}{'plain/folded':>14}  rule"
-    )
+    print("  px layer  batch    channels  height  positions/C_in  plain/folded  rule")
     seen, chosen_ms, best_ms = set(), 0.0, 0.0
     for size in args.sizes:
         for batch in args.batches:

@@ -221,9 +221,7 @@ def main() -> None:
         choices=["wall", "cpu"],
         help="cpu: seconds of processor, which other programs of the machine disturb less; all threads add up",
     )
-    parser.add_argument(
-        "--sides", nargs="+", choices=list(SIDES), help="default: all but compiled, as far as they can be"
-    )
+    parser.add_argument("--sides", nargs="+", choices=list(SIDES), help="default: all but compiled")
     parser.add_argument("--studiogan", metavar="PATH", help="a copy of StudioGAN's repository")
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peak memory too")
     parser.add_argument("--default-allocator", action="store_true", help="do not keep freed memory")
@@ -250,8 +248,8 @@ def main() -> None:
             times[side].append(clock() - start)
     times = {side: measured[args.warm_up :] for side, measured in times.items()}
     print(
-        f"torch {torch.__version__}, {args.size} px, batch {args.batch}, {args.threads} threads, {args.clock} time, fp32, "
-        f"{args.rounds} rounds, freed memory {'kept' if kept else 'given back'}"
+        f"torch {torch.__version__}, {args.size} px, batch {args.batch}, {args.threads} threads, {args.clock} time, "
+        f"fp32, {args.rounds} rounds, freed memory {'kept' if kept else 'given back'}"
     )
     print(f"{'side':<16}{'ms a step':>12}{'images/s':>10}{'ratio':>8}{'peak MiB':>10}")
     for side, measured in times.items():

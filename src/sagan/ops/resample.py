@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Forward and backward of the published layers at 32, 64 and 128 px, plain over folded time. With AVX-512 (one core of an
-# AMD EPYC): transposed 0.3 to 0.95 up to one position for each input channel, 1.5 to 2.1 from two on; strided 0.9 at a
-# quarter, 1.2 to 1.6 at one, 1.6 to 2.3 from two on. With AVX2: gains from four on, and PyTorch's transposed convolution
-# fell behind with more than 256 input channels.
+# Forward and backward of the published layers at 32, 64 and 128 px, plain over folded time. With AVX-512 (one core of
+# an AMD EPYC): transposed 0.3 to 1.0 below one position for each input channel, 0.9 to 1.4 at one, 1.5 to 2.1 from two
+# on; strided 0.9 to 1.1 up to a half, 1.2 to 1.6 at one, 1.6 to 2.3 from two on. With AVX2: gains from four on, and
+# PyTorch's transposed convolution fell behind with more than 256 input channels.
 _AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 

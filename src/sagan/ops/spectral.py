@@ -72,8 +72,8 @@ class _Normalise(torch.autograd.Function):
     """W / sigma with sigma = u^T W v, and its gradient in a few passes over the memory of the weight.
 
     With G the gradient with respect to W / sigma, that with respect to W is (G - <G, W / sigma> u v^T) / sigma
-    (Miyato et al. 2018, equation 12). Autograd, given the formula of sigma, makes several tensors of the size of W on the
-    way: at 128 px and batch 4 on a CPU that was a fifth of the training step.
+    (Miyato et al. 2018, equation 12). Autograd, given the formula of sigma, makes several tensors of the size of W on
+    the way.
     """
 
     @staticmethod
@@ -105,8 +105,8 @@ def _sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
 def _ordered(tensor: Tensor, weight: Tensor) -> Tensor:
     """Permute a tensor of the dimensions of ``weight`` so that they run as those of ``weight`` lie in memory.
 
-    Products of the matrix (out, rest) do not depend on the order of its columns, and a weight in channels-last layout is
-    such a matrix without a copy only if height and width come before the input channels.
+    Products of the matrix (out, rest) do not depend on the order of its columns, and a weight in channels-last layout
+    is such a matrix without a copy only if height and width come before the input channels.
     """
     return tensor.permute(0, 2, 3, 1) if _is_channels_last(weight) else tensor
 
