@@ -5,7 +5,15 @@ from sagan.data.check import CheckReport, check
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.memory import kept
 from sagan.data.named import NAMES
-from sagan.data.pack import notes, open_dataset, pack_dataset, pack_shards, picture_size
+from sagan.data.pack import (
+    DataSize,
+    data_size,
+    notes,
+    open_dataset,
+    pack_dataset,
+    pack_shards,
+    picture_size,
+)
 from sagan.data.packed import ImageSet
 from sagan.data.prefetch import prefetched
 from sagan.data.shards import read_packed
@@ -18,9 +26,11 @@ __all__ = [
     "CheckReport",
     "DataConfig",
     "DataError",
+    "DataSize",
     "ImageSet",
     "cache_folder",
     "check",
+    "data_size",
     "is_pattern",
     "kept",
     "notes",

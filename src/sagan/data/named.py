@@ -22,7 +22,14 @@ from sagan.data.decode import Pixels
 from sagan.data.parallel import progress_bar
 from sagan.data.pictures import Labels, Pictures, Source, array_pictures, hash_lines
 
-NAMES = ("digits", "fashion-mnist", "cifar10", "cifar100")
+# Pictures and classes of each, known without downloading it.
+NAMED_SIZES = {
+    "digits": (1_797, 10),
+    "fashion-mnist": (60_000, 10),
+    "cifar10": (50_000, 10),
+    "cifar100": (50_000, 100),
+}
+NAMES = tuple(NAMED_SIZES)
 
 FASHION_CLASSES = (
     "T-shirt/top",

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.console import Console
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import TREATMENTS, UnreadableError, require_size, square
 from sagan.data.lock import alone
-from sagan.data.named import NAMES
+from sagan.data.named import NAMED_SIZES, NAMES
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.packed import (
     FORMAT_VERSION,
@@ -110,6 +111,42 @@ def picture_size(config: DataConfig) -> int:
             f"generated pictures must be square and of one size, found {found}; bring them to one size first"
         )
     return height
+
+
+class DataSize(NamedTuple):
+    """What can be said about a data set before it is decoded."""
+
+    num_images: int
+    """Pictures, by their names: some may turn out to be unreadable."""
+    num_classes: int
+    """0 when there are no classes."""
+    new_bytes: int
+    """What packing will write to the cache folder; 0 if the pictures are packed at that size already."""
+
+
+def data_size(config: DataConfig, size_px: int) -> DataSize:
+    """Count the pictures that :func:`open_dataset` would open; nothing is decoded, downloaded or written.
+
+    Raises:
+        DataError: If nothing is found, or it is of no known kind.
+    """
+    require_size(size_px)
+    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
+        image_set = read_packed(given)
+        if image_set.images.shape[1] == size_px:
+            return DataSize(len(image_set.labels), len(image_set.class_names), 0)
+    cache = cache_folder(config.cache_dir)
+    source = find_source(config.path, cache)
+    packed = _open_cached(_cached_file(source, size_px, cache))
+    if packed is not None:
+        return DataSize(len(packed.labels), len(packed.class_names), 0)
+    if config.path in NAMED_SIZES:
+        num_images, num_classes = NAMED_SIZES[config.path]
+    else:
+        pictures = source.load()
+        num_images = len(pictures.names)
+        num_classes = len(np.unique(pictures.labels)) if pictures.class_names else 0
+    return DataSize(num_images, num_classes, num_images * size_px * size_px * 3)
 
 
 def pack_dataset(

@@ -1,0 +1,1 @@
+"""What training, sampling, reading and features cost on this machine."""
