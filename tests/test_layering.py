@@ -33,8 +33,11 @@ ROOMS = (
     "monitor",
     "reporter",
     "run",
+    "speed",
+    "plan",
     "demo",
     "info",
+    "flags",
     "cli",
 )
 # Rooms that are used by others outside the project too: what of ours they may import, and nothing else.

@@ -5,7 +5,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -13,6 +13,7 @@ from sagan.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from sagan.config import RunConfig
+    from sagan.flags import ConfigFlags
 
 A = TypeVar("A")
 
@@ -27,6 +28,8 @@ usage: sagan VERB [OPTIONS]          sagan VERB --help explains one
   export        one weights file to share
   data check    what is in a folder of pictures, before you train on it
   data pack     decode pictures once into one file, or into shards on several machines
+  plan          memory, hours and disk of a run on this machine, before anything starts
+  benchmark     how fast this machine trains, samples, reads and makes features
   info          versions, devices, folders, what is missing for what
 
 first steps:
@@ -85,7 +88,7 @@ def sentence(error: ValueError | OSError) -> str:
 
 def out_of_memory(arguments: list[str]) -> int:
     """Say what helps against too little memory, and give the exit code."""
-    training = arguments[0] == "train"
+    training = arguments[0] in ("train", "plan", "benchmark")
     advice = (
         "lower --train.batch-size, or cut batches with --train.accumulate" if training else "ask for less at a time"
     )
@@ -132,74 +135,33 @@ def parse(
 
 def train(arguments: list[str]) -> int:
     """Train a run, or go on with one."""
-    import tyro
-
-    from sagan.config import RunConfig
-    from sagan.presets import PRESETS
+    from sagan.flags import ConfigFlags
     from sagan.run import train as run_train
     from sagan.runfolder import stored_config
 
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset")
     early.add_argument("--resume")
-    early.add_argument("--size", type=int)
     given, _ = early.parse_known_args(arguments)
     if given.resume is not None and given.preset is not None:
         raise UsageError("--resume goes on with the run's own configuration: leave --preset away")
     if given.resume is not None:
-        base = stored_config(Path(given.resume))
+        chosen, base = "the run's own configuration", stored_config(Path(given.resume))
     else:
-        name = given.preset or default_preset(given.size)
-        if name not in PRESETS:
-            near = difflib.get_close_matches(name, PRESETS, 1)
-            raise UsageError(
-                f"unknown preset {name!r}; {f'did you mean {near[0]}? ' if near else ''}known: {', '.join(PRESETS)}"
-            )
-        base = PRESETS[name]()
+        chosen, base = chosen_preset(arguments)
 
     @dataclass(frozen=True, kw_only=True)
-    class Arguments:
-        data: str | None = None
-        """Pictures: a folder (of class folders, or flat), zip, .npz, packed file, or a name like cifar10."""
+    class Arguments(ConfigFlags):
         out: Path | None = None
         """The new run folder; unset is runs/NAME-NUMBER."""
         resume: Path | None = None
         """Go on with the run in this folder (only --steps and cadences may change)."""
         init_from: Path | None = None
         """Start from the weights of another run or a weights file; classes are matched by name."""
-        preset: str | None = None
-        """Where every flag below starts from (see the list above)."""
-        steps: int | None = None
-        """Generator updates in all; short for --train.total-steps."""
-        size: int | None = None
-        """Image size in pixels of both networks: 16, 32, 64, 128 or 256."""
-        base_width: int | None = None
-        """Base width of both networks; 64 is the published one."""
-        attention: tuple[int, ...] | None = None
-        """Feature-map heights with attention in both networks, e.g. `8 16`; nothing after the flag means none."""
-        evaluate_every: int | None = None
-        """Steps between measurements of the samples (--monitor says what); short for --train.evaluate-every."""
-        config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
-    lines = [
-        f"  {name:<14} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}"
-        for name, build in PRESETS.items()
-    ]
-    chosen = "the run's own configuration" if given.resume else f"preset {name}"
-    description = "\n".join(
-        [
-            "Train a class-conditional self-attention GAN on your pictures.",
-            "",
-            "Presets:",
-            *lines,
-            "",
-            f"Defaults shown are those of {chosen}.",
-        ]
-    )
+    description = described("Train a class-conditional self-attention GAN on your pictures.", chosen)
     parsed = parse(Arguments, arguments, "train", Arguments(config=base), description)
-    config = combined(parsed.config, parsed.data, parsed.steps, parsed.size, parsed.base_width, parsed.attention)
-    if parsed.evaluate_every is not None:
-        config = replace(config, train=replace(config.train, evaluate_every=parsed.evaluate_every))
+    config = combined(parsed)
     if parsed.resume is None and parsed.data is None and config.data.path == base.data.path and given.preset != "demo":
         raise UsageError(
             "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, "
@@ -207,6 +169,34 @@ def train(arguments: list[str]) -> int:
         )
     result = run_train(config, out=parsed.out, resume=parsed.resume, init_from=parsed.init_from)
     return exit_code(result.signal)
+
+
+def chosen_preset(arguments: list[str]) -> tuple[str, "RunConfig"]:
+    """Find the preset that the arguments name, else the one that fits this machine; give what to call it, too."""
+    from sagan.presets import PRESETS
+
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset")
+    early.add_argument("--size", type=int)
+    given, _ = early.parse_known_args(arguments)
+    name = given.preset or default_preset(given.size)
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, 1)
+        raise UsageError(
+            f"unknown preset {name!r}; {f'did you mean {near[0]}? ' if near else ''}known: {', '.join(PRESETS)}"
+        )
+    return f"preset {name}", PRESETS[name]()
+
+
+def described(what: str, chosen: str) -> str:
+    """Write the description of a verb that starts from a preset: what it does, and the list of presets."""
+    from sagan.presets import PRESETS
+
+    lines = [
+        f"  {name:<14} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}"
+        for name, build in PRESETS.items()
+    ]
+    return "\n".join([what, "", "Presets:", *lines, "", f"Defaults shown are those of {chosen}."])
 
 
 def default_preset(size: int | None) -> str:
@@ -226,32 +216,26 @@ def default_preset(size: int | None) -> str:
     return f"sagan-{size}-cpu" if size in (32, 64) else "sagan-32-cpu"
 
 
-def combined(
-    config: "RunConfig",
-    data: str | None,
-    steps: int | None,
-    size: int | None,
-    base_width: int | None,
-    attention: tuple[int, ...] | None,
-) -> "RunConfig":
-    """Apply the flags that are short for several fields, and make paths absolute."""
+def combined(flags: "ConfigFlags") -> "RunConfig":
+    """Apply the flags that are short for fields, and make paths absolute."""
     from sagan.data import NAMES, is_pattern
 
+    config = flags.config
     changes: dict[str, Any] = {}
-    if size is not None and size != config.generator.size_px:
+    if flags.size is not None and flags.size != config.generator.size_px:
         # Positions of another size need not exist here: back to the default of the new size.
-        changes |= {"size_px": size, "attention": None, "residual": ()}
-    if base_width is not None:
-        changes["base_width"] = base_width
-    if attention is not None:
-        changes["attention"] = attention
+        changes |= {"size_px": flags.size, "attention": None, "residual": ()}
+    if flags.base_width is not None:
+        changes["base_width"] = flags.base_width
+    if flags.attention is not None:
+        changes["attention"] = flags.attention
     config = replace(
         config,
         generator=replace(config.generator, **changes),
         discriminator=replace(config.discriminator, **changes),
     )
-    if data is not None:
-        config = replace(config, data=replace(config.data, path=data))
+    if flags.data is not None:
+        config = replace(config, data=replace(config.data, path=flags.data))
     # Absolute, so that the run can be resumed from another folder; a known name stays a name.
     places = {"cache_dir": config.data.cache_dir, "class_names": config.data.class_names}
     places |= {} if config.data.path in NAMES else {"path": config.data.path}
@@ -265,9 +249,13 @@ def combined(
     if weights is not None:
         absolute = str(Path(weights).expanduser().resolve())
         config = replace(config, monitor=replace(config.monitor, feature_weights=absolute))
-    if steps is not None:
-        config = replace(config, train=replace(config.train, total_steps=steps))
-    return config
+    short = {
+        "total_steps": flags.steps,
+        "batch_size": flags.batch_size,
+        "evaluate_every": flags.evaluate_every,
+    }
+    given: dict[str, Any] = {name: value for name, value in short.items() if value is not None}
+    return replace(config, train=replace(config.train, **given))
 
 
 def exit_code(number: int | None) -> int:
@@ -278,6 +266,7 @@ def exit_code(number: int | None) -> int:
 def demo(arguments: list[str]) -> int:
     """Train on the embedded digits and measure the result."""
     from sagan.demo import run_demo
+    from sagan.flags import ConfigFlags
     from sagan.presets import PRESETS
     from sagan.runfolder import next_folder
 
@@ -293,7 +282,7 @@ def demo(arguments: list[str]) -> int:
     parsed = parse(
         Arguments, arguments, "demo", description="Train on scikit-learn's 8x8 digits and look at the result."
     )
-    config = replace(combined(PRESETS["demo"](), None, parsed.steps, None, None, None), seed=parsed.seed)
+    config = replace(combined(ConfigFlags(config=PRESETS["demo"](), steps=parsed.steps)), seed=parsed.seed)
     result, report = run_demo(parsed.out or next_folder("demo"), config)
     if report is not None:
         last = sorted((result.out / "samples").glob("*.png"))[-1]
@@ -749,6 +738,79 @@ def part_of(text: str | None) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def plan(arguments: list[str]) -> int:
+    """Predict what a run takes on this machine."""
+    from rich.console import Console
+
+    from sagan.flags import ConfigFlags
+    from sagan.plan import make_plan, train_command
+
+    chosen, base = chosen_preset(arguments)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments(ConfigFlags):
+        memory_limit: float | None = None
+        """Memory that the run may take, in GB; unset is what is available."""
+
+    description = described(
+        "What a run takes on this machine - memory, hours, disk - and how to cut its batches to fit, before it starts. "
+        "A few steps are really done; nothing is written. All flags are those of `sagan train`.",
+        chosen,
+    )
+    a = parse(Arguments, arguments, "plan", Arguments(config=base), description)
+    if a.memory_limit is not None and not a.memory_limit > 0.0:
+        raise UsageError(f"--memory-limit must be above 0, found {a.memory_limit}")
+    result = make_plan(
+        combined(a),
+        with_data=a.data is not None or a.preset == "demo",
+        limit_bytes=None if a.memory_limit is None else int(a.memory_limit * 1e9),
+        console=Console(stderr=True, soft_wrap=True, markup=False, highlight=False),
+    )
+    print(f"{chosen}\n{result.text(train_command(arguments, result.config.train.accumulate))}")
+    return 0
+
+
+def benchmark(arguments: list[str]) -> int:
+    """Measure how fast this machine is."""
+    from rich.console import Console
+
+    from sagan.flags import ConfigFlags
+    from sagan.runfolder import write_text
+    from sagan.speed.benchmark import ALL, What
+    from sagan.speed.benchmark import benchmark as run_benchmark
+
+    chosen, base = chosen_preset(arguments)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments(ConfigFlags):
+        what: tuple[What, ...] = ALL
+        """step trains on random pictures, sampling draws, data reads batches of --data or of generated pictures,
+        features runs the feature networks whose weights are here."""
+        rounds: int = 20
+        """Rounds of each measurement; the number shown is the median."""
+        out: Path | None = None
+        """A .json file for the numbers and how they were made."""
+
+    description = described(
+        "How fast this machine trains, samples, reads pictures and makes features. All flags of `sagan train` that "
+        "say what to compute are taken.",
+        chosen,
+    )
+    a = parse(Arguments, arguments, "benchmark", Arguments(config=base), description)
+    if a.out is not None and a.out.suffix != ".json":
+        raise UsageError(f"--out must end in .json, found {a.out}")
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    result = run_benchmark(
+        combined(a), chosen, what=a.what, rounds=a.rounds, with_data=a.data is not None, console=console
+    )
+    Console(markup=False, highlight=False).print(result.table())
+    print(result.notes())
+    if a.out is not None:
+        write_text(a.out, result.to_json())
+        print(f"numbers and how they were made: {a.out}")
+    return 0
+
+
 def info(arguments: list[str]) -> int:
     """Print what this installation is."""
     from sagan.info import describe
@@ -773,6 +835,8 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "export": export,
     "data check": data_check,
     "data pack": data_pack,
+    "plan": plan,
+    "benchmark": benchmark,
     "info": info,
 }
 

@@ -26,4 +26,6 @@ class ConfigFlags:
     """Base width of both networks; 64 is the published one."""
     attention: tuple[int, ...] | None = None
     """Feature-map heights with attention in both networks, e.g. `8 16`; nothing after the flag means none."""
+    evaluate_every: int | None = None
+    """Steps between measurements of the samples (--monitor says what); short for --train.evaluate-every."""
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)

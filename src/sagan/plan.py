@@ -16,7 +16,7 @@ from sagan.build import with_classes
 from sagan.config import RunConfig
 from sagan.data import DataSize, data_size
 from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_BATCH_SIZE, STANDING_BATCHES
-from sagan.reporter import GRID_CLASSES, GRID_COLUMNS, LOOK_BATCH, MONITOR_SAMPLES
+from sagan.reporter import GRID_CLASSES, GRID_COLUMNS, LOOK_BATCH
 from sagan.runfolder import size
 from sagan.speed.step import StepCost, measure_step
 
@@ -28,6 +28,8 @@ USABLE = 0.9
 ROUNDS, LIMIT_S = 20, 8.0
 # A second size is measured where its first steps take at most so long by what the first one took.
 AFFORDABLE_S = 6.0
+# Below this share of the processor time that its threads could have had, a step was kept waiting by others.
+BUSY = 0.7
 DAY_S = 86_400.0
 LONG_S = 14 * DAY_S
 EVALUATED_SAMPLES = 50_000
@@ -66,14 +68,14 @@ class Plan:
         train, steps = self.config.train, self.config.train.total_steps
         draws, measures = due(steps, train.sample_every), due(steps, train.evaluate_every)
         samples = len(draws | measures) * PREVIEW_BATCHES * PREVIEW_BATCH_SIZE
-        samples += len(draws) * GRID_CLASSES * GRID_COLUMNS + len(measures) * MONITOR_SAMPLES
+        samples += len(draws) * GRID_CLASSES * GRID_COLUMNS + len(measures) * self.config.monitor.num
         judged = len(due(steps, train.log_every)) * 2 * LOOK_BATCH
-        return samples * self._sample_s + judged * self.costs[max(self.costs)].judge_s
+        return samples * self._cost.sample_s + judged * self._cost.judge_s
 
     @property
     def closing_s(self) -> float:
         """Seconds after the last step: standing statistics for the weights file."""
-        return STANDING_BATCHES * STANDING_BATCH_SIZE * self._sample_s
+        return STANDING_BATCHES * STANDING_BATCH_SIZE * self._cost.sample_s
 
     @property
     def total_s(self) -> float:
@@ -81,8 +83,9 @@ class Plan:
         return self.training_s + self.reports_s + self.closing_s
 
     @property
-    def _sample_s(self) -> float:
-        return next(cost.sample_s for cost in self.costs.values() if cost.sample_s is not None)
+    def _cost(self) -> StepCost:
+        """What the largest measured micro-batch cost: the nearest to the one that is chosen."""
+        return self.costs[max(self.costs)]
 
     def text(self, command: str) -> str:
         """Give the plan as lines of text.
@@ -91,43 +94,52 @@ class Plan:
             command: What starts the run, see :func:`train_command`.
         """
         train, first = self.config.train, self.costs[min(self.costs)]
-        measured = " and ".join(f"{m:,}" for m in self.costs)
         how = "measured" if self.micro_batch in self.costs else "extrapolated"
+        images = " and ".join(f"{m:,}" for m in self.costs)
+        pieces = f" in {train.accumulate} micro-batches of {self.micro_batch:,}" if train.accumulate > 1 else " at once"
+        memory = "unknown, this system does not tell"
+        if self.peak_bytes is not None and self.limit_bytes is not None:
+            memory = f"{size(self.peak_bytes)} at the peak ({how}), {size(self.limit_bytes)} to use"
         lines = [
-            f"machine:  {first.device}; {first.threads} threads; steps of {measured} images were done here",
-            f"batch:    {train.batch_size:,}"
-            + (f" in {train.accumulate} micro-batches of {self.micro_batch}" if train.accumulate > 1 else " at once"),
-        ]
-        if self.peak_bytes is None or self.limit_bytes is None:
-            lines.append("memory:   unknown, this system does not tell")
-        else:
-            lines.append(f"memory:   {size(self.peak_bytes)} at the peak ({how}), {size(self.limit_bytes)} to use")
-        lines += [
-            f"time:     {self.step_s:.3g} s a step, {train.batch_size / self.step_s:,.3g} images/s ({how}); "
+            f"machine:  {first.device}; {first.threads} thread(s); steps of {images} images were done here",
+            f"batch:    {train.batch_size:,}{pieces}",
+            f"memory:   {memory}",
+            f"time:     {self.step_s:.3g} s a step ({how}), {train.batch_size / self.step_s:,.3g} images/s; "
             f"{train.total_steps:,} steps take {long_time(self.training_s)}",
-            f"          {long_time(self.reports_s)} for samples, monitor and log, {long_time(self.closing_s)} at the end "
-            f"for the weights file: {long_time(self.total_s)} in all",
+            f"          samples, monitor and log {long_time(self.reports_s)}, the weights file at the end "
+            f"{long_time(self.closing_s)}: {long_time(self.total_s)} in all",
             f"disk:     {size(first.checkpoint_bytes)} a checkpoint, up to "
-            f"{size(first.checkpoint_bytes * (train.keep_last + 2))} in all{self._data_text()}",
+            f"{size(first.checkpoint_bytes * (train.keep_last + 2))} in all",
+            f"pictures: {self._pictures()}",
             f"judging:  `sagan evaluate` draws {EVALUATED_SAMPLES:,} samples in "
-            f"{long_time(EVALUATED_SAMPLES * self._sample_s)}; `sagan benchmark --what features` tells the rest",
+            f"{long_time(EVALUATED_SAMPLES * self._cost.sample_s)}; `sagan benchmark --what features` tells the rest",
         ]
+        if self._busy:
+            lines.append(
+                "note:     other programs kept this machine busy meanwhile; on a quiet one these times are shorter"
+            )
         if self.total_s > LONG_S:
             lines.append(self._instead())
         return "\n".join([*lines, f"start:    {command}"])
 
-    def _data_text(self) -> str:
+    @property
+    def _busy(self) -> bool:
+        cost = self._cost
+        on_gpu = cost.device.startswith(("cuda", "mps"))
+        return not on_gpu and cost.processor_s < BUSY * cost.threads * cost.seconds.median
+
+    def _pictures(self) -> str:
+        num_classes = self.config.generator.num_classes
+        classes = f"{num_classes:,} classes" if num_classes else "no classes"
         if self.data is None:
-            classes = self.config.generator.num_classes
-            return f"; no --data was named: {f'{classes:,} classes' if classes else 'no classes'} assumed"
-        classes = f"{self.data.num_classes:,} classes" if self.data.num_classes else "no classes"
-        packed = f"{size(self.data.new_bytes)} once, decoded" if self.data.new_bytes else "decoded already"
-        return f"; {self.data.num_images:,} pictures ({classes}): {packed}"
+            return f"none named with --data; {classes} assumed"
+        packed = f"{size(self.data.new_bytes)} on disk once decoded" if self.data.new_bytes else "decoded already"
+        return f"{self.data.num_images:,} in {classes}; {packed}"
 
     def _instead(self) -> str:
         in_a_day = int(DAY_S * 0.95 / self.step_s)
         advice = f"WARNING:  {long_time(self.total_s)} is too long to be of use; "
-        if "cuda" in self.costs[min(self.costs)].device:
+        if self._cost.device.startswith("cuda"):
             advice += "take a smaller --size or --base-width, or several GPUs"
         else:
             advice += (
@@ -159,21 +171,21 @@ def make_plan(
         check_enough(config, data)
     sizes = micro_batches(config.train.batch_size, config.train.accumulate)
 
-    def measured(micro_batch: int, look: bool) -> StepCost:
+    def measured(micro_batch: int) -> StepCost:
         if console is not None:
             console.print(f"doing steps of {micro_batch:,} images in a process of their own ...")
         train = replace(config.train, batch_size=micro_batch, accumulate=1)
-        return measure_step(replace(config, train=train), rounds=ROUNDS, limit_s=LIMIT_S, look=look)
+        return measure_step(replace(config, train=train), rounds=ROUNDS, limit_s=LIMIT_S)
 
     try:
-        costs = {sizes[0]: measured(sizes[0], look=True)}
+        costs = {sizes[0]: measured(sizes[0])}
     except MemoryError as error:
         raise ValueError(f"{error}; {_TOO_LARGE}") from error
     first = costs[sizes[0]]
     limit = limit_bytes if limit_bytes is not None else first.available_bytes
     second = second_size(sizes, first, limit)
     if second is not None:
-        costs[second] = measured(second, look=False)
+        costs[second] = measured(second)
     micro_batch = largest_fitting(sizes, costs, limit)
     accumulate = config.train.batch_size // micro_batch
     return Plan(
@@ -220,10 +232,10 @@ def second_size(sizes: Sequence[int], first: StepCost, limit: int | None) -> int
     def affordable(micro_batch: int) -> bool:
         ratio = micro_batch / sizes[0]
         seconds = ratio * first.seconds.median * 4
-        if first.peak_bytes is None or first.base_bytes is None or limit is None:
+        if first.run_bytes is None or first.base_bytes is None or limit is None:
             return seconds <= AFFORDABLE_S
         # As if all but the program grew with the batch: too much, so it is safe.
-        bytes_ = first.base_bytes + ratio * (first.peak_bytes - first.base_bytes)
+        bytes_ = first.base_bytes + ratio * (first.run_bytes - first.base_bytes)
         return seconds <= AFFORDABLE_S and bytes_ <= USABLE * limit
 
     others = list(sizes[1:])
@@ -249,12 +261,12 @@ def largest_fitting(sizes: Sequence[int], costs: dict[int, StepCost], limit: int
 
 
 def peak_bytes(costs: dict[int, StepCost], micro_batch: int) -> int | None:
-    """Predict the peak memory of a run: of its steps or of the sampling between them, whichever is more."""
+    """Predict the peak memory of a run: the steps', and what the sampling between them finds no room for in that."""
+    nearest = costs[micro_batch if micro_batch in costs else max(costs)]
     points = {m: float(cost.peak_bytes) for m, cost in costs.items() if cost.peak_bytes is not None}
-    if not points:
+    if not points or nearest.run_bytes is None or nearest.peak_bytes is None:
         return None
-    sampling = max(cost.look_bytes or 0 for cost in costs.values())
-    return max(sampling, round(on_line(points, micro_batch)))
+    return round(on_line(points, micro_batch)) + nearest.run_bytes - nearest.peak_bytes
 
 
 def step_seconds(costs: dict[int, StepCost], micro_batch: int, accumulate: int) -> float:

@@ -154,25 +154,25 @@ def benchmark(
     """
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, found {rounds}")
-    say = console.print if console is not None else lambda _: None
+    console = console or Console(quiet=True)
     if with_data:
         config = with_classes(config, len(open_dataset(config.data, config.generator.size_px).class_names))
     engine = Engine(config.engine)
     rates: list[Rate] = []
     missing: list[str] = []
     if "step" in what:
-        say(f"training steps of {config.train.batch_size:,} images, in a process of their own ...")
+        console.print(f"training steps of {config.train.batch_size:,} images, in a process of their own ...")
         rates.append(step_rate(config, engine, rounds))
     if "sampling" in what:
-        say("sampling ...")
+        console.print("sampling ...")
         rates.append(sampling_rate(config, engine, rounds))
     if "data" in what:
-        say("reading pictures ...")
+        console.print("reading pictures ...")
         rates.append(reading_rate(config, rounds, with_data=with_data))
     if "features" in what:
         networks, missing = feature_networks()
         for network in networks:
-            say(f"features of {network.name} ...")
+            console.print(f"features of {network.name} ...")
             rates.append(features_rate(network, config, engine.device, rounds))
     return Benchmark(
         machine={**versions(), **_values(machine(engine)), "precision": str(matmul_dtype(engine)).split(".")[-1]},
@@ -292,15 +292,14 @@ def _values(facts: dict[str, object]) -> dict[str, Value]:
 
 def _step_notes(rate: Rate) -> list[str]:
     v = {key: value for key, value in rate.values.items() if isinstance(value, (int, float))}
+    reached, most = v["model_flops_per_s"] / 1e9, v["matmul_flops_per_s"] / 1e9
     notes = [
-        f"model work: {v['model_flops_per_image'] / 1e9:.4g} GFLOP an image, {v['model_flops_per_s'] / 1e9:,.4g} GFLOP/s: "
-        f"{100 * v['share_of_matmul']:.0f} % of the {v['matmul_flops_per_s'] / 1e9:,.4g} GFLOP/s of a large matrix "
-        f"product here ({rate.values['matmul']})"
+        f"model work: {v['model_flops_per_image'] / 1e9:.4g} GFLOP an image, {reached:,.4g} GFLOP/s: "
+        f"{100 * v['share_of_matmul']:.0f} % of the {most:,.4g} of a large matrix product ({rate.values['matmul']})"
     ]
     if "memory_peak_bytes" in v:
-        before = v.get("memory_before_bytes", 0)
         notes.append(
-            f"memory: {size(v['memory_peak_bytes'])} at the peak, {size(before)} of it before the networks are made "
-            f"({rate.values['memory']})"
+            f"memory: {size(v['memory_peak_bytes'])} at the peak, {size(v.get('memory_before_bytes', 0))} of it before "
+            f"the networks are made ({rate.values['memory']})"
         )
     return notes

@@ -40,10 +40,11 @@ def step_flops(config: RunConfig) -> float:
     with FlopCounterMode(display=False) as d_update:
         with torch.no_grad():
             x_fake = G(z, y)
-        _scalar(D(torch.cat([real, x_fake]), torch.cat([y, y]))).backward()
+        torch.autograd.backward(_scalar(D(torch.cat([real, x_fake]), torch.cat([y, y]))))
     with FlopCounterMode(display=False) as g_update, frozen_parameters(D):
-        _scalar(D(G(z, y), y)).backward()
-    return (config.train.d_steps * d_update.get_total_flops() + g_update.get_total_flops()) / IMAGES
+        torch.autograd.backward(_scalar(D(G(z, y), y)))
+    d_flops, g_flops = float(d_update.get_total_flops()), float(g_update.get_total_flops())
+    return (config.train.d_steps * d_flops + g_flops) / IMAGES
 
 
 def _scalar(output: Tensor | ClassifierLogits) -> Tensor:

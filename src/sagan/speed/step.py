@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -30,20 +31,22 @@ class StepCost:
 
     seconds: Spread
     """Of a whole step."""
+    processor_s: float
+    """Processor time of a step, of all threads together."""
     update_s: float
     """The part of it that is spent on the optimisers and the moving average, whatever the batch."""
     judge_s: float
     """D's forward for one real picture."""
-    sample_s: float | None
-    """G's forward for one sample; None if that was not asked for."""
+    sample_s: float
+    """G's forward for one sample."""
     base_bytes: int | None
     """Held when everything is imported."""
     state_bytes: int | None
     """Held in addition by networks, optimisers and moving average, before the first step."""
     peak_bytes: int | None
     """Held at most during the steps."""
-    look_bytes: int | None
-    """Held at most during the steps and the sampling after them."""
+    run_bytes: int | None
+    """Held at most during the steps and the sampling after them, as a run does it."""
     available_bytes: int | None
     """What the process could have taken on that device."""
     checkpoint_bytes: int
@@ -54,9 +57,7 @@ class StepCost:
     """Processor threads of PyTorch."""
 
 
-def measure_step(
-    config: RunConfig, *, rounds: int = 20, warm_up: int = 2, limit_s: float = float("inf"), look: bool = False
-) -> StepCost:
+def measure_step(config: RunConfig, *, rounds: int = 20, warm_up: int = 2, limit_s: float = float("inf")) -> StepCost:
     """Train a few steps in a fresh process, as ``sagan train`` would, and say what they cost.
 
     The process starts from nothing, so its peak memory is that of these steps. It writes no files.
@@ -66,7 +67,6 @@ def measure_step(
         rounds: Steps to time, fewer (but two) if they take longer than ``limit_s``.
         warm_up: Steps before that.
         limit_s: See ``rounds``.
-        look: Sample too, as the reports of a run do.
 
     Raises:
         ValueError: If the device that is asked for is not there.
@@ -78,7 +78,6 @@ def measure_step(
         "rounds": rounds,
         "warm_up": warm_up,
         "limit_s": min(limit_s, 1e9),
-        "look": look,
         "threads": torch.get_num_threads(),
     }
     # -P: a file in the working folder that is called like a library must not be imported.
@@ -96,7 +95,7 @@ def measure_step(
     raise RuntimeError(f"the process that measures a step ended with code {done.returncode}; it said: {last_words[0]}")
 
 
-def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: float, look: bool) -> StepCost:
+def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: float) -> StepCost:
     """Do the work of :func:`measure_step` in this process; memory is then that of all it has done before, too."""
     import sagan.run  # noqa: F401 - what a run imports counts as its memory
 
@@ -113,7 +112,11 @@ def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: 
     def step() -> None:
         train_step(state, train, lambda _: batch, engine, config.seed)
 
-    seconds = timed_rounds(step, engine.device, rounds, warm_up=warm_up, limit_s=limit_s)
+    for _ in range(warm_up):
+        step()
+    processor = time.process_time()
+    seconds = timed_rounds(step, engine.device, rounds, warm_up=0, limit_s=limit_s)
+    processor_s = (time.process_time() - processor) / seconds.rounds
     peak = _most_held(engine)
 
     def update() -> None:
@@ -126,16 +129,17 @@ def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: 
     micro_batch = train.batch_size // train.accumulate
     part = Batch(*(tensor[:micro_batch] for tensor in batch))
     judge = timed_rounds(lambda: mean_logit(state, part, engine, micro_batch), engine.device, 3)
-    sample_s = _sample_seconds(state, engine) if look else None
+    sample_s = _sample_seconds(state, engine)
     return StepCost(
         seconds=seconds,
+        processor_s=processor_s,
         update_s=timed_rounds(update, engine.device, 3).median,
         judge_s=judge.median / micro_batch,
         sample_s=sample_s,
         base_bytes=base,
         state_bytes=None if held is None or base is None else held - base,
         peak_bytes=peak,
-        look_bytes=_most_held(engine),
+        run_bytes=_most_held(engine),
         available_bytes=None if room is None else room + (base or 0 if on_cpu else 0),
         checkpoint_bytes=state.num_bytes(),
         device=engine.reason,
