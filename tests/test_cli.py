@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,7 @@ from PIL import Image
 
 import sagan
 from sagan.cli import main
+from sagan.speed.benchmark import benchmark_from_json
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -72,7 +74,19 @@ def error(said: tuple[int, str, str]) -> str:
 def test_help_lists_every_verb_and_each_explains_itself(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for verb in ("demo", "train", "sample", "attention", "evaluate", "export", "data check", "data pack", "info"):
+    for verb in (
+        "demo",
+        "train",
+        "sample",
+        "attention",
+        "evaluate",
+        "export",
+        "data check",
+        "data pack",
+        "plan",
+        "benchmark",
+        "info",
+    ):
         assert f"  {verb} " in out
         code, explained, _ = run(*verb.split(), "--help")
         assert code == 0, verb
@@ -599,3 +613,48 @@ def test_the_systems_own_errors_say_what_to_do(run: Run, digits_run: Path) -> No
         assert "/proc/no" in said
         assert "choose a" in said
         assert "Errno" not in said
+
+
+# ---------------------------------------------------------------------------------------------------- plan, benchmark
+
+
+def test_a_plan_is_made_and_its_command_trains(run: Run, tmp_path: Path) -> None:
+    flags = ["--base-width", "8", "--train.log-every", "5", "--steps", "10", "--batch-size", "8"]
+    code, out, err = run("plan", "--preset", "demo", *flags, "--train.accumulate", "2")
+    assert code == 0, err
+    assert "steps of 2 images" in err
+    for words in ("at the peak", "s a step", "10 steps take", "a checkpoint", "1,797 in 10 classes"):
+        assert words in out
+    assert not list(tmp_path.iterdir())
+    command = shlex.split(out.splitlines()[-1].removeprefix("start:"))
+    assert command[:2] == ["sagan", "train"]
+    code, _, err = run(*command[1:], "--out", "planned")
+    assert code == 0, err
+    train = json.loads(Path("planned", "config.json").read_text())["train"]
+    assert (train["batch_size"], train["accumulate"], train["total_steps"]) == (8, 2, 10)
+
+
+def test_a_plan_that_cannot_fit_is_one_sentence(run: Run) -> None:
+    said = error(run("plan", "--preset", "demo", "--batch-size", "2", "--memory-limit", "0.01"))
+    assert "micro-batches of 2, the smallest" in said
+    assert "10 MB are to use" in said
+    assert "take a smaller --size or --base-width" in said
+    assert "above 0" in error(run("plan", "--preset", "demo", "--memory-limit", "-1"))
+    assert "there is no nowhere" in error(run("plan", "--preset", "demo", "--data", "nowhere"))
+    assert "did you mean sagan-32" in error(run("plan", "--preset", "sagan-33"))
+
+
+def test_a_benchmark_is_shown_and_written(run: Run) -> None:
+    command = ["benchmark", "--preset", "demo", "--base-width", "8", "--batch-size", "8", "--rounds", "2"]
+    code, out, err = run(*command, "--what", "step", "sampling", "--out", "speed.json")
+    assert code == 0, err
+    assert "step, 8 images" in out
+    assert "of a large matrix product (float32" in out
+    result = benchmark_from_json(Path("speed.json").read_text())
+    assert [rate.name for rate in result.rates] == ["step", "sampling"]
+    assert result.network["preset"] == "preset demo"
+    peak = result.rates[0].values["memory_peak_bytes"]
+    assert isinstance(peak, int)
+    assert peak > 50_000_000
+    assert ".json" in error(run(*command, "--out", "speed.txt"))
+    assert "rounds must be at least 1" in error(run("benchmark", "--preset", "demo", "--rounds", "0"))

@@ -46,7 +46,7 @@ def test_a_step_is_measured_and_nothing_is_left(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a device that is not there")
 def test_a_device_that_is_not_there_is_one_sentence(tiny_config: Make) -> None:
     config = replace(tiny_config(), engine=EngineConfig(device="cuda"))
-    with pytest.raises(ValueError, match="^device cuda: PyTorch sees no CUDA device here"):
+    with pytest.raises(ValueError, match=r"^device cuda: PyTorch sees no CUDA device here"):
         measure_step(config, rounds=1)
 
 

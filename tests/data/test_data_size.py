@@ -1,0 +1,44 @@
+"""Counting a data set before it is decoded: the numbers that opening it gives, and not a file more or less."""
+
+import shutil
+
+import pytest
+
+from sagan.data import DataError, DataSize, data_size, open_dataset, pack_dataset
+from sagan.data.named import NAMED_SIZES, digits
+
+
+def test_a_folder_is_counted_without_decoding_or_writing(class_folder, config, tmp_path):
+    (class_folder / "empty").mkdir()
+    (class_folder / "cat" / "0.png").write_bytes(b"broken: whoever decodes it notices")
+    before = sorted(tmp_path.rglob("*"))
+    assert data_size(config(class_folder), 8) == DataSize(5, 2, 5 * 8 * 8 * 3)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert data_size(config(class_folder / "dog"), 8) == DataSize(2, 0, 2 * 8 * 8 * 3)
+
+
+def test_what_is_packed_already_takes_no_more_disk(class_folder, config, tmp_path):
+    opened = open_dataset(config(class_folder), 8, progress=False)
+    assert data_size(config(class_folder), 8) == DataSize(len(opened.labels), len(opened.class_names), 0)
+    assert data_size(config(class_folder), 6).new_bytes == 5 * 6 * 6 * 3
+    pack_dataset(config(class_folder), 8, tmp_path / "packed.npy", progress=False)
+    shutil.rmtree(tmp_path / "cache")
+    assert data_size(config(tmp_path / "packed.npy"), 8) == DataSize(5, 2, 0)
+    assert data_size(config(tmp_path / "packed.npy"), 4) == DataSize(5, 2, 5 * 4 * 4 * 3)
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion-mnist", "cifar10", "cifar100"])
+def test_a_named_set_is_counted_without_downloading_it(config, tmp_path, name):
+    num_images, num_classes = NAMED_SIZES[name]
+    assert data_size(config(name), 32) == DataSize(num_images, num_classes, num_images * 32 * 32 * 3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_numbers_of_the_embedded_set_are_those_of_its_pictures():
+    pictures = digits()
+    assert (len(pictures.names), len(pictures.class_names)) == NAMED_SIZES["digits"]
+
+
+def test_what_is_not_there_is_explained(config):
+    with pytest.raises(DataError, match="there is no nowhere"):
+        data_size(config("nowhere"), 32)
