@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from sagan.data import DataConfig, pack_dataset
-from sagan.plan import Plan, make_plan
+from sagan.plan import Plan, make_plan, step_seconds
 from sagan.presets import PRESETS
 
 WARM_UP = 5
@@ -60,10 +60,10 @@ def planned(args: argparse.Namespace, preset: str, data: Path) -> Plan:
 
 
 def predictions(plan: Plan) -> tuple[float, ...]:
-    # Processor time is not part of a plan; it scales like the seconds.
-    cost = plan.costs[max(plan.costs)]
     assert plan.peak_bytes is not None
-    processor = plan.step_s * cost.processor_s / cost.seconds.median
+    # Processor time is not part of a plan; the same line through the same points predicts it.
+    costs = {m: replace(cost, seconds=replace(cost.seconds, median=cost.processor_s)) for m, cost in plan.costs.items()}
+    processor = step_seconds(costs, plan.micro_batch, plan.config.train.accumulate)
     return plan.step_s, processor, plan.peak_bytes / 1e6, plan.total_s
 
 

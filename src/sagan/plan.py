@@ -8,6 +8,7 @@ was itself measured, its own numbers are taken.
 import math
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -19,15 +20,14 @@ from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_BATCH
 from sagan.reporter import GRID_CLASSES, GRID_COLUMNS, LOOK_BATCH
 from sagan.runfolder import size
 from sagan.speed.step import StepCost, measure_step
+from sagan.training.config import TrainConfig
 
-# Batch normalisation needs two images.
-LEAST_MICRO_BATCH = 2
 # What a prediction may take of the memory: it can be a little wrong, and other programs grow.
 USABLE = 0.9
 # Steps to time at each size, and after how many seconds there are fewer.
 ROUNDS, LIMIT_S = 20, 8.0
-# A second size is measured where its first steps take at most so long by what the first one took.
-AFFORDABLE_S = 6.0
+# A further size is measured where its first steps are expected to take at most so long.
+FIRST_STEPS, AFFORDABLE_S = 4, 20.0
 # Below this share of the processor time that its threads could have had, a step was kept waiting by others.
 BUSY = 0.7
 DAY_S = 86_400.0
@@ -106,8 +106,8 @@ class Plan:
             f"memory:   {memory}",
             f"time:     {self.step_s:.3g} s a step ({how}), {train.batch_size / self.step_s:,.3g} images/s; "
             f"{train.total_steps:,} steps take {long_time(self.training_s)}",
-            f"          samples, monitor and log {long_time(self.reports_s)}, the weights file at the end "
-            f"{long_time(self.closing_s)}: {long_time(self.total_s)} in all",
+            f"          log, samples and monitor{self._uncounted()} {long_time(self.reports_s)}, the weights file "
+            f"at the end {long_time(self.closing_s)}: {long_time(self.total_s)} in all",
             f"disk:     {size(first.checkpoint_bytes)} a checkpoint, up to "
             f"{size(first.checkpoint_bytes * (train.keep_last + 2))} in all",
             f"pictures: {self._pictures()}",
@@ -127,6 +127,11 @@ class Plan:
         cost = self._cost
         on_gpu = cost.device.startswith(("cuda", "mps"))
         return not on_gpu and cost.processor_s < BUSY * cost.threads * cost.seconds.median
+
+    def _uncounted(self) -> str:
+        network = self.config.monitor.features
+        unknown = network != "pixels" and self.config.train.evaluate_every
+        return f" (without the time of {network}, which `sagan benchmark` tells)" if unknown else ""
 
     def _pictures(self) -> str:
         num_classes = self.config.generator.num_classes
@@ -169,7 +174,7 @@ def make_plan(
     if data is not None:
         config = with_classes(config, data.num_classes)
         check_enough(config, data)
-    sizes = micro_batches(config.train.batch_size, config.train.accumulate)
+    sizes = micro_batches(config.train)
 
     def measured(micro_batch: int) -> StepCost:
         if console is not None:
@@ -183,9 +188,16 @@ def make_plan(
         raise ValueError(f"{error}; {_TOO_LARGE}") from error
     first = costs[sizes[0]]
     limit = limit_bytes if limit_bytes is not None else first.available_bytes
-    second = second_size(sizes, first, limit)
-    if second is not None:
-        costs[second] = measured(second)
+    micro_batch = second_size(sizes, first, limit)
+    # A line needs two points; from then on a size is measured because it may be the one to take.
+    while micro_batch not in costs:
+        try:
+            costs[micro_batch] = measured(micro_batch)
+        except MemoryError:
+            sizes = [m for m in sizes if m < micro_batch]
+        micro_batch = largest_fitting(sizes, costs, limit)
+        if FIRST_STEPS * step_seconds(costs, micro_batch, 1) > AFFORDABLE_S:
+            break
     micro_batch = largest_fitting(sizes, costs, limit)
     accumulate = config.train.batch_size // micro_batch
     return Plan(
@@ -215,12 +227,17 @@ def check_enough(config: RunConfig, data: DataSize) -> None:
         )
 
 
-def micro_batches(batch_size: int, accumulate: int = 1) -> list[int]:
-    """List the sizes that a batch can be cut into evenly, ascending, of at least ``accumulate`` pieces."""
-    return [m for m in range(LEAST_MICRO_BATCH, batch_size // accumulate + 1) if batch_size % m == 0]
+def micro_batches(train: TrainConfig) -> list[int]:
+    """List the sizes of equal micro-batches, ascending, that leave at least ``accumulate`` of them."""
+    sizes = []
+    for size_ in range(1, train.batch_size // train.accumulate + 1):
+        if train.batch_size % size_ == 0:
+            with suppress(ValueError):  # too small for batch normalisation
+                sizes.append(replace(train, batch_size=size_, accumulate=1).batch_size)
+    return sizes
 
 
-def second_size(sizes: Sequence[int], first: StepCost, limit: int | None) -> int | None:
+def second_size(sizes: Sequence[int], first: StepCost, limit: int | None) -> int:
     """Choose the second micro-batch to measure: the largest that is quickly done and surely fits, else the next one.
 
     Args:
@@ -230,16 +247,15 @@ def second_size(sizes: Sequence[int], first: StepCost, limit: int | None) -> int
     """
 
     def affordable(micro_batch: int) -> bool:
+        # As if all of the time, and all of the memory but the program's, grew with the batch: too much, so it is safe.
         ratio = micro_batch / sizes[0]
-        seconds = ratio * first.seconds.median * 4
+        if FIRST_STEPS * ratio * first.seconds.low > AFFORDABLE_S:
+            return False
         if first.run_bytes is None or first.base_bytes is None or limit is None:
-            return seconds <= AFFORDABLE_S
-        # As if all but the program grew with the batch: too much, so it is safe.
-        bytes_ = first.base_bytes + ratio * (first.run_bytes - first.base_bytes)
-        return seconds <= AFFORDABLE_S and bytes_ <= USABLE * limit
+            return True
+        return first.base_bytes + ratio * (first.run_bytes - first.base_bytes) <= USABLE * limit
 
-    others = list(sizes[1:])
-    return max((m for m in others if affordable(m)), default=others[0] if others else None)
+    return max((m for m in sizes[1:] if affordable(m)), default=sizes[min(1, len(sizes) - 1)])
 
 
 def largest_fitting(sizes: Sequence[int], costs: dict[int, StepCost], limit: int | None) -> int:
