@@ -176,7 +176,7 @@ def test_a_size_that_fails_is_not_taken(on_known_machine: Callable[[Cost], list[
     def cost(micro_batch: int) -> StepCost:
         if micro_batch > 16:  # beyond what the line tells
             raise MemoryError
-        return cost_of(micro_batch, fixed_s=0.01, image_s=0.001, image_bytes=10**6)
+        return cost_of(micro_batch, fixed_s=0.01, image_s=0.001, image_bytes=10**6, available=99 * GB)
 
     asked = on_known_machine(cost)
     assert make_plan(config_of(64), with_data=False).micro_batch == 16
