@@ -55,7 +55,7 @@ def cost_of(
         base_bytes=GB // 2,
         state_bytes=GB // 2,
         peak_bytes=peak,
-        run_bytes=peak + sampling_bytes,
+        run_bytes=GB + sampling_bytes,
         available_bytes=available,
         checkpoint_bytes=40_000_000,
         device=device,
@@ -199,8 +199,14 @@ def test_optimisers_and_moving_average_run_once_in_a_step() -> None:
 
 
 def test_what_was_measured_is_given_as_it_is() -> None:
-    bent = {2: cost_of(2), 8: cost_of(8), 16: replace(cost_of(16), peak_bytes=7, run_bytes=9)}
-    assert peak_bytes(bent, 16) == 9
+    bent = {2: cost_of(2), 8: cost_of(8), 16: replace(cost_of(16), peak_bytes=7)}
+    assert peak_bytes(bent, 16) == 7
+
+
+def test_on_a_gpu_steps_and_sampling_share_the_memory() -> None:
+    costs = {m: cost_of(m, sampling_bytes=GB, device="cuda:0 (found), fp32") for m in (2, 8)}
+    assert peak_bytes(costs, 32) == GB + 32 * GB // 10
+    assert peak_bytes(costs, 2) == 2 * GB
 
 
 def test_no_memory_is_predicted_where_the_system_tells_none() -> None:

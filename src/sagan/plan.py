@@ -277,12 +277,18 @@ def largest_fitting(sizes: Sequence[int], costs: dict[int, StepCost], limit: int
 
 
 def peak_bytes(costs: dict[int, StepCost], micro_batch: int) -> int | None:
-    """Predict the peak memory of a run: the steps', and what the sampling between them finds no room for in that."""
-    nearest = costs[micro_batch if micro_batch in costs else max(costs)]
+    """Predict the peak memory of a run: of its steps or of the sampling between them, on a CPU of both together.
+
+    There the memory that the steps give back lies in pieces, too small for the large batches of the sampling.
+    """
     points = {m: float(cost.peak_bytes) for m, cost in costs.items() if cost.peak_bytes is not None}
-    if not points or nearest.run_bytes is None or nearest.peak_bytes is None:
+    first = costs[min(costs)]
+    if not points or first.run_bytes is None or first.base_bytes is None or first.state_bytes is None:
         return None
-    return round(on_line(points, micro_batch)) + nearest.run_bytes - nearest.peak_bytes
+    steps = round(on_line(points, micro_batch))
+    if first.device.startswith("cuda"):
+        return max(steps, first.run_bytes)
+    return steps + first.run_bytes - first.base_bytes - first.state_bytes
 
 
 def step_seconds(costs: dict[int, StepCost], micro_batch: int, accumulate: int) -> float:
