@@ -6,7 +6,8 @@ index. So a sample does not depend on the batch that it is computed in, nor on h
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from functools import partial
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -106,8 +107,24 @@ def generate(G: Generator, z: Tensor, y: Tensor | None, batch_size: int = 64) ->
     return images
 
 
+class Sharing(Protocol):
+    """Several processes that do one computation together."""
+
+    def share(self, items: Sequence[range]) -> Sequence[range]:
+        """Give the part of the work that this process does."""
+
+    def add_up(self, sums: Tensor) -> Tensor:
+        """Add up a tensor that lies on the host over the processes."""
+
+
 def sampling_copy(
-    G: Generator, *, batches: int, batch_size: int, seed: int, advance: Callable[[], None] = lambda: None
+    G: Generator,
+    *,
+    batches: int,
+    batch_size: int,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
+    sharing: Sharing | None = None,
 ) -> Generator:
     """Make a copy of a generator that is ready to sample; the original is not touched.
 
@@ -120,17 +137,26 @@ def sampling_copy(
         batch_size: Samples a batch.
         seed: Seed of those samples, a stream of their own.
         advance: Called after each of the batches, e.g. by a progress bar.
+        sharing: Processes that share those batches; all of them make the copy.
     """
     copied = copy.deepcopy(G).requires_grad_(False).eval()
     refresh_spectral(copied)
     if batches > 0:
-        refresh_standing_statistics(copied, batches=batches, batch_size=batch_size, seed=seed, advance=advance)
+        refresh_standing_statistics(
+            copied, batches=batches, batch_size=batch_size, seed=seed, advance=advance, sharing=sharing
+        )
     return copied
 
 
 @torch.no_grad()
 def refresh_standing_statistics(
-    G: Generator, *, batches: int, batch_size: int, seed: int, advance: Callable[[], None] = lambda: None
+    G: Generator,
+    *,
+    batches: int,
+    batch_size: int,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
+    sharing: Sharing | None = None,
 ) -> None:
     """Compute G's standing statistics over ``batches`` x ``batch_size`` random samples, in place."""
     device = next(G.parameters()).device
@@ -141,7 +167,10 @@ def refresh_standing_statistics(
         G(z.to(device), None if y is None else y.to(device))
         advance()
 
-    standing_statistics(G, ((lambda b=batch: forward(b)) for batch in batched(batches * batch_size, batch_size)))  # type: ignore[misc]
+    parts: Sequence[range] = list(batched(batches * batch_size, batch_size))
+    if sharing is not None:
+        parts = sharing.share(parts)
+    standing_statistics(G, (partial(forward, part) for part in parts), None if sharing is None else sharing.add_up)
 
 
 def interpolate(start: Tensor, end: Tensor, frames: int, *, spherical: bool = True) -> Tensor:

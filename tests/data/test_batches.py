@@ -66,7 +66,7 @@ def test_slices_make_up_the_whole(labels, position, data, balanced):
     size = len(labels)
     cuts = sorted(data.draw(st.lists(st.integers(0, size), max_size=3)))
     batches = Batches(image_set(labels), np.arange(size), size, 0, balanced=balanced, flip=True)
-    parts = [batches(position, start, stop) for start, stop in zip([0, *cuts], [*cuts, None], strict=True)]
+    parts = [batches(position, rows) for rows in torch.arange(size).tensor_split(cuts)]
     for whole, pieces in zip(batches(position), zip(*parts, strict=True), strict=True):
         assert torch.equal(whole, torch.cat(pieces))
 

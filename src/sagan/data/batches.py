@@ -74,16 +74,17 @@ class Batches:
         # The permutation in use of each class (or of all pictures), with its epoch. Only a shortcut: it can be redrawn.
         self._orders: dict[int, tuple[int, Labels]] = {}
 
-    def __call__(self, position: int, start: int = 0, stop: int | None = None) -> Batch:
-        """Give the pictures ``start`` to ``stop`` (default: all) of the position-th global batch of the run."""
-        chosen = self.picture_indices(position)[start:stop]
+    def __call__(self, position: int, rows: Tensor | None = None) -> Batch:
+        """Give the position-th global batch of the run, or the pictures at the places ``rows``, int64, of it."""
+        places = slice(None) if rows is None else rows.numpy()
+        chosen = self.picture_indices(position)[places]
         flip = np.zeros(self.batch_size, bool)
         if self.flip:
             flip = keyed_generator(self.seed, "flips", position).random(self.batch_size) < 0.5
         return Batch(
             self._images(chosen),
             torch.from_numpy(self.dataset.labels[chosen]),
-            torch.from_numpy(flip[start:stop]),
+            torch.from_numpy(flip[places]),
         )
 
     def _images(self, chosen: Labels) -> Tensor:

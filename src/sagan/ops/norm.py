@@ -1,11 +1,15 @@
 """Conditional batch normalisation, and the standing statistics that replace running averages for sampling."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
+
+BatchStatistics = Literal["local", "sync", "ghost"]
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -19,6 +23,9 @@ class ConditionalBatchNorm2d(nn.Module):
     convention: they move by ``momentum`` and hold the UNBIASED variance (TensorFlow's conditional layer in the
     official code holds the biased one). Sampling uses :func:`standing_statistics` instead of them.
 
+    Which images make up a batch is set by :func:`set_batch_statistics`: those that come together (the default), those
+    of all processes, or groups of a fixed size.
+
     Shape: x (B, C, H, W), y int64 (B,) or None -> (B, C, H, W).
 
     Source: Dumoulin et al. 2017; Miyato and Koyama 2018; Zhang et al. 2018, section 5.
@@ -26,6 +33,8 @@ class ConditionalBatchNorm2d(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    synchronised = False
+    group_size: int | None = None
 
     def __init__(self, num_features: int, num_classes: int = 0, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
@@ -41,9 +50,7 @@ class ConditionalBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Normalise x (B, C, H, W), then scale and shift each sample by the row of its class y (B,)."""
-        normalised = F.batch_norm(
-            x, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps
-        )
+        normalised = self.normalise(x)
         if self.num_classes == 0:
             gain, bias = self.gain.view(1, -1), self.bias.view(1, -1)  # (1, C)
         else:
@@ -52,25 +59,130 @@ class ConditionalBatchNorm2d(nn.Module):
             gain, bias = F.embedding(y, self.gain), F.embedding(y, self.bias)  # (B, C)
         return torch.addcmul(bias[:, :, None, None].to(x.dtype), normalised, gain[:, :, None, None].to(x.dtype))
 
+    def normalise(self, x: Tensor) -> Tensor:
+        """Bring each channel of x (B, C, H, W) to mean 0 and variance 1."""
+        if self.training and self.synchronised and _num_processes() > 1:
+            mean, variance, count = statistics_of_all(x)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+            normalised: Tensor = _NormaliseByAll.apply(x, mean, variance, self.eps)  # type: ignore[no-untyped-call]
+            return normalised
+        groups = [x]
+        if self.training and self.group_size is not None:
+            if len(x) % self.group_size:
+                raise ValueError(f"a batch of {len(x)} images cannot be cut into groups of {self.group_size}")
+            groups = list(torch.split(x, self.group_size))
+        parts = [
+            F.batch_norm(group, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps)
+            for group in groups
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def set_batch_statistics(network: nn.Module, kind: BatchStatistics, ghost_size: int) -> None:
+    """Choose over which images every conditional batch normalisation in ``network`` normalises in training mode.
+
+    Args:
+        network: Its layers are changed; no parameter or buffer is.
+        kind: ``local`` takes the images that come together in a forward, ``sync`` those of the same forward in all
+            processes of the run, which must hold equally many each, ``ghost`` consecutive groups of them.
+        ghost_size: Images in a group of ``ghost``. The running averages move once for each group.
+
+    Source: Hoffer et al. 2017 for ghost batch normalisation.
+    """
+    for layer in network.modules():
+        if isinstance(layer, ConditionalBatchNorm2d):
+            layer.synchronised = kind == "sync"
+            layer.group_size = ghost_size if kind == "ghost" else None
+
 
 @torch.no_grad()
-def standing_statistics(network: nn.Module, forwards: Iterable[Callable[[], object]]) -> int:
+def statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Compute the mean and the biased variance of each channel over the batches of all processes.
+
+    Shape: x (B, C, H, W), the same on all processes -> mean (C,), variance (C,) in fp32 or better, and how many values
+    each is made of.
+    """
+    variance, mean = torch.var_mean(_fp32(x), dim=(0, 2, 3), correction=0)
+    here = torch.stack([mean, variance])
+    gathered = [torch.empty_like(here) for _ in range(_num_processes())]
+    distributed.all_gather(gathered, here)
+    # All hold equally many values, so averages of averages are right; squares are never subtracted from each other.
+    means, variances = torch.stack(gathered, dim=1)  # (processes, C) each
+    variance = variances.mean(0) + means.var(0, correction=0)
+    return means.mean(0), variance, len(gathered) * x.numel() // x.shape[1]
+
+
+class _NormaliseByAll(torch.autograd.Function):
+    """(x - mean) / sqrt(variance + eps) where mean and variance are those of the batches of all processes.
+
+    PyTorch's SyncBatchNorm computes the same but refuses modules that lie on the CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mean: Tensor, variance: Tensor, eps: float) -> Tensor:
+        ctx.save_for_backward(x, mean, torch.rsqrt(variance + eps))
+        return F.batch_norm(x, mean, variance, eps=eps)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        x, mean, scale = ctx.saved_tensors
+        g = _fp32(gradients[0])
+        centred = _fp32(x) - mean[:, None, None]
+        # With n = scale * centred, averages over all processes: dx = scale * (g - average(g) - n * average(g * n)).
+        averages = torch.stack([g.mean((0, 2, 3)), (g * centred).mean((0, 2, 3))])
+        distributed.all_reduce(averages)
+        averages /= _num_processes()
+        offset, slope = (averages * torch.stack([scale, scale**3]))[:, :, None, None]
+        dx = torch.addcmul(-offset, g, scale[:, None, None]).addcmul_(centred, slope, value=-1.0)
+        return dx.to(x.dtype), None, None, None
+
+
+def _num_processes() -> int:
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def _fp32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+@contextmanager
+def _separately(network: nn.Module) -> Iterator[None]:
+    """Inside the context every batch of ``network`` is normalised by itself, in this process alone."""
+    layers = [layer for layer in network.modules() if isinstance(layer, ConditionalBatchNorm2d)]
+    before = [(layer.synchronised, layer.group_size) for layer in layers]
+    try:
+        set_batch_statistics(network, "local", 0)
+        yield
+    finally:
+        for layer, (synchronised, group_size) in zip(layers, before, strict=True):
+            layer.synchronised, layer.group_size = synchronised, group_size
+
+
+@torch.no_grad()
+def standing_statistics(
+    network: nn.Module,
+    forwards: Iterable[Callable[[], object]],
+    add_up: Callable[[Tensor], Tensor] | None = None,
+) -> int:
     """Replace the running statistics of every batch normalisation in ``network`` by averages over whole batches.
 
     Each element of ``forwards`` runs the network once on one batch. Meanwhile only the batch normalisations are in
-    training mode (each normalises with the batch that it sees) and spectral vectors rest. Afterwards ``running_mean``
+    training mode (each normalises with the batch that it sees, by itself) and spectral vectors rest. Afterwards ``running_mean``
     is the mean over the batches of the batch means, ``running_var`` that of the BIASED batch variances, and every
     module is back in the mode it was in.
 
     Args:
         network: Changed in place: only the running statistics of its batch normalisations.
         forwards: Callables such as ``lambda: G(z, y)``, one a batch.
+        add_up: Adds a tensor up over the processes that share the batches, if several do.
 
     Returns:
-        How many batches were averaged.
+        How many batches were averaged, over all processes.
 
     Raises:
-        ValueError: If ``forwards`` is empty.
+        ValueError: If there is no batch.
 
     Source: Brock et al. 2019 ("standing statistics").
     """
@@ -89,14 +201,18 @@ def standing_statistics(network: nn.Module, forwards: Iterable[Callable[[], obje
         network.eval()
         for layer in layers:
             layer.train()
-        for forward in forwards:
-            forward()
-            batches += 1
+        with _separately(network):
+            for forward in forwards:
+                forward()
+                batches += 1
     finally:
         for handle in handles:
             handle.remove()
         for module, training in modes:
             module.training = training
+    if add_up is not None:
+        sums = [add_up(pair) for pair in sums]
+        batches = int(add_up(torch.tensor(batches)))
     if batches == 0:
         raise ValueError("standing statistics need at least one batch, found none")
     for layer, (mean, variance) in zip(layers, sums, strict=True):

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from sagan.losses import Loss
 from sagan.ops.augment import AugmentOp
+from sagan.ops.norm import BatchStatistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +15,14 @@ class TrainConfig:
     total_steps: int = 1_000_000
     """Generator updates in all."""
     batch_size: int = 256
-    """Real images in a discriminator update, and generated ones in each update."""
+    """Real images in a discriminator update, and generated ones in each update, of all processes together."""
     accumulate: int = 1
     """Micro-batches that a batch is cut into to save memory; batch normalisation then works per micro-batch."""
+    batch_norm: BatchStatistics = "local"
+    """Images that the generator's batch normalisation works over: those of each process, `sync` those of all processes
+    together, `ghost` groups of a fixed size whatever the number of processes."""
+    ghost_size: int = 64
+    """Images in a group of batch_norm `ghost`; 64 is what each of the paper's four GPUs had."""
     d_steps: int = 1
     """Discriminator updates per generator update."""
     loss: Loss = "hinge"
@@ -57,6 +63,7 @@ class TrainConfig:
             "total_steps": 1,
             "batch_size": 2,
             "accumulate": 1,
+            "ghost_size": 2,
             "d_steps": 1,
             "ema_start": 0,
             "log_every": 1,
@@ -83,11 +90,36 @@ class TrainConfig:
                 f"accumulate must divide batch_size {self.batch_size} into micro-batches of at least 2, "
                 f"found {self.accumulate}"
             )
+        if self.batch_norm not in get_args(BatchStatistics):
+            raise ValueError(
+                f"batch_norm must be one of {', '.join(get_args(BatchStatistics))}, found {self.batch_norm!r}"
+            )
+        if self.batch_norm == "ghost":
+            self.check_division(1)
         if self.loss not in get_args(Loss):
             raise ValueError(f"loss must be one of {', '.join(get_args(Loss))}, found {self.loss!r}")
         unknown = set(self.augment) - set(get_args(AugmentOp))
         if unknown:
             raise ValueError(f"augment knows {', '.join(get_args(AugmentOp))}, found {sorted(unknown)[0]!r}")
+
+    def check_division(self, world_size: int) -> None:
+        """Check that the batch can be cut into micro-batches, and those into equal parts for the processes.
+
+        Raises:
+            ValueError: If not, or the parts are smaller than 2 images, or no multiple of the groups of ``ghost``.
+        """
+        cuts = self.accumulate * world_size
+        in_micro_batches = f" in {self.accumulate} micro-batches" if self.accumulate > 1 else ""
+        if self.batch_size % cuts or self.batch_size // cuts < 2:
+            raise ValueError(
+                f"batch_size {self.batch_size}{in_micro_batches} cannot be shared by {world_size} processes, at least 2 "
+                f"images each; take a multiple of {cuts} from {2 * cuts} on, or another number of processes"
+            )
+        if self.batch_norm == "ghost" and self.batch_size // cuts % self.ghost_size:
+            raise ValueError(
+                f"ghost_size must divide the {self.batch_size // cuts} images that a process normalises at a time "
+                f"(batch_size {self.batch_size}{in_micro_batches}, processes: {world_size}), found {self.ghost_size}"
+            )
 
 
 Precision = Literal["auto", "fp32", "bf16"]

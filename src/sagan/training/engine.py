@@ -1,17 +1,29 @@
-"""Device and precision, through Lightning Fabric: the only file that names it."""
+"""Device, precision and processes, through Lightning Fabric: the only file that names it."""
 
+import logging
 import os
+import re
 import shutil
-from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Literal, Protocol, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from sagan.ops.pixels import uint8_to_images
 from sagan.training.config import Compile, EngineConfig
+from sagan.training.heartbeat import Heartbeat
+from sagan.training.processes import ADDRESS, Process, current_process
 
 M = TypeVar("M", bound=nn.Module)
+
+# How long one exchange of gradients may take; a process that is gone is noticed long before (see heartbeat.py).
+STEP_TIMEOUT = timedelta(minutes=10)
+# How long processes wait for the one that writes, measures, or decodes a data set for the first time.
+WAIT_TIMEOUT = timedelta(days=2)
 
 
 class RealBatch(Protocol):
@@ -31,19 +43,24 @@ class RealBatch(Protocol):
 
 
 class Engine:
-    """Puts networks and batches on a device and runs forwards in a precision.
+    """Puts networks and batches on a device, runs forwards in a precision, and joins the processes of a run.
 
     Attributes:
         device: Where everything lies.
         reason: Why this device and precision, and whether networks are compiled, for people.
+        process: Which process of how many this is.
 
     Raises:
-        ValueError: If the device that is asked for is not there.
+        ValueError: If the device that is asked for is not there, or there are fewer devices than processes.
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        from lightning_fabric import Fabric  # three seconds: only for those who train
+        # Three seconds: only for those who train
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import torchelastic
+        from lightning_fabric.strategies import ddp
 
+        self.process: Process = current_process()
         accelerator = config.device
         if accelerator == "auto":
             accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -56,15 +73,42 @@ class Engine:
         precision = config.precision
         if precision == "auto":
             precision = "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported(False) else "fp32"
-        self._fabric = Fabric(
-            accelerator=accelerator, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true"
-        )
+        mixed: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if precision == "bf16" else "32-true"
+        if self.process.world_size == 1:
+            self._fabric = Fabric(accelerator=accelerator, devices=1, precision=mixed)
+        else:
+            here = self.process.local_world_size
+            if accelerator == "mps" or (accelerator == "cuda" and torch.cuda.device_count() < here):
+                raise ValueError(
+                    f"{here} processes on this machine need a GPU each, found "
+                    f"{torch.cuda.device_count()} CUDA devices; start fewer, or use --engine.device cpu"
+                )
+            logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says is for its developers
+            self._fabric = Fabric(
+                accelerator=accelerator,
+                devices=here,
+                num_nodes=self.process.world_size // here,
+                precision=mixed,
+                strategy=ddp.DDPStrategy(timeout=STEP_TIMEOUT, gradient_as_bucket_view=True),
+                plugins=[torchelastic.TorchElasticEnvironment()],
+            )
+            self._fabric.launch()
+            # Between processors also where gradients travel between GPUs: agreeing and waiting then holds no GPU up,
+            # and a process that ends is noticed at once.
+            self._hosts = distributed.new_group(backend="gloo", timeout=WAIT_TIMEOUT)
+            self._heartbeat = self._start_heartbeat()
+        self._replicas: dict[nn.Module, nn.Module] = {}
         self.device: torch.device = self._fabric.device
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         asked = "asked for" if config.device != "auto" else "found"
         self.reason = f"{self.device} ({asked}), {precision}{' autocast' if precision == 'bf16' else ''}"
         self.compiles, why = compiles(config.compile, self.device)
         self.reason += f", {'compiled' if self.compiles else 'not compiled'} ({why})"
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes files and talks: number 0."""
+        return self.process.rank == 0
 
     def autocast(self) -> AbstractContextManager[object]:
         """Give the context that forwards run in."""
@@ -89,10 +133,11 @@ class Engine:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    def draws(self, pair: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-        """Move noise and labels to the device."""
+    def draws(self, pair: tuple[Tensor, Tensor | None], accumulate: int) -> tuple[Tensor, Tensor | None]:
+        """Take this process's part of the noise and the labels of a global batch, and move it to the device."""
+        rows = self.rows(len(pair[0]), accumulate)
         z, y = pair
-        return self.tensor(z), None if y is None else self.tensor(y)
+        return self.tensor(z[rows]), None if y is None else self.tensor(y[rows])
 
     def images(self, batch: RealBatch) -> Tensor:
         """Move stored pictures to the device as network input, mirrored where the batch says so.
@@ -103,6 +148,115 @@ class Engine:
         flip = self.tensor(batch.flip)
         x = torch.where(flip[:, None, None, None], x.flip(3), x)
         return x.contiguous(memory_format=self.memory_format)
+
+    # Several processes: each works on a part of the batch, gradients are averaged, all weights stay equal
+
+    def rows(self, batch_size: int, accumulate: int) -> Tensor:
+        """Give the places of this process's part in a global batch: its share of each micro-batch, one after another.
+
+        So the i-th micro-batches of all processes make up the i-th micro-batch of a single process.
+
+        Shape: -> int64 (batch_size / processes,).
+        """
+        places = torch.arange(batch_size).view(accumulate, self.process.world_size, -1)
+        return places[:, self.process.rank].flatten()
+
+    def training(self, module: nn.Module) -> nn.Module:
+        """Give what to call for a forward whose backward changes ``module``: its gradients are averaged meanwhile.
+
+        That is ``module`` itself in a single process, else a wrapper of PyTorch's DistributedDataParallel. All other
+        forwards - without gradients, or with frozen weights - call the module.
+        """
+        if self.process.world_size == 1:
+            return module
+        if module not in self._replicas:
+            # Takes over the weights and buffers of process 0, at the first step of a run and of a resumed one.
+            self._replicas[module] = self._fabric.setup_module(module, move_to_device=False)
+        return self._replicas[module]
+
+    def keeping_gradients(self, module: nn.Module, keep: bool) -> AbstractContextManager[object]:
+        """Give the context of a micro-batch; while ``keep``, gradients add up in each process and are not averaged."""
+        if self.process.world_size == 1:
+            return nullcontext()
+        context: AbstractContextManager[object] = self._fabric.no_backward_sync(self.training(module), keep)  # type: ignore[arg-type]
+        return context
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients of a loss."""
+        self._fabric.backward(loss)
+
+    def mean(self, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Average scalars over the processes."""
+        if self.process.world_size == 1:
+            return metrics
+        values = cast(Tensor, self._fabric.all_reduce(torch.stack(list(metrics.values())), reduce_op="mean"))
+        return dict(zip(metrics, values.unbind(), strict=True))
+
+    def largest(self, number: int) -> int:
+        """Give the largest of the numbers that the processes pass; all wait for the last one."""
+        if self.process.world_size == 1:
+            return number
+        largest = torch.tensor(number)
+        distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=self._hosts)
+        return int(largest)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        self.largest(0)
+
+    def share(self, items: Sequence[range]) -> Sequence[range]:
+        """Give the part of the work that this process does."""
+        return items[self.process.rank :: self.process.world_size]
+
+    def add_up(self, sums: Tensor) -> Tensor:
+        """Add up a tensor that lies on the host over the processes, in place."""
+        if self.process.world_size > 1:
+            distributed.all_reduce(sums, group=self._hosts)
+        return sums
+
+    @contextmanager
+    def first_on_each_machine(self) -> Iterator[None]:
+        """Let one process of each machine do the work inside before the others, who find it done."""
+        if self.process.local_rank > 0:
+            self.wait()
+        yield
+        if self.process.local_rank == 0:
+            self.wait()
+
+    def close(self) -> None:
+        """Part from the other processes, once all are here."""
+        if self.process.world_size == 1:
+            return
+        self.wait()
+        self._heartbeat.stop()
+        self.wait()  # process 0 keeps the heartbeats: none may end before all have stopped
+        self._replicas.clear()
+        distributed.destroy_process_group()
+
+    def _start_heartbeat(self) -> Heartbeat:
+        process = self.process
+        here = Heartbeat(0, process.world_size, os.environ[ADDRESS], 0, self._leave) if process.rank == 0 else None
+        port = self.largest(0 if here is None else here.port)
+        heartbeat = here or Heartbeat(process.rank, process.world_size, os.environ[ADDRESS], port, self._leave)
+        heartbeat.start()
+        return heartbeat
+
+    def _leave(self, what: str) -> None:
+        print(f"sagan: {lost_sentence(self.process, what)}", file=sys.stderr, flush=True)
+        os._exit(1)  # the main thread hangs in a call that no exception reaches
+
+
+def lost_sentence(process: Process, what: str) -> str:
+    """Say that a process is lost and what to do."""
+    return (
+        f"{what}; process {process.rank} of {process.world_size} ends too. The last checkpoint is kept: "
+        "`sagan train --resume RUN` goes on, also with another number of processes"
+    )
+
+
+def is_lost_contact(error: RuntimeError) -> bool:
+    """Tell whether an error is that of an exchange between processes that broke off."""
+    return isinstance(error, distributed.DistError) or bool(re.search(r"gloo|NCCL|closed by peer", str(error)))
 
 
 def compiles(wanted: Compile, device: torch.device) -> tuple[bool, str]:

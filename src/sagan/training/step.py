@@ -33,12 +33,12 @@ def train_step(
     Args:
         state: Changed in place.
         config: The recipe.
-        next_batch: Gives the k-th global batch of real pictures of the run, k = 0, 1, 2, ...
-        engine: Device and precision.
+        next_batch: Gives this process's part of the k-th global batch of real pictures of the run, k = 0, 1, 2, ...
+        engine: Device, precision, processes.
         seed: The run's seed.
 
     Returns:
-        Scalar tensors, those of D averaged over its updates: loss_d, loss_g, real_logits, fake_logits (means), and with
+        Scalar tensors, averaged over the processes, those of D also over its updates: loss_d, loss_g, real_logits, fake_logits (means), and with
         the auxiliary head also class_loss_d and class_loss_g.
     """
     d_metrics = []
@@ -50,7 +50,7 @@ def train_step(
     if state.ema is not None:
         update_ema(state.ema, state.G, config.ema_decay if state.step >= config.ema_start else 0.0)
     state.step += 1
-    return metrics
+    return engine.mean(metrics)
 
 
 def d_step(
@@ -58,26 +58,31 @@ def d_step(
 ) -> dict[str, Tensor]:
     """Update D once on real images x (B, 3, H, W) in [-1, 1] with classes y (B,), and as many generated ones.
 
+    B is this process's part of the batch; noise, labels and augmentation are its part of those of the whole batch.
+
     G runs in training mode without gradients: its batch statistics and spectral vectors see this batch, its weights
     stay.
     """
     set_learning_rate(state.optimizer_d, config.lr_d, state.step, config)
     state.optimizer_d.zero_grad(set_to_none=True)
-    z, y_fake = engine.draws(training_draws(seed, "D", state.step, update, len(x), *_sizes(state)))
-    real_draws = augment_draws(config, seed, "real", state.step, update, len(x), engine)
-    fake_draws = augment_draws(config, seed, "fake", state.step, update, len(x), engine)
+    z, y_fake = engine.draws(
+        training_draws(seed, "D", state.step, update, config.batch_size, *_sizes(state)), config.accumulate
+    )
+    real_draws = augment_draws(config, seed, "real", state.step, update, engine)
+    fake_draws = augment_draws(config, seed, "fake", state.step, update, engine)
     metrics: list[dict[str, Tensor]] = []
-    for part in micro_batches(state, config, len(x)):
+    D = engine.training(state.D)
+    for part in micro_batches(state, config, engine, state.D, len(x)):
         with engine.autocast():
             with torch.no_grad():
-                x_fake = state.G(z[part], None if y_fake is None else y_fake[part]).float()
+                x_fake = fp32(state.G(z[part], None if y_fake is None else y_fake[part]))
             seen = torch.cat(
                 [augment(x[part], config.augment, real_draws[part]), augment(x_fake, config.augment, fake_draws[part])]
             )
             classes = y[part] if y_fake is None else torch.cat([y[part], y_fake[part]])
-            output = state.D(seen, classes)
+            output = D(seen, classes)
             loss, seen_metrics = d_loss(config, output, classes, part.stop - part.start)
-        torch.autograd.backward(loss / config.accumulate)
+        engine.backward(loss / config.accumulate)
         metrics.append(seen_metrics)
     state.optimizer_d.step()
     return mean_metrics(metrics)
@@ -87,18 +92,19 @@ def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) ->
     """Update G once. D gets no gradient, and its spectral vectors rest."""
     set_learning_rate(state.optimizer_g, config.lr_g, state.step, config)
     state.optimizer_g.zero_grad(set_to_none=True)
-    z, y = engine.draws(training_draws(seed, "G", state.step, 0, config.batch_size, *_sizes(state)))
-    draws = augment_draws(config, seed, "g", state.step, 0, config.batch_size, engine)
+    z, y = engine.draws(training_draws(seed, "G", state.step, 0, config.batch_size, *_sizes(state)), config.accumulate)
+    draws = augment_draws(config, seed, "g", state.step, 0, engine)
     metrics: list[dict[str, Tensor]] = []
+    G = engine.training(state.G)
     with frozen_parameters(state.D), frozen_spectral(state.D):
-        for part in micro_batches(state, config, config.batch_size):
+        for part in micro_batches(state, config, engine, state.G, len(z)):
             classes = None if y is None else y[part]
             with engine.autocast():
                 # In fp32 like the real images, also under autocast: D must not tell them apart by their rounding.
-                x_fake = augment(state.G(z[part], classes).float(), config.augment, draws[part])
+                x_fake = augment(fp32(G(z[part], classes)), config.augment, draws[part])
                 output = state.D(x_fake, classes)
                 loss, seen_metrics = g_loss(config, output, classes)
-            torch.autograd.backward(loss / config.accumulate)
+            engine.backward(loss / config.accumulate)
             metrics.append(seen_metrics)
     state.optimizer_g.step()
     return mean_metrics(metrics)
@@ -109,13 +115,13 @@ def d_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute D's loss from its output on ``num_real`` real images followed by generated ones."""
     logits = output.source if isinstance(output, ClassifierLogits) else output
-    real_logits, fake_logits = logits[:num_real].float(), logits[num_real:].float()
+    real_logits, fake_logits = fp32(logits[:num_real]), fp32(logits[num_real:])
     loss = discriminator_loss(config.loss, real_logits, fake_logits)
     metrics = {"loss_d": loss, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
     if isinstance(output, ClassifierLogits):
-        class_loss = classification_loss(output.classes[:num_real].float(), classes[:num_real])
+        class_loss = classification_loss(fp32(output.classes[:num_real]), classes[:num_real])
         if config.auxiliary_on_fake:
-            class_loss = class_loss + classification_loss(output.classes[num_real:].float(), classes[num_real:])
+            class_loss = class_loss + classification_loss(fp32(output.classes[num_real:]), classes[num_real:])
         loss = loss + config.auxiliary_weight * class_loss
         metrics["class_loss_d"] = class_loss
     return loss, metrics
@@ -126,10 +132,10 @@ def g_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute G's loss from D's output on generated images."""
     logits = output.source if isinstance(output, ClassifierLogits) else output
-    loss = generator_loss(config.loss, logits.float())
+    loss = generator_loss(config.loss, fp32(logits))
     metrics = {"loss_g": loss}
     if isinstance(output, ClassifierLogits) and classes is not None:
-        class_loss = classification_loss(output.classes.float(), classes)
+        class_loss = classification_loss(fp32(output.classes), classes)
         loss = loss + config.auxiliary_weight * class_loss
         metrics["class_loss_g"] = class_loss
     return loss, metrics
@@ -143,15 +149,25 @@ def mean_logit(state: TrainState, batch: RealBatch, engine: Engine, batch_size: 
     for part, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
         with frozen_spectral(state.D), engine.autocast():
             output = state.D(part, labels)
-        logits.append((output.source if isinstance(output, ClassifierLogits) else output).float())
+        logits.append(fp32(output.source if isinstance(output, ClassifierLogits) else output))
     return torch.cat(logits).mean()
 
 
-def micro_batches(state: TrainState, config: TrainConfig, batch_size: int) -> Iterator[slice]:
-    """Yield the slices of a batch; while the second and later ones are worked on, all spectral vectors rest."""
+def micro_batches(
+    state: TrainState, config: TrainConfig, engine: Engine, trained: nn.Module, batch_size: int
+) -> Iterator[slice]:
+    """Yield the slices of this process's batch.
+
+    While the second and later ones are worked on, all spectral vectors rest. The gradients of ``trained`` are averaged
+    over the processes once, with those of the last slice.
+    """
     size = batch_size // config.accumulate
     for i in range(config.accumulate):
-        with frozen_spectral(state.G) if i else nullcontext(), frozen_spectral(state.D) if i else nullcontext():
+        with (
+            frozen_spectral(state.G) if i else nullcontext(),
+            frozen_spectral(state.D) if i else nullcontext(),
+            engine.keeping_gradients(trained, i < config.accumulate - 1),
+        ):
             yield slice(i * size, (i + 1) * size)
 
 
@@ -164,18 +180,21 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float, step: int, co
         group["lr"] = lr
 
 
-def augment_draws(
-    config: TrainConfig, seed: int, which: str, step: int, update: int, batch_size: int, engine: Engine
-) -> Tensor:
-    """Draw the uniform numbers in [0, 1) that augmentation uses, (batch_size, n)."""
+def augment_draws(config: TrainConfig, seed: int, which: str, step: int, update: int, engine: Engine) -> Tensor:
+    """Draw the uniform numbers in [0, 1) that augmentation uses for this process's part of a batch, (B, n)."""
     generator = keyed_generator(seed, f"augment {which}", step, update)
-    draws = generator.random((batch_size, num_draws(config.augment)), dtype="float32")
-    return engine.tensor(torch.from_numpy(draws))
+    draws = generator.random((config.batch_size, num_draws(config.augment)), dtype="float32")
+    return engine.tensor(torch.from_numpy(draws)[engine.rows(config.batch_size, config.accumulate)])
 
 
 def mean_metrics(metrics: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Average each metric over the micro-batches, without gradients."""
     return {key: torch.stack([m[key].detach() for m in metrics]).mean() for key in metrics[0]}
+
+
+def fp32(x: Tensor) -> Tensor:
+    """Give ``x`` in fp32 where autocast lowered it; float64 stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @contextmanager
