@@ -49,7 +49,9 @@ def pictures(k):
     labels = random.integers(0, 3, BATCH)
     images = (60 + 60 * labels)[:, None, None, None] + random.integers(-50, 51, (BATCH, 16, 16, 3))
     return Pictures(
-        torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels), torch.from_numpy(random.random(BATCH) < 0.5)
+        torch.from_numpy(images.astype(np.uint8)),
+        torch.from_numpy(labels),
+        torch.from_numpy(random.random(BATCH) < 0.5),
     )
 
 
@@ -114,13 +116,19 @@ def moved_in_two_forwards():
     """Go through a spectrally normalised network twice before going back, as the wrapped D could be."""
     engine = Engine(EngineConfig(device="cpu", precision="fp32"))
     torch.manual_seed(0)
-    network = build_networks(RunConfig(discriminator=DiscriminatorConfig(size_px=16, num_classes=3, base_width=4),
-                                       generator=GeneratorConfig(size_px=16, num_classes=3, base_width=2)))[1]
+    network = build_networks(
+        RunConfig(
+            discriminator=DiscriminatorConfig(size_px=16, num_classes=3, base_width=4),
+            generator=GeneratorConfig(size_px=16, num_classes=3, base_width=2),
+        )
+    )[1]
     D = engine.training(network)
     x, y = torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
     engine.backward(D(x, y).mean() - D(-x, y).mean())
-    return {"u": [m.u.clone() for m in network.modules() if isinstance(m, SpectralNorm)],
-            "gradients": [p.grad.clone() for p in network.parameters()]}
+    return {
+        "u": [m.u.clone() for m in network.modules() if isinstance(m, SpectralNorm)],
+        "gradients": [p.grad.clone() for p in network.parameters()],
+    }
 
 
 def everything():
@@ -139,7 +147,10 @@ def everything():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    import time; s = time.time()
-    results = everything(); print(time.time() - s)
+    import time
+
+    s = time.time()
+    results = everything()
+    print(time.time() - s)
     torch.save(results, Path(sys.argv[1]) / f"process-{distributed.get_rank()}.pt")
     distributed.destroy_process_group()

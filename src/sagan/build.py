@@ -7,6 +7,7 @@ import torch
 from sagan.config import RunConfig
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
+from sagan.ops.norm import set_batch_statistics
 from sagan.training.engine import Engine
 from sagan.training.state import TrainState, new_state
 
@@ -35,12 +36,8 @@ def build_networks(config: RunConfig) -> tuple[Generator, Discriminator]:
         return Generator(config.generator), Discriminator(config.discriminator)
 
 
-def build(config: RunConfig) -> Parts:
-    """Make engine and state at step 0.
-
-    Raises:
-        ValueError: If the device that is asked for is not there.
-    """
-    engine = Engine(config.engine)
+def build(config: RunConfig, engine: Engine) -> Parts:
+    """Make the state at step 0 on an engine."""
     G, D = build_networks(config)
+    set_batch_statistics(G, config.train.batch_norm, config.train.ghost_size)
     return Parts(engine, new_state(engine.module(G), engine.module(D), config.train))

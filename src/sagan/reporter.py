@@ -31,6 +31,7 @@ from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_SEED,
 from sagan.runfolder import machine, truncate_log, versions, write_text
 from sagan.sampling import attention_gammas, generate, sample_latents, sampling_copy
 from sagan.training.checkpoint import checkpoint_path, checkpoints, prune_checkpoints, save_checkpoint
+from sagan.training.config import TrainConfig
 from sagan.training.engine import Engine
 from sagan.training.state import TrainState
 from sagan.training.step import mean_logit
@@ -141,17 +142,11 @@ class Reporter:
 
     def evaluate(self, state: TrainState) -> None:
         """Draw samples and measure the monitor where due, on a copy: the training state is not touched."""
-        train = self.config.train
-        draw = train.sample_every > 0 and (state.step % train.sample_every == 0 or state.step == train.total_steps)
-        measure = self.monitor is not None and (
-            state.step % train.evaluate_every == 0 or state.step == train.total_steps
-        )
+        draw, measure = due(self.config.train, state.step)
         if not (draw or measure):
             return
         with self._aside():
-            ready = sampling_copy(
-                state.sampled, batches=PREVIEW_BATCHES, batch_size=PREVIEW_BATCH_SIZE, seed=STANDING_SEED
-            )
+            ready = preview_copy(state, self.engine)
             if draw:
                 self._draw(ready, state.step)
             if measure:
@@ -272,6 +267,46 @@ class Reporter:
         start = time.monotonic()
         yield
         self.aside += time.monotonic() - start
+
+
+class Follower:
+    """The hooks of the processes that do not write: they take their part in what all compute together."""
+
+    def __init__(self, train: TrainConfig, engine: Engine) -> None:
+        self.train, self.engine = train, engine
+
+    def __enter__(self) -> "Follower":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def log(self, state: TrainState, metrics: dict[str, Tensor]) -> None:
+        """Do nothing: the metrics are means over the processes already."""
+
+    def evaluate(self, state: TrainState) -> None:
+        """Compute a part of the standing statistics of the previews."""
+        if any(due(self.train, state.step)):
+            preview_copy(state, self.engine)
+
+    def save(self, state: TrainState, *, last: bool) -> None:
+        """Do nothing: all processes hold the same state, and the first one saves it."""
+
+
+def due(train: TrainConfig, step: int) -> tuple[bool, bool]:
+    """Tell whether samples are drawn, and whether the monitor is measured, after a step."""
+    last = step == train.total_steps
+    draw, measure = (
+        (every > 0 and (step % every == 0 or last)) for every in (train.sample_every, train.evaluate_every)
+    )
+    return draw, measure
+
+
+def preview_copy(state: TrainState, engine: Engine) -> Generator:
+    """Copy the generator for previews; the processes share the batches of its standing statistics."""
+    return sampling_copy(
+        state.sampled, batches=PREVIEW_BATCHES, batch_size=PREVIEW_BATCH_SIZE, seed=STANDING_SEED, sharing=engine
+    )
 
 
 class _Display:

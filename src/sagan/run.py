@@ -4,7 +4,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,15 @@ from sagan.interop.weights import load_weights, save_weights
 from sagan.monitor import Monitor
 from sagan.ops.spectral import refresh_spectral
 from sagan.outputs import write_attention
-from sagan.pretrained import EXPORTED, STANDING_BATCH_SIZE, STANDING_BATCHES, exported_step, load, read_snapshot
-from sagan.reporter import DivergedError, Reporter
+from sagan.pretrained import (
+    EXPORTED,
+    STANDING_BATCH_SIZE,
+    STANDING_BATCHES,
+    exported_step,
+    load,
+    read_snapshot,
+)
+from sagan.reporter import DivergedError, Follower, Reporter
 from sagan.runfolder import (
     RunError,
     changes_since,
@@ -34,11 +41,13 @@ from sagan.runfolder import (
     write_text,
 )
 from sagan.training.checkpoint import checkpoint_path
-from sagan.training.loop import train_loop
+from sagan.training.engine import Engine, is_lost_contact, lost_sentence
+from sagan.training.loop import Hooks, train_loop
+from sagan.training.processes import Process, ProcessLostError, current_process
 from sagan.training.state import TrainState
 from sagan.transfer import transfer_from_folded, transfer_weights
 
-__all__ = ["DivergedError", "RunError", "TrainResult", "train"]
+__all__ = ["DivergedError", "ProcessLostError", "RunError", "TrainResult", "train"]
 
 
 @dataclass(frozen=True)
@@ -73,15 +82,22 @@ def train(
         init_from: A run or weights file whose weights the new run starts from; classes are matched by name.
         console: Where to report; unset is the terminal's error stream.
 
+    Started by ``torchrun``, SLURM's ``srun`` or ``sagan train --devices N``, each process calls this; they train one
+    run together, and process 0 alone writes and reports.
+
     Returns:
-        How it ended. Ctrl-C and SIGTERM finish the step, save and return.
+        How it ended. Ctrl-C and SIGTERM finish the step, save and return, on all processes wherever the signal came.
 
     Raises:
         RunError: If the folder is in use or holds another run, the disk is too small, or a resumed field differs.
         DataError: If the data cannot be used.
         CheckpointError: If a checkpoint cannot be used.
         DivergedError: If a number is no longer finite.
+        ProcessLostError: If another process of the run has ended.
     """
+    process = current_process()
+    if process.rank > 0:
+        console = Console(quiet=True)
     console = console or Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     if resume is not None:
         if out is not None or init_from is not None:
@@ -96,10 +112,13 @@ def train(
         )
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; choose another --out")
+    if process.rank > 0:
+        with _naming_lost_processes(process):
+            return _train(config, folder, resume is not None, init_from, console)[1]
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with run_lock(folder):
+        with run_lock(folder), _naming_lost_processes(process):
             if resume is None:
                 check_empty(folder)
             parts, result = _train(config, folder, resume is not None, init_from, console)
@@ -124,13 +143,16 @@ def _train(
     if snapshot is not None:
         config = resumed_config(stored_config(folder, snapshot.config), config)
     assert config is not None
-    dataset = open_dataset(config.data, config.generator.size_px)
+    engine = Engine(config.engine)
+    config.train.check_division(engine.process.world_size)
+    with engine.first_on_each_machine():  # the first one may have to decode the pictures
+        dataset = open_dataset(config.data, config.generator.size_px)
     if snapshot is not None:
         check_same_data(snapshot.contents.get("data"), dataset, folder)
     config = with_classes(config, len(dataset.class_names))
     train_indices, heldout_indices = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
-    parts = build(config)
-    state, engine = parts.state, parts.engine
+    parts = build(config, engine)
+    state = parts.state
     dataset = kept(dataset, config.data.keep, engine.device)
     batches = Batches(
         dataset,
@@ -139,9 +161,11 @@ def _train(
         config.seed,
         balanced=config.data.balanced,
         flip=config.data.flip,
+        rows=engine.rows(config.train.batch_size, config.train.accumulate),
     )
     _report_start(console, config, parts, dataset, len(train_indices), len(heldout_indices), folder)
-    check_space(folder, state, config.train.keep_last, console)
+    if engine.writes:
+        check_space(folder, state, config.train.keep_last, console)
 
     # Where to start
     resumed: dict[str, object] = {}
@@ -161,7 +185,7 @@ def _train(
     elif init_from is not None:
         console.print(f"starting from {init_from}: {_start_from(state, init_from, dataset.class_names)}")
     monitor = None
-    if config.train.evaluate_every:
+    if engine.writes and config.train.evaluate_every:
         monitor = Monitor(
             config.monitor,
             dataset,
@@ -169,23 +193,25 @@ def _train(
             device=engine.device,
             cache_dir=config.data.cache_dir,
         )
-    write_text(folder / "config.json", to_json(config))
-    write_text(folder / "classes.txt", "".join(f"{name}\n" for name in dataset.class_names))
+    if engine.writes:
+        write_text(folder / "config.json", to_json(config))
+        write_text(folder / "classes.txt", "".join(f"{name}\n" for name in dataset.class_names))
     if state.step == config.train.total_steps:
         console.print(f"all {config.train.total_steps:,} steps are done already; --steps N asks for more")
+        engine.close()
         return parts, TrainResult(folder, state.step, True, None)
 
     # Train
-    with (
-        Reporter(
-            config, folder, state, engine, dataset, train_indices, heldout_indices, console, monitor, resumed
-        ) as reporter,
-        _stop_signals(console) as stop,
-        prefetched(batches) as next_batch,
-    ):
+    hooks: AbstractContextManager[Hooks] = (
+        Reporter(config, folder, state, engine, dataset, train_indices, heldout_indices, console, monitor, resumed)
+        if engine.writes
+        else Follower(config.train, engine)
+    )
+    with hooks as reporter, _stop_signals(console, engine) as stop, prefetched(batches) as next_batch:
         if state.step == 0:
             reporter.save(state, last=True)  # from now on the run can be resumed, whatever happens
         finished = train_loop(state, config.train, next_batch, engine, reporter, config.seed, stop.requested)
+    engine.close()
     return parts, TrainResult(folder, state.step, finished, None if finished else stop.number)
 
 
@@ -231,17 +257,33 @@ def _start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...
     return f"{said}; the optimisers start fresh"
 
 
+@contextmanager
+def _naming_lost_processes(process: Process) -> Iterator[None]:
+    """Turn the failure of an exchange between processes into one that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if process.world_size == 1 or not is_lost_contact(error):
+            raise
+        what = "another process of this run has ended or is out of reach"
+        raise ProcessLostError(lost_sentence(process, what)) from error
+
+
+@dataclass
 class _Stop:
+    engine: Engine
     number: int | None = None
 
     def requested(self) -> bool:
+        """Tell whether a process was asked to stop: all stop after the same step."""
+        self.number = self.engine.largest(self.number or 0) or None
         return self.number is not None
 
 
 @contextmanager
-def _stop_signals(console: Console) -> Iterator[_Stop]:
+def _stop_signals(console: Console, engine: Engine) -> Iterator[_Stop]:
     """Turn the first SIGINT or SIGTERM into a request to stop after the step; a second SIGINT interrupts at once."""
-    stop = _Stop()
+    stop = _Stop(engine)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -283,5 +325,11 @@ def _report_start(
     accumulate = f", in {config.train.accumulate} micro-batches" if config.train.accumulate > 1 else ""
     threads = f"; {torch.get_num_threads()} threads" if parts.engine.device.type == "cpu" else ""
     lines.append(f"device: {parts.engine.reason}; batch {config.train.batch_size}{accumulate}{threads}")
+    if parts.engine.process.world_size > 1:
+        here = config.train.batch_size // parts.engine.process.world_size
+        lines.append(
+            f"processes: {parts.engine.process.world_size}, {here} images of each batch on each; batch norm "
+            f"{config.train.batch_norm}"
+        )
     for line in lines:
         console.print(line, markup=False, highlight=False)

@@ -265,7 +265,12 @@ def machine(engine: Engine) -> dict[str, object]:
     """Give what a bit-for-bit continuation depends on besides versions."""
     cuda = engine.device.type == "cuda"
     name = torch.cuda.get_device_name(engine.device) if cuda else platform.processor() or platform.machine()
-    return {"device": engine.device.type, "name": name, "threads": torch.get_num_threads()}
+    return {
+        "device": engine.device.type,
+        "name": name,
+        "threads": torch.get_num_threads(),
+        "processes": engine.process.world_size,
+    }
 
 
 def changes_since(contents: dict[str, object], engine: Engine) -> list[str]:

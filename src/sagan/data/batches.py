@@ -40,6 +40,7 @@ class Batches:
         seed: The run's seed; order, classes and flips follow from it.
         balanced: Show all classes equally often.
         flip: Mirror each picture with probability 1/2.
+        rows: Places in the global batch that this process takes, int64; unset takes all.
 
     Raises:
         DataError: If there are fewer pictures than one batch has.
@@ -54,6 +55,7 @@ class Batches:
         *,
         balanced: bool = False,
         flip: bool = False,
+        rows: Tensor | None = None,
     ) -> None:
         if batch_size < 1:
             raise DataError(f"the batch size must be at least 1, found {batch_size}")
@@ -67,6 +69,7 @@ class Batches:
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip
+        self.rows = rows
         self._members = [indices]
         if balanced:
             labels = dataset.labels[indices]
@@ -75,7 +78,8 @@ class Batches:
         self._orders: dict[int, tuple[int, Labels]] = {}
 
     def __call__(self, position: int, rows: Tensor | None = None) -> Batch:
-        """Give the position-th global batch of the run, or the pictures at the places ``rows``, int64, of it."""
+        """Give the position-th global batch of the run, or the pictures at other places of it than its own."""
+        rows = self.rows if rows is None else rows
         places = slice(None) if rows is None else rows.numpy()
         chosen = self.picture_indices(position)[places]
         flip = np.zeros(self.batch_size, bool)

@@ -169,9 +169,9 @@ def standing_statistics(
     """Replace the running statistics of every batch normalisation in ``network`` by averages over whole batches.
 
     Each element of ``forwards`` runs the network once on one batch. Meanwhile only the batch normalisations are in
-    training mode (each normalises with the batch that it sees, by itself) and spectral vectors rest. Afterwards ``running_mean``
-    is the mean over the batches of the batch means, ``running_var`` that of the BIASED batch variances, and every
-    module is back in the mode it was in.
+    training mode (each normalises with the batch that it sees, by itself) and spectral vectors rest. Afterwards
+    ``running_mean`` is the mean over the batches of the batch means, ``running_var`` that of the BIASED batch
+    variances, and every module is back in the mode it was in.
 
     Args:
         network: Changed in place: only the running statistics of its batch normalisations.

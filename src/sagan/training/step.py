@@ -38,8 +38,8 @@ def train_step(
         seed: The run's seed.
 
     Returns:
-        Scalar tensors, averaged over the processes, those of D also over its updates: loss_d, loss_g, real_logits, fake_logits (means), and with
-        the auxiliary head also class_loss_d and class_loss_g.
+        Scalar tensors, averaged over the processes and those of D over its updates: loss_d, loss_g, real_logits,
+        fake_logits (means), and with the auxiliary head also class_loss_d and class_loss_g.
     """
     d_metrics = []
     for update in range(config.d_steps):
