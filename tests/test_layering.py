@@ -35,6 +35,7 @@ ROOMS = (
     "run",
     "speed",
     "plan",
+    "launch",
     "demo",
     "info",
     "flags",

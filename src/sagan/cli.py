@@ -66,8 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except RuntimeError as error:
         from sagan.reporter import DivergedError
+        from sagan.training.processes import ProcessLostError
 
-        if isinstance(error, DivergedError):
+        if isinstance(error, (DivergedError, ProcessLostError)):
             print(f"sagan: {error}", file=sys.stderr)
             return 1
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
@@ -136,8 +137,9 @@ def parse(
 def train(arguments: list[str]) -> int:
     """Train a run, or go on with one."""
     from sagan.flags import ConfigFlags
+    from sagan.launch import launch
     from sagan.run import train as run_train
-    from sagan.runfolder import stored_config
+    from sagan.runfolder import next_folder, stored_config
 
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset")
@@ -158,6 +160,9 @@ def train(arguments: list[str]) -> int:
         """Go on with the run in this folder (only --steps and cadences may change)."""
         init_from: Path | None = None
         """Start from the weights of another run or a weights file; classes are matched by name."""
+        devices: str = "1"
+        """Processes on this machine that share each batch, each with a GPU of its own or a part of the cores: a number,
+        or `auto` for one per GPU. For several machines start `sagan train` with torchrun or srun instead."""
 
     description = described("Train a class-conditional self-attention GAN on your pictures.", chosen)
     parsed = parse(Arguments, arguments, "train", Arguments(config=base), description)
@@ -167,6 +172,12 @@ def train(arguments: list[str]) -> int:
             "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, "
             "fashion-mnist, cifar10, cifar100"
         )
+    processes = number_of_processes(parsed.devices, config)
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
+        config.train.check_division(processes)
+        folder = parsed.resume or parsed.out or next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
+        named = [] if parsed.resume or parsed.out else ["--out", str(folder)]
+        return launch(["train", *arguments, *named], processes, folder)
     result = run_train(config, out=parsed.out, resume=parsed.resume, init_from=parsed.init_from)
     return exit_code(result.signal)
 
@@ -197,6 +208,23 @@ def described(what: str, chosen: str) -> str:
         for name, build in PRESETS.items()
     ]
     return "\n".join([what, "", "Presets:", *lines, "", f"Defaults shown are those of {chosen}."])
+
+
+def number_of_processes(devices: str, config: "RunConfig") -> int:
+    """Read --devices."""
+    import torch
+
+    gpus = torch.cuda.device_count() if config.engine.device in ("auto", "cuda") else 0
+    if devices == "auto":
+        return max(1, gpus)
+    if not devices.isdecimal() or int(devices) < 1:
+        raise UsageError(f"--devices takes a number of processes from 1 on, or auto; found {devices!r}")
+    if gpus and int(devices) > gpus:
+        raise UsageError(
+            f"--devices {devices}: this machine has {gpus} GPUs, and each process needs its own; "
+            "take fewer, or --engine.device cpu"
+        )
+    return int(devices)
 
 
 def default_preset(size: int | None) -> str:

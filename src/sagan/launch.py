@@ -1,0 +1,135 @@
+"""Start the processes of a run on this machine, watch them, and end all when one fails."""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
+
+CHECK_EVERY_S = 0.2
+# How long the others may take to end by themselves when one has failed, and then after being asked to.
+GRACE_S, TERM_S = 3.0, 15.0
+
+
+def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
+    """Run ``sagan ARGUMENTS`` in several processes that train one run together, and wait for them.
+
+    Process 0 has the terminal. What the others print is kept back and shown only if one of them is the first to fail.
+    Ctrl-C and SIGTERM are passed on to all, which finish the step and save.
+
+    Args:
+        arguments: The command line, without the program's name.
+        processes: How many.
+        resume: The run's folder, to say how to go on.
+
+    Returns:
+        The exit code: that of process 0, or 1 if another one failed.
+    """
+    threads = max(1, _cores() // processes)
+    shared = {
+        WORLD_SIZE: str(processes),
+        LOCAL_WORLD_SIZE: str(processes),
+        ADDRESS: "127.0.0.1",
+        PORT: str(_free_port()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
+    }
+    print(f"starting {processes} processes, {shared['OMP_NUM_THREADS']} threads each", file=sys.stderr, flush=True)
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes - 1)]
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-m", "sagan", *arguments],
+                env=os.environ | shared | {RANK: str(rank), LOCAL_RANK: str(rank)},
+                stdout=output,
+                stderr=output,
+                # A group of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once.
+                start_new_session=True,
+            )
+            for rank, output in enumerate([None, *outputs])
+        ]
+        stack.callback(_kill, children)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, lambda n, _: _send(children, n)))
+        failed = _first_failure(children)
+        if failed is None:
+            return children[0].returncode
+        _end_others(children)
+        return _explain(children, failed, outputs, resume)
+
+
+def _first_failure(children: list[subprocess.Popen[bytes]]) -> int | None:
+    """Wait until all have ended well, or one has failed: its number."""
+    while True:
+        codes = [child.poll() for child in children]
+        # Where process 0 failed too, it is the one that has told the user why.
+        for rank, code in enumerate(codes):
+            if code is not None and not _ended_well(code):
+                return rank
+        if None not in codes:
+            return None
+        time.sleep(CHECK_EVERY_S)
+
+
+def _ended_well(code: int) -> bool:
+    return code in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+def _end_others(children: list[subprocess.Popen[bytes]]) -> None:
+    """Let the others notice and say what they have to say, then ask them to end, then end them."""
+    for seconds, number in ((GRACE_S, signal.SIGTERM), (TERM_S, signal.SIGKILL)):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and any(child.poll() is None for child in children):
+            time.sleep(CHECK_EVERY_S)
+        _send(children, number)
+    for child in children:
+        child.wait()
+
+
+def _explain(children: list[subprocess.Popen[bytes]], failed: int, outputs: list[IO[str]], resume: Path) -> int:
+    code = children[failed].returncode
+    if failed == 0 and code > 0:
+        return code  # it has said why itself
+    if failed > 0:
+        outputs[failed - 1].seek(0)
+        sys.stderr.write(outputs[failed - 1].read())
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    print(f"sagan: process {failed} of {len(children)} {how}; the others were ended", file=sys.stderr)
+    if (resume / "checkpoints").is_dir():
+        print(
+            f"The last checkpoint is kept. To go on, also with another --devices:\n"
+            f"  sagan train --resume {shlex.quote(str(resume))} --devices {len(children)}",
+            file=sys.stderr,
+        )
+    return 2 if code == 2 else 1
+
+
+def _send(children: list[subprocess.Popen[bytes]], number: int) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.send_signal(number)
+
+
+def _kill(children: list[subprocess.Popen[bytes]]) -> None:
+    _send(children, signal.SIGKILL)
+    for child in children:
+        child.wait()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
