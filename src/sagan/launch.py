@@ -32,7 +32,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
         resume: The run's folder, to say how to go on.
 
     Returns:
-        The exit code: that of process 0, or 1 if another one failed.
+        The exit code: 0, 128 + the signal that was passed on, or that of the process that failed first.
     """
     threads = max(1, _cores() // processes)
     shared = {
@@ -57,30 +57,33 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
             for rank, output in enumerate([None, *outputs])
         ]
         stack.callback(_kill, children)
+        passed_on: list[int] = []
+
+        def pass_on(number: int, _: object) -> None:
+            passed_on.append(number)
+            _send(children, number)
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, lambda n, _: _send(children, n)))
-        failed = _first_failure(children)
+            stack.callback(signal.signal, number, signal.signal(number, pass_on))
+        failed = _first_failure(children, passed_on)
         if failed is None:
-            return children[0].returncode
+            return children[0].returncode % 256 if not passed_on else 128 + passed_on[-1]
         _end_others(children)
         return _explain(children, failed, outputs, resume)
 
 
-def _first_failure(children: list[subprocess.Popen[bytes]]) -> int | None:
+def _first_failure(children: list[subprocess.Popen[bytes]], passed_on: list[int]) -> int | None:
     """Wait until all have ended well, or one has failed: its number."""
     while True:
         codes = [child.poll() for child in children]
-        # Where process 0 failed too, it is the one that has told the user why.
+        # In order: where process 0 failed too, it is the one that has told the user why.
         for rank, code in enumerate(codes):
-            if code is not None and not _ended_well(code):
+            well = {0, 128 + signal.SIGINT, 128 + signal.SIGTERM, *(-number for number in passed_on)}
+            if code is not None and code not in well:
                 return rank
         if None not in codes:
             return None
         time.sleep(CHECK_EVERY_S)
-
-
-def _ended_well(code: int) -> bool:
-    return code in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 def _end_others(children: list[subprocess.Popen[bytes]]) -> None:
@@ -94,7 +97,7 @@ def _end_others(children: list[subprocess.Popen[bytes]]) -> None:
         child.wait()
 
 
-def _explain(children: list[subprocess.Popen[bytes]], failed: int, outputs: list[IO[str]], resume: Path) -> int:
+def _explain(children: list[subprocess.Popen[bytes]], failed: int, outputs: Sequence[IO[str]], resume: Path) -> int:
     code = children[failed].returncode
     if failed == 0 and code > 0:
         return code  # it has said why itself
