@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sagan.ops.norm import ConditionalBatchNorm2d, standing_statistics
+from sagan.ops.norm import ConditionalBatchNorm2d, set_batch_statistics, standing_statistics
 from sagan.ops.spectral import spectral_norm, spectral_norms
 
 
@@ -140,3 +140,56 @@ def test_an_error_or_no_batch_gives_the_modes_back_too(x):
         standing_statistics(norm, [lambda: 1 / 0])
     assert not norm.training
     assert norm._forward_pre_hooks == {}
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_trap_23_groups_are_normalised_like_batches_of_their_own(memory_format):
+    torch.manual_seed(0)
+    x = torch.randn(128, 3, 4, 4).contiguous(memory_format=memory_format)
+    x[64:] *= 3.0
+    y = torch.randint(0, 5, (128,))
+    ghost, plain = ConditionalBatchNorm2d(3, 5), ConditionalBatchNorm2d(3, 5)
+    set_batch_statistics(ghost, "ghost", 64)
+    out = ghost(x, y)
+    assert out.is_contiguous(memory_format=memory_format)
+    expected = torch.cat([plain(x[:64], y[:64]), plain(x[64:], y[64:])])
+    assert torch.equal(out, expected)
+    assert torch.equal(ghost.running_mean, plain.running_mean)
+    assert torch.equal(ghost.running_var, plain.running_var)
+    assert not torch.allclose(out, ConditionalBatchNorm2d(3, 5)(x, y), atol=0.1)
+    assert torch.equal(ghost.eval()(x, y), plain.eval()(x, y))  # groups are of training only
+
+
+def test_trap_23_a_batch_that_no_groups_make_up_is_refused():
+    layer = ConditionalBatchNorm2d(3)
+    set_batch_statistics(layer, "ghost", 64)
+    with pytest.raises(ValueError, match="a batch of 96 images cannot be cut into groups of 64"):
+        layer(torch.zeros(96, 3, 2, 2))
+
+
+def test_standing_statistics_normalise_whole_batches_also_where_training_has_groups():
+    x = torch.cat([torch.zeros(4, 1, 2, 2), torch.ones(4, 1, 2, 2)])
+    layer = ConditionalBatchNorm2d(1)
+    set_batch_statistics(layer, "ghost", 4)
+    standing_statistics(layer, [lambda: layer(x)])
+    assert (layer.running_mean.item(), layer.running_var.item()) == (0.5, 0.25)
+    assert layer.group_size == 4
+
+
+def test_in_a_single_process_synchronised_is_plain():
+    x = torch.randn(8, 3, 4, 4)
+    layer, plain = ConditionalBatchNorm2d(3), ConditionalBatchNorm2d(3)
+    set_batch_statistics(layer, "sync", 64)
+    assert torch.equal(layer(x), plain(x))
+
+
+def test_standing_statistics_of_shared_batches_are_divided_by_all_of_them():
+    """Of two processes with one batch each, the other of which has mean 3 and variance 4."""
+    x = torch.cat([torch.zeros(4, 1, 2, 2), torch.full((4, 1, 2, 2), 2.0)])  # mean 1, variance 1
+    layer = ConditionalBatchNorm2d(1)
+
+    def add_up(sums):
+        return sums + (1 if sums.ndim == 0 else torch.tensor([[3.0], [4.0]]))
+
+    assert standing_statistics(layer, [lambda: layer(x)], add_up) == 2
+    assert (layer.running_mean.item(), layer.running_var.item()) == (2.0, 2.5)

@@ -112,8 +112,8 @@ class TrainConfig:
         in_micro_batches = f" in {self.accumulate} micro-batches" if self.accumulate > 1 else ""
         if self.batch_size % cuts or self.batch_size // cuts < 2:
             raise ValueError(
-                f"batch_size {self.batch_size}{in_micro_batches} cannot be shared by {world_size} processes, at least "
-                f"2 images each; take a multiple of {cuts} from {2 * cuts} on, or another number of processes"
+                f"batch_size {self.batch_size}{in_micro_batches} cannot be shared equally by {world_size} processes, "
+                f"at least 2 images each; take a multiple of {cuts} from {2 * cuts} on, or another number of processes"
             )
         if self.batch_norm == "ghost" and self.batch_size // cuts % self.ghost_size:
             raise ValueError(

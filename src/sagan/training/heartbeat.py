@@ -47,6 +47,8 @@ class Heartbeat:
             host, port, is_master=rank == 0, wait_for_workers=False, timeout=timedelta(seconds=lost_after_s)
         )
         self.port: int = self._store.port
+        # Of each process its number and when that was first seen.
+        self._seen: dict[int, tuple[int, float]] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -60,21 +62,24 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join()
 
+    def beat(self, now_s: float) -> str | None:
+        """Give a sign of life at a time of any clock, and say which process has given none for too long, if one has."""
+        try:
+            self._store.add(str(self.rank), 1)
+            # Adding 0 reads, and makes the number of a process that has not begun yet.
+            counts = {rank: self._store.add(str(rank), 0) for rank in range(self.world_size)}
+        except RuntimeError:
+            return "process 0 no longer answers"
+        for rank, count in counts.items():
+            if rank not in self._seen or count != self._seen[rank][0]:
+                self._seen[rank] = count, now_s
+            elif now_s - self._seen[rank][1] > self.lost_after_s:
+                return f"process {rank} has given no sign of life for {now_s - self._seen[rank][1]:.0f} s"
+        return None
+
     def _run(self) -> None:
-        seen = dict.fromkeys(range(self.world_size), (0, time.monotonic()))
         while not self._stopped.wait(self.every_s):
-            try:
-                self._store.add(str(self.rank), 1)
-                # Adding 0 reads, and makes the number of a process that has not begun yet.
-                counts = {rank: self._store.add(str(rank), 0) for rank in seen}
-            except RuntimeError:
-                if not self._stopped.is_set():
-                    self.lost("process 0 no longer answers")
+            what = self.beat(time.monotonic())
+            if what is not None and not self._stopped.is_set():
+                self.lost(what)
                 return
-            now = time.monotonic()
-            for rank, count in counts.items():
-                if count != seen[rank][0]:
-                    seen[rank] = count, now
-                elif now - seen[rank][1] > self.lost_after_s:
-                    self.lost(f"process {rank} has given no sign of life for {now - seen[rank][1]:.0f} s")
-                    return

@@ -31,17 +31,18 @@ class Process:
 def current_process(environment: MutableMapping[str, str] = os.environ) -> Process:
     """Read which process this is; without a launcher it is the only one.
 
-    Inside a SLURM step of several tasks, the variables that ``torchrun`` would have set are added to the environment:
-    process 0 is then on the step's first node, at a port that follows from the job's number.
+    Variables that ``torchrun`` would have set and that are missing are added to the environment. Inside a SLURM step
+    of several tasks all of them are: process 0 is on the step's first node, at a port that follows from the job's
+    number. Where they were set by hand without the local ones, all processes are taken to be on one machine.
 
     Raises:
-        ValueError: If the variables contradict each other, or the machines have different numbers of processes.
+        ValueError: If the variables contradict each other, or the machines have different numbers of processes, or it
+            is not said where process 0 is.
     """
     if WORLD_SIZE not in environment and int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         environment.update(_from_slurm(environment))
     numbers: dict[str, int] = {}
     for name, default in ((WORLD_SIZE, "1"), (RANK, "0"), (LOCAL_RANK, None), (LOCAL_WORLD_SIZE, None)):
-        # By hand one often sets rank and world size only, on one machine.
         text = environment.get(name) or default or str(numbers[RANK if name == LOCAL_RANK else WORLD_SIZE])
         if not text.isdecimal():
             raise ValueError(f"the environment variable {name} must be a number, found {text!r}")
@@ -57,6 +58,13 @@ def current_process(environment: MutableMapping[str, str] = os.environ) -> Proce
             f"{LOCAL_WORLD_SIZE} {process.local_world_size} do not fit together; start the same number of processes on "
             "each machine, with torchrun or srun"
         )
+    if process.world_size > 1:
+        if not (environment.get(ADDRESS) and environment.get(PORT)):
+            raise ValueError(
+                f"{WORLD_SIZE} is {process.world_size}, but {ADDRESS} and {PORT} do not say where process 0 listens; "
+                "start the processes with torchrun, srun or `sagan train --devices N`, which set them"
+            )
+        environment.update({name: str(number) for name, number in numbers.items()})
     return process
 
 
