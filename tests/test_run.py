@@ -26,7 +26,6 @@ from sagan.run import DivergedError, RunError, train
 from sagan.runfolder import check_space, run_lock, truncate_log
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.config import TrainConfig
-from sagan.training.engine import Engine
 
 
 @pytest.fixture
@@ -214,7 +213,7 @@ def test_a_checkpoint_is_as_large_as_announced(tmp_path: Path, console: Console)
     )
     train(config, out=out, console=console)
     snapshot = read_snapshot(out)
-    networks = build(snapshot.config, Engine(snapshot.config.engine)).state
+    networks = build(snapshot.config).state
     real = snapshot.path.stat().st_size
     assert 0.9 < networks.num_bytes() / real < 1.1
     check_space(out, networks, 2, console)

@@ -36,8 +36,13 @@ def build_networks(config: RunConfig) -> tuple[Generator, Discriminator]:
         return Generator(config.generator), Discriminator(config.discriminator)
 
 
-def build(config: RunConfig, engine: Engine) -> Parts:
-    """Make the state at step 0 on an engine."""
+def build(config: RunConfig, engine: Engine | None = None) -> Parts:
+    """Make the state at step 0, and an engine unless there is one.
+
+    Raises:
+        ValueError: If the device that is asked for is not there.
+    """
+    engine = engine or Engine(config.engine)
     G, D = build_networks(config)
     set_batch_statistics(G, config.train.batch_norm, config.train.ghost_size)
     return Parts(engine, new_state(engine.module(G), engine.module(D), config.train))

@@ -140,6 +140,7 @@ def train(arguments: list[str]) -> int:
     from sagan.launch import launch
     from sagan.run import train as run_train
     from sagan.runfolder import next_folder, stored_config
+    from sagan.training.processes import current_process
 
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset")
@@ -173,7 +174,7 @@ def train(arguments: list[str]) -> int:
             "fashion-mnist, cifar10, cifar100"
         )
     processes = number_of_processes(parsed.devices, config)
-    if processes > 1 and "WORLD_SIZE" not in os.environ:
+    if processes > 1 and current_process().world_size == 1:
         config.train.check_division(processes)
         folder = parsed.resume or parsed.out or next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
         named = [] if parsed.resume or parsed.out else ["--out", str(folder)]

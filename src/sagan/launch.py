@@ -39,7 +39,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
         WORLD_SIZE: str(processes),
         LOCAL_WORLD_SIZE: str(processes),
         ADDRESS: "127.0.0.1",
-        PORT: str(_free_port()),
+        PORT: str(free_port()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
     }
     print(f"starting {processes} processes, {shared['OMP_NUM_THREADS']} threads each", file=sys.stderr, flush=True)
@@ -131,7 +131,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port of this machine that nothing listens at now."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

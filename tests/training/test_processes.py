@@ -22,7 +22,7 @@ SLURM = {
 
 
 def test_without_a_launcher_there_is_one_process():
-    environment = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}
+    environment = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4", "RANK": "1"}
     before = dict(environment)
     assert current_process(environment) == Process(0, 0, 1, 1)
     assert environment == before

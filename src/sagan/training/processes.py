@@ -47,8 +47,10 @@ def current_process(environment: MutableMapping[str, str] = os.environ) -> Proce
         if not text.isdecimal():
             raise ValueError(f"the environment variable {name} must be a number, found {text!r}")
         numbers[name] = int(text)
+    if numbers[WORLD_SIZE] <= 1:
+        return Process()
     process = Process(numbers[RANK], numbers[LOCAL_RANK], numbers[WORLD_SIZE], numbers[LOCAL_WORLD_SIZE])
-    if process.world_size > 1 and (
+    if (
         process.rank >= process.world_size
         or process.local_rank >= process.local_world_size
         or process.world_size % process.local_world_size
@@ -58,13 +60,12 @@ def current_process(environment: MutableMapping[str, str] = os.environ) -> Proce
             f"{LOCAL_WORLD_SIZE} {process.local_world_size} do not fit together; start the same number of processes on "
             "each machine, with torchrun or srun"
         )
-    if process.world_size > 1:
-        if not (environment.get(ADDRESS) and environment.get(PORT)):
-            raise ValueError(
-                f"{WORLD_SIZE} is {process.world_size}, but {ADDRESS} and {PORT} do not say where process 0 listens; "
-                "start the processes with torchrun, srun or `sagan train --devices N`, which set them"
-            )
-        environment.update({name: str(number) for name, number in numbers.items()})
+    if not (environment.get(ADDRESS) and environment.get(PORT)):
+        raise ValueError(
+            f"{WORLD_SIZE} is {process.world_size}, but {ADDRESS} and {PORT} do not say where process 0 listens; start "
+            "the processes with torchrun, srun or `sagan train --devices N`, which set them"
+        )
+    environment.update({name: str(number) for name, number in numbers.items()})
     return process
 
 

@@ -1,0 +1,123 @@
+"""What do two processes that train one run together lose against two runs side by side? Prints a ratio of speeds.
+
+    OMP_NUM_THREADS=1 ./dev python benchmarks/distributed.py --preset sagan-32-cpu --rounds 9 --steps 10
+
+Two processes of one thread each (gloo) take turns: some steps of a run of its own each, with half of the preset's
+batch, then as many steps of one run together, with the whole batch and so the same half each. Both wait for each other
+before each turn. In a round the ratio is the time of the slower process apart over that of the slower one together; the
+table has the medians over the rounds, and how long one agreement on a stop signal takes, which each step of a run has.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from sagan.allocator import keep_freed_memory
+from sagan.build import build, with_classes
+from sagan.config import RunConfig
+from sagan.launch import free_port
+from sagan.presets import PRESETS
+from sagan.training.engine import Engine
+from sagan.training.step import train_step
+
+WARM_UP = 3
+CLASSES = 10
+AGREEMENTS = 200
+
+
+@dataclass(frozen=True)
+class RandomBatch:
+    images: torch.Tensor
+    labels: torch.Tensor
+    flip: torch.Tensor
+
+
+def stepper(config: RunConfig, engine: Engine, half: int) -> Callable[[int], float]:
+    """Give what does some steps on random pictures and returns the seconds that they took."""
+    state = build(config, engine).state
+    size = config.generator.size_px
+    random = torch.Generator().manual_seed(0)
+    batch = RandomBatch(
+        torch.randint(0, 256, (half, size, size, 3), dtype=torch.uint8, generator=random),
+        torch.randint(0, CLASSES, (half,), generator=random),
+        torch.zeros(half, dtype=torch.bool),
+    )
+
+    def do(steps: int) -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            train_step(state, config.train, lambda _: batch, engine, seed=0)
+            engine.largest(0)
+        return time.perf_counter() - start
+
+    return do
+
+
+def one_process(args: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    config = with_classes(PRESETS[args.preset](), CLASSES)
+    half = config.train.batch_size // 2
+    joined = replace(config, train=replace(config.train, batch_norm=args.batch_norm))
+    apart = replace(config, train=replace(config.train, batch_size=half))
+    engine = Engine(config.engine)
+    together = stepper(joined, engine, half)
+    size = os.environ.pop("WORLD_SIZE")  # an engine of its own
+    alone = stepper(apart, Engine(config.engine), half)
+    os.environ["WORLD_SIZE"] = size
+
+    def slower(do: Callable[[int], float], steps: int) -> float:
+        engine.wait()
+        return engine.largest(round(do(steps) * 1e6)) / 1e6
+
+    slower(alone, WARM_UP)
+    slower(together, WARM_UP)
+    times = []
+    for number in range(args.rounds):
+        turns = [slower(do, args.steps) for do in ((alone, together) if number % 2 else (together, alone))]
+        times.append(turns if number % 2 else turns[::-1])
+    start = time.perf_counter()
+    for _ in range(AGREEMENTS):
+        engine.wait()
+    agreement = (time.perf_counter() - start) / AGREEMENTS
+    if engine.writes:
+        report(args, times, agreement, config.train.batch_size)
+    engine.close()
+
+
+def report(args: argparse.Namespace, times: list[list[float]], agreement: float, batch_size: int) -> None:
+    images = batch_size * args.steps
+    names = (f"two runs apart, batch {batch_size // 2} each", f"one run together, batch {batch_size}")
+    print(f"{args.preset}, batch norm {args.batch_norm}, {args.rounds} rounds of {args.steps} steps:")
+    for i, name in enumerate(names):
+        seconds = statistics.median(turn[i] for turn in times)
+        print(f"  {name:<34} {seconds / args.steps * 1e3:8.1f} ms a step {images / seconds:8.1f} images/s")
+    ratios = sorted(apart / joined for apart, joined in times)
+    print(f"  speed together / apart: {statistics.median(ratios):.3f} (rounds {ratios[0]:.3f} to {ratios[-1]:.3f})")
+    print(f"  one agreement on a stop signal: {agreement * 1e3:.2f} ms")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="sagan-32-cpu", choices=list(PRESETS))
+    parser.add_argument("--batch-norm", default="sync", choices=["local", "sync"])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=10)
+    args = parser.parse_args()
+    if "RANK" in os.environ:
+        one_process(args)
+        return
+    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    started = [subprocess.Popen([sys.executable, *sys.argv], env=shared | {"RANK": str(rank)}) for rank in range(2)]
+    sys.exit(max(process.wait() for process in started))
+
+
+if __name__ == "__main__":
+    main()
