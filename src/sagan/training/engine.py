@@ -1,5 +1,6 @@
 """Device, precision and processes, through Lightning Fabric: the only file that names it."""
 
+import inspect
 import logging
 import os
 import re
@@ -89,7 +90,12 @@ class Engine:
                 devices=here,
                 num_nodes=self.process.world_size // here,
                 precision=mixed,
-                strategy=ddp.DDPStrategy(timeout=STEP_TIMEOUT, gradient_as_bucket_view=True),
+                strategy=ddp.DDPStrategy(
+                    timeout=STEP_TIMEOUT,
+                    gradient_as_bucket_view=True,
+                    # Buffers need no exchange at each forward: spectral vectors follow from weights, the same on all.
+                    **{_buffers_argument(): False},
+                ),
                 plugins=[torchelastic.TorchElasticEnvironment()],
             )
             self._fabric.launch()
@@ -170,7 +176,7 @@ class Engine:
         if self.process.world_size == 1:
             return module
         if module not in self._replicas:
-            # Takes over the weights and buffers of process 0, at the first step of a run and of a resumed one.
+            # Takes over the weights of process 0, at the first step of a run and of a resumed one.
             self._replicas[module] = self._fabric.setup_module(module, move_to_device=False)
         return self._replicas[module]
 
@@ -244,6 +250,12 @@ class Engine:
     def _leave(self, what: str) -> None:
         print(f"sagan: {lost_sentence(self.process, what)}", file=sys.stderr, flush=True)
         os._exit(1)  # the main thread hangs in a call that no exception reaches
+
+
+def _buffers_argument() -> str:
+    """Name what keeps DistributedDataParallel from sending buffers at each forward; PyTorch 2.13 renamed it."""
+    known = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    return "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
 
 
 def lost_sentence(process: Process, what: str) -> str:
