@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -94,7 +94,7 @@ class Engine:
                     timeout=STEP_TIMEOUT,
                     gradient_as_bucket_view=True,
                     # Buffers need no exchange at each forward: spectral vectors follow from weights, the same on all.
-                    **{_buffers_argument(): False},
+                    **_keep_buffers(),
                 ),
                 plugins=[torchelastic.TorchElasticEnvironment()],
             )
@@ -252,10 +252,10 @@ class Engine:
         os._exit(1)  # the main thread hangs in a call that no exception reaches
 
 
-def _buffers_argument() -> str:
-    """Name what keeps DistributedDataParallel from sending buffers at each forward; PyTorch 2.13 renamed it."""
+def _keep_buffers() -> dict[str, Any]:
+    """Give the argument that keeps DistributedDataParallel from sending buffers; later versions renamed it."""
     known = inspect.signature(nn.parallel.DistributedDataParallel).parameters
-    return "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return {"forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False}
 
 
 def lost_sentence(process: Process, what: str) -> str:
