@@ -272,11 +272,14 @@ def _naming_lost_processes(process: Process) -> Iterator[None]:
 @dataclass
 class _Stop:
     engine: Engine
+    received: int = 0
+    """The signal that this process received, if it did."""
     number: int | None = None
+    """The signal that the processes agreed to stop for."""
 
     def requested(self) -> bool:
         """Tell whether a process was asked to stop: all stop after the same step."""
-        self.number = self.engine.largest(self.number or 0) or None
+        self.number = self.engine.largest(self.received) or None
         return self.number is not None
 
 
@@ -289,9 +292,9 @@ def _stop_signals(console: Console, engine: Engine) -> Iterator[_Stop]:
         return
 
     def handle(number: int, _: object) -> None:
-        if stop.number is not None and number == signal.SIGINT:
+        if stop.received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        stop.number = number
+        stop.received = number
         console.print("finishing the step and saving (Ctrl-C again leaves without saving) ...")
 
     old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

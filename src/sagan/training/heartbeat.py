@@ -7,7 +7,6 @@ and watches the numbers of the others.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -47,8 +46,8 @@ class Heartbeat:
             host, port, is_master=rank == 0, wait_for_workers=False, timeout=timedelta(seconds=lost_after_s)
         )
         self.port: int = self._store.port
-        # Of each process its number and when that was first seen.
-        self._seen: dict[int, tuple[int, float]] = {}
+        # Of each process its number, and how many own signs ago that was new.
+        self._seen: dict[int, tuple[int, int]] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -62,8 +61,11 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join()
 
-    def beat(self, now_s: float) -> str | None:
-        """Give a sign of life at a time of any clock, and say which process has given none for too long, if one has."""
+    def beat(self) -> str | None:
+        """Give a sign of life, and say which process has given none for too long, if one has.
+
+        Time is counted in own signs: a process that was halted itself does not find the others lost when it goes on.
+        """
         try:
             self._store.add(str(self.rank), 1)
             # Adding 0 reads, and makes the number of a process that has not begun yet.
@@ -71,15 +73,16 @@ class Heartbeat:
         except RuntimeError:
             return "process 0 no longer answers"
         for rank, count in counts.items():
-            if rank not in self._seen or count != self._seen[rank][0]:
-                self._seen[rank] = count, now_s
-            elif now_s - self._seen[rank][1] > self.lost_after_s:
-                return f"process {rank} has given no sign of life for {now_s - self._seen[rank][1]:.0f} s"
+            before, missed = self._seen.get(rank, (None, 0))
+            missed = missed + 1 if count == before else 0
+            if missed * self.every_s >= self.lost_after_s:
+                return f"process {rank} has given no sign of life for {missed * self.every_s:.0f} s"
+            self._seen[rank] = count, missed
         return None
 
     def _run(self) -> None:
         while not self._stopped.wait(self.every_s):
-            what = self.beat(time.monotonic())
+            what = self.beat()
             if what is not None and not self._stopped.is_set():
                 self.lost(what)
                 return
