@@ -17,7 +17,7 @@ from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT
 
 CHECK_EVERY_S = 0.2
 # How long the others may take to end by themselves when one has failed, and then after being asked to.
-GRACE_S, TERM_S = 3.0, 15.0
+GRACE_S, TERM_S = 3.0, 10.0
 
 
 def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:

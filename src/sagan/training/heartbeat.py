@@ -13,7 +13,7 @@ from datetime import timedelta
 from torch import distributed
 
 EVERY_S = 5.0
-LOST_AFTER_S = 45.0
+LOST_AFTER_S = 30.0
 
 
 class Heartbeat:
