@@ -9,8 +9,6 @@ from sagan.data.batches import Batch, Batches
 AHEAD = 2
 """Batches that are read before they are asked for."""
 
-Place = tuple[int, int, int | None]
-
 
 class Prefetched:
     """Batches as :class:`~sagan.data.batches.Batches` gives them; those after the last one asked for are read already.
@@ -22,17 +20,17 @@ class Prefetched:
         self._batches = batches
         self._pool = pool
         self._ahead = ahead
-        self._waiting: dict[Place, Future[Batch]] = {}
+        self._waiting: dict[int, Future[Batch]] = {}
 
-    def __call__(self, position: int, start: int = 0, stop: int | None = None) -> Batch:
-        """Give what ``batches(position, start, stop)`` gives."""
-        wanted = [(position + step, start, stop) for step in range(self._ahead + 1)]
+    def __call__(self, position: int) -> Batch:
+        """Give what ``batches(position)`` gives."""
+        wanted = range(position, position + self._ahead + 1)
         for place in set(self._waiting).difference(wanted):
             self._waiting.pop(place).cancel()
         for place in wanted:
             if place not in self._waiting:
-                self._waiting[place] = self._pool.submit(self._batches, *place)
-        return self._waiting.pop(wanted[0]).result()
+                self._waiting[place] = self._pool.submit(self._batches, place)
+        return self._waiting.pop(position).result()
 
 
 @contextmanager
