@@ -65,6 +65,8 @@ def test_a_signal_is_passed_on_to_all(script, capfd, tmp_path, name):
     """Process 0 signals the launcher, which passes it on: all end by it, and that is no failure."""
     script(
         f"signal.signal(signal.{name}, lambda *_: os._exit(128 + signal.{name}))\n"
+        f"open('{tmp_path}/ready', 'w').close() if rank == 1 else None\n"
+        f"while rank == 0 and not os.path.exists('{tmp_path}/ready'): pass\n"
         f"os.kill(os.getppid(), signal.{name}) if rank == 0 else None\n"
         "while True: signal.pause()"
     )

@@ -36,7 +36,8 @@ def test_batches_are_those_from_disk(image_set, keep, monkeypatch):
     assert (there.images[:] == image_set.images[:]).all() and there.fingerprint == image_set.fingerprint
     for position in (0, 7, 3, 40):
         assert same(batches_of(image_set)(position), batches_of(there)(position))
-        assert same(batches_of(image_set)(position, 16, 48), batches_of(there)(position, 16, 48))
+        rows = torch.arange(16, 48)
+        assert same(batches_of(image_set)(position, rows), batches_of(there)(position, rows))
 
 
 def test_on_disk_nothing_is_copied(image_set):
@@ -107,7 +108,6 @@ def test_batches_read_ahead_are_the_same_in_any_order_of_calls(image_set, ahead)
     with prefetched(batches_of(image_set), ahead) as reading:
         for position in (0, 1, 2, 3, 9, 10, 4, 4, 5, 100, 0):
             assert same(reading(position), plain(position))
-            assert same(reading(position, 10, 20), plain(position, 10, 20))
 
 
 def test_the_next_batches_are_read_before_they_are_asked_for(image_set):
