@@ -5,8 +5,8 @@
 Sides, all with published widths, attention of the form `official`, fp32, the hinge loss, one D update a step:
 
 - ours: `train_step` as `sagan train` runs it. compiled: the same with `--engine.compile on`.
-- plain: the same networks and step without folded convolutions, channels-last maps and the lean spectral normalisation:
-  what the formulas say, one operation after the other.
+- plain: the same networks and step without folded convolutions, channels-last maps, the lean spectral normalisation and
+  the joined batch normalisation: what the formulas say, one operation after the other.
 - studiogan: the networks of a copy of StudioGAN (github.com/POSTECH-CVLab/PyTorch-StudioGAN, MIT) that `--studiogan`
   points to, with the widths, attention positions and Adam of its SAGAN configurations (CIFAR10 at 32 px, Baby_ImageNet
   at 64, ImageNet at 128), and the step of its worker written down again here: D sees real and generated images in two
@@ -39,6 +39,7 @@ from sagan.build import build
 from sagan.config import RunConfig
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
+from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm
 from sagan.training.config import Compile, EngineConfig, TrainConfig
 from sagan.training.step import train_step
@@ -84,6 +85,8 @@ def ours(args: argparse.Namespace, *, plain: bool = False, compile: Compile = "o
             for module in network.modules():
                 if isinstance(module, SpectralNorm):
                     module.__class__ = PlainSpectralNorm
+                if isinstance(module, ConditionalBatchNorm2d):
+                    module.fused = False
     random = torch.Generator().manual_seed(0)
     batch = RandomBatch(
         torch.randint(0, 256, (args.batch, args.size, args.size, 3), dtype=torch.uint8, generator=random),

@@ -1,3 +1,4 @@
+import copy
 from functools import partial
 
 import numpy as np
@@ -193,3 +194,36 @@ def test_standing_statistics_of_shared_batches_are_divided_by_all_of_them():
 
     assert standing_statistics(layer, [lambda: layer(x)], add_up) == 2
     assert (layer.running_mean.item(), layer.running_var.item()) == (2.0, 2.5)
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_normalising_and_scaling_in_one_equals_the_plain_form(num_classes, layout):
+    torch.manual_seed(0)
+    plain = ConditionalBatchNorm2d(5, num_classes, momentum=0.3).double()
+    for table in (plain.gain, plain.bias):
+        torch.nn.init.normal_(table, 0.5)
+    fused = copy.deepcopy(plain)
+    plain.fused = False
+    x = (3.0 + torch.randn(6, 5, 4, 7, dtype=torch.float64)).contiguous(memory_format=layout)
+    y = torch.tensor([0, 2, 2, 1, 0, 2])
+    wanted = torch.randn_like(x)
+    found = []
+    for layer in (plain, fused):
+        inputs = x.clone().requires_grad_()
+        output = layer(inputs, y)
+        output.backward(wanted)
+        found.append((output, inputs.grad, layer.gain.grad, layer.bias.grad, layer.running_mean, layer.running_var))
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() < 1e-10 * one.abs().max()
+    assert found[1][0].is_contiguous(memory_format=layout)
+
+
+def test_the_fused_form_keeps_one_map_and_refuses_a_second_derivative():
+    layer = ConditionalBatchNorm2d(3, 2)
+    x = torch.randn(4, 3, 5, 5, requires_grad=True)
+    output = layer(x, torch.tensor([0, 1, 1, 0]))
+    maps = [saved for saved in output.grad_fn.saved_tensors if saved.shape == x.shape]
+    assert [saved.data_ptr() for saved in maps] == [x.data_ptr()]
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(output.square().sum(), x, create_graph=True)
