@@ -175,3 +175,11 @@ def test_what_is_compiled_and_why(monkeypatch):
         False,
         "asked for, but there is no C++ compiler here: looked for icpx and clang++",
     )
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_bf16_on_a_processor_without_it_is_said(monkeypatch, hardware):
+    monkeypatch.setattr("sagan.training.engine._has_bf16", lambda: hardware)
+    reason = Engine(EngineConfig(device="cpu", precision="bf16")).reason
+    assert ("far slower than fp32" in reason) is not hardware
+    assert "bf16" not in Engine(EngineConfig(device="cpu")).reason  # never by itself

@@ -108,6 +108,8 @@ class Engine:
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         asked = "asked for" if config.device != "auto" else "found"
         self.reason = f"{self.device} ({asked}), {precision}{' autocast' if precision == 'bf16' else ''}"
+        if precision == "bf16" and accelerator == "cpu" and not _has_bf16():
+            self.reason += " (without instructions for it on this processor: far slower than fp32)"
         self.compiles, why = compiles(config.compile, self.device)
         self.reason += f", {'compiled' if self.compiles else 'not compiled'} ({why})"
 
@@ -269,6 +271,12 @@ def lost_sentence(process: Process, what: str) -> str:
 def is_lost_contact(error: RuntimeError) -> bool:
     """Tell whether an error is that of an exchange between processes that broke off."""
     return isinstance(error, distributed.DistError) or bool(re.search(r"gloo|NCCL|closed by peer", str(error)))
+
+
+def _has_bf16() -> bool:
+    """Tell whether this processor multiplies bf16 numbers in hardware, as far as PyTorch can say."""
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(check is not None and check() for check in checks)
 
 
 def compiles(wanted: Compile, device: torch.device) -> tuple[bool, str]:
