@@ -64,12 +64,12 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
-        h: Tensor = F.relu(self.norm1(x, y))
+        h: Tensor = F.relu_(self.norm1(x, y))
         folded = self.fold and folding_pays(
             h.shape[0] * h.shape[2] * h.shape[3], h.shape[1], transposed=True, device=h.device
         )
         h = upsample_conv(h, self.conv1.weight, self.conv1.bias, folded)
-        h = F.relu(self.norm2(h, y))
+        h = F.relu_(self.norm2(h, y))
         h = self.conv2(h)
         # A 1x1 convolution and nearest up-sampling commute: convolving first is the same function at a quarter of the
         # work.
@@ -114,7 +114,7 @@ class DiscriminatorBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, C_in, H, W) to the block's output."""
         h = x if self.first else F.relu(x)  # never in place: the shortcut needs x as it is
-        h = F.relu(self.conv1(h))
+        h = F.relu_(self.conv1(h))
         if self.down:
             folded = self.fold and folding_pays(
                 h.shape[0] * h.shape[2] * h.shape[3] // 4, h.shape[1], transposed=False, device=h.device
@@ -163,7 +163,7 @@ class ResidualAblation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, C, H, W) to x + gamma * F(x)."""
         h: Tensor = self.conv1(F.relu(x))
-        h = self.conv2(F.relu(h))
+        h = self.conv2(F.relu_(h))
         return x + self.gamma * h
 
 

@@ -152,7 +152,7 @@ class Generator(nn.Module):
             if position in self.residual:
                 h = self.residual[position](h)
 
-        h = self.conv(F.relu(self.norm(h)))  # (B, 3, size_px, size_px)
+        h = self.conv(F.relu_(self.norm(h)))  # (B, 3, size_px, size_px)
         return torch.tanh(h)
 
 
