@@ -170,7 +170,7 @@ def train(arguments: list[str]) -> int:
     config = combined(parsed)
     if parsed.resume is None and parsed.data is None and config.data.path == base.data.path and given.preset != "demo":
         raise UsageError(
-            "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, "
+            "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, pairs, "
             "fashion-mnist, cifar10, cifar100"
         )
     processes = number_of_processes(parsed.devices, config)

@@ -1,6 +1,6 @@
-"""Data sets that have a name: digits, fashion-mnist, cifar10 and cifar100. The training splits are used.
+"""Data sets that have a name: digits, pairs, fashion-mnist, cifar10 and cifar100. The training splits are used.
 
-``digits`` comes with scikit-learn. The others are downloaded from their authors' addresses into the cache folder and
+``digits`` comes with scikit-learn, ``pairs`` is drawn. The others are downloaded from their authors' addresses into the cache folder and
 checked against the published MD5 sums; their files are read as plain bytes, never unpickled or extracted.
 """
 
@@ -19,12 +19,14 @@ import numpy as np
 
 from sagan.data.config import DataError
 from sagan.data.decode import Pixels
+from sagan.data.pairs import CLASSES, NUM_PICTURES, pairs_source
 from sagan.data.parallel import progress_bar
 from sagan.data.pictures import Labels, Pictures, Source, array_pictures, hash_lines
 
 # Pictures and classes of each, known without downloading it.
 NAMED_SIZES = {
     "digits": (1_797, 10),
+    "pairs": (NUM_PICTURES, len(CLASSES)),
     "fashion-mnist": (60_000, 10),
     "cifar10": (50_000, 10),
     "cifar100": (50_000, 100),
@@ -84,12 +86,17 @@ DOWNLOADS = {
 }
 
 
-def named_source(name: str, cache: Path, *, progress: bool) -> Source:
+def named_source(name: str, cache: Path, *, size_px: int | None, progress: bool) -> Source:
     """Find one of NAMES; a set that is not on this machine is downloaded when it is loaded.
 
+    ``pairs`` is drawn at ``size_px``; the others have a size of their own.
+
     Raises:
-        DataError: On loading, if the download fails or does not have the published checksum.
+        DataError: On loading, if the download fails or does not have the published checksum; if ``pairs`` is not drawn
+            at that size.
     """
+    if name == "pairs":
+        return pairs_source(size_px)
     if name == "digits":
         key = hash_lines(["digits, 16 px"])
         return Source(name=name, key=key, stamp=key, load=digits)

@@ -78,7 +78,7 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
         if image_set.images.shape[1] == size_px:
             return _rename(image_set, config)
     cache = cache_folder(config.cache_dir)
-    source = find_source(config.path, cache, progress=progress)
+    source = find_source(config.path, cache, size_px=size_px, progress=progress)
     file = _cached_file(source, size_px, cache)
     image_set = _open_cached(file) or _pack_cached(source, size_px, file, progress=progress)
     if not config.skip_unreadable:
@@ -175,7 +175,7 @@ def pack_dataset(
         raise DataError(f"{file} is not a regular file; give the name of a file to write")
     if file.is_file() and not is_packed_file(file):
         raise DataError(f"{file} exists and is not a packed file; choose another name, or remove it first")
-    source = find_source(config.path, cache_folder(config.cache_dir), progress=progress)
+    source = find_source(config.path, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     names = None if config.class_names is None else (read_class_names(config.class_names), config.class_names)
     with alone(file, lambda: _say(f"another process is packing into {file}; waiting for it")):
         return _pack(
@@ -226,7 +226,7 @@ def pack_shards(
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; shards go into a folder: choose another name")
-    source = find_source(config.path, cache_folder(config.cache_dir), progress=progress)
+    source = find_source(config.path, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     pictures = _loaded(source)
     class_names = pictures.class_names
     if config.class_names is not None:

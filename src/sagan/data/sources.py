@@ -24,14 +24,16 @@ KINDS = (
 )
 
 
-def find_source(path: str, cache: Path, *, progress: bool = False) -> Source:
+def find_source(path: str, cache: Path, *, size_px: int | None = None, progress: bool = False) -> Source:
     """Find out what ``path`` is; a known name wins over a folder of that name.
+
+    Pictures come at the size that they have; ``size_px`` is for those that are drawn.
 
     Raises:
         DataError: If there is nothing at the path, it cannot be read, or it is not a kind of data that is known.
     """
     if path in NAMES:
-        return named_source(path, cache, progress=progress)
+        return named_source(path, cache, size_px=size_px, progress=progress)
     if path.startswith(PREFIX):
         return hub_source(path, cache, progress=progress)
     if is_pattern(path):
