@@ -36,6 +36,7 @@ ROOMS = (
     "speed",
     "plan",
     "launch",
+    "experiments",
     "demo",
     "info",
     "flags",

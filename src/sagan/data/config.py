@@ -20,7 +20,8 @@ class DataConfig:
     path: str = "digits"
     """Folder of class folders, flat folder, zip of either, .npz, packed file or folder, tar files in the WebDataset
     layout ("train-{000..146}.tar"), a Hugging Face data set (hf:NAME:SPLIT, or its folder), archive of a named set, or
-    one of the names digits, pairs, fashion-mnist, cifar10, cifar100. Write ./digits for a folder that has a set's name."""
+    one of the names digits, pairs, fashion-mnist, cifar10, cifar100. Write ./digits for a folder that has a set's
+    name."""
 
     keep: Keep = "disk"
     """Where the decoded pictures stay while training: on disk, memory-mapped and read ahead; in memory; or in the

@@ -1,7 +1,8 @@
 """Data sets that have a name: digits, pairs, fashion-mnist, cifar10 and cifar100. The training splits are used.
 
-``digits`` comes with scikit-learn, ``pairs`` is drawn. The others are downloaded from their authors' addresses into the cache folder and
-checked against the published MD5 sums; their files are read as plain bytes, never unpickled or extracted.
+``digits`` comes with scikit-learn, ``pairs`` is drawn. The others are downloaded from their authors' addresses into the
+cache folder and checked against the published MD5 sums; their files are read as plain bytes, never unpickled or
+extracted.
 """
 
 import gzip

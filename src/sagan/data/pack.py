@@ -136,7 +136,7 @@ def data_size(config: DataConfig, size_px: int) -> DataSize:
         if image_set.images.shape[1] == size_px:
             return DataSize(len(image_set.labels), len(image_set.class_names), 0)
     cache = cache_folder(config.cache_dir)
-    source = find_source(config.path, cache)
+    source = find_source(config.path, cache, size_px=size_px)
     packed = _open_cached(_cached_file(source, size_px, cache))
     if packed is not None:
         return DataSize(len(packed.labels), len(packed.class_names), 0)

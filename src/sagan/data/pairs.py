@@ -1,7 +1,7 @@
 """Pictures with known structure: four textures, and six classes in which two parts far apart must agree.
 
-A part has a colour, a shape, a size, an angle and a place, drawn uniformly; a structured class fixes nothing but what the
-two parts have in common. So whether a generator relates regions far apart can be read off its samples
+A part has a colour, a shape, a size, an angle and a place, drawn uniformly; a structured class fixes nothing but what
+the two parts have in common. So whether a generator relates regions far apart can be read off its samples
 (``experiments/pair_decoder.py``) and compared with the chance level.
 
 Picture i is a function of (seed, i) alone. A scene is a description in whole numbers, :data:`UNIT` to the side of the
@@ -11,7 +11,7 @@ machine, and none is resized.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ AGREES_IN: dict[str, tuple[str, ...]] = {
     "mirrored": ("angle",),
     "twins": ("colour", "shape"),
 }
-"""What the two parts of each structured class have in common; ``mirrored``: the angles mirror each other left to right."""
+"""What the two parts of each structured class have in common. In ``mirrored`` one angle is the mirror image of the
+other, left to right."""
 CLASSES = (*TEXTURES, *AGREES_IN)
 
 COLOURS = ((214, 48, 49), (245, 200, 30), (40, 160, 70), (40, 190, 215), (30, 60, 190), (170, 60, 180))
@@ -114,9 +115,7 @@ def scene(index: int, seed: int = SEED, pairing: Pairing = "agree") -> Scene:
     right, down = (int(value) for value in random.integers(-12, 13, 2))
     parts = () if label < len(TEXTURES) else _parts(CLASSES[label], random, pairing)
     ink = int(random.integers(len(COLOURS)))
-    return Scene(
-        label=label, ground=(red, green, blue), slope=(right, down), parts=parts, ink=ink, key=(seed, index)
-    )
+    return Scene(label=label, ground=(red, green, blue), slope=(right, down), parts=parts, ink=ink, key=(seed, index))
 
 
 def draw(what: Scene, size_px: int) -> Pixels:
@@ -248,7 +247,8 @@ def _dots(random: np.random.Generator, x: Coordinates, y: Coordinates) -> NDArra
 
 def _checks(random: np.random.Generator, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
     side, right, down = _whole(random, UNIT // 8, UNIT // 4), _whole(random, 0, UNIT), _whole(random, 0, UNIT)
-    return ((x + right) // side + (y + down) // side) % 2 == 0
+    inked: NDArray[np.bool_] = ((x + right) // side + (y + down) // side) % 2 == 0
+    return inked
 
 
 def _clouds(random: np.random.Generator, x: Coordinates, y: Coordinates) -> Coordinates:
@@ -268,10 +268,10 @@ def _whole(random: np.random.Generator, low: int, high: int) -> int:
 TEXTURE_DRAWERS = {"stripes": _stripes, "dots": _dots, "checks": _checks, "clouds": _clouds}
 
 
-def _means(values: NDArray[np.bool_] | Coordinates) -> Coordinates:
+def _means(values: NDArray[Any]) -> Coordinates:
     """Average points over pixels: what is inside, or from 0 to 256, to int32 (H, W) from 0 to 256."""
     height, width = (length // SUBPIXELS for length in values.shape)
-    sums = values.reshape(height, SUBPIXELS, width, SUBPIXELS).sum(axis=(1, 3), dtype=np.int32)
+    sums: Coordinates = values.reshape(height, SUBPIXELS, width, SUBPIXELS).sum(axis=(1, 3), dtype=np.int32)
     return sums * (256 if values.dtype == np.bool_ else 1) // SUBPIXELS**2
 
 

@@ -1,8 +1,8 @@
-"""Read the two parts off a picture of ``pairs`` (``data/pairs.py``): colours, shapes, sizes, angles, or that it cannot be read.
+"""Read the two parts off a picture of ``pairs`` (``data/pairs.py``): colours, shapes, sizes, angles, or nothing.
 
-The ground is what the border shows; parts are connected regions whose colour is far from it. Every attribute is read with
-a gap between its values, in which nothing is read: a blurred or half-finished part is counted as unreadable and never
-guessed.
+The ground is what the border shows; parts are connected regions whose colour is far from it. Every attribute is read
+with a gap between its values, in which nothing is read: a blurred or half-finished part counts as unreadable and is
+never guessed.
 """
 
 import math
@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sagan.data.pairs import AGREES_IN, ANGLES, BAR, CLASSES, COLOURS, DIAMETERS, UNIT, Part, Scene, draw
+from sagan.data.pairs import AGREES_IN, ANGLES, BAR, COLOURS, DIAMETERS, UNIT, Part, Scene, draw
 
 PROBLEMS = ("", "no plain ground", "not two parts", "parts too near")
 ATTRIBUTES = ("colour", "shape", "size", "angle")
 UNREAD = -1
 
 GROUND_LEVELS, GROUND_SHARE = 60.0, 0.9
-"""A point of the border is ground if its colour is that near, in RGB of 0..255, to the border's median; this share must be."""
+"""A point of the border is ground if its colour is that near, in RGB of 0..255, to the border's median; at least this
+share of them must be."""
 PART_LEVELS = 70.0
 """A pixel belongs to a part if its colour is at least that far from the ground's."""
 COLOUR_LEVELS = 60.0
@@ -37,12 +38,15 @@ UPRIGHT_RATIO, BAR_RATIO = 2.0, 3.5
 """Largest variance over smallest of the places in a part: at most that of the upright shapes, at least that of bars."""
 ANGLE_DEGREES = 11.0
 """A bar has one of the angles if it is that near; they are 30 apart."""
-SHAPE_DIFFERENCE, SHAPE_GAP = 0.17, 1.35
-"""An upright shape is read if its outline differs by at most this from the ideal one (root mean square of coverage), and
-from any other by at least so many times more."""
+SHAPE_DIFFERENCE, SHAPE_GAP = 0.12, 1.4
+"""An upright shape is read if its outline differs by at most this from the ideal one (root mean square of coverage),
+and from any other by at least so many times more."""
 LEAST_DISTANCE = 0.4
 """Between the centres of two parts, in pictures; those of real pictures are 0.45 apart or more."""
 
+BLURS_PX = (0.0, 0.5, 1.0, 1.5, 2.0)
+"""Standard deviations of the blurs that outlines are compared under. What resembles the last one most is not read."""
+IDEAL_GROUND = (225, 225, 225)
 PATCH_REACH, PATCH_POINTS = 0.95, 11
 """Outlines are compared on a grid of points around the centre; it reaches this many square roots of the area."""
 BATCH = 1000
@@ -70,12 +74,14 @@ class Readings:
     def readable(self, class_name: str) -> NDArray[np.bool_]:
         """Tell where all that a class is about could be read: (N,)."""
         read = [(getattr(self, name) != UNREAD).all(1) for name in AGREES_IN[class_name]]
-        return np.logical_and.reduce([self.problem == 0, *read])
+        readable: NDArray[np.bool_] = np.logical_and.reduce([self.problem == 0, *read])
+        return readable
 
     def consistent(self, class_name: str) -> NDArray[np.bool_]:
         """Tell where the two parts agree as the class demands; False where they cannot be read: (N,)."""
         values = self.values(class_name)
-        return self.readable(class_name) & (values[:, 0] == values[:, 1])
+        agree: NDArray[np.bool_] = values[:, 0] == values[:, 1]
+        return self.readable(class_name) & agree
 
     def values(self, class_name: str) -> Indices:
         """Give what must be equal in both parts as one number for each: (N, 2); right only where it is readable."""
@@ -123,7 +129,7 @@ def _read_batch(images: Images) -> tuple[Indices, Indices]:
     problem[plain & ~two] = PROBLEMS.index("not two parts")
 
     chosen = np.flatnonzero(parts & (problem == 0)[regions.picture])
-    chosen = chosen[np.lexsort((regions.x[chosen], regions.picture[chosen]))]  # two rows for each picture, left to right
+    chosen = chosen[np.lexsort((regions.x[chosen], regions.picture[chosen]))]  # two for each picture, left to right
     values = np.stack(
         [
             _colours(regions.colour[chosen] + ground[regions.picture[chosen]], regions.uneven[chosen]),
@@ -133,9 +139,11 @@ def _read_batch(images: Images) -> tuple[Indices, Indices]:
         ],
         axis=1,
     )
-    # Where the middle of a part has none of the colours it may be pale from blur, and then its area is overestimated.
-    values[values[:, ATTRIBUTES.index("colour")] == UNREAD, ATTRIBUTES.index("size")] = UNREAD
-    values[values[:, ATTRIBUTES.index("shape")] != BAR, ATTRIBUTES.index("angle")] = UNREAD
+    colour, shape, size, angle = values.T  # views
+    # Without one of the colours in its middle a part may be pale from blur: its area and outline are then uncertain.
+    size[colour == UNREAD] = UNREAD
+    shape[(colour == UNREAD) & (shape != BAR)] = UNREAD
+    angle[shape != BAR] = UNREAD
     first, second = chosen[::2], chosen[1::2]
     distance = np.hypot(regions.x[first] - regions.x[second], regions.y[first] - regions.y[second]) / size_px
     near = distance < LEAST_DISTANCE
@@ -188,16 +196,16 @@ def _regions(offsets: Rows) -> _Regions:
     colours, strength = offsets[picture, row, column], distance[picture, row, column]
 
     def total(values: Rows) -> Rows:
-        return np.bincount(region, values, count)
+        return np.bincount(region, values, count).astype(np.float64)
 
     strongest = np.zeros(count)
     np.maximum.at(strongest, region, strength)
     middle = (strength >= 0.8 * strongest[region]).astype(np.float64)
     colour = np.stack([total(middle * channel) for channel in colours.T], 1) / total(middle)[:, None]
-    share = (colours * colour[region]).sum(1) / (colour**2).sum(1)[region]
-    share = share.clip(0.0, 1.0)
+    # The colours of a region of noise may cancel each other out; it then covers nothing.
+    share = ((colours * colour[region]).sum(1) / np.maximum((colour**2).sum(1), 1e-9)[region]).clip(0.0, 1.0)
     off = ((colours - share[:, None] * colour[region]) ** 2).sum(1)
-    area = total(share)
+    area = np.maximum(total(share), 1e-9)
     x, y = total(share * column) / area, total(share * row) / area
     right, down = column - x[region], row - y[region]
     moments = np.stack([total(share * right * right), total(share * right * down), total(share * down * down)], 1)
@@ -238,14 +246,16 @@ def _angles(moments: Rows) -> Indices:
 
 
 def _shapes(regions: _Regions, chosen: Indices, ideals: Rows) -> Indices:
-    """Read shapes: bars by their extents, the upright ones by comparing outlines with ideal ones (K, P, P)."""
+    """Read shapes: bars by their extents, the upright ones by comparing outlines with ideal ones (K, BLURS, P, P)."""
     xx, xy, yy = regions.moments[chosen].T
     spread = np.hypot(xx - yy, 2.0 * xy)
     ratio = (xx + yy + spread) / np.maximum(xx + yy - spread, 1e-9)
     patches = _patches(regions, chosen)
-    differences = np.sqrt(((patches[:, None] - ideals) ** 2).mean((2, 3)))
+    differences = np.sqrt(((patches[:, None, None] - ideals) ** 2).mean((3, 4)))  # (C, K, BLURS)
+    sharp = differences.min(1).argmin(1) < len(BLURS_PX) - 1
+    differences = differences.min(2)
     best, second = np.sort(differences, axis=1)[:, :2].T
-    clear = (ratio <= UPRIGHT_RATIO) & (best <= SHAPE_DIFFERENCE) & (second >= SHAPE_GAP * best)
+    clear = sharp & (ratio <= UPRIGHT_RATIO) & (best <= SHAPE_DIFFERENCE) & (second >= SHAPE_GAP * best)
     return np.where(ratio >= BAR_RATIO, BAR, np.where(clear, differences.argmin(1), UNREAD))
 
 
@@ -265,27 +275,20 @@ def _patches(regions: _Regions, chosen: Indices) -> Rows:
 
 @lru_cache(maxsize=8)
 def _ideal_patches(size_px: int) -> Rows:
-    """Give the patches of the upright shapes as they are drawn at this size, averaged over places between pixels."""
+    """Give the patches of the upright shapes as they are drawn at this size, each with every blur: (K, BLURS, P, P).
+
+    A blurred cross resembles a disc more than a sharp cross: only a comparison with blurred crosses shows the doubt.
+    They are averages over places between pixels.
+    """
+    places = [UNIT // 2 + shift * UNIT // (4 * size_px) for shift in range(4)]
     ideals = []
     for shape in range(BAR):
-        places = [UNIT // 2 + shift * UNIT // (4 * size_px) for shift in range(4)]
-        pictures = np.stack(
-            [
-                draw(
-                    Scene(
-                        label=CLASSES.index("twins"),
-                        ground=(225, 225, 225),
-                        slope=(0, 0),
-                        parts=(Part(x=x, y=y, colour=4, shape=shape, size=len(DIAMETERS) - 1, angle=0),),
-                        ink=0,
-                        key=(0, 0),
-                    ),
-                    size_px,
-                )
-                for x in places
-                for y in places
-            ]
-        )
-        regions = _regions(pictures.astype(np.float64) - 225.0)
-        ideals.append(_patches(regions, np.arange(len(pictures))).mean(0))
-    return np.stack(ideals)
+        parts = [
+            Part(x=x, y=y, colour=0, shape=shape, size=len(DIAMETERS) - 1, angle=0) for x in places for y in places
+        ]
+        scenes = [Scene(label=0, ground=IDEAL_GROUND, slope=(0, 0), parts=(part,), ink=0, key=(0, 0)) for part in parts]
+        offsets = np.stack([draw(what, size_px) for what in scenes]) - np.array(IDEAL_GROUND, np.float64)
+        for sigma_px in BLURS_PX:
+            regions = _regions(ndimage.gaussian_filter(offsets, (0, sigma_px, sigma_px, 0)))
+            ideals.append(_patches(regions, np.arange(len(scenes))).mean(0))
+    return np.stack(ideals).reshape(BAR, len(BLURS_PX), PATCH_POINTS, PATCH_POINTS)
