@@ -27,7 +27,7 @@ def test_what_is_packed_already_takes_no_more_disk(class_folder, config, tmp_pat
     assert data_size(config(tmp_path / "packed.npy"), 4) == DataSize(5, 2, 5 * 4 * 4 * 3)
 
 
-@pytest.mark.parametrize("name", ["digits", "fashion-mnist", "cifar10", "cifar100"])
+@pytest.mark.parametrize("name", ["digits", "pairs", "fashion-mnist", "cifar10", "cifar100"])
 def test_a_named_set_is_counted_without_downloading_it(config, tmp_path, name):
     num_images, num_classes = NAMED_SIZES[name]
     assert data_size(config(name), 32) == DataSize(num_images, num_classes, num_images * 32 * 32 * 3)

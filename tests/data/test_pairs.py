@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sagan.data import DataError, open_dataset, picture_size
 from sagan.data import pairs as pairs_module
+from sagan.data.named import NAMED_SIZES
 from sagan.data.pairs import (
     AGREES_IN,
     BAR,
@@ -118,6 +119,7 @@ def test_the_classes_take_turns():
     pictures = pair_pictures(32)
     assert pictures.class_names == CLASSES and len(CLASSES) == 10
     assert set(Counter(pictures.labels.tolist()).values()) == {2000}
+    assert (len(pictures.names), len(pictures.class_names)) == NAMED_SIZES["pairs"]
     assert all(scene(index).label == pictures.labels[index] for index in range(30))
     assert [bool(scene(index).parts) for index in range(10)] == [False] * 4 + [True] * 6
 
