@@ -33,7 +33,7 @@ class StructuredClass:
     consistent: float | None
     """Share of the readable ones whose parts agree, 0 to 1; None if none is readable."""
     standard_error: float | None
-    """Of ``consistent``, from the number of readable pictures."""
+    """Of ``consistent``, with one agreeing and one differing picture more: a few equal ones do not look certain."""
     chance: float | None
     """How often the left part of one readable picture agrees with the right part of another; None below two pictures.
     It is what independent parts would reach, and 1 if all pictures show the same."""
@@ -157,9 +157,14 @@ def _structured_class(readable: NDArray[np.bool_], values: Indices) -> Structure
         pictures=len(readable),
         readable=float(readable.mean()),
         consistent=consistent,
-        standard_error=None if consistent is None else math.sqrt(consistent * (1.0 - consistent) / n),
+        standard_error=_standard_error(equal, n) if n else None,
         chance=chance,
     )
+
+
+def _standard_error(equal: int, n: int) -> float:
+    share = (equal + 1) / (n + 2)
+    return math.sqrt(share * (1.0 - share) / (n + 2))
 
 
 def _text(value: float | None, form: str) -> str:
