@@ -30,9 +30,17 @@ from sagan.monitor import SAMPLE_SEED, Monitor, best_by
 from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_SEED, TrainedGenerator, provenance
 from sagan.runfolder import machine, truncate_log, versions, write_text
 from sagan.sampling import attention_gammas, generate, sample_latents, sampling_copy
-from sagan.training.checkpoint import checkpoint_path, checkpoints, prune_checkpoints, save_checkpoint
+from sagan.training.checkpoint import (
+    checkpoint_path,
+    checkpoints,
+    go_back,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
 from sagan.training.config import TrainConfig
 from sagan.training.engine import Engine
+from sagan.training.health import REAL_PER_CLASS, Finding, RealPictures, Watch, largest_sigma, real_pictures, variety
 from sagan.training.state import TrainState
 from sagan.training.step import mean_logit
 
@@ -42,7 +50,7 @@ GRID_CLASSES, GRID_COLUMNS, TIMELINE_COLUMNS = 10, 10, 10
 
 
 class DivergedError(RuntimeError):
-    """Training produced a number that is not finite; the last checkpoint is from before."""
+    """Training produced a number that is not finite, or collapsed in another way; a checkpoint from before is kept."""
 
 
 class Reporter:
@@ -71,6 +79,8 @@ class Reporter:
             if len(heldout_indices) and len(indices)
         }
         self.console = console
+        self.dataset, self.train_indices = dataset, train_indices
+        self.real: RealPictures | None = None
         self.class_names = dataset.class_names
         # The name alone: checkpoints and weights travel, and the folders of this machine are nobody else's business.
         self.data = {
@@ -78,21 +88,26 @@ class Reporter:
             "fingerprint": dataset.fingerprint,
             "images": len(dataset.labels),
         }
-        # Sums of the metrics since the last line of the log; a checkpoint carries them, so the log resumes exactly too.
-        resumed = resumed or {}
-        self.sums: dict[str, Tensor] = {k: engine.tensor(v) for k, v in resumed.get("sums", {}).items()}  # type: ignore[attr-defined]
-        self.count = int(resumed.get("count", 0))  # type: ignore[call-overload]
-        # A best value of another metric says nothing of this one's.
-        same = resumed.get("monitor", _plain(asdict(MonitorConfig()))) == _plain(asdict(config.monitor))
-        self.best: dict[str, float] | None = resumed.get("best") if same else None  # type: ignore[assignment]
+        self.watch = Watch(config.train)
+        self._take_over(resumed or {}, state.step)
         self.timed = 0
-        self.records = truncate_log(folder / "log.jsonl", state.step)
-        self.log_file: TextIO = (folder / "log.jsonl").open("a", encoding="utf-8")
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step + 1)
+        self._open_log(state.step)
         self.elapsed_before = max((float(str(record.get("elapsed_s", 0.0))) for record in self.records), default=0.0)
         self.started = self.interval_started = time.monotonic()
         self.aside = 0.0
         self.display = _Display(console, config.train.total_steps, state.step)
+
+    def _take_over(self, resumed: dict[str, object], step: int) -> None:
+        """Go on from what the checkpoint of ``step`` holds of the reporter."""
+        # Sums of the metrics since the last line of the log; a checkpoint carries them, so the log resumes exactly too.
+        self.sums: dict[str, Tensor] = {k: self.engine.tensor(v) for k, v in resumed.get("sums", {}).items()}  # type: ignore[attr-defined]
+        self.count = int(resumed.get("count", 0))  # type: ignore[call-overload]
+        # A best value of another metric says nothing of this one's.
+        same = resumed.get("monitor", _plain(asdict(MonitorConfig()))) == _plain(asdict(self.config.monitor))
+        self.best: dict[str, float] | None = resumed.get("best") if same else None  # type: ignore[assignment]
+        self.watch.load_state_dict(resumed.get("health", {}))  # type: ignore[arg-type]
+        # Of a checkpoint from before health was watched nothing bad is known.
+        self.healthy_step = int(resumed.get("healthy_step", step))  # type: ignore[call-overload]
 
     def __enter__(self) -> "Reporter":
         self.display.start()
@@ -127,13 +142,17 @@ class Reporter:
         record["images_per_s"] = self.config.train.batch_size * self.timed / seconds
         record |= {f"gamma/G/{k}": v for k, v in attention_gammas(state.G).items()}
         record |= {f"gamma/D/{k}": v for k, v in attention_gammas(state.D).items()}
+        with self._aside():
+            sigmas = {"sigma/G": largest_sigma(state.G), "sigma/D": largest_sigma(state.D)}
+        record |= sigmas
         record["elapsed_s"] = self.elapsed_before + time.monotonic() - self.started
         self.write(record)
         self.display.show(record)
         self.sums, self.count, self.timed = {}, 0, 0
         self.interval_started, self.aside = time.monotonic(), 0.0
+        self._tell(self.watch.log_line(state.step, means, max(sigmas.values())))
         bad = [name for name, value in means.items() if not math.isfinite(value)]
-        if bad:
+        if bad and self.config.train.on_collapse != "rollback":
             last = checkpoints(self.folder / "checkpoints")
             raise DivergedError(
                 f"training diverged by step {state.step}: {bad[0]} is not finite; the last checkpoint, "
@@ -147,33 +166,109 @@ class Reporter:
             return
         with self._aside():
             ready = preview_copy(state, self.engine)
+            if not self._is_finite(state):
+                return
             if draw:
                 self._draw(ready, state.step)
             if measure:
                 self._measure(ready, state)
 
     def save(self, state: TrainState, *, last: bool) -> None:
-        """Write a checkpoint where due."""
-        if not (last or state.step % self.config.train.save_every == 0):
+        """Write a checkpoint where due; where a collapse was seen, go back to an earlier one or stop instead."""
+        due = last or state.step % self.config.train.save_every == 0
+        collapsed = (due and not self._is_finite(state)) or self.watch.active
+        if collapsed and self.config.train.on_collapse != "warn":
+            self._leave_collapse(state)
+            return
+        if not due:
             return
         with self._aside():
             folder = self.folder / "checkpoints"
             if not checkpoint_path(folder, state.step).exists():
+                if self.watch.healthy:
+                    self.healthy_step = state.step
                 save_checkpoint(checkpoint_path(folder, state.step), self.contents(state))
-                prune_checkpoints(folder, self.config.train.keep_last)
+                prune_checkpoints(folder, self.config.train.keep_last, keep=checkpoint_path(folder, self.healthy_step))
             if self.records:
                 save_image(self._curves(), self.folder / "curves.png")
             self._draw_timeline(state.step)
+
+    # Health
+
+    def _tell(self, findings: list[Finding]) -> None:
+        for finding in findings:
+            self.console.print(str(finding), highlight=False)
+            self.write(finding.record())
+
+    def _is_finite(self, state: TrainState) -> bool:
+        """Tell whether all weights are finite.
+
+        Raises:
+            DivergedError: If one is not and the run does not go back then.
+        """
+        if all(bool(torch.isfinite(p).all()) for network in (state.G, state.D) for p in network.parameters()):
+            return True
+        self._tell(self.watch.not_finite(state.step, "a weight", math.nan))
+        if self.config.train.on_collapse != "rollback":
+            raise DivergedError(
+                f"training diverged by step {state.step}: a weight is not finite, so this state was not saved; earlier "
+                f"checkpoints are kept. {REMEDY}"
+            )
+        return False
+
+    def _leave_collapse(self, state: TrainState) -> None:
+        """Put the latest healthy checkpoint into the state, in place.
+
+        Raises:
+            DivergedError: If the run is to stop instead, has gone back often enough, or has no healthy checkpoint left.
+        """
+        train, seen = self.config.train, ", ".join(self.watch.active)
+        folder, before = self.folder / "checkpoints", state.step
+        healthy = checkpoint_path(folder, self.healthy_step)
+        kept = f"the latest healthy checkpoint is {healthy.name}: `sagan train --init-from` starts a new run from it"
+        if train.on_collapse == "stop":
+            raise DivergedError(f"stopped at step {before:,}: {seen}; {kept}")
+        if state.rollbacks >= train.max_rollbacks:
+            raise DivergedError(
+                f"stopped at step {before:,}: {seen}, after {state.rollbacks} rollbacks (--train.max-rollbacks); "
+                f"{kept}. {REMEDY}"
+            )
+        if not healthy.exists():
+            raise DivergedError(f"stopped at step {before:,}: {seen}; {healthy} to go back to is gone")
+        go_back(folder, self.healthy_step)
+        contents = load_checkpoint(healthy)
+        state.load_state_dict(contents)
+        self._take_over(contents["reporter"], state.step)
+        self._cut_log(state)
+        factor = train.rollback_lr_factor**state.rollbacks
+        record: dict[str, object] = {"step": state.step, "health": "rolled back", "from_step": before, "because": seen}
+        self.write(record | {"rollbacks": state.rollbacks, "lr_factor": factor})
+        self.console.print(
+            f"health: rolled back from step {before:,} to {state.step:,} ({state.rollbacks} of at most "
+            f"{train.max_rollbacks}); on with other draws and {factor:g} times the learning rates",
+            highlight=False,
+        )
+
+    def _cut_log(self, state: TrainState) -> None:
+        """Take the lines of the steps that will be done again out of the log, into a file of their own."""
+        self.log_file.close()
+        self.board.close()
+        cut = [record for record in self.records if int(str(record["step"])) > state.step]
+        text = "".join(json.dumps(_finite(record)) + "\n" for record in cut)
+        write_text(self.folder / f"rolled-back-{state.rollbacks}.jsonl", text)
+        self._open_log(state.step)
+        self.timed = 0
+        self.interval_started, self.aside = time.monotonic(), 0.0
+
+    def _open_log(self, step: int) -> None:
+        self.records = truncate_log(self.folder / "log.jsonl", step)
+        self.log_file: TextIO = (self.folder / "log.jsonl").open("a", encoding="utf-8")
+        self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 
     # What they are made of
 
     def contents(self, state: TrainState) -> dict[str, object]:
         """Give everything that goes into a checkpoint."""
-        if not all(bool(torch.isfinite(p).all()) for network in (state.G, state.D) for p in network.parameters()):
-            raise DivergedError(
-                f"training diverged by step {state.step}: a weight is not finite, so this state was not saved; earlier "
-                f"checkpoints are kept. {REMEDY}"
-            )
         return {
             **state.state_dict(),
             "config": to_json(self.config),
@@ -184,6 +279,8 @@ class Reporter:
                 "count": self.count,
                 "best": self.best,
                 "monitor": _plain(asdict(self.config.monitor)),
+                "healthy_step": self.healthy_step,
+                "health": {"healthy": self.watch.healthy, **self.watch.state_dict()},
             },
             "versions": versions(),
             "machine": machine(self.engine),
@@ -192,11 +289,10 @@ class Reporter:
     def write(self, record: dict[str, object]) -> None:
         """Append a line to the log and its numbers to TensorBoard."""
         self.records.append(record)
-        clean = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in record.items()}
-        self.log_file.write(json.dumps(clean) + "\n")
+        self.log_file.write(json.dumps(_finite(record)) + "\n")
         self.log_file.flush()
         for key, value in record.items():
-            if isinstance(value, float):
+            if isinstance(value, float) and "health" not in record:
                 self.board.add_scalar(key, value, int(str(record["step"])))
 
     def _draw(self, ready: Generator, step: int) -> None:
@@ -215,6 +311,21 @@ class Reporter:
         # The first sample of each row, for the picture of samples over time.
         np.save(self.folder / "samples" / f"step-{step:08d}.npy", images[::GRID_COLUMNS])
         self.board.add_image("samples", np.asarray(grid.convert("RGB")), step, dataformats="HWC")
+        found = variety(images, labels.numpy(), self._real(rows))
+        if found:
+            self.write({"step": step} | {f"variety/{kind}": value for kind, value in found.items()})
+        self._tell(self.watch.look(step, found))
+
+    def _real(self, rows: list[int]) -> RealPictures:
+        """Measure, once, the training pictures of the classes that are drawn."""
+        if self.real is None:
+            labels = self.dataset.labels[self.train_indices]
+            members = [self.train_indices[labels == k] if self.class_names else self.train_indices for k in {*rows}]
+            chosen = np.concatenate([some[:REAL_PER_CLASS] for some in members])
+            self.real = real_pictures(
+                self.dataset.images[chosen], self.dataset.labels[chosen], len(rows) * GRID_COLUMNS // len({*rows})
+            )
+        return self.real
 
     def _draw_timeline(self, step: int) -> None:
         files = [path for path in sorted((self.folder / "samples").glob("step-*.npy")) if _step_of(path) <= step]
@@ -259,6 +370,13 @@ class Reporter:
             caption += (
                 f"; scores: {count} samples (seed {SAMPLE_SEED}) against {real} training pictures; {self._weights()}"
             )
+        seen = [
+            f"{record['health']} at step {record['step']:,}"
+            for record in self.records
+            if "health" in record and not record.get("over")
+        ]
+        if seen:
+            caption += f"; dashed: {', '.join(seen)}"
         return training_curves(_one_protocol(self.records), title=self.folder.name, caption=caption)
 
     @contextmanager
@@ -374,6 +492,11 @@ def _one_protocol(records: list[dict[str, object]]) -> list[dict[str, object]]:
         else {key: value for key, value in record.items() if not key.startswith("score/")}
         for record in records
     ]
+
+
+def _finite(record: dict[str, object]) -> dict[str, object]:
+    """Write numbers that are not finite as strings, which strict JSON has none of."""
+    return {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in record.items()}
 
 
 def _plain(fields: dict[str, object]) -> dict[str, object]:

@@ -170,7 +170,7 @@ def _train(
     # Where to start
     resumed: dict[str, object] = {}
     if snapshot is not None:
-        state.load_state_dict({key: snapshot.contents[key] for key in state.state_dict()})
+        state.load_state_dict(snapshot.contents)
         changed = changes_since(snapshot.contents, engine)
         if changed:
             console.print(

@@ -28,6 +28,8 @@ RESUMABLE = {
     "train.evaluate_every",
     "train.save_every",
     "train.keep_last",
+    "train.on_collapse",
+    "train.max_rollbacks",
     "monitor.features",
     "monitor.metrics",
     "monitor.num",
@@ -206,12 +208,12 @@ def check_space(folder: Path, state: TrainState, keep_last: int, console: Consol
         RunError: If there is too little.
     """
     present = sum(path.stat().st_size for path in (folder / "checkpoints").glob("*.pt"))
-    # keep_last, the best one, and the one being written before the oldest goes.
-    need = state.num_bytes() * (keep_last + 2)
+    # keep_last, the best one, the latest healthy one, and the one being written before the oldest goes.
+    need = state.num_bytes() * (keep_last + 3)
     free = shutil.disk_usage(folder).free
     console.print(
-        f"disk: {size(state.num_bytes())} a checkpoint, up to {size(need)} in all ({keep_last} latest, the best, one "
-        f"being written); {size(free)} free",
+        f"disk: {size(state.num_bytes())} a checkpoint, up to {size(need)} in all ({keep_last} latest, the best, "
+        f"the latest healthy, one being written); {size(free)} free",
         markup=False,
     )
     if need - present > free:

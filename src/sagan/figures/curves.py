@@ -5,7 +5,7 @@ which shows the course through the noise of adversarial losses.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -47,6 +47,8 @@ class Panel:
     """Whether long series get a moving median over their raw values."""
     from_zero: bool = False
     """Whether the axis of values starts at 0."""
+    marks: tuple[int, ...] = ()
+    """Steps that a dashed line is drawn at: where a collapse was seen."""
 
 
 def training_curves(records: Records, *, title: str | None = None, caption: str | None = None) -> Image.Image:
@@ -92,7 +94,8 @@ def training_panels(records: Records) -> list[Panel]:
     """Sort the quantities of a log into panels: losses, logits, gamma of every attention block, speed, each score.
 
     Keys read: ``loss_d``, ``loss_g``, ``real_logits``, ``fake_logits``, ``trained_logits``, ``heldout_logits``,
-    ``gamma/...``, ``images_per_s``, ``score/...``; others are left alone, and what is nowhere in the log gets no panel.
+    ``gamma/...``, ``variety/...``, ``sigma/...``, ``images_per_s``, ``score/...``; others are left alone, and what is
+    nowhere in the log gets no panel. Records with ``health`` mark their step in all panels, unless something is over.
     Where a step occurs twice, as in a log that a resumed run continued, the later record counts. Values that are not
     finite, also as the strings "nan", "inf" and "-inf", become crosses on the axis of steps.
 
@@ -108,11 +111,15 @@ def training_panels(records: Records) -> list[Panel]:
     logits = {"real_logits": "real, as trained on", "fake_logits": "generated"}
     memory = {"trained_logits": "trained on", "heldout_logits": "held out"}
     gammas = {key: key.removeprefix("gamma/") for key in keys if key.startswith("gamma/")}
+    varieties = {key: f"{key.removeprefix('variety/')} classes" for key in keys if key.startswith("variety/")}
+    sigmas = {key: key.removeprefix("sigma/") for key in keys if key.startswith("sigma/")}
     panels = [
         Panel(title="Losses", series=collect({"loss_d": "D", "loss_g": "G"}), noisy=True),
         Panel(title="Logits of D", series=collect(logits), noisy=True),
         Panel(title="Logits of D on real pictures", series=collect(memory), noisy=True),
         Panel(title="Attention gate γ", series=collect(gammas)),
+        Panel(title="Variety of samples (real: 1)", series=collect(varieties), from_zero=True),
+        Panel(title="Largest singular value", series=collect(sigmas), noisy=True),
         Panel(
             title="Images per second", series=collect({"images_per_s": "Images per second"}), noisy=True, from_zero=True
         ),
@@ -126,7 +133,8 @@ def training_panels(records: Records) -> list[Panel]:
     if not panels:
         found = ", ".join(keys) or "none"
         raise ValueError(f"the log has {len(records)} records and nothing to draw in them; their keys: {found}")
-    return panels
+    marks = tuple(int(str(record["step"])) for record in records if "health" in record and not record.get("over"))
+    return [replace(panel, marks=marks) for panel in panels]
 
 
 def comparison_panel(runs: Mapping[str, Records], key: str, *, label: str | None = None) -> Panel:
@@ -234,6 +242,8 @@ def _draw_panel(axes: Axes, panel: Panel, legend_beside: bool) -> None:
         lines += axes.plot(
             steps, values, color=colour, linestyle=line_style, linewidth=1.7, marker=marker, markersize=3.5
         )
+    for step in panel.marks:
+        axes.axvline(step, color=_colour(INK), linestyle=(0, (4, 3)), linewidth=1.0)
     title_pad = 6
     # The only curve of a panel needs no legend where the title names it.
     if list(panel.series) != [panel.title]:

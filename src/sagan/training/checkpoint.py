@@ -87,9 +87,28 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem.split("-")[1]))
 
 
-def prune_checkpoints(folder: Path, keep_last: int) -> None:
-    """Remove all numbered checkpoints but the latest ``keep_last``, and leftovers of interrupted writes."""
+def prune_checkpoints(folder: Path, keep_last: int, keep: Path | None = None) -> None:
+    """Remove the numbered checkpoints but the latest ``keep_last`` and ``keep``, and leftovers of interrupted writes."""
     for path in checkpoints(folder)[:-keep_last]:
-        path.unlink()
+        if path != keep:
+            path.unlink()
     for path in folder.glob(".*.tmp"):
         path.unlink()
+
+
+def go_back(folder: Path, step: int) -> None:
+    """Make the checkpoint of a step the latest one again and count the rollback in it.
+
+    Later ones go first, so that whoever resumes after a crash in between finds this one, and collapses and goes back as
+    before.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint; then nothing is changed.
+        CheckpointError: If it cannot be used; likewise.
+    """
+    path = checkpoint_path(folder, step)
+    contents = load_checkpoint(path)
+    found = checkpoints(folder)
+    for later in reversed(found[found.index(path) + 1 :]):
+        later.unlink()
+    save_checkpoint(path, contents | {"rollbacks": int(contents.get("rollbacks", 0)) + 1})

@@ -7,6 +7,8 @@ from sagan.losses import Loss
 from sagan.ops.augment import AugmentOp
 from sagan.ops.norm import BatchStatistics
 
+OnCollapse = Literal["warn", "rollback", "stop"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -56,7 +58,14 @@ class TrainConfig:
     save_every: int = 1000
     """Steps between checkpoints."""
     keep_last: int = 2
-    """How many of the latest checkpoints stay, besides the best one."""
+    """How many of the latest checkpoints stay, besides the best one and the latest healthy one."""
+    on_collapse: OnCollapse = "warn"
+    """What to do when a collapse is seen: say so and go on, go back to the last healthy checkpoint (`rollback`) and on
+    from there with other draws and lower learning rates, or `stop`."""
+    rollback_lr_factor: float = 0.5
+    """What both learning rates are multiplied by at each rollback; 1 keeps them."""
+    max_rollbacks: int = 3
+    """After so many rollbacks the next collapse ends the run."""
 
     def __post_init__(self) -> None:
         least = {
@@ -71,6 +80,7 @@ class TrainConfig:
             "evaluate_every": 0,
             "save_every": 1,
             "keep_last": 1,
+            "max_rollbacks": 1,
         }
         for field, minimum in least.items():
             if getattr(self, field) < minimum:
@@ -98,6 +108,12 @@ class TrainConfig:
             self.check_division(1)
         if self.loss not in get_args(Loss):
             raise ValueError(f"loss must be one of {', '.join(get_args(Loss))}, found {self.loss!r}")
+        if self.on_collapse not in get_args(OnCollapse):
+            raise ValueError(
+                f"on_collapse must be one of {', '.join(get_args(OnCollapse))}, found {self.on_collapse!r}"
+            )
+        if not 0.0 < self.rollback_lr_factor <= 1.0:
+            raise ValueError(f"rollback_lr_factor must be above 0 and at most 1, found {self.rollback_lr_factor}")
         unknown = set(self.augment) - set(get_args(AugmentOp))
         if unknown:
             raise ValueError(f"augment knows {', '.join(get_args(AugmentOp))}, found {sorted(unknown)[0]!r}")

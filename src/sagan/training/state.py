@@ -10,6 +10,9 @@ from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.training.config import TrainConfig
 
+# More steps than any run has.
+ROLLBACK_OFFSET = 2**32
+
 
 @dataclass
 class TrainState:
@@ -26,11 +29,23 @@ class TrainState:
     ema: Generator | None
     step: int = 0
     """Generator updates done."""
+    rollbacks: int = 0
+    """How often the run went back to an earlier checkpoint after a collapse."""
+
+    @property
+    def draw_step(self) -> int:
+        """The step that noise, labels, augmentation and data order are drawn for.
+
+        It is the step, moved by ``ROLLBACK_OFFSET`` for each time that the run went back: with the same draws the same
+        collapse would follow.
+        """
+        return self.step + ROLLBACK_OFFSET * self.rollbacks
 
     def state_dict(self) -> dict[str, object]:
         """Give the whole state as plain containers of tensors and numbers."""
         return {
             "step": self.step,
+            "rollbacks": self.rollbacks,
             "G": self.G.state_dict(),
             "D": self.D.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(),
@@ -51,6 +66,7 @@ class TrainState:
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])  # type: ignore[arg-type]
         self.step = int(state["step"])  # type: ignore[call-overload]
+        self.rollbacks = int(state.get("rollbacks", 0))  # type: ignore[call-overload]
 
     @property
     def sampled(self) -> Generator:

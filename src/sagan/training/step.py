@@ -43,7 +43,7 @@ def train_step(
     """
     d_metrics = []
     for update in range(config.d_steps):
-        batch = next_batch(state.step * config.d_steps + update)
+        batch = next_batch(state.draw_step * config.d_steps + update)
         x, y = engine.images(batch), engine.tensor(batch.labels)
         d_metrics.append(d_step(state, config, x, y, update, engine, seed))
     metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed)
@@ -63,13 +63,13 @@ def d_step(
     G runs in training mode without gradients: its batch statistics and spectral vectors see this batch, its weights
     stay.
     """
-    set_learning_rate(state.optimizer_d, config.lr_d, state.step, config)
+    set_learning_rate(state.optimizer_d, config.lr_d * config.rollback_lr_factor**state.rollbacks, state.step, config)
     state.optimizer_d.zero_grad(set_to_none=True)
     z, y_fake = engine.draws(
-        training_draws(seed, "D", state.step, update, config.batch_size, *_sizes(state)), config.accumulate
+        training_draws(seed, "D", state.draw_step, update, config.batch_size, *_sizes(state)), config.accumulate
     )
-    real_draws = augment_draws(config, seed, "real", state.step, update, engine)
-    fake_draws = augment_draws(config, seed, "fake", state.step, update, engine)
+    real_draws = augment_draws(config, seed, "real", state.draw_step, update, engine)
+    fake_draws = augment_draws(config, seed, "fake", state.draw_step, update, engine)
     metrics: list[dict[str, Tensor]] = []
     D = engine.training(state.D)
     for part in micro_batches(state, config, engine, state.D, len(x)):
@@ -90,10 +90,12 @@ def d_step(
 
 def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) -> dict[str, Tensor]:
     """Update G once. D gets no gradient, and its spectral vectors rest."""
-    set_learning_rate(state.optimizer_g, config.lr_g, state.step, config)
+    set_learning_rate(state.optimizer_g, config.lr_g * config.rollback_lr_factor**state.rollbacks, state.step, config)
     state.optimizer_g.zero_grad(set_to_none=True)
-    z, y = engine.draws(training_draws(seed, "G", state.step, 0, config.batch_size, *_sizes(state)), config.accumulate)
-    draws = augment_draws(config, seed, "g", state.step, 0, engine)
+    z, y = engine.draws(
+        training_draws(seed, "G", state.draw_step, 0, config.batch_size, *_sizes(state)), config.accumulate
+    )
+    draws = augment_draws(config, seed, "g", state.draw_step, 0, engine)
     metrics: list[dict[str, Tensor]] = []
     G = engine.training(state.G)
     with frozen_parameters(state.D), frozen_spectral(state.D):
