@@ -258,6 +258,7 @@ class Reporter:
         write_text(self.folder / f"rolled-back-{state.rollbacks}.jsonl", text)
         self._open_log(state.step)
         self.timed = 0
+        self.display.restart(state.step)
         self.interval_started, self.aside = time.monotonic(), 0.0
 
     def _open_log(self, step: int) -> None:
@@ -454,6 +455,11 @@ class _Display:
         if self.running:
             self.live.stop()
             self.running = False
+
+    def restart(self, step: int) -> None:
+        """Count the time left anew, from a step that the run went back to."""
+        self.first, self.started = step, time.monotonic()
+        self.bar.reset(self.task, completed=step)
 
     def step(self, step: int) -> None:
         self.bar.update(self.task, completed=step)

@@ -67,6 +67,22 @@ def test_a_resumed_log_is_drawn_in_order_with_the_later_record_of_a_step():
     assert steps.tolist() == values.tolist() == [1, 2, 3, 4]
 
 
+def test_a_collapse_is_marked_in_every_panel_and_its_end_is_not():
+    collapse = [{"step": 2, "health": "diverged", "over": False}, {"step": 3, "health": "diverged", "over": True}]
+    axes = draw_panels(training_panels([*log(5), *collapse])).axes
+    for panel in axes:
+        assert [line.get_xdata()[0] for line in panel.get_lines() if line.get_linestyle() == "--"] == [2]
+
+
+def test_variety_and_spectral_norms_have_panels():
+    records = [
+        {"step": s, "variety/within": 0.8, "variety/between": 0.9, "sigma/G": 1.0, "sigma/D": 1.1} for s in (1, 2)
+    ]
+    panels = training_panels(records)
+    assert titles(panels) == ["Variety of samples (real: 1)", "Largest singular value"]
+    assert [list(panel.series) for panel in panels] == [["between classes", "within classes"], ["D", "G"]]
+
+
 def test_values_that_are_not_finite_are_marked_at_their_steps():
     records = [{"step": s, "loss_d": float(s)} for s in range(8)]
     records[3]["loss_d"], records[4]["loss_d"] = float("nan"), "inf"

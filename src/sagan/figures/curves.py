@@ -243,7 +243,7 @@ def _draw_panel(axes: Axes, panel: Panel, legend_beside: bool) -> None:
             steps, values, color=colour, linestyle=line_style, linewidth=1.7, marker=marker, markersize=3.5
         )
     for step in panel.marks:
-        axes.axvline(step, color=_colour(INK), linestyle=(0, (4, 3)), linewidth=1.0)
+        axes.axvline(step, color=_colour(INK), linestyle="--", linewidth=1.0)
     title_pad = 6
     # The only curve of a panel needs no legend where the title names it.
     if list(panel.series) != [panel.title]:

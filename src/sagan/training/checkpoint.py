@@ -88,7 +88,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def prune_checkpoints(folder: Path, keep_last: int, keep: Path | None = None) -> None:
-    """Remove the numbered checkpoints but the latest ``keep_last`` and ``keep``, and leftovers of interrupted writes."""
+    """Remove numbered checkpoints but the latest ``keep_last`` and ``keep``, and leftovers of interrupted writes."""
     for path in checkpoints(folder)[:-keep_last]:
         if path != keep:
             path.unlink()
