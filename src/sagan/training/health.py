@@ -22,7 +22,7 @@ from sagan.training.config import TrainConfig
 
 Floats = NDArray[np.float64]
 
-POWER_ITERATIONS = 10
+POWER_ITERATIONS = 20
 CELLS = 8
 # Real pictures of a class that the samples are compared with, at most.
 REAL_PER_CLASS = 200
