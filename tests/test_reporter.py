@@ -77,7 +77,9 @@ def nan_at(monkeypatch):
 
 
 def test_a_healthy_run_is_not_flagged(tmp_path):
-    said = run(tiny(48, batch_size=16, log_every=4, sample_every=16, evaluate_every=24), tmp_path / "run")
+    said = run(
+        tiny(48, batch_size=16, log_every=4, sample_every=16, evaluate_every=24, save_every=24), tmp_path / "run"
+    )
     records = log(tmp_path / "run")
     assert not named(tmp_path / "run") and "health:" not in said
     lines = [record for record in records if "loss_d" in record]
@@ -88,27 +90,27 @@ def test_a_healthy_run_is_not_flagged(tmp_path):
 
 def test_learning_rates_times_a_hundred_are_seen(tmp_path):
     # D and G stop dead, far from anything; which one wins is chance.
-    said = run(tiny(48, batch_size=16, log_every=4, lr_g=0.1, lr_d=0.4), tmp_path / "run")
+    said = run(tiny(40, log_every=1, lr_g=0.1, lr_d=0.4, save_every=40), tmp_path / "run")
     assert named(tmp_path / "run") & {"diverged", "discriminator fooled", "discriminator saturated"}
     assert "What usually helps: " in said
 
 
 def test_a_frozen_discriminator_is_seen(tmp_path):
-    run(tiny(40, lr_d=1e-12, lr_g=1e-2), tmp_path / "run")
+    run(tiny(20, lr_d=1e-12, lr_g=1e-2, save_every=20), tmp_path / "run")
     assert "discriminator fooled" in named(tmp_path / "run")
 
 
 def test_a_constant_generator_is_seen(tmp_path, monkeypatch, no_grace):
     forward = Generator.forward
     monkeypatch.setattr(Generator, "forward", lambda self, z, y=None: 0.0 * forward(self, z, y) + 0.3)
-    run(tiny(60, lr_d=1e-2, sample_every=10), tmp_path / "run")
+    run(tiny(40, lr_d=1e-2, sample_every=10, save_every=40), tmp_path / "run")
     assert {"variety within classes lost", "classes alike", "discriminator saturated"} <= named(tmp_path / "run")
 
 
 def test_a_generator_that_ignores_the_classes_is_seen(tmp_path, monkeypatch, no_grace):
     forward = Generator.forward
     monkeypatch.setattr(Generator, "forward", lambda self, z, y=None: forward(self, z, torch.zeros_like(y)))
-    run(tiny(12, sample_every=2), tmp_path / "run")
+    run(tiny(8, sample_every=2, save_every=8), tmp_path / "run")
     assert "classes alike" in named(tmp_path / "run")
 
 

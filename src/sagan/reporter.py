@@ -372,7 +372,9 @@ class Reporter:
                 f"; scores: {count} samples (seed {SAMPLE_SEED}) against {real} training pictures; {self._weights()}"
             )
         seen = [
-            f"{record['health']} at step {record['step']:,}"
+            f"rolled back from step {record['from_step']:,} to {record['step']:,} ({record['because']})"
+            if record["health"] == "rolled back"
+            else f"{record['health']} at step {record['step']:,}"
             for record in self.records
             if "health" in record and not record.get("over")
         ]
