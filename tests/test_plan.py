@@ -274,7 +274,8 @@ def test_the_disk_is_told(on_known_machine: Callable[[Cost], list[int]]) -> None
     on_known_machine(cost_of)
     plan = make_plan(config_of(32), with_data=False)
     text = replace(plan, data=DataSize(1000, 3, 3_072_000)).text("x")
-    assert "40 MB a checkpoint, up to 160 MB in all" in text  # two latest, the best, one being written
+    # Two latest, the best, the latest healthy, and one being written.
+    assert "40 MB a checkpoint, up to 200 MB in all" in text
     assert "1,000 in 1,000 classes; 3 MB on disk once decoded" in text
     assert "decoded already" in replace(plan, data=DataSize(1000, 3, 0)).text("x")
     assert "none named with --data" in plan.text("x")
