@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -175,12 +175,16 @@ class Reporter:
 
     def save(self, state: TrainState, *, last: bool) -> None:
         """Write a checkpoint where due; where a collapse was seen, go back to an earlier one or stop instead."""
-        due = last or state.step % self.config.train.save_every == 0
-        collapsed = (due and not self._is_finite(state)) or self.watch.active
-        if collapsed and self.config.train.on_collapse != "warn":
-            self._leave_collapse(state)
-            return
-        if not due:
+        save_due = last or state.step % self.config.train.save_every == 0
+        finite = not save_due or self._is_finite(state)
+        if self.config.train.on_collapse != "warn" and looked_at(self.config.train, state.step, last):
+            seen, before = ", ".join(self.watch.active), state.step
+            to = self._way_back(state) if seen or not finite else None
+            contents = go_back_together(state, self.engine, self.folder, to)
+            if contents is not None:
+                self._rolled_back(state, contents, before, seen)
+                return
+        if not save_due:
             return
         with self._aside():
             folder = self.folder / "checkpoints"
@@ -216,8 +220,8 @@ class Reporter:
             )
         return False
 
-    def _leave_collapse(self, state: TrainState) -> None:
-        """Put the latest healthy checkpoint into the state, in place.
+    def _way_back(self, state: TrainState) -> int:
+        """Make the latest healthy checkpoint the latest one of all, and give its step.
 
         Raises:
             DivergedError: If the run is to stop instead, has gone back often enough, or has no healthy checkpoint left.
@@ -236,8 +240,11 @@ class Reporter:
         if not healthy.exists():
             raise DivergedError(f"stopped at step {before:,}: {seen}; {healthy} to go back to is gone")
         go_back(folder, self.healthy_step)
-        contents = load_checkpoint(healthy)
-        state.load_state_dict(contents)
+        return self.healthy_step
+
+    def _rolled_back(self, state: TrainState, contents: dict[str, Any], before: int, seen: str) -> None:
+        """Go on reporting from the checkpoint that the state went back to."""
+        train = self.config.train
         self._take_over(contents["reporter"], state.step)
         self._cut_log(state)
         factor = train.rollback_lr_factor**state.rollbacks
@@ -393,8 +400,8 @@ class Reporter:
 class Follower:
     """The hooks of the processes that do not write: they take their part in what all compute together."""
 
-    def __init__(self, train: TrainConfig, engine: Engine) -> None:
-        self.train, self.engine = train, engine
+    def __init__(self, train: TrainConfig, engine: Engine, folder: Path) -> None:
+        self.train, self.engine, self.folder = train, engine, folder
 
     def __enter__(self) -> "Follower":
         return self
@@ -411,7 +418,9 @@ class Follower:
             preview_copy(state, self.engine)
 
     def save(self, state: TrainState, *, last: bool) -> None:
-        """Do nothing: all processes hold the same state, and the first one saves it."""
+        """Go back where the first process does; it saves the state, which is the same on all."""
+        if self.train.on_collapse != "warn" and looked_at(self.train, state.step, last):
+            go_back_together(state, self.engine, self.folder, None)
 
 
 def due(train: TrainConfig, step: int) -> tuple[bool, bool]:
@@ -421,6 +430,32 @@ def due(train: TrainConfig, step: int) -> tuple[bool, bool]:
         (every > 0 and (step % every == 0 or last)) for every in (train.sample_every, train.evaluate_every)
     )
     return draw, measure
+
+
+def looked_at(train: TrainConfig, step: int, last: bool) -> bool:
+    """Tell whether a collapse may be seen after a step: a line of the log, samples or a checkpoint are due."""
+    due_now = last or step == train.total_steps or step % train.log_every == 0 or step % train.save_every == 0
+    return due_now or any(due(train, step))
+
+
+def go_back_together(state: TrainState, engine: Engine, folder: Path, to: int | None) -> dict[str, Any] | None:
+    """Load the checkpoint that the first process goes back to, if it does, into the state of every process, in place.
+
+    Args:
+        state: Changed if so.
+        engine: Where the processes agree; all call this after the same steps.
+        folder: The run folder.
+        to: The step of that checkpoint on the first process; None on the others, and where it does not go back.
+
+    Returns:
+        What the checkpoint holds, or None.
+    """
+    agreed = engine.largest(0 if to is None else to + 1)
+    if not agreed:
+        return None
+    contents = load_checkpoint(checkpoint_path(folder / "checkpoints", agreed - 1))
+    state.load_state_dict(contents)
+    return contents
 
 
 def preview_copy(state: TrainState, engine: Engine) -> Generator:

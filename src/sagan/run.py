@@ -205,7 +205,7 @@ def _train(
     hooks: AbstractContextManager[Hooks] = (
         Reporter(config, folder, state, engine, dataset, train_indices, heldout_indices, console, monitor, resumed)
         if engine.writes
-        else Follower(config.train, engine)
+        else Follower(config.train, engine, folder)
     )
     with hooks as reporter, _stop_signals(console, engine) as stop, prefetched(batches) as next_batch:
         if state.step == 0:
