@@ -255,6 +255,26 @@ def test_a_signal_stops_all_processes_after_the_same_step_and_saves(started, to_
     assert len(list((folder / "tensorboard").iterdir())) == 1
 
 
+def test_processes_go_back_together(tmp_path):
+    # Not a number at once; with the rates that follow it trains.
+    more = ["--train.lr-g", "1e30", "--train.lr-d", "1e30", "--train.on-collapse", "rollback"]
+    assert cli.main(arguments(tmp_path / "run", 5, *more, "--train.rollback-lr-factor", "1e-33")) == 0
+    records = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    (back,) = [record for record in records if "health" in record]
+    assert (back["health"], back["step"], back["because"]) == ("rolled back", 0, "not finite")
+    assert [record["step"] for record in records if "loss_d" in record] == [1, 2, 3, 4, 5]
+    last = load_checkpoint(sorted((tmp_path / "run" / "checkpoints").glob("step-*.pt"))[-1])
+    assert (last["step"], last["rollbacks"], last["machine"]["processes"]) == (5, 1, 2)
+    # One process collapses, goes back and trains on in the same way.
+    from sagan.runfolder import stored_config
+
+    config, console = stored_config(tmp_path / "run"), Console(file=io.StringIO(), soft_wrap=True)
+    assert train(config, out=tmp_path / "alone", console=console).finished
+    alone = [json.loads(line) for line in (tmp_path / "alone" / "log.jsonl").read_text().splitlines()]
+    pairs = zip((r for r in records if "loss_d" in r), (r for r in alone if "loss_d" in r), strict=True)
+    assert all(ours["loss_d"] == pytest.approx(theirs["loss_d"], abs=1e-2) for ours, theirs in pairs)
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

@@ -56,8 +56,9 @@ def named(out):
 
 @pytest.fixture
 def no_grace(monkeypatch):
-    """Judge samples from the first step on, as if they had been varied before."""
+    """Judge from the first step on, as if samples had been varied before and lines were far apart."""
     monkeypatch.setattr(health, "SYMPTOMS", [replace(symptom, grace_steps=0) for symptom in health.SYMPTOMS])
+    monkeypatch.setattr(health, "MIN_STEPS", 0)
 
 
 @pytest.fixture
@@ -90,13 +91,13 @@ def test_a_healthy_run_is_not_flagged(tmp_path):
 
 def test_learning_rates_times_a_hundred_are_seen(tmp_path):
     # D and G stop dead, far from anything; which one wins is chance.
-    said = run(tiny(40, log_every=1, lr_g=0.1, lr_d=0.4, save_every=40), tmp_path / "run")
+    said = run(tiny(60, log_every=2, lr_g=0.1, lr_d=0.4, save_every=60), tmp_path / "run")
     assert named(tmp_path / "run") & {"diverged", "discriminator fooled", "discriminator saturated"}
     assert "What usually helps: " in said
 
 
 def test_a_frozen_discriminator_is_seen(tmp_path):
-    run(tiny(20, lr_d=1e-12, lr_g=1e-2, save_every=20), tmp_path / "run")
+    run(tiny(40, lr_d=1e-12, lr_g=1e-2, save_every=40), tmp_path / "run")
     assert "discriminator fooled" in named(tmp_path / "run")
 
 
@@ -114,7 +115,7 @@ def test_a_generator_that_ignores_the_classes_is_seen(tmp_path, monkeypatch, no_
     assert "classes alike" in named(tmp_path / "run")
 
 
-def test_spectral_vectors_that_stand_still_are_seen(tmp_path, monkeypatch):
+def test_spectral_vectors_that_stand_still_are_seen(tmp_path, monkeypatch, no_grace):
     monkeypatch.setattr(SpectralNorm, "iterate", lambda *_: None)
     run(tiny(8), tmp_path / "run")
     assert "spectral norm drift" in named(tmp_path / "run")
@@ -188,7 +189,7 @@ def test_the_count_of_rollbacks_reaches_the_checkpoint_before_the_next_step(tmp_
     assert "rolled back from step 8 to 6 (2 of at most 2)" in said
 
 
-def test_a_collapsed_run_stops_where_it_is_to_stop(tmp_path, monkeypatch):
+def test_a_collapsed_run_stops_where_it_is_to_stop(tmp_path, monkeypatch, no_grace):
     monkeypatch.setattr(SpectralNorm, "iterate", lambda *_: None)
     with pytest.raises(
         DivergedError, match=r"stopped at step 6: .*spectral norm drift; the latest healthy .* step-0000"
@@ -196,7 +197,7 @@ def test_a_collapsed_run_stops_where_it_is_to_stop(tmp_path, monkeypatch):
         run(tiny(12, on_collapse="stop"), tmp_path / "run")
 
 
-def test_the_latest_healthy_checkpoint_is_kept_and_gone_back_to(tmp_path, monkeypatch):
+def test_the_latest_healthy_checkpoint_is_kept_and_gone_back_to(tmp_path, monkeypatch, no_grace):
     # From step 8 on D is called fooled: the checkpoints of steps 9 and 12 are not healthy, that of step 6 is.
     log_line = health.Watch.log_line
     fooled = {"real_logits": 0.0, "fake_logits": 1.0}

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sagan.ops.spectral import frozen_spectral, spectral_norm, spectral_norms
+from sagan.training import health
 from sagan.training.config import TrainConfig
 from sagan.training.health import (
     SYMPTOMS,
@@ -19,6 +20,13 @@ from sagan.training.health import (
     spread,
     variety,
 )
+
+
+@pytest.fixture
+def any_steps(monkeypatch):
+    """Let observations count however few steps they reach over."""
+    monkeypatch.setattr(health, "MIN_STEPS", 0)
+
 
 RESULTS = Path(__file__).parents[2] / "results"
 HEALTHY = {"loss_d": 1.5, "loss_g": 0.4, "real_logits": 0.4, "fake_logits": -0.3}
@@ -57,6 +65,7 @@ def test_kept_healthy_runs_are_not_flagged(run):
         ("spectral norm drift", {"sigma": 2.5}),
     ],
 )
+@pytest.mark.usefixtures("any_steps")
 def test_a_symptom_in_the_log_is_said_once_when_it_begins_and_once_when_it_is_over(name, changes):
     patience = next(symptom.patience for symptom in SYMPTOMS if symptom.name == name)
     watch = Watch(TrainConfig())
@@ -79,6 +88,12 @@ def test_one_bad_line_now_and_then_is_no_symptom_but_no_healthy_state_either():
         assert watch.healthy == (step % 3 == 0)
 
 
+def test_lines_of_every_step_need_as_many_steps():
+    watch = Watch(TrainConfig())
+    said = [line(watch, step, loss_d=30.0) for step in range(1, 40)]
+    assert said.index([("diverged", False)]) == 30 and sum(map(len, said)) == 1
+
+
 def test_what_is_not_finite_is_said_at_once_and_once():
     watch = Watch(TrainConfig())
     assert line(watch, 1, loss_g=float("nan")) == [("not finite", False)]
@@ -87,6 +102,7 @@ def test_what_is_not_finite_is_said_at_once_and_once():
 
 
 @pytest.mark.parametrize(("name", "kind"), [("variety within classes lost", "within"), ("classes alike", "between")])
+@pytest.mark.usefixtures("any_steps")
 def test_lost_variety_is_said_soon_where_there_was_some_and_late_where_it_has_not_come_yet(name, kind):
     grace = next(symptom.grace_steps for symptom in SYMPTOMS if symptom.name == name)
     lost, never = Watch(TrainConfig()), Watch(TrainConfig())
@@ -103,6 +119,7 @@ def test_looks_wait_for_the_moving_average_to_forget_the_untrained_weights():
     assert watch.healthy
 
 
+@pytest.mark.usefixtures("any_steps")
 def test_a_watch_goes_on_from_its_state():
     whole, parts = Watch(TrainConfig()), Watch(TrainConfig())
     for step in range(2):

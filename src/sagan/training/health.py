@@ -31,6 +31,9 @@ TRIALS = 100
 # ... namely if each of them finds at least this share of the squared distance that all the pictures have.
 SAFE_SHARE = 0.5
 NOT_FINITE = "not finite"
+# Observations in a row count for something only if they reach over so many steps, however often the log is written: the
+# first few steps of a run are anything.
+MIN_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -174,8 +177,8 @@ class Watch:
         self.first_look = round(3.0 / (1.0 - config.ema_decay)) if config.ema_decay > 0.0 else 0
         self.active: dict[str, int] = {}
         """Symptoms that are there, by the step at which they were said."""
-        self.against: dict[str, int] = {}
-        """How many observations in a row contradict what is believed of a symptom; only numbers above 0."""
+        self.against: dict[str, tuple[int, int]] = {}
+        """How many observations in a row contradict what is believed of a symptom, and the step of the first."""
         self.seen_right: set[str] = set()
         """Symptoms whose quantity has been right once."""
 
@@ -220,12 +223,13 @@ class Watch:
 
     def state_dict(self) -> dict[str, object]:
         """Give what a checkpoint holds of it."""
-        return {"active": dict(self.active), "against": dict(self.against), "seen_right": sorted(self.seen_right)}
+        against = {name: list(counted) for name, counted in self.against.items()}
+        return {"active": dict(self.active), "against": against, "seen_right": sorted(self.seen_right)}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Take over what :meth:`state_dict` gave; an empty one, of an older checkpoint, knows of nothing."""
         self.active = dict(state.get("active", {}))  # type: ignore[call-overload]
-        self.against = dict(state.get("against", {}))  # type: ignore[call-overload]
+        self.against = {name: (times, since) for name, (times, since) in state.get("against", {}).items()}  # type: ignore[attr-defined]
         self.seen_right = set(state.get("seen_right", ()))  # type: ignore[call-overload]
 
     def _take(self, step: int, values: Mapping[str, float]) -> list[Finding]:
@@ -241,9 +245,10 @@ class Watch:
             if wrong == active or early:
                 self.against.pop(name, None)
                 continue
-            times = self.against.get(name, 0) + 1
-            if times < symptom.patience:
-                self.against[name] = times
+            times, since = self.against.get(name, (0, step))
+            times += 1
+            if times < symptom.patience or step - since < MIN_STEPS:
+                self.against[name] = times, since
                 continue
             self.against.pop(name, None)
             if active:
