@@ -107,7 +107,7 @@ class Reporter:
         self.best: dict[str, float] | None = resumed.get("best") if same else None  # type: ignore[assignment]
         self.watch.load_state_dict(resumed.get("health", {}))  # type: ignore[arg-type]
         # Of a checkpoint from before health was watched nothing bad is known.
-        self.healthy_step = int(resumed.get("healthy_step", step))  # type: ignore[call-overload]
+        self.healthy_step: int = int(resumed.get("healthy_step", step))  # type: ignore[call-overload]
 
     def __enter__(self) -> "Reporter":
         self.display.start()
