@@ -190,9 +190,13 @@ def test_the_count_of_rollbacks_reaches_the_checkpoint_before_the_next_step(tmp_
 
 
 def test_a_collapsed_run_stops_where_it_is_to_stop(tmp_path, monkeypatch, no_grace):
-    monkeypatch.setattr(SpectralNorm, "iterate", lambda *_: None)
+    log_line = health.Watch.log_line
+    fooled = {"real_logits": 0.0, "fake_logits": 1.0}
+    monkeypatch.setattr(
+        health.Watch, "log_line", lambda self, step, means, sigma: log_line(self, step, means | fooled, sigma)
+    )
     with pytest.raises(
-        DivergedError, match=r"stopped at step 6: .*spectral norm drift; the latest healthy .* step-0000"
+        DivergedError, match=r"stopped at step 6: .*discriminator fooled.*; the latest healthy .* step-0"
     ):
         run(tiny(12, on_collapse="stop"), tmp_path / "run")
 
