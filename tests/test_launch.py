@@ -1,3 +1,4 @@
+import shlex
 import sys
 
 import pytest
@@ -10,8 +11,10 @@ def script(monkeypatch, tmp_path):
     """Let the launcher start a script of the test in place of Python."""
 
     def use(text):
-        path = tmp_path / "python"
-        path.write_text(f"#!{sys.executable} -S\nimport os, signal, sys\nrank = int(os.environ['RANK'])\n{text}\n")
+        path, program = tmp_path / "python", tmp_path / "program.py"
+        program.write_text(f"import os, signal, sys\nrank = int(os.environ['RANK'])\n{text}\n")
+        # Through a shell, since the path of Python may hold spaces.
+        path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S {shlex.quote(str(program))} "$@"\n')
         path.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(path))
         monkeypatch.setattr("sagan.launch.GRACE_S", 0.5)
