@@ -27,7 +27,7 @@ class Value:
     """Which way is better."""
     protocol: Protocol
     """Everything that another value must share to be comparable: feature network and its weights, resize, counts,
-    reference set, weights of the generator that were used, batch normalisation, seed, parameters of the metric."""
+    reference set, moving average or not, batch normalisation, seed, parameters of the metric."""
     warnings: tuple[str, ...] = ()
     """What a reader must know before quoting it."""
 
