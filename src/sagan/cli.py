@@ -28,6 +28,7 @@ usage: sagan VERB [OPTIONS]          sagan VERB --help explains one
   export        one weights file to share
   data check    what is in a folder of pictures, before you train on it
   data pack     decode pictures once into one file, or into shards on several machines
+  paper list    the paper's tables and figures as experiments: paper show, paper run, paper render
   plan          memory, hours and disk of a run on this machine, before anything starts
   benchmark     how fast this machine trains, samples, reads and makes features
   info          versions, devices, folders, what is missing for what
@@ -107,7 +108,7 @@ def dispatch(arguments: list[str]) -> int:
 
         print(f"sagan-torch {metadata.version('sagan-torch')}")
         return 0
-    words = 2 if arguments[0] == "data" else 1
+    words = 2 if arguments[0] in ("data", "paper") else 1
     verb = " ".join(arguments[:words])
     if verb in ("data", "data -h", "data --help"):
         print(
@@ -115,6 +116,14 @@ def dispatch(arguments: list[str]) -> int:
             "       sagan data pack PATH --size PX --out FILE   decode once into one file (--shard-gb: into a folder)"
         )
         return 0 if verb != "data" else 2
+    if verb in ("paper", "paper -h", "paper --help"):
+        print(
+            "usage: sagan paper list                      the experiments\n"
+            "       sagan paper show NAME [--scale S]     its rows, what differs between them, the published numbers\n"
+            "       sagan paper run NAME --data X         train and measure its rows, then draw its table\n"
+            "       sagan paper render                    draw all tables and pictures again from what was measured"
+        )
+        return 0 if verb != "paper" else 2
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, 1)
         raise UsageError(f"unknown verb {verb!r}; {f'did you mean {near[0]}?' if near else 'see `sagan --help`'}")
@@ -840,6 +849,140 @@ def benchmark(arguments: list[str]) -> int:
     return 0
 
 
+def paper_list(arguments: list[str]) -> int:
+    """List the experiments."""
+    from sagan.experiments.describe import listing
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        pass
+
+    parse(Arguments, arguments, "paper list", description="The paper's tables and figures as experiments.")
+    print(listing())
+    return 0
+
+
+def paper_show(arguments: list[str]) -> int:
+    """Show what an experiment compares."""
+    import tyro
+
+    from sagan.experiments.describe import description
+    from sagan.experiments.scales import ScaleName
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        name: tyro.conf.Positional[str]
+        """The experiment; `sagan paper list` has them."""
+        scale: ScaleName = "paper"
+        """paper: as published; small: narrow networks, minutes a row; smoke: a few steps."""
+        size: int | None = None
+        """Image size in pixels, where the scale has several."""
+
+    a = parse(Arguments, arguments, "paper show", description="What an experiment compares, row by row.")
+    print(description(a.name, a.scale, a.size))
+    return 0
+
+
+def paper_run(arguments: list[str]) -> int:
+    """Run an experiment and draw what came out."""
+    import shlex
+
+    import tyro
+    from rich.console import Console
+
+    from sagan.evaluation import FeatureName
+    from sagan.experiments.describe import cost
+    from sagan.experiments.render import render
+    from sagan.experiments.scales import ScaleName
+    from sagan.experiments.sweep import Settings, check_ready, prepare, remember, run, with_defaults
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        name: tyro.conf.Positional[str]
+        """The experiment; `sagan paper list` has them."""
+        data: str | None = None
+        """Pictures, as in `sagan train`; the experiment `structure` has its own, and scale smoke takes the digits."""
+        scale: ScaleName = "small"
+        """paper: as published; small: narrow networks, minutes a row; smoke: a few steps."""
+        seeds: int | None = None
+        """Seeds 0 to N - 1 of each row; unset is the scale's."""
+        rows: tuple[str, ...] = ()
+        """Only these rows, by their names."""
+        out: Path = Path("results/paper")
+        """Folder of all results; runs with their checkpoints lie in its folder `runs`."""
+        size: int | None = None
+        """Image size in pixels, where the scale has several (small: 32, 64)."""
+        steps: int | None = None
+        """Steps of every row; unset is the scale's."""
+        batch_size: int | None = None
+        """Images in a batch; unset is the scale's."""
+        base_width: int | None = None
+        """Base width of both networks; unset is the scale's."""
+        features: FeatureName | None = None
+        """Feature network; unset is the scale's. Only with inception the distance is called FID."""
+        feature_weights: Path | None = None
+        """A local file of the feature network's weights."""
+        num: int | None = None
+        """Samples that rows are judged by; unset is the scale's."""
+        jobs: int | None = None
+        """Rows at a time; unset is one for each GPU, else for each core."""
+        dry_run: bool = False
+        """Say what would run and what it takes, and stop."""
+
+    a = parse(
+        Arguments,
+        arguments,
+        "paper run",
+        description="Train and measure the rows of an experiment side by side, then draw its table and pictures. The "
+        "same command goes on after an interruption, also elsewhere with the folder of results; what is done is not "
+        "done again.",
+    )
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    settings = with_defaults(
+        Settings(
+            experiment=a.name,
+            scale=a.scale,
+            data=a.data or "",
+            seeds=a.seeds or 0,
+            size=a.size,
+            steps=a.steps,
+            batch_size=a.batch_size,
+            base_width=a.base_width,
+            num=a.num,
+            features=a.features,
+        )
+    )
+    weights = None if a.feature_weights is None else str(a.feature_weights.expanduser().resolve())
+    sweep = prepare(settings, a.out, feature_weights=weights)
+    orders = sweep.orders(a.rows)
+    console.print(cost(sweep, orders, jobs=a.jobs))
+    if a.dry_run:
+        return 0
+    check_ready(sweep)
+    remember(sweep, shlex.join(["sagan", "paper", "run", *arguments]))
+    code = run(sweep, orders, console, jobs=a.jobs)
+    for path in render(sweep):
+        print(path)
+    return code
+
+
+def paper_render(arguments: list[str]) -> int:
+    """Draw tables and pictures again."""
+    from sagan.experiments.render import render_all
+
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments:
+        out: Path = Path("results/paper")
+        """Folder of all results."""
+
+    a = parse(
+        Arguments, arguments, "paper render", description="Draw all tables and pictures again from what was measured."
+    )
+    for path in render_all(a.out):
+        print(path)
+    return 0
+
+
 def info(arguments: list[str]) -> int:
     """Print what this installation is."""
     from sagan.info import describe
@@ -866,6 +1009,10 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "data pack": data_pack,
     "plan": plan,
     "benchmark": benchmark,
+    "paper list": paper_list,
+    "paper show": paper_show,
+    "paper run": paper_run,
+    "paper render": paper_render,
     "info": info,
 }
 

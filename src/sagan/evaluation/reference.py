@@ -77,10 +77,10 @@ def reference_of(
     Raises:
         ValueError: If fewer than two pictures are left.
     """
-    if split == "all":
+    train, held_out = images.split(fraction, maximum, seed)
+    if split == "all" or (split == "train" and not len(held_out)):
         chosen, name = np.arange(len(images.labels)), "all"
     else:
-        train, held_out = images.split(fraction, maximum, seed)
         chosen = train if split == "train" else held_out
         name = f"{split}, holdout {fraction} at most {maximum}, seed {seed}"
     if at_most is not None and len(chosen) > at_most:

@@ -1,18 +1,21 @@
 """Pictures of what a GAN does: arrays in, images out. Nothing here knows of networks or training."""
 
 from sagan.figures.attention import attention_figure, attention_target
-from sagan.figures.curves import comparison_curves, training_curves
+from sagan.figures.curves import band_curves, comparison_curves, training_curves
 from sagan.figures.grid import sample_grid, strip, timeline
 from sagan.figures.save import save_animation, save_image
+from sagan.figures.table import table_picture
 
 __all__ = [
     "attention_figure",
     "attention_target",
+    "band_curves",
     "comparison_curves",
     "sample_grid",
     "save_animation",
     "save_image",
     "strip",
+    "table_picture",
     "timeline",
     "training_curves",
 ]

@@ -5,7 +5,7 @@ which shows the course through the noise of adversarial losses.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 import numpy as np
@@ -49,6 +49,8 @@ class Panel:
     """Whether the axis of values starts at 0."""
     marks: tuple[int, ...] = ()
     """Steps that a dashed line is drawn at: where a collapse was seen."""
+    bands: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    """Lowest and highest values around a curve, by its name, at each of its steps."""
 
 
 def training_curves(records: Records, *, title: str | None = None, caption: str | None = None) -> Image.Image:
@@ -86,6 +88,44 @@ def comparison_curves(
         ValueError: If no run has the quantity, or a record is malformed as in :func:`training_panels`.
     """
     panel = comparison_panel(runs, key, label=label)
+    figure = draw_panels([panel], panel_inches=(9.0, 4.8), legend_beside=True)
+    return add_text(_render(figure), title=title, caption=caption)
+
+
+def band_curves(
+    groups: Mapping[str, Sequence[Records]],
+    key: str,
+    *,
+    label: str | None = None,
+    title: str | None = None,
+    caption: str | None = None,
+) -> Image.Image:
+    """Draw one quantity of several groups of runs: the mean over a group's runs, and a band from least to greatest.
+
+    Where runs of a group have it at different steps, as when one ended early, each step takes those that have it.
+
+    Args:
+        groups: The logs of the runs of each group, e.g. its seeds, by the group's name in the legend.
+        key: The name of the quantity in the records, e.g. ``"score/FID"``.
+        label: Written above the axes; by default the key.
+        title: Written above the picture.
+        caption: Written below the picture.
+
+    Raises:
+        ValueError: If no run has the quantity, or a record is malformed as in :func:`training_panels`.
+    """
+    series, bands = {}, {}
+    for name, runs in groups.items():
+        found = [_series(records, key) for records in runs]
+        steps = np.unique(np.concatenate([some for some, _ in found])) if found else np.empty(0)
+        values = [np.concatenate([values[some == step] for some, values in found]) for step in steps]
+        if not len(steps):
+            continue
+        series[name] = steps, np.array([at.mean() for at in values])
+        bands[name] = np.array([at.min() for at in values]), np.array([at.max() for at in values])
+    if not series:
+        raise ValueError(f"none of the runs has {key!r} in its log")
+    panel = Panel(title=label or key, series=series, bands=bands)
     figure = draw_panels([panel], panel_inches=(9.0, 4.8), legend_beside=True)
     return add_text(_render(figure), title=title, caption=caption)
 
@@ -221,8 +261,10 @@ def _draw_panel(axes: Axes, panel: Panel, legend_beside: bool) -> None:
     lines: list[Line2D] = []
     # Yellow is too light for a line on white.
     colours = [_colour(rgb) for rgb in PALETTE if rgb != (240, 228, 66)]
-    for number, (steps, values) in enumerate(panel.series.values()):
+    for number, (name, (steps, values)) in enumerate(panel.series.items()):
         colour = colours[number % len(colours)]
+        if name in panel.bands:
+            axes.fill_between(steps, *panel.bands[name], color=colour, alpha=0.16, linewidth=0)
         line_style = LINE_STYLES[number // len(colours) % len(LINE_STYLES)]
         finite = np.isfinite(values)
         if not finite.all():

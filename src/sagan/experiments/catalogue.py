@@ -1,0 +1,153 @@
+"""The paper's tables and figures as lists of presets, and two experiments of our own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from sagan.config import RunConfig
+from sagan.experiments import published
+from sagan.experiments.published import Cells, Published
+from sagan.experiments.scales import Scale
+
+Measure = Literal["fd", "score", "intra", "pairs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One model of an experiment."""
+
+    name: str
+    """What it is called in tables, e.g. ``attention feat32``."""
+    config: RunConfig | None
+    """What to train, without data and seed; None if this scale has no such model."""
+    published: Cells = field(default_factory=dict)
+    """The published numbers by measure."""
+    curve: dict[int, Published] = field(default_factory=dict)
+    """Published FID by step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A table or figure: which models, what is measured of them, how it is shown."""
+
+    name: str
+    """What it is called on the command line."""
+    title: str
+    """What it is."""
+    question: str
+    """What it answers, in a sentence or two."""
+    measures: tuple[Measure, ...]
+    """What is measured of every row: ``fd`` Frechet distance, ``score`` Inception Score, ``intra`` Frechet distance
+    within classes, ``pairs`` what the decoder of the set `pairs` finds."""
+    rows: Callable[[Scale], tuple[Row, ...]]
+    """Its models at a scale."""
+    data: str | None = None
+    """The data set, where the experiment is about one."""
+    pictures: tuple[Literal["curves", "stages", "attention", "classes"], ...] = ("curves",)
+    """What is drawn beside the table: curves over the steps, samples at several steps, attention maps, samples by
+    class."""
+
+
+def table1_rows(scale: Scale) -> tuple[Row, ...]:
+    """List the models of table 1: no attention, attention, and the residual block in its place."""
+    positions = published.ATTENTION if scale.base.generator.size_px >= 128 else (8, 16, 32)
+    return (
+        Row(name="no attention", config=scale.base, published=published.NO_ATTENTION),
+        *(
+            Row(name=f"attention feat{k}", config=with_attention(scale.base, k), published=published.ATTENTION[k])
+            for k in positions
+        ),
+        *(
+            Row(name=f"residual feat{k}", config=with_residual(scale.base, k), published=published.RESIDUAL[k])
+            for k in positions
+        ),
+    )
+
+
+def stage_rows(scale: Scale) -> tuple[Row, ...]:
+    """List the stages of figures 3 and 4; all update G and D once a step and have no attention."""
+    base = scale.base
+    equal = replace(base, train=replace(base.train, lr_g=base.train.lr_d))
+    stages = {
+        "SN on D": (replace(equal, generator=replace(base.generator, spectral_norm=False)), published.SN_ON_D),
+        "SN on G/D": (equal, published.SN_ON_BOTH),
+        "SN on G/D + TTUR": (base, published.SN_AND_TTUR),
+    }
+    return tuple(
+        Row(
+            name=name,
+            config=config,
+            published=published.NO_ATTENTION if config == base else {},
+            curve={
+                1000 * thousands: Published(value=value, source=published.FIGURE4_SOURCE)
+                for thousands, value in fids.items()
+            },
+        )
+        for name, (config, fids) in stages.items()
+    )
+
+
+def structure_rows(scale: Scale) -> tuple[Row, ...]:
+    """List what is compared on `pairs`: no attention, and both blocks at every position that exists."""
+    return tuple(replace(row, published={}) for row in table1_rows(scale) if row.config is not None)
+
+
+def with_attention(config: RunConfig, position: int) -> RunConfig | None:
+    """Put the attention block after the first block whose output has this height, in both networks.
+
+    None if one of the networks has no such block.
+    """
+    if not _has(config, position):
+        return None
+    G = replace(config.generator, attention=(position,))
+    return replace(config, generator=G, discriminator=replace(config.discriminator, attention=(position,)))
+
+
+def with_residual(config: RunConfig, position: int) -> RunConfig | None:
+    """Put the residual block of the ablation there instead, with as many weights as attention would have."""
+    if not _has(config, position):
+        return None
+    G = replace(config.generator, residual=(position,))
+    return replace(config, generator=G, discriminator=replace(config.discriminator, residual=(position,)))
+
+
+def _has(config: RunConfig, position: int) -> bool:
+    return position in config.generator.positions and position in config.discriminator.positions
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment(
+            name="table1",
+            title="Table 1: self-attention and the residual block in its place, by position",
+            question="Does attention help, where, and is it more than the added weights?",
+            measures=("fd", "score"),
+            rows=table1_rows,
+        ),
+        Experiment(
+            name="figure3",
+            title="Figure 3: training with SN on D, SN on G/D, SN on G/D + TTUR",
+            question="Does spectral normalisation of the generator stabilise training, and do two learning rates?",
+            measures=("fd", "score"),
+            rows=stage_rows,
+        ),
+        Experiment(
+            name="figure4",
+            title="Figure 4: samples of the three stages during training",
+            question="What do the samples of the three stages look like, and how far are they from real pictures?",
+            measures=("fd", "score"),
+            rows=stage_rows,
+            pictures=("stages",),
+        ),
+        Experiment(
+            name="structure",
+            title="Structure: do parts far apart agree?",
+            question="Does attention help where two parts far apart must agree, and not on textures?",
+            measures=("pairs",),
+            rows=structure_rows,
+            data="pairs",
+            pictures=(),
+        ),
+    )
+}

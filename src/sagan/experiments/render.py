@@ -1,0 +1,206 @@
+"""What an experiment leaves for people: a table as Markdown, CSV and a picture, and its other pictures."""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sagan.experiments.catalogue import Row
+from sagan.experiments.collect import Table, pairs_by_class, stages, table
+from sagan.experiments.row import ATTENTION, SAMPLES
+from sagan.experiments.sweep import SWEEP, Sweep, SweepError, read_sweep, stage_steps
+from sagan.figures import band_curves, save_image, strip, table_picture
+from sagan.runfolder import write_text
+
+PER_ROW = 10
+
+
+def render_all(out: Path) -> list[Path]:
+    """Render every experiment that a folder of results has.
+
+    Raises:
+        SweepError: If it has none.
+    """
+    folders = sorted(file.parent for file in out.glob(f"*/{SWEEP}"))
+    if not folders:
+        raise SweepError(f"{out} has no results of `sagan paper run` (expected {out}/*/{SWEEP})")
+    return [path for folder in folders for path in render(read_sweep(folder))]
+
+
+def render(sweep: Sweep) -> list[Path]:
+    """Write the table and the pictures of an experiment from the results that there are; gives the files."""
+    folder = sweep.folder
+    contents = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
+    made = table(sweep)
+    caption = how_made(sweep)
+    written = [folder / "table.md", folder / "table.csv"]
+    texts = [f"# {sweep.experiment.title}", sweep.experiment.question, markdown(made)]
+    if "pairs" in sweep.experiment.measures:
+        texts += [
+            "Above chance (0: independent parts, 1: perfect) of the readable share, by class; textures: recognised:"
+        ]
+        texts += [markdown(pairs_by_class(sweep))]
+    texts += ["Means and standard deviations over the seeds.", "## How it was made", caption]
+    texts += ["\n".join(f"- `{command}`" for command in contents["commands"])]
+    texts += protocols(sweep)
+    write_text(written[0], "\n\n".join(texts) + "\n")
+    write_text(written[1], as_csv(made))
+    written.append(
+        save_image(
+            table_picture(made.columns, made.rows, title=sweep.experiment.title, caption=caption), folder / "table.png"
+        )
+    )
+    if "curves" in sweep.experiment.pictures:
+        written += _curves(sweep, caption)
+    if "stages" in sweep.experiment.pictures:
+        written += _stages(sweep, caption)
+    if "attention" in sweep.experiment.pictures:
+        written += _attention(sweep)
+    if "classes" in sweep.experiment.pictures:
+        written += _classes(sweep, caption)
+    return written
+
+
+def markdown(made: Table) -> str:
+    """Write a table as Markdown."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (made.columns, *made.rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(made.columns), *lines[1:]])
+
+
+def as_csv(made: Table) -> str:
+    """Write the single numbers of a table as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, ["row", "seed", "quantity", "value", "source"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(made.numbers)
+    return file.getvalue()
+
+
+def how_made(sweep: Sweep) -> str:
+    """Say in a few sentences how the numbers of an experiment came about."""
+    train, judging, base = sweep.scale.base.train, sweep.scale.judging, sweep.scale.base
+    average = f"moving average {train.ema_decay}" if train.ema_decay else "no moving average"
+    devices = {f"{r['device']}, {r['threads']} thread(s)" for row in sweep.rows for r in sweep.results(row).values()}
+    told = [
+        f"{sweep.data['source']}, {sweep.data['images']:,} pictures at {base.generator.size_px} px; "
+        f"{train.total_steps:,} steps of {train.batch_size}; base width {base.generator.base_width} (G) and "
+        f"{base.discriminator.base_width} (D); learning rates {train.lr_g:g} (G) and {train.lr_d:g} (D), Adam betas "
+        f"({train.beta1:g}, {train.beta2:g}); {average}, where the row says nothing else",
+        f"{sweep.settings.seeds} seed(s); {', '.join(sorted(devices)) or 'not run yet'}",
+    ]
+    if sweep.experiment.measures != ("pairs",):
+        real = "all" if judging.real is None else f"{min(judging.real, sweep.data['images']):,}"
+        told.append(
+            f"last step and best checkpoint: {judging.num:,} samples against {real} real pictures, "
+            f"{judging.features}; best of training: {base.monitor.num:,} samples every {train.evaluate_every:,} steps, "
+            f"{base.monitor.features}"
+        )
+        if judging.features != "inception":
+            told.append("not comparable with the paper's FID and IS: another network, other pictures, other budget")
+    if "pairs" in sweep.experiment.measures:
+        told.append(f"{judging.pairs_num:,} samples of the last weights read by the decoder of pairs")
+    return "; ".join(told) + "."
+
+
+def protocols(sweep: Sweep) -> list[str]:
+    """Write out the protocol of each value, as the first row that has it was measured."""
+    found: dict[str, dict[str, object]] = {}
+    for row in sweep.rows:
+        for result in sweep.results(row).values():
+            for value in result["reports"].get("final", {}).get("values", []):
+                found.setdefault(f"{value['metric']}, last step", value["protocol"])
+            for value in (result["monitor"] or {}).get("values", []):
+                found.setdefault(f"{value['metric']}, during training", value["protocol"])
+    lines = [f"- {name}: {', '.join(f'{k} {v}' for k, v in made.items())}" for name, made in found.items()]
+    return ["\n".join(lines)] if lines else []
+
+
+def _curves(sweep: Sweep, caption: str) -> list[Path]:
+    logs = {row.name: [result["log"] for result in sweep.results(row).values()] for row in sweep.rows}
+    logs = {name: some for name, some in logs.items() if some}
+    keys = sorted({key for some in logs.values() for log in some for record in log for key in record})
+    written = []
+    for key in keys:
+        if not key.startswith("score/"):
+            continue
+        label = f"{key.removeprefix('score/')} during training: mean of the seeds, band from least to greatest"
+        picture = band_curves(logs, key, label=label, title=sweep.experiment.title, caption=caption)
+        name = "".join(c if c.isalnum() else "-" for c in key.removeprefix("score/").lower()).strip("-")
+        written.append(save_image(picture, sweep.folder / f"curves-{name}.png"))
+    return written
+
+
+def _stages(sweep: Sweep, caption: str) -> list[Path]:
+    """Draw the samples of each row at the steps of figure 4, seed 0, with the distance at each step beside them."""
+    lines, labels = [], []
+    for row in sweep.rows:
+        result = sweep.results(row).get(0)
+        if result is None:
+            continue
+        samples = _samples(sweep, row, 0)
+        distances = stages(sweep, row)
+        for step in stage_steps(sweep.scale):
+            if step not in samples:
+                continue
+            at = distances.get(step)
+            ours = f", FD {statistics.fmean(at):.1f}" if at else ""
+            lines.append(samples[step])
+            labels.append(f"{row.name}, step {step:,}{ours}{_published(sweep, row, step)}")
+    if not lines:
+        return []
+    picture = strip(np.stack(lines), row_labels=labels, title=sweep.experiment.title, caption=caption)
+    return [save_image(picture, sweep.folder / "stages.png")]
+
+
+def _published(sweep: Sweep, row: Row, step: int) -> str:
+    at = row.curve.get(step) if sweep.scale.name == "paper" else None
+    return "" if at is None else f", paper's FID {at.value:g}"
+
+
+def _samples(sweep: Sweep, row: Row, seed: int) -> dict[int, NDArray[np.uint8]]:
+    """Read the strip of samples that a row left: {step: (N, H, W, 3)}."""
+    file = sweep.result_folder(row, seed) / SAMPLES
+    result: dict[str, Any] = sweep.results(row)[seed]
+    if not file.is_file():
+        return {}
+    pixels, size = np.asarray(Image.open(file).convert("RGB")), sweep.scale.base.generator.size_px
+    rows = pixels.reshape(-1, size, pixels.shape[1] // size, size, 3).swapaxes(1, 2)  # (steps, N, H, W, 3)
+    return dict(zip(result["samples_at"], rows, strict=True))
+
+
+def _attention(sweep: Sweep) -> list[Path]:
+    written = []
+    for row in sweep.rows:
+        for seed in list(sweep.results(row))[:1]:
+            file = sweep.result_folder(row, seed) / ATTENTION
+            if file.is_file():
+                name = "".join(c if c.isalnum() else "-" for c in row.name.lower())
+                written.append(save_image(Image.open(file), sweep.folder / f"attention-{name}.png"))
+    return written
+
+
+def _classes(sweep: Sweep, caption: str) -> list[Path]:
+    """Draw the last samples of each row, one of each class, with the distance within that class."""
+    lines: list[NDArray[np.uint8]] = []
+    labels: list[str] = []
+    names: Sequence[str] = ()
+    for row in sweep.rows:
+        result = sweep.results(row).get(0)
+        if result is None or not (samples := _samples(sweep, row, 0)):
+            continue
+        names = result["class_names"][:PER_ROW]
+        lines.append(samples[max(samples)])
+        labels.append(row.name)
+    if not lines:
+        return []
+    picture = strip(
+        np.stack(lines), labels=list(names) or None, row_labels=labels, title=sweep.experiment.title, caption=caption
+    )
+    return [save_image(picture, sweep.folder / "classes.png")]

@@ -1,0 +1,311 @@
+"""One row of an experiment with one seed: trained, measured, and left as a small folder of results.
+
+A row is found by what it computes - its configuration, the content of its pictures, its seed - not by the experiment
+that asked for it: experiments share rows. The process that works on a row is started with
+``python -m sagan.experiments.row ORDER.json``.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sagan.build import build_networks, with_classes
+from sagan.config import RunConfig, differences, from_json, to_json
+from sagan.data import ImageSet, open_dataset
+from sagan.evaluation import evaluate, load_network, reference_of
+from sagan.evaluation.values import Metric
+from sagan.experiments.catalogue import Measure
+from sagan.experiments.pairs import measure_pairs
+from sagan.experiments.scales import Judging
+from sagan.figures import save_image
+from sagan.pretrained import TrainedGenerator, load
+from sagan.run import DivergedError, train
+from sagan.runfolder import write_text
+
+FORMAT = 1
+RESULT = "result.json"
+LOG = "log.jsonl"
+SAMPLES = "samples.png"
+ATTENTION = "attention.png"
+SEED = 1
+"""Seed of the samples that rows are measured by."""
+
+# What changes no computed number, besides what computes.
+NOT_COMPUTED = {
+    "data.path",
+    "data.keep",
+    "data.skip_unreadable",
+    "data.class_names",
+    "data.cache_dir",
+    "monitor.feature_weights",
+    "train.save_every",
+    "train.keep_last",
+}
+
+METRICS: dict[Measure, Metric] = {"fd": "fd", "score": "is", "intra": "intra"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a process is to do for one row and one seed."""
+
+    name: str
+    """What the row is called where it was first asked for."""
+    config: RunConfig
+    """What to train, with data and seed."""
+    key: str
+    """See :func:`row_key`."""
+    measures: tuple[Measure, ...]
+    """What to measure."""
+    judging: Judging
+    """How to measure it."""
+    samples_at: tuple[int, ...]
+    """Steps whose samples are kept."""
+    run: Path
+    """The run folder, with its checkpoints."""
+    result: Path
+    """The small folder of results."""
+
+
+def row_key(config: RunConfig, fingerprint: str) -> str:
+    """Name what a row computes: a hash of its configuration, the content of its pictures, and its seed.
+
+    Where the pictures lie, what computes, and how they are kept does not count; nor does a field at its default, so
+    that a switch which is added later leaves the keys of what was run before it.
+    """
+    plain: dict[str, Any] = asdict(config)
+    changed = {}
+    for name in differences(RunConfig(), config):
+        owner, _, field = name.partition(".")
+        if field and owner != "engine" and name not in NOT_COMPUTED:
+            changed[name] = plain[owner][field]
+    contents = {"fingerprint": fingerprint, "seed": config.seed, "config": changed}
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Read the result of a row; None if there is none yet, or one of another format."""
+    file = folder / RESULT
+    if not file.is_file():
+        return None
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result if result.get("sagan_row") == FORMAT else None
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Read the log that a row left; empty if there is none."""
+    file = folder / LOG
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+
+def published_config(config: RunConfig, data: str) -> dict[str, Any]:
+    """Give a configuration as plain objects without the folders of this machine."""
+    plain: dict[str, Any] = json.loads(to_json(config))
+    plain["data"] |= {"path": data, "cache_dir": None}
+    plain["monitor"]["feature_weights"] = None
+    return plain
+
+
+def missing_measures(
+    result: dict[str, Any] | None, measures: Sequence[Measure], judging: Judging, classes: bool = True
+) -> list[Measure]:
+    """List what a row's result lacks of the measures that are asked for, made in the way that is asked for."""
+    wanted = possible(measures, judging)
+    if result is None:
+        return wanted
+    if result["status"] == "diverged" and not result["step"]:
+        return []
+    made = result["judging"]
+    asked = json.loads(json.dumps(asdict(judging)))
+    by: dict[Measure, tuple[str, ...]] = {
+        "fd": ("features", "num", "real"),
+        "score": ("features", "num"),
+        "intra": ("features", "intra_num"),
+        "pairs": ("pairs_num",),
+    }
+    return [m for m in wanted if any(made.get(m, {}).get(field) != asked[field] for field in by[m])]
+
+
+def possible(measures: Sequence[Measure], judging: Judging) -> list[Measure]:
+    """Leave out the score where the feature network has no classes."""
+    return [m for m in measures if m != "score" or judging.features != "pixels"]
+
+
+def work(order: Order) -> int:
+    """Train a row, or go on with it, and measure what is missing; gives the exit code of the process.
+
+    A run that diverges is a result: it is written down with the step and the reason, and whatever its last checkpoint
+    still gives is measured.
+    """
+    old = read_result(order.result)
+    status, reason = "finished", None
+    try:
+        if (order.run / "config.json").exists():
+            trained = train(None, resume=order.run)
+        else:
+            trained = train(order.config, out=order.run)
+        if not trained.finished:
+            return 128 + (trained.signal or 0)
+    except DivergedError as error:
+        status, reason = "diverged", str(error)
+
+    order.result.mkdir(parents=True, exist_ok=True)
+    dataset = open_dataset(order.config.data, order.config.generator.size_px)
+    result: dict[str, Any] = {
+        "sagan_row": FORMAT,
+        "name": order.name,
+        "key": order.key,
+        "status": status,
+        "reason": reason,
+        "config": published_config(order.config, Path(dataset.source).name),
+    }
+    result |= _seen(order, dataset)
+    result |= {"judging": {}, "reports": {}, "pairs": {}} | {
+        name: old[name] for name in ("judging", "reports", "pairs") if old is not None
+    }
+    for measure in missing_measures(old, order.measures, order.judging):
+        result["judging"][measure] = asdict(order.judging)
+    _measure(order, dataset, result, missing_measures(old, order.measures, order.judging))
+    _keep_pictures(order, result)
+    write_text(order.result / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
+    """Read from the run folder what training left: steps, curve, health, cost; and count the weights."""
+    records = [json.loads(line) for line in (order.run / LOG).read_text(encoding="utf-8").splitlines()]
+    shutil.copyfile(order.run / LOG, order.result / LOG)
+    G, D = build_networks(with_classes(order.config, len(dataset.class_names)))
+    evaluations = sorted((order.run / "evaluations").glob("step-*.json"))
+    return {
+        "step": max((int(record["step"]) for record in records), default=0),
+        "data": {
+            "source": Path(dataset.source).name,
+            "fingerprint": dataset.fingerprint,
+            "images": len(dataset.labels),
+        },
+        "class_names": list(dataset.class_names),
+        "parameters": {
+            "generator": _count(G),
+            "discriminator": _count(D),
+            "attention": _count(G.attention) + _count(D.attention),
+            "residual": _count(G.residual) + _count(D.residual),
+        },
+        "health": [record for record in records if "health" in record],
+        "monitor": json.loads(evaluations[-1].read_text(encoding="utf-8")) if evaluations else None,
+        "training_s": max((float(record.get("elapsed_s", 0.0)) for record in records), default=0.0),
+        "device": "cuda" if torch.cuda.is_available() and order.config.engine.device != "cpu" else "cpu",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _measure(order: Order, dataset: ImageSet, result: dict[str, Any], wanted: Sequence[Measure]) -> None:
+    """Measure the last weights, and the best ones by the monitor, into ``result``."""
+    if not wanted:
+        return
+    for which, path in _weights(order).items():
+        generator = load(path, progress=False)
+        step = generator.provenance.get("step")
+        if which == "best" and step == result["reports"].get("final", {}).get("step"):
+            result["reports"]["best"] = result["reports"]["final"]
+            continue
+        report = result["reports"].get(which, {})
+        metrics = [METRICS[m] for m in wanted if m in METRICS]
+        if metrics:
+            values = _values(order, dataset, generator, metrics)
+            kept = {v["metric"]: v for v in report.get("values", [])} if report.get("step") == step else {}
+            report = {"step": step, "values": list((kept | {v["metric"]: v for v in values["values"]}).values())}
+            report |= {"versions": values["versions"], "subject": values["subject"]}
+            report |= {"classes": values["classes"] or report.get("classes", {})}
+            result["reports"][which] = report
+        if "pairs" in wanted:
+            found = measure_pairs(generator, samples=order.judging.pairs_num, seed=SEED).to_json()
+            made = {"samples": order.judging.pairs_num, "seed": SEED, "step": step}
+            made |= {name: generator.provenance[name] for name in ("weights", "batch_norm")}
+            result["pairs"][which] = found | {"protocol": made}
+
+
+def _weights(order: Order) -> dict[str, Path]:
+    """Name the weights to measure: the last ones, and the best checkpoint if the monitor kept one."""
+    best = order.run / "checkpoints" / "best.pt"
+    return {"final": order.run} | ({"best": best} if best.exists() and order.config.train.evaluate_every else {})
+
+
+def _values(order: Order, dataset: ImageSet, generator: TrainedGenerator, metrics: Sequence[Metric]) -> dict[str, Any]:
+    judging = order.judging
+    reference = reference_of(dataset, "all", at_most=judging.real)
+    count = min(judging.num, len(reference.indices)) if metrics != ["intra"] else judging.intra_num
+    network = load_network(judging.features, judging.feature_weights, num_images=count)
+    found = evaluate(
+        generator,
+        reference,
+        network,
+        metrics=metrics,
+        num=judging.num,
+        intra_num=judging.intra_num,
+        seed=SEED,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        cache_dir=order.config.data.cache_dir,
+        progress=False,
+    )
+    return dict(json.loads(found.report.to_json()))
+
+
+def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
+    """Keep the samples of some steps as one strip of small pictures, and the attention figure."""
+    folder = order.run / "samples"
+    files = {int(file.stem.removeprefix("step-")): file for file in folder.glob("step-*.npy")}
+    steps = [step for step in sorted({*order.samples_at, max(files, default=0)}) if step in files]
+    if steps:
+        rows = [np.concatenate(list(np.load(files[step])), axis=1) for step in steps]  # (H, 10 * W, 3) each
+        save_image(Image.fromarray(np.concatenate(rows)), order.result / SAMPLES)
+    result["samples_at"] = steps
+    if (order.run / ATTENTION).exists():
+        shutil.copyfile(order.run / ATTENTION, order.result / ATTENTION)
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def write_order(order: Order, file: Path) -> None:
+    """Write an order for another process."""
+    plain = asdict(order) | {"config": json.loads(to_json(order.config)), "run": str(order.run)}
+    write_text(file, json.dumps(plain | {"result": str(order.result)}, indent=1) + "\n")
+
+
+def read_order(file: Path) -> Order:
+    """Read what :func:`write_order` wrote."""
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    return Order(
+        name=plain["name"],
+        config=from_json(json.dumps(plain["config"])),
+        key=plain["key"],
+        measures=tuple(plain["measures"]),
+        judging=Judging(**plain["judging"]),
+        samples_at=tuple(plain["samples_at"]),
+        run=Path(plain["run"]),
+        result=Path(plain["result"]),
+    )
+
+
+def main() -> int:
+    """Do what the order says that the command line names."""
+    try:
+        return work(read_order(Path(sys.argv[1])))
+    except (ValueError, OSError) as error:
+        print(f"sagan: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
