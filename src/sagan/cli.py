@@ -955,7 +955,7 @@ def paper_run(arguments: list[str]) -> int:
     weights = None if a.feature_weights is None else str(a.feature_weights.expanduser().resolve())
     sweep = prepare(settings, a.out, feature_weights=weights)
     orders = sweep.orders(a.rows)
-    console.print(cost(sweep, orders, jobs=a.jobs))
+    console.print(cost(sweep, orders, measured=a.dry_run or a.scale == "paper", jobs=a.jobs))
     if a.dry_run:
         return 0
     check_ready(sweep)

@@ -114,7 +114,7 @@ class Plan:
             f"judging:  `sagan evaluate` draws {EVALUATED_SAMPLES:,} samples in "
             f"{long_time(EVALUATED_SAMPLES * self._cost.sample_s)}; `sagan benchmark --what features` tells the rest",
         ]
-        if self._busy:
+        if self.busy:
             lines.append(
                 "note:     other programs kept this machine busy meanwhile; on a quiet one these times are shorter"
             )
@@ -123,7 +123,8 @@ class Plan:
         return "\n".join([*lines, f"start:    {command}"])
 
     @property
-    def _busy(self) -> bool:
+    def busy(self) -> bool:
+        """Whether other programs took the processor while it was measured."""
         cost = self._cost
         on_gpu = cost.device.startswith(("cuda", "mps"))
         return not on_gpu and cost.processor_s < BUSY * cost.threads * cost.seconds.median

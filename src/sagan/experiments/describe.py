@@ -48,8 +48,8 @@ def description(name: str, scale_name: ScaleName, size_px: int | None) -> str:
     return "\n".join(lines)
 
 
-def cost(sweep: Sweep, orders: Sequence[Order], *, jobs: int | None = None) -> str:
-    """Say what is still to run and, from a few real steps, what that takes on this machine."""
+def cost(sweep: Sweep, orders: Sequence[Order], *, measured: bool, jobs: int | None = None) -> str:
+    """Say what is still to run and, if it is to be measured with a few real steps, what that takes on this machine."""
     rows = [row for row in sweep.rows if row.config is not None]
     total = len(rows) * sweep.settings.seeds
     dashes = [row.name for row in sweep.rows if row.config is None]
@@ -61,7 +61,7 @@ def cost(sweep: Sweep, orders: Sequence[Order], *, jobs: int | None = None) -> s
     ]
     if dashes:
         lines.append(f"not at this size: {', '.join(dashes)}")
-    if orders and sweep.scale.name != "smoke":
+    if orders and measured:
         jobs = jobs or default_jobs()
         plan = _plan(orders[0].config)
         seconds = plan.total_s * sum(o.config.train.total_steps for o in orders) / orders[0].config.train.total_steps
@@ -73,6 +73,8 @@ def cost(sweep: Sweep, orders: Sequence[Order], *, jobs: int | None = None) -> s
             f"all of them, {jobs} at a time (with {threads} thread(s) each on a processor): about "
             f"{long_time(seconds / jobs)}, less where a row alone keeps several cores busy, more with attention",
         ]
+        if plan.busy:
+            lines.append("note: other programs kept this machine busy meanwhile; on a quiet one these times are shorter")
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sagan.allocator import keep_freed_memory
 from sagan.build import build_networks, with_classes
 from sagan.config import RunConfig, differences, from_json, to_json
 from sagan.data import ImageSet, open_dataset
@@ -300,6 +301,7 @@ def read_order(file: Path) -> Order:
 
 def main() -> int:
     """Do what the order says that the command line names."""
+    keep_freed_memory()
     try:
         return work(read_order(Path(sys.argv[1])))
     except (ValueError, OSError) as error:
