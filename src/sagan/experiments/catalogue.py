@@ -88,8 +88,10 @@ def stage_rows(scale: Scale) -> tuple[Row, ...]:
 
 
 def structure_rows(scale: Scale) -> tuple[Row, ...]:
-    """List what is compared on `pairs`: no attention, and both blocks at every position that exists."""
-    return tuple(replace(row, published={}) for row in table1_rows(scale) if row.config is not None)
+    """List what is compared on `pairs`: no attention, and both blocks at every position; nothing else is monitored."""
+    train = replace(scale.base.train, evaluate_every=0)
+    rows = table1_rows(replace(scale, base=replace(scale.base, train=train)))
+    return tuple(replace(row, published={}) for row in rows if row.config is not None)
 
 
 def with_attention(config: RunConfig, position: int) -> RunConfig | None:

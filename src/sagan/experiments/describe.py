@@ -74,7 +74,7 @@ def cost(sweep: Sweep, orders: Sequence[Order], *, measured: bool, jobs: int | N
             f"{long_time(seconds / jobs)}, less where a row alone keeps several cores busy, more with attention",
         ]
         if plan.busy:
-            lines.append("note: other programs kept this machine busy meanwhile; on a quiet one these times are shorter")
+            lines.append("note: other programs kept this machine busy meanwhile; on a quiet one this is quicker")
     return "\n".join(lines)
 
 

@@ -71,6 +71,8 @@ class Order:
     """How to measure it."""
     samples_at: tuple[int, ...]
     """Steps whose samples are kept."""
+    attention: bool
+    """Whether the attention figure is kept."""
     run: Path
     """The run folder, with its checkpoints."""
     result: Path
@@ -270,7 +272,7 @@ def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
         rows = [np.concatenate(list(np.load(files[step])), axis=1) for step in steps]  # (H, 10 * W, 3) each
         save_image(Image.fromarray(np.concatenate(rows)), order.result / SAMPLES)
     result["samples_at"] = steps
-    if (order.run / ATTENTION).exists():
+    if order.attention and (order.run / ATTENTION).exists():
         shutil.copyfile(order.run / ATTENTION, order.result / ATTENTION)
 
 
@@ -294,6 +296,7 @@ def read_order(file: Path) -> Order:
         measures=tuple(plain["measures"]),
         judging=Judging(**plain["judging"]),
         samples_at=tuple(plain["samples_at"]),
+        attention=plain["attention"],
         run=Path(plain["run"]),
         result=Path(plain["result"]),
     )

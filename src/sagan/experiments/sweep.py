@@ -154,7 +154,8 @@ class Sweep:
                     key=self.key(row, seed),
                     measures=tuple(possible(self.experiment.measures, self.scale.judging)),
                     judging=self.scale.judging,
-                    samples_at=stage_steps(self.scale),
+                    samples_at=stage_steps(self.scale) if "stages" in self.experiment.pictures else (),
+                    attention="attention" in self.experiment.pictures,
                     run=self.run_folder(row, seed),
                     result=result,
                 )
