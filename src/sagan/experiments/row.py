@@ -118,9 +118,17 @@ def published_config(config: RunConfig, data: str) -> dict[str, Any]:
     return plain
 
 
-def missing_measures(
-    result: dict[str, Any] | None, measures: Sequence[Measure], judging: Judging, classes: bool = True
-) -> list[Measure]:
+def is_done(order: Order) -> bool:
+    """Tell whether a row's result has all that an order asks for; what diverged at once has nothing more to give."""
+    result = read_result(order.result)
+    if result is None or missing_measures(result, order.measures, order.judging):
+        return False
+    if result["status"] == "diverged":
+        return True
+    return {*order.samples_at} <= {*result["samples_at"]} and (result["attention"] or not order.attention)
+
+
+def missing_measures(result: dict[str, Any] | None, measures: Sequence[Measure], judging: Judging) -> list[Measure]:
     """List what a row's result lacks of the measures that are asked for, made in the way that is asked for."""
     wanted = possible(measures, judging)
     if result is None:
@@ -272,6 +280,7 @@ def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
         rows = [np.concatenate(list(np.load(files[step])), axis=1) for step in steps]  # (H, 10 * W, 3) each
         save_image(Image.fromarray(np.concatenate(rows)), order.result / SAMPLES)
     result["samples_at"] = steps
+    result["attention"] = order.attention
     if order.attention and (order.run / ATTENTION).exists():
         shutil.copyfile(order.run / ATTENTION, order.result / ATTENTION)
 

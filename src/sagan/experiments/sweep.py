@@ -23,7 +23,7 @@ from sagan.experiments.catalogue import EXPERIMENTS, Experiment, Row
 from sagan.experiments.row import (
     LOG,
     Order,
-    missing_measures,
+    is_done,
     possible,
     published_config,
     read_log,
@@ -145,9 +145,6 @@ class Sweep:
         orders: dict[str, Order] = {}
         for seed in range(self.settings.seeds):
             for row in wanted:
-                result = self.result_folder(row, seed)
-                if not missing_measures(read_result(result), self.experiment.measures, self.scale.judging):
-                    continue
                 order = Order(
                     name=row.name,
                     config=self.config(row, seed),
@@ -157,9 +154,10 @@ class Sweep:
                     samples_at=stage_steps(self.scale) if "stages" in self.experiment.pictures else (),
                     attention="attention" in self.experiment.pictures,
                     run=self.run_folder(row, seed),
-                    result=result,
+                    result=self.result_folder(row, seed),
                 )
-                orders.setdefault(order.key, order)
+                if not is_done(order):
+                    orders.setdefault(order.key, order)
         return list(orders.values())
 
 
