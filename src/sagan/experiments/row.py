@@ -183,9 +183,9 @@ def work(order: Order) -> int:
     result |= {"judging": {}, "reports": {}, "pairs": {}} | {
         name: old[name] for name in ("judging", "reports", "pairs") if old is not None
     }
-    for measure in missing_measures(old, order.measures, order.judging):
-        result["judging"][measure] = asdict(order.judging)
-    _measure(order, dataset, result, missing_measures(old, order.measures, order.judging))
+    missing = missing_measures(old, order.measures, order.judging)
+    result["judging"] |= {measure: asdict(order.judging) for measure in missing}
+    _measure(order, dataset, result, missing)
     _keep_pictures(order, result)
     write_text(order.result / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return 0

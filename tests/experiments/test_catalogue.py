@@ -1,0 +1,133 @@
+"""The rows of the experiments against what SPEC and the paper say of them."""
+
+import pytest
+from torch import nn
+
+from sagan.build import build_networks
+from sagan.config import RunConfig, differences
+from sagan.experiments.catalogue import EXPERIMENTS, stage_rows, structure_rows, table1_rows
+from sagan.experiments.scales import paper, small, smoke
+
+# Table 1 of the paper's first version, FID and IS.
+TABLE1 = {
+    "no attention": (22.96, 42.87),
+    "attention feat8": (22.98, 43.15),
+    "attention feat16": (22.14, 45.94),
+    "attention feat32": (18.28, 51.43),
+    "attention feat64": (18.65, 52.52),
+    "residual feat8": (42.13, 23.17),
+    "residual feat16": (22.40, 44.49),
+    "residual feat32": (27.33, 38.50),
+    "residual feat64": (28.82, 38.96),
+}
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def config_of(rows, name: str) -> RunConfig:
+    config = next(row.config for row in rows if row.name == name)
+    assert config is not None
+    return config
+
+
+def test_table_1_has_the_papers_rows_and_numbers() -> None:
+    rows = table1_rows(paper())
+    assert {r.name: (r.published["fd"].value, r.published["score"].value) for r in rows} == TABLE1
+    assert all("table 1" in r.published["fd"].source for r in rows)
+
+
+def test_rows_of_table_1_differ_in_the_block_alone() -> None:
+    rows = table1_rows(paper())
+    first = config_of(rows, "no attention")
+    for row in rows[1:]:
+        assert row.config is not None
+        block = row.name.split()[0]
+        assert differences(first, row.config) == [f"generator.{block}", f"discriminator.{block}"]
+        position = (int(row.name.split("feat")[1]),)
+        assert getattr(row.config.generator, block) == getattr(row.config.discriminator, block) == position
+
+
+@pytest.mark.parametrize(("size", "there", "dashes"), [(32, {8, 16}, {32}), (64, {8, 16, 32}, set())])
+def test_a_position_that_does_not_exist_has_no_network(size: int, there: set[int], dashes: set[int]) -> None:
+    rows = table1_rows(small(size))
+    made = {int(r.name.split("feat")[1]): r.config is not None for r in rows if "feat" in r.name}
+    assert {k for k, exists in made.items() if exists} == there
+    assert {k for k, exists in made.items() if not exists} == dashes
+
+
+def test_the_residual_block_has_as_many_weights_as_attention() -> None:
+    # SPEC 2: middle width round(1.25 * C / 18). At 32 px and base width 64, G has 256 channels and D has 128.
+    base = small().base
+    wide = RunConfig(
+        generator=type(base.generator)(size_px=32, attention=(), num_classes=10),
+        discriminator=type(base.discriminator)(size_px=32, attention=(), num_classes=10),
+    )
+    from dataclasses import replace
+
+    rows = table1_rows(replace(small(), base=wide))
+    G, D = build_networks(config_of(rows, "residual feat16"))
+    assert (count(G.residual), count(D.residual)) == (82_945, 20_737)
+    G, D = build_networks(config_of(rows, "attention feat16"))
+    assert (count(G.attention), count(D.attention)) == (81_921, 20_481)
+
+
+def test_the_stages_are_those_of_the_paper() -> None:
+    # SPEC 6.1: SN on D, SN on G, learning rates; one update of D a step; no attention.
+    stages = {row.name: row.config for row in stage_rows(paper())}
+    seen = {
+        name: (
+            config.discriminator.spectral_norm,
+            config.generator.spectral_norm,
+            config.train.lr_d,
+            config.train.lr_g,
+            config.train.d_steps,
+            config.generator.attention,
+        )
+        for name, config in stages.items()
+        if config is not None
+    }
+    assert seen == {
+        "SN on D": (True, False, 4e-4, 4e-4, 1, ()),
+        "SN on G/D": (True, True, 4e-4, 4e-4, 1, ()),
+        "SN on G/D + TTUR": (True, True, 4e-4, 1e-4, 1, ()),
+    }
+    curves = {row.name: {step: p.value for step, p in row.curve.items()} for row in stage_rows(paper())}
+    assert curves == {
+        "SN on D": {10_000: 181.84},
+        "SN on G/D": {10_000: 93.52, 160_000: 33.39, 260_000: 72.41},
+        "SN on G/D + TTUR": {10_000: 99.04, 160_000: 40.96, 260_000: 34.62, 1_000_000: 22.96},
+    }
+
+
+def test_the_last_stage_is_the_first_row_of_table_1() -> None:
+    assert config_of(stage_rows(small()), "SN on G/D + TTUR") == config_of(table1_rows(small()), "no attention")
+
+
+def test_structure_compares_every_position_that_exists() -> None:
+    names = ["no attention", "attention feat8", "attention feat16", "residual feat8", "residual feat16"]
+    assert [row.name for row in structure_rows(small())] == names
+    assert all(row.config is not None and row.config.train.evaluate_every == 0 for row in structure_rows(small()))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("scale", [paper, small, smoke])
+def test_every_experiment_has_rows_at_every_scale(name: str, scale) -> None:
+    made = scale()
+    rows = EXPERIMENTS[name].rows(made)
+    assert len({row.name for row in rows}) == len(rows) > 1 or name == "figure5"
+    for row in rows:
+        assert row.config is None or row.config.generator.size_px == made.base.generator.size_px
+
+
+def test_the_paper_scale_is_the_papers_budget() -> None:
+    train = paper().base.train
+    assert (train.total_steps, train.batch_size, train.ema_decay) == (1_000_000, 256, 0.0)
+    assert paper().judging.features == "inception"
+    assert paper().judging.num == 50_000
+
+
+def test_smoke_has_at_most_20_steps() -> None:
+    for experiment in EXPERIMENTS.values():
+        assert all(row.config is None or row.config.train.total_steps <= 20 for row in experiment.rows(smoke()))

@@ -1,0 +1,168 @@
+"""One row: its key, its result, divergence, going on."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sagan.config import RunConfig
+from sagan.data import DataConfig
+from sagan.experiments.row import (
+    Order,
+    is_done,
+    missing_measures,
+    read_log,
+    read_order,
+    read_result,
+    row_key,
+    work,
+    write_order,
+)
+from sagan.experiments.scales import smoke
+from sagan.pretrained import load
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    config = replace(smoke().base, data=DataConfig(path="digits", holdout_fraction=0.0))
+    return Order(
+        name="no attention",
+        config=config,
+        key=row_key(config, "content"),
+        measures=("fd",),
+        judging=smoke().judging,
+        samples_at=(2,),
+        attention=False,
+        run=tmp_path / "run",
+        result=tmp_path / "result",
+    )
+
+
+def test_the_key_is_of_what_is_computed() -> None:
+    base = smoke().base
+    key = row_key(base, "a")
+    elsewhere = replace(base, data=replace(base.data, path="/other/place.zip", cache_dir="/tmp"))
+    assert row_key(elsewhere, "a") == key
+    assert row_key(replace(base, engine=replace(base.engine, device="cpu")), "a") == key
+    others = [
+        row_key(base, "b"),
+        row_key(replace(base, seed=1), "a"),
+        row_key(replace(base, train=replace(base.train, lr_g=1e-3)), "a"),
+        row_key(replace(base, data=replace(base.data, flip=True)), "a"),
+        row_key(replace(base, generator=replace(base.generator, attention=(8,))), "a"),
+    ]
+    assert len({key, *others}) == 6
+
+
+def test_the_key_of_the_defaults_does_not_know_of_their_fields() -> None:
+    # A field that is added later, at its default, must leave the keys of what was run before it.
+    import hashlib
+
+    plain = json.dumps({"config": {}, "fingerprint": "a", "seed": 0}, sort_keys=True)
+    assert row_key(RunConfig(), "a") == hashlib.sha256(plain.encode()).hexdigest()
+
+
+def test_an_order_survives_its_file(order: Order, tmp_path: Path) -> None:
+    write_order(order, tmp_path / "order.json")
+    assert read_order(tmp_path / "order.json") == order
+
+
+def test_a_row_is_trained_measured_and_left(order: Order, tmp_path: Path) -> None:
+    assert not is_done(order)
+    assert work(order) == 0
+    result = read_result(order.result)
+    assert result is not None
+    assert (result["status"], result["step"]) == ("finished", 4)
+    assert result["data"]["source"] == "digits"
+    assert result["data"]["images"] == 1797
+    G = load(order.run, device="cpu").network
+    assert result["parameters"]["generator"] == sum(p.numel() for p in G.parameters())
+    (value,) = result["reports"]["final"]["values"]
+    assert value["metric"] == "FD(pixels 8x8)"
+    assert value["protocol"]["generated"] == 32
+    assert value["protocol"]["reference_count"] == 64
+    assert result["reports"]["final"]["step"] == 4
+    assert result["reports"]["best"]["step"] in (2, 4)
+    assert [r["step"] for r in read_log(order.result) if "loss_d" in r] == [2, 4]
+    # The strip of samples: two steps, ten of each, 32 px; the pixels are those of the run.
+    strip = np.asarray(Image.open(order.result / "samples.png"))
+    assert strip.shape == (64, 320, 3)
+    assert result["samples_at"] == [2, 4]
+    kept = np.load(order.run / "samples" / "step-00000004.npy")
+    np.testing.assert_array_equal(strip[32:, 32:64], kept[1])
+    assert is_done(order)
+    assert str(tmp_path) not in (order.result / "result.json").read_text()
+
+
+def test_what_is_there_is_kept_and_what_is_missing_is_measured(order: Order) -> None:
+    assert work(order) == 0
+    first = read_result(order.result)
+    assert first is not None
+    more = replace(order, measures=("fd", "intra"))
+    assert missing_measures(first, more.measures, more.judging) == ["intra"]
+    assert not is_done(more)
+    before = (order.run / "checkpoints" / "step-00000004.pt").stat().st_mtime_ns
+    assert work(more) == 0
+    second = read_result(order.result)
+    assert second is not None
+    assert (order.run / "checkpoints" / "step-00000004.pt").stat().st_mtime_ns == before
+    values = {v["metric"]: v["value"] for v in second["reports"]["final"]["values"]}
+    assert set(values) == {"FD(pixels 8x8)", "intra-FD(pixels 8x8)"}
+    assert values["FD(pixels 8x8)"] == first["reports"]["final"]["values"][0]["value"]
+    assert len(second["reports"]["final"]["classes"]) == 10
+    assert is_done(more)
+
+
+def test_another_protocol_is_measured_anew(order: Order) -> None:
+    assert work(order) == 0
+    other = replace(order, judging=replace(order.judging, num=16))
+    assert not is_done(other)
+    assert work(other) == 0
+    result = read_result(order.result)
+    assert result is not None
+    assert result["reports"]["final"]["values"][0]["protocol"]["generated"] == 16
+
+
+def test_a_row_that_diverges_is_a_result(order: Order) -> None:
+    wild = replace(order.config, train=replace(order.config.train, lr_g=1e30, lr_d=1e30))
+    assert work(replace(order, config=wild)) == 0
+    result = read_result(order.result)
+    assert result is not None
+    assert result["status"] == "diverged"
+    assert "not finite" in result["reason"]
+    assert "not finite" in {record["health"] for record in result["health"]}
+    assert is_done(order)
+
+
+def test_pairs_are_read_from_the_last_weights(order: Order) -> None:
+    config = replace(order.config, data=replace(order.config.data, path="pairs"))
+    assert work(replace(order, config=config, measures=("pairs",))) == 0
+    result = read_result(order.result)
+    assert result is not None
+    found = result["pairs"]["final"]
+    assert sum(c["pictures"] for c in found["structured"].values()) == 120
+    assert found["protocol"]["samples"] == 200
+    assert found["protocol"]["step"] == 4
+    assert result["reports"] == {}
+
+
+def test_a_row_goes_on_from_its_checkpoint(order: Order) -> None:
+    from sagan.run import train
+
+    train(replace(order.config, train=replace(order.config.train, total_steps=2)), out=order.run)
+    config_file = order.run / "config.json"
+    config_file.write_text(config_file.read_text().replace('"total_steps": 2', '"total_steps": 4'))
+    assert work(order) == 0
+    through = replace(order, run=order.run.with_name("other"), result=order.result.with_name("other result"))
+    assert work(through) == 0
+    a, b = (load(path, device="cpu").network.state_dict() for path in (order.run, through.run))
+    assert all(torch.equal(a[key], b[key]) for key in a)
