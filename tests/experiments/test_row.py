@@ -42,6 +42,7 @@ def order(tmp_path: Path) -> Order:
         judging=smoke().judging,
         samples_at=(2,),
         attention=False,
+        by_class=False,
         run=tmp_path / "run",
         result=tmp_path / "result",
     )

@@ -46,7 +46,7 @@ def fake_result(sweep: Sweep, name: str, seed: int) -> None:
     order = next(o for o in sweep.orders() if (o.name, o.config.seed) == (name, seed))
     order.result.mkdir(parents=True)
     judging = {measure: vars(order.judging) for measure in order.measures}
-    contents = {"sagan_row": 1, "status": "finished", "step": 4, "judging": judging, "attention": True}
+    contents = {"sagan_row": 1, "status": "finished", "step": 4, "judging": judging, "attention": True, "by_class": [1]}
     contents |= {"samples_at": [*order.samples_at], "reports": {}, "pairs": {}, "health": []}
     (order.result / RESULT).write_text(json.dumps(contents))
     (order.result / LOG).write_text("")

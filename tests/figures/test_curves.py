@@ -2,7 +2,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from sagan.figures import comparison_curves, training_curves
+from sagan.figures import band_curves, comparison_curves, training_curves
 from sagan.figures.curves import comparison_panel, draw_panels, moving_median, thin, training_panels
 
 
@@ -186,3 +186,22 @@ def test_logs_that_cannot_be_drawn_are_explained(records, message):
 def test_a_comparison_of_what_no_run_has_names_what_they_have():
     with pytest.raises(ValueError, match="none of the 2 runs has 'score/is' in its log; found: loss_d, score/fid"):
         comparison_curves({"a": [{"step": 1, "loss_d": 1.0}], "b": [{"step": 1, "score/fid": 2.0}]}, "score/is")
+
+
+def test_a_band_reaches_from_the_least_to_the_greatest_run(monkeypatch):
+    seen = []
+    monkeypatch.setattr("sagan.figures.curves.draw_panels", lambda panels, **how: (seen.extend(panels), draw_panels(panels, **how))[1])
+    runs = [[{"step": s, "score/fid": v} for s, v in zip((0, 10, 20), values)] for values in ((3, 2, 1), (5, 6, 1))]
+    runs[1] = runs[1][:2]  # one run ended early
+    band_curves({"a": runs, "none": []}, "score/fid")
+    (panel,) = seen
+    steps, mean = panel.series["a"]
+    np.testing.assert_array_equal(steps, [0, 10, 20])
+    np.testing.assert_array_equal(mean, [4, 4, 1])
+    np.testing.assert_array_equal(panel.bands["a"], [[3, 2, 1], [5, 6, 1]])
+    assert list(panel.series) == ["a"]
+
+
+def test_a_band_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="none of the runs has 'score/fid'"):
+        band_curves({"a": [losses(3)]}, "score/fid")

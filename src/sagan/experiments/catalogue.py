@@ -7,7 +7,8 @@ from typing import Literal
 from sagan.config import RunConfig
 from sagan.experiments import published
 from sagan.experiments.published import Cells, Published
-from sagan.experiments.scales import Scale
+from sagan.experiments.scales import Scale, adapted
+from sagan.presets import acgan, at_size, recipe_steps, sngan_projection
 
 Measure = Literal["fd", "score", "intra", "pairs"]
 
@@ -94,6 +95,55 @@ def structure_rows(scale: Scale) -> tuple[Row, ...]:
     return tuple(replace(row, published={}) for row in rows if row.config is not None)
 
 
+def table2_rows(scale: Scale) -> tuple[Row, ...]:
+    """List the models of table 2: AC-GAN, SNGAN-projection with its own discriminator and updates, SAGAN at feat64."""
+    return (
+        Row(name="AC-GAN", config=_recipe(scale, acgan()), published=published.ACGAN),
+        Row(name="SNGAN-projection", config=_recipe(scale, sngan_projection()), published=published.SNGAN),
+        Row(name="SAGAN", config=_sagan(scale, 64), published=published.SAGAN),
+    )
+
+
+def figure5_rows(scale: Scale) -> tuple[Row, ...]:
+    """List the model of figures 1 and 5: SAGAN with attention at feat32, or nearer to its size's default."""
+    return (Row(name="SAGAN", config=_sagan(scale, 32)),)
+
+
+def figure6_rows(scale: Scale) -> tuple[Row, ...]:
+    """List the models of figure 6, as in table 2."""
+    return tuple(replace(row, published={}) for row in reversed(table2_rows(scale)) if row.name != "AC-GAN")
+
+
+def recipe_rows(scale: Scale) -> tuple[Row, ...]:
+    """List the way from the recipe that fails to the one that works, one switch more in each row."""
+    steps = recipe_steps()
+    ends = {0: published.STUDIO, len(steps) - 1: published.BEST_KNOWN}
+    return tuple(
+        Row(
+            name=name if i == 0 else f"+ {name}",
+            config=_recipe(scale, config, keep_average=True),
+            published=ends.get(i, {}),
+        )
+        for i, (name, config) in enumerate(steps)
+    )
+
+
+def _recipe(scale: Scale, recipe: RunConfig, *, keep_average: bool = False) -> RunConfig:
+    return adapted(scale, at_size(recipe, scale.base.generator.size_px), keep_average=keep_average)
+
+
+def _sagan(scale: Scale, position: int) -> RunConfig:
+    """Put attention at a position, or where the paper's own is at this size: a quarter of it, half of 32 px."""
+    at_position = with_attention(scale.base, position)
+    if at_position is not None:
+        return at_position
+    return replace(
+        scale.base,
+        generator=replace(scale.base.generator, attention=None),
+        discriminator=replace(scale.base.discriminator, attention=None),
+    )
+
+
 def with_attention(config: RunConfig, position: int) -> RunConfig | None:
     """Put the attention block after the first block whose output has this height, in both networks.
 
@@ -128,6 +178,13 @@ EXPERIMENTS: dict[str, Experiment] = {
             rows=table1_rows,
         ),
         Experiment(
+            name="table2",
+            title="Table 2: AC-GAN, SNGAN-projection and SAGAN",
+            question="How does SAGAN compare with the class-conditional models before it?",
+            measures=("fd", "score", "intra"),
+            rows=table2_rows,
+        ),
+        Experiment(
             name="figure3",
             title="Figure 3: training with SN on D, SN on G/D, SN on G/D + TTUR",
             question="Does spectral normalisation of the generator stabilise training, and do two learning rates?",
@@ -141,6 +198,29 @@ EXPERIMENTS: dict[str, Experiment] = {
             measures=("fd", "score"),
             rows=stage_rows,
             pictures=("stages",),
+        ),
+        Experiment(
+            name="figure5",
+            title="Figures 1 and 5: where the generator looks",
+            question="Which parts of the picture does a point attend to?",
+            measures=("fd", "score"),
+            rows=figure5_rows,
+            pictures=("attention",),
+        ),
+        Experiment(
+            name="figure6",
+            title="Figure 6: samples by class, SAGAN and SNGAN-projection",
+            question="Which classes come out well, and how far from its real pictures is each?",
+            measures=("intra",),
+            rows=figure6_rows,
+            pictures=("classes",),
+        ),
+        Experiment(
+            name="recipe-ablation",
+            title="From the recipe that fails to the one that works, switch by switch",
+            question="Public runs of SAGAN with one budget differ by a factor of four in FID: which switches matter?",
+            measures=("fd", "score"),
+            rows=recipe_rows,
         ),
         Experiment(
             name="structure",

@@ -4,22 +4,18 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.experiments.catalogue import Row
-from sagan.experiments.collect import Table, pairs_by_class, stages, table
-from sagan.experiments.row import ATTENTION, SAMPLES
+from sagan.experiments.collect import Table, called, pairs_by_class, stages, table
+from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
 from sagan.experiments.sweep import SWEEP, Sweep, SweepError, read_sweep, stage_steps
 from sagan.figures import band_curves, save_image, strip, table_picture
 from sagan.runfolder import write_text
-
-PER_ROW = 10
 
 
 def render_all(out: Path) -> list[Path]:
@@ -166,13 +162,16 @@ def _published(sweep: Sweep, row: Row, step: int) -> str:
 
 def _samples(sweep: Sweep, row: Row, seed: int) -> dict[int, NDArray[np.uint8]]:
     """Read the strip of samples that a row left: {step: (N, H, W, 3)}."""
-    file = sweep.result_folder(row, seed) / SAMPLES
-    result: dict[str, Any] = sweep.results(row)[seed]
+    rows = _read_strip(sweep.result_folder(row, seed) / SAMPLES, sweep.scale.base.generator.size_px)
+    return {} if rows is None else dict(zip(sweep.results(row)[seed]["samples_at"], rows, strict=True))
+
+
+def _read_strip(file: Path, size: int) -> NDArray[np.uint8] | None:
+    """Read rows of pictures that lie side by side: (rows, N, H, W, 3); None if there is no file."""
     if not file.is_file():
-        return {}
-    pixels, size = np.asarray(Image.open(file).convert("RGB")), sweep.scale.base.generator.size_px
-    rows = pixels.reshape(-1, size, pixels.shape[1] // size, size, 3).swapaxes(1, 2)  # (steps, N, H, W, 3)
-    return dict(zip(result["samples_at"], rows, strict=True))
+        return None
+    pixels = np.asarray(Image.open(file).convert("RGB"))
+    return pixels.reshape(-1, size, pixels.shape[1] // size, size, 3).swapaxes(1, 2)
 
 
 def _attention(sweep: Sweep) -> list[Path]:
@@ -187,20 +186,21 @@ def _attention(sweep: Sweep) -> list[Path]:
 
 
 def _classes(sweep: Sweep, caption: str) -> list[Path]:
-    """Draw the last samples of each row, one of each class, with the distance within that class."""
-    lines: list[NDArray[np.uint8]] = []
-    labels: list[str] = []
-    names: Sequence[str] = ()
+    """Draw samples of each class and row, seed 0, with the distance within that class beside them."""
+    written = []
     for row in sweep.rows:
         result = sweep.results(row).get(0)
-        if result is None or not (samples := _samples(sweep, row, 0)):
+        pictures = _read_strip(sweep.result_folder(row, 0) / BY_CLASS, sweep.scale.base.generator.size_px)
+        if result is None or pictures is None:
             continue
-        names = result["class_names"][:PER_ROW]
-        lines.append(samples[max(samples)])
-        labels.append(row.name)
-    if not lines:
-        return []
-    picture = strip(
-        np.stack(lines), labels=list(names) or None, row_labels=labels, title=sweep.experiment.title, caption=caption
-    )
-    return [save_image(picture, sweep.folder / "classes.png")]
+        distances = result["reports"]["final"]["classes"]
+        name = called(sweep, "intra")
+        labels = [
+            f"{one['shown']}, {name} {distances[one['class']]['value']:.1f}" if one["class"] in distances else one["shown"]
+            for one in result["by_class"]
+        ]
+        title = f"{sweep.experiment.title}: {row.name}"
+        words = "".join(c if c.isalnum() else "-" for c in row.name.lower())
+        picture = strip(pictures, row_labels=labels, title=title, caption=caption)
+        written.append(save_image(picture, sweep.folder / f"classes-{words}.png"))
+    return written

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.allocator import keep_freed_memory
@@ -26,6 +27,7 @@ from sagan.evaluation import evaluate, load_network, reference_of
 from sagan.evaluation.values import Metric
 from sagan.experiments.catalogue import Measure
 from sagan.experiments.pairs import measure_pairs
+from sagan.experiments.published import FIGURE6_CLASSES
 from sagan.experiments.scales import Judging
 from sagan.figures import save_image
 from sagan.pretrained import TrainedGenerator, load
@@ -37,6 +39,8 @@ RESULT = "result.json"
 LOG = "log.jsonl"
 SAMPLES = "samples.png"
 ATTENTION = "attention.png"
+BY_CLASS = "by-class.png"
+PER_CLASS = 10
 SEED = 1
 """Seed of the samples that rows are measured by."""
 
@@ -73,6 +77,8 @@ class Order:
     """Steps whose samples are kept."""
     attention: bool
     """Whether the attention figure is kept."""
+    by_class: bool
+    """Whether samples by class are kept."""
     run: Path
     """The run folder, with its checkpoints."""
     result: Path
@@ -125,7 +131,8 @@ def is_done(order: Order) -> bool:
         return False
     if result["status"] == "diverged":
         return True
-    return {*order.samples_at} <= {*result["samples_at"]} and (result["attention"] or not order.attention)
+    kept = {*order.samples_at} <= {*result["samples_at"]} and (result["attention"] or not order.attention)
+    return bool(kept and (result["by_class"] or not order.by_class))
 
 
 def missing_measures(result: dict[str, Any] | None, measures: Sequence[Measure], judging: Judging) -> list[Measure]:
@@ -272,17 +279,37 @@ def _values(order: Order, dataset: ImageSet, generator: TrainedGenerator, metric
 
 
 def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
-    """Keep the samples of some steps as one strip of small pictures, and the attention figure."""
+    """Keep the samples of some steps as one strip of small pictures, those by class, and the attention figure."""
     folder = order.run / "samples"
     files = {int(file.stem.removeprefix("step-")): file for file in folder.glob("step-*.npy")}
     steps = [step for step in sorted({*order.samples_at, max(files, default=0)}) if step in files]
     if steps:
-        rows = [np.concatenate(list(np.load(files[step])), axis=1) for step in steps]  # (H, 10 * W, 3) each
-        save_image(Image.fromarray(np.concatenate(rows)), order.result / SAMPLES)
+        _save_strip([np.load(files[step]) for step in steps], order.result / SAMPLES)
+    old = read_result(order.result) or {}
     result["samples_at"] = steps
-    result["attention"] = order.attention
+    result["attention"] = order.attention or old.get("attention", False)
     if order.attention and (order.run / ATTENTION).exists():
         shutil.copyfile(order.run / ATTENTION, order.result / ATTENTION)
+    result["by_class"] = old.get("by_class", [])
+    if order.by_class and result["class_names"]:
+        shown = figure6_classes(result["class_names"])
+        generator = load(order.run, progress=False)
+        pictures = [generator.sample(PER_CLASS, classes=label, seed=SEED) for label in shown.values()]
+        _save_strip(pictures, order.result / BY_CLASS)
+        result["by_class"] = [{"shown": name, "class": result["class_names"][k]} for name, k in shown.items()]
+
+
+def figure6_classes(class_names: Sequence[str]) -> dict[str, int]:
+    """Find the ten classes of figure 6 among class names, as ImageNet's folders or readable; else take the first ten."""
+    first = {name.split(",")[0].strip().lower(): k for k, name in enumerate(class_names)}
+    found = {name: first.get(name, first.get(folder)) for name, folder in FIGURE6_CLASSES.items()}
+    known = {name: k for name, k in found.items() if k is not None}
+    return known if len(known) == len(found) else {name: k for k, name in enumerate(class_names[:PER_CLASS])}
+
+
+def _save_strip(rows: Sequence[NDArray[np.uint8]], path: Path) -> None:
+    """Save rows of pictures (N, H, W, 3) side by side and under each other, pixel by pixel."""
+    save_image(Image.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])), path)
 
 
 def _count(module: torch.nn.Module) -> int:
@@ -306,6 +333,7 @@ def read_order(file: Path) -> Order:
         judging=Judging(**plain["judging"]),
         samples_at=tuple(plain["samples_at"]),
         attention=plain["attention"],
+        by_class=plain["by_class"],
         run=Path(plain["run"]),
         result=Path(plain["result"]),
     )

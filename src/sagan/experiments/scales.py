@@ -181,6 +181,7 @@ def adapted(scale: Scale, recipe: RunConfig, *, keep_average: bool = False) -> R
             **cadences,
             total_steps=train.total_steps,
             batch_size=train.batch_size,
+            g_batch_size=None if own.g_batch_size is None else own.g_batch_size * train.batch_size // own.batch_size,
             ghost_size=max(2, ghost) if own.batch_norm == "ghost" else own.ghost_size,
             lr_g=own.lr_g / PAPER_LR_G * train.lr_g,
             lr_d=own.lr_d / PAPER_LR_D * train.lr_d,

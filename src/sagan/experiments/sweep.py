@@ -153,6 +153,7 @@ class Sweep:
                     judging=self.scale.judging,
                     samples_at=stage_steps(self.scale) if "stages" in self.experiment.pictures else (),
                     attention="attention" in self.experiment.pictures,
+                    by_class="classes" in self.experiment.pictures,
                     run=self.run_folder(row, seed),
                     result=self.result_folder(row, seed),
                 )

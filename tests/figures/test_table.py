@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from sagan.figures import table_picture
+
+
+def ink(picture):
+    return np.asarray(picture.convert("L")) < 128
+
+
+def test_every_cell_is_drawn():
+    empty = ink(table_picture(["", "b"], [["", ""]])).sum()
+    full = ink(table_picture(["", "b"], [["row", "12.3"]])).sum()
+    assert full > empty
+
+
+def test_numbers_end_at_one_line():
+    picture = table_picture(["", "value"], [["a", "1"], ["b", "1,000,000"]])
+    columns = np.flatnonzero(ink(picture)[:, picture.width // 4 :].any(0))
+    short = table_picture(["", "value"], [["a", "1,000,000"], ["b", "1,000,000"]])
+    np.testing.assert_array_equal(columns.max(), np.flatnonzero(ink(short)[:, short.width // 4 :].any(0)).max())
+
+
+def test_longer_cells_make_a_wider_table_and_more_rows_a_higher_one():
+    base = table_picture(["", "b"], [["row", "1"]])
+    assert table_picture(["", "b"], [["row", "1" * 30]]).width > base.width
+    assert table_picture(["", "b"], [["row", "1"], ["row", "1"]]).height > base.height
+
+
+def test_rows_have_one_cell_per_column():
+    with pytest.raises(ValueError, match="one cell per column, 2 in all"):
+        table_picture(["", "b"], [["row"]])
