@@ -3,7 +3,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sagan.models.blocks import DiscriminatorBlock, GeneratorBlock, ResidualAblation, check_positions, initialised
+from sagan.models.blocks import (
+    DiscriminatorBlock,
+    GeneratorBlock,
+    LayerStyle,
+    ResidualAblation,
+    check_positions,
+    class_norm,
+    initialised,
+)
 from sagan.ops.attention import SelfAttention2d
 from sagan.ops.spectral import spectral_norms
 
@@ -17,20 +25,23 @@ ABLATION = [
 ]
 
 
+PLAIN = LayerStyle(spectral=False)
+
+
 def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def up_block(in_channels=5, out_channels=3, num_classes=4):
-    return GeneratorBlock(
-        in_channels, out_channels, num_classes, spectral=False, sn_eps=1e-12, bn_eps=1e-5, bn_momentum=0.1
-    ).double()
+def norm(channels, num_classes=4, style=PLAIN, conditioning="tables"):
+    return class_norm(channels, num_classes, style, eps=1e-5, momentum=0.1, biased=False, conditioning=conditioning)
+
+
+def up_block(in_channels=5, out_channels=3):
+    return GeneratorBlock(in_channels, out_channels, norm=norm, style=PLAIN).double()
 
 
 def down_block(in_channels=5, out_channels=3, *, down=True, first=False, hidden=3):
-    return DiscriminatorBlock(
-        in_channels, out_channels, hidden, down=down, first=first, spectral=False, sn_eps=1e-12
-    ).double()
+    return DiscriminatorBlock(in_channels, out_channels, hidden, down=down, first=first, style=PLAIN).double()
 
 
 def randomise(module):
@@ -120,7 +131,7 @@ def test_trap_11_the_shortcut_sees_the_input_as_it_is(x, down):
 
 
 def test_trap_11_the_ablation_block_leaves_its_input_alone(x):
-    block = ResidualAblation(5, spectral=False).double()
+    block = ResidualAblation(5, style=PLAIN).double()
     nn.init.constant_(block.gamma, 1.0)
     before = x.clone()
     block(x)
@@ -129,21 +140,21 @@ def test_trap_11_the_ablation_block_leaves_its_input_alone(x):
 
 @pytest.mark.parametrize(("channels", "matched", "ratio_8"), ABLATION)
 def test_ablation_block_has_the_counts_of_the_specification(channels, matched, ratio_8, no_memory):
-    assert count(ResidualAblation(channels, spectral=False)) == matched
-    assert count(ResidualAblation(channels, "official", spectral=False)) == matched
-    assert count(ResidualAblation(channels, ratio=8, spectral=False)) == ratio_8
+    assert count(ResidualAblation(channels, style=PLAIN)) == matched
+    assert count(ResidualAblation(channels, "official", style=PLAIN)) == matched
+    assert count(ResidualAblation(channels, ratio=8, style=PLAIN)) == ratio_8
 
 
 @pytest.mark.parametrize("form", ["slides", "official", "paper_v2", "full"])
 def test_ablation_block_matches_the_attention_block_of_its_form(form, no_memory):
     for channels in (128, 256, 512):
-        residual = count(ResidualAblation(channels, form, spectral=False))
+        residual = count(ResidualAblation(channels, form, style=PLAIN))
         # The middle is a whole number of channels, and half a channel is 9 C weights.
         assert abs(residual - count(SelfAttention2d(channels, form, spectral_norm=False))) <= 9 * channels
 
 
 def test_ablation_block_is_the_identity_at_the_start_and_then_gated(x):
-    block = ResidualAblation(5, ratio=1, spectral=False).double()
+    block = ResidualAblation(5, ratio=1, style=PLAIN).double()
     assert torch.equal(block(x), x)
     inner = block.conv2(F.relu(block.conv1(F.relu(x))))
     assert inner.abs().max() > 0.1
@@ -154,14 +165,14 @@ def test_ablation_block_is_the_identity_at_the_start_and_then_gated(x):
 
 def test_ablation_block_is_normalised_and_has_biases_only_with_a_ratio():
     assert len(list(spectral_norms(ResidualAblation(64)))) == 2
-    assert not list(spectral_norms(ResidualAblation(64, spectral=False)))
+    assert not list(spectral_norms(ResidualAblation(64, style=PLAIN)))
     assert ResidualAblation(64).conv1.bias is None
     assert torch.equal(ResidualAblation(64, ratio=8).conv2.bias, torch.zeros(64))
 
 
 @pytest.mark.parametrize("layer", [nn.Conv2d(7, 11, 3), nn.Linear(30, 20), nn.Embedding(40, 25)])
 def test_layers_start_xavier_uniform_with_zero_biases(layer):
-    initialised(layer, False, 1e-12)
+    initialised(layer, PLAIN)
     rows, columns = layer.weight.shape[:2]
     field = layer.weight[0, 0].numel()
     bound = (6.0 / (field * (rows + columns))) ** 0.5
@@ -169,6 +180,59 @@ def test_layers_start_xavier_uniform_with_zero_biases(layer):
     assert 0.95 * bound < largest <= bound
     assert layer.weight.detach().std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
     assert getattr(layer, "bias", None) is None or torch.equal(layer.bias, torch.zeros_like(layer.bias))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(7, 11, 3), nn.Linear(30, 20), nn.Embedding(40, 25)])
+def test_orthogonal_layers_start_with_equal_singular_values(layer):
+    initialised(layer, LayerStyle(spectral=False, init="orthogonal"))
+    values = torch.linalg.svdvals(layer.weight.detach().flatten(1))
+    torch.testing.assert_close(values, torch.ones_like(values), atol=1e-5, rtol=0.0)
+    assert getattr(layer, "bias", None) is None or torch.equal(layer.bias, torch.zeros_like(layer.bias))
+
+
+def bound_of(layer):
+    """Largest weight in units of Glorot's bound: the gain."""
+    rows, columns = layer.weight.shape[:2]
+    return layer.weight.detach().abs().max().item() / (6.0 / (layer.weight[0, 0].numel() * (rows + columns))) ** 0.5
+
+
+def test_chainers_gain_is_that_of_the_two_large_convolutions_of_a_block():
+    style = LayerStyle(spectral=False, init="chainer")
+    blocks = (
+        GeneratorBlock(16, 12, norm=norm, style=style),
+        DiscriminatorBlock(16, 12, 12, down=True, style=style),
+        DiscriminatorBlock(3, 12, 12, down=True, first=True, style=style),
+    )
+    for block in blocks:
+        assert bound_of(block.conv1) == pytest.approx(2**0.5, rel=0.03)
+        assert bound_of(block.conv2) == pytest.approx(2**0.5, rel=0.03)
+        assert bound_of(block.shortcut) == pytest.approx(1.0, rel=0.1)
+        assert bound_of(block.shortcut) <= 1.0
+    for layer in (nn.Linear(30, 20), nn.Embedding(40, 25)):
+        assert bound_of(initialised(layer, style)) == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_linear_maps_of_the_class_are_layers_like_all_others(spectral):
+    made = norm(16, 5, LayerStyle(spectral=spectral, sn_eps=1e-6, init="orthogonal"), "linear")
+    for layer in (made.gain_map, made.bias_map):
+        values = torch.linalg.svdvals(layer.weight.detach())
+        torch.testing.assert_close(values, torch.ones_like(values), atol=1e-4, rtol=0.0)
+    assert [n.eps for n, _ in spectral_norms(made)] == [1e-6] * (2 if spectral else 0)
+
+
+def test_trap_11_the_shortcut_can_be_asked_to_see_what_an_in_place_relu_leaves(x):
+    for down, out_channels in ((True, 3), (False, 5), (False, 3)):
+        block = DiscriminatorBlock(5, out_channels, 4, down=down, shortcut_relu=True, style=PLAIN).double()
+        usual = DiscriminatorBlock(5, out_channels, 4, down=down, style=PLAIN).double()
+        usual.load_state_dict(block.state_dict())
+        # The input is overwritten before the shortcut reads it; a second ReLU changes nothing in the main path.
+        torch.testing.assert_close(block(x), usual(F.relu(x)))
+        assert not torch.allclose(block(x), usual(x))
+    first = DiscriminatorBlock(5, 3, 3, down=True, first=True, shortcut_relu=True, style=PLAIN).double()
+    plain = DiscriminatorBlock(5, 3, 3, down=True, first=True, style=PLAIN).double()
+    plain.load_state_dict(first.state_dict())
+    assert torch.equal(first(x), plain(x))
 
 
 def test_positions_are_checked():

@@ -7,7 +7,7 @@ from sagan.losses import discriminator_loss, generator_loss
 from sagan.models.discriminator import ClassifierLogits, Discriminator, DiscriminatorConfig
 from sagan.models.generator import Generator, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
-from sagan.ops.spectral import SpectralNorm, frozen_spectral
+from sagan.ops.spectral import SpectralNorm, frozen_spectral, spectral_norms
 
 FORMS = ("slides", "official", "paper_v2", "full")
 
@@ -251,6 +251,16 @@ def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs, monkeypatc
         # Blocks of 3, 2 and 2 convolutions, the linear layer, embedding or classifier, three in the attention block.
         assert len(moved) == len(set(moved)) == 3 + 2 + 2 + 1 + 1 + 3
         monkeypatch.undo()
+
+
+def test_switches_of_the_recipes_reach_the_layers():
+    D = Discriminator(config(attention=(8,), sn_gradient="full", init="orthogonal", shortcut_relu=True))
+    assert {norm.gradient for norm, _ in spectral_norms(D)} == {"full"}
+    assert {block.shortcut_relu for block in D.blocks} == {True}
+    for _, weight in spectral_norms(D):
+        values = torch.linalg.svdvals(weight.detach().flatten(1))
+        torch.testing.assert_close(values, torch.ones_like(values), atol=1e-5, rtol=0.0)
+    assert {block.shortcut_relu for block in Discriminator(config()).blocks} == {False}
 
 
 def test_trap_09_vectors_of_embedding_and_heads():

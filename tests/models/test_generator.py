@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from sagan.build import build_networks
 from sagan.models.generator import Generator, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
-from sagan.ops.spectral import SpectralNorm, spectral_norms
+from sagan.ops.spectral import SpectralNorm, refresh_spectral, spectral_norms
 
 FORMS = ("slides", "official", "paper_v2", "full")
 
@@ -161,6 +161,11 @@ def test_a_position_that_does_not_exist_names_those_that_do():
         ({"z_dim": 0}, "z_dim must be at least 1, found 0"),
         ({"base_width": 0}, "base_width must be at least 1, found 0"),
         ({"bn_momentum": 0.0}, r"bn_momentum must be in \(0, 1\], found 0.0"),
+        ({"bn_momentum_last": 2.0}, r"bn_momentum_last must be in \(0, 1\], found 2.0"),
+        ({"sn_gradient": "half"}, "sn_gradient must be one of stop, full, found 'half'"),
+        ({"init": "he"}, "init must be one of xavier, chainer, orthogonal, found 'he'"),
+        ({"class_conditioning": "table"}, "class_conditioning must be one of tables, linear, found 'table'"),
+        ({"sampling_norm": "batch"}, "sampling_norm must be one of standing, running, found 'batch'"),
         ({"attention_form": "slide"}, "attention_form must be one of slides, official, paper_v2, full, found 'slide'"),
         (
             {"residual": (32,), "attention": (), "residual_ratio": 0},
@@ -241,8 +246,52 @@ def test_options_reach_the_layers():
     assert {(layer.eps, layer.momentum) for layer in norms} == {(2e-5, 0.01)}
 
 
-def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs, monkeypatch):
-    G = Generator(config(attention=(8,), attention_form="official"))
+def test_switches_of_the_recipes_reach_the_layers():
+    G = Generator(
+        config(
+            attention=(8,),
+            residual=(16,),
+            sn_gradient="full",
+            class_conditioning="linear",
+            bn_momentum=0.001,
+            bn_momentum_last=0.0001,
+            bn_biased=True,
+        )
+    )
+    norms = [layer for layer in G.modules() if isinstance(layer, ConditionalBatchNorm2d)]
+    assert [layer.momentum for layer in norms] == [0.001] * 4 + [0.0001]
+    assert {layer.biased for layer in norms} == {True}
+    # Besides those of test_spectral_normalisation_is_on_every_layer_but_the_tables two in each of four norms, and the
+    # two convolutions of the ablation block.
+    assert [norm.gradient for norm, _ in spectral_norms(G)] == ["full"] * (1 + 2 * 3 + 1 + 3 + 2 * 4 + 2)
+    assert not any(
+        "norm" in name
+        for name, m in Generator(config(class_conditioning="linear", spectral_norm=False)).named_modules()
+        if isinstance(m, SpectralNorm)
+    )
+
+
+@pytest.mark.parametrize("attention", [(), (8,)])
+def test_orthogonal_weights_everywhere(attention):
+    G = Generator(config(base_width=4, init="orthogonal", class_conditioning="linear", attention=attention))
+    refresh_spectral(G)
+    weights = list(spectral_norms(G))
+    assert len(weights) == 1 + 2 * 3 + 1 + 2 * 4 + 3 * len(attention)
+    for _, weight in weights:
+        values = torch.linalg.svdvals(weight.detach().flatten(1))
+        torch.testing.assert_close(values, torch.ones_like(values), atol=1e-5, rtol=0.0)
+
+
+def test_linear_conditioning_has_the_parameters_of_the_tables(no_memory):
+    tables, linear = (
+        Generator(GeneratorConfig(class_conditioning=kind, spectral_norm=False)) for kind in ("tables", "linear")
+    )
+    assert count(tables) == count(linear)
+
+
+@pytest.mark.parametrize("conditioning", ["tables", "linear"])
+def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs, monkeypatch, conditioning):
+    G = Generator(config(attention=(8,), attention_form="official", class_conditioning=conditioning))
     moved = []
     monkeypatch.setattr(SpectralNorm, "iterate", lambda self, *_: moved.append(self))
     G(*inputs)

@@ -84,6 +84,80 @@ def test_trap_07_running_variance_is_the_unbiased_one():
     assert norm.running_mean.item() == pytest.approx(0.001, abs=1e-7)
 
 
+def test_trap_07_the_biased_running_variance_is_the_official_codes():
+    norm = ConditionalBatchNorm2d(1, 0, momentum=0.001, biased=True)
+    norm(torch.tensor([0.0, 2.0]).view(2, 1, 1, 1))
+    assert norm.running_var.item() == pytest.approx(1.0, abs=1e-7)
+    assert norm.running_mean.item() == pytest.approx(0.001, abs=1e-7)
+
+
+@pytest.mark.parametrize("group_size", [None, 2])
+@pytest.mark.parametrize("fused", [True, False])
+def test_biased_running_variances_average_those_of_all_batches_and_groups(x, y, fused, group_size):
+    norm = ConditionalBatchNorm2d(4, 3, momentum=0.3, biased=True)
+    other = ConditionalBatchNorm2d(4, 3, momentum=0.3)
+    mean, variance = np.zeros(4), np.ones(4)
+    for batch in (x, 2.0 * x + 1.0):
+        for layer in (norm, other):
+            layer.fused, layer.group_size = fused, group_size
+        outputs = [layer(batch.clone().requires_grad_(), y) for layer in (norm, other)]
+        assert torch.equal(*outputs)
+        outputs[0].sum().backward()  # and the buffers may move before
+        for group in np.split(batch.numpy(), 1 if group_size is None else len(x) // group_size):
+            mean += 0.3 * (group.mean((0, 2, 3)) - mean)
+            variance += 0.3 * (group.var((0, 2, 3)) - variance)
+    np.testing.assert_allclose(norm.running_mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(norm.running_var, variance, rtol=1e-5)
+    assert (other.running_var > norm.running_var).all()
+    before = norm.running_var.clone()
+    norm.eval()(x, y)
+    assert torch.equal(norm.running_var, before)
+
+
+def linear_norm(spectral):
+    torch.manual_seed(0)
+    norm = ConditionalBatchNorm2d(4, 3, conditioning="linear")
+    if spectral:
+        spectral_norm(norm.gain_map)
+        spectral_norm(norm.bias_map)
+    return norm
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_linear_conditioning_is_one_plus_a_map_of_the_one_hot_class(x, y, spectral):
+    norm = linear_norm(spectral)
+    assert {name.split(".")[0] for name, _ in norm.named_parameters()} == {"gain_map", "bias_map"}
+    found = norm(x, y)
+    norm.eval()  # the vectors rest from here on
+    one_hot = F.one_hot(y, 3).float()
+    gain, bias = 1.0 + one_hot @ norm.gain_map.weight, one_hot @ norm.bias_map.weight
+    expected = F.batch_norm(x, None, None, training=True) * gain[:, :, None, None] + bias[:, :, None, None]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_linear_conditioning_moves_its_spectral_vectors_once_in_a_training_forward(x, y, monkeypatch):
+    norm = linear_norm(spectral=True)
+    moved = []
+    monkeypatch.setattr("sagan.ops.spectral.SpectralNorm.iterate", lambda self, *_: moved.append(self))
+    norm(x, y)
+    assert len(moved) == len(set(moved)) == 2
+    norm.eval()(x, y)
+    assert len(moved) == 2
+
+
+def test_tables_can_be_set_in_place_of_the_maps(x, y):
+    norm = linear_norm(spectral=True).eval()
+    expected = norm(x, y)
+    norm.set_tables(*norm.tables())
+    assert sorted(name for name, _ in norm.named_parameters()) == ["bias", "gain"]
+    assert torch.equal(norm(x, y), expected)
+
+
+def test_without_classes_there_is_nothing_to_map_from(x):
+    norm = ConditionalBatchNorm2d(4, 0, conditioning="linear")
+    assert torch.equal(norm(x), ConditionalBatchNorm2d(4, 0)(x))
+
+
 @pytest.mark.parametrize("batch", [2, 6])
 def test_trap_07_after_standing_statistics_of_equal_batches_evaluation_equals_training(x, y, batch):
     x, y = x[:batch], y[:batch]

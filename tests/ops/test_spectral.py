@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.autograd.gradcheck import GradcheckError
 from torch.nn.utils import parametrize
 
 from sagan.ops.spectral import (
@@ -131,6 +132,70 @@ def test_trap_10_vectors_carry_no_gradient():
     sigma = (weight / normalised)[0, 0]
     expected = (upstream - (upstream * normalised).sum() * torch.outer(norm.u, norm.v)) / sigma
     torch.testing.assert_close(weight.grad, expected.detach())
+
+
+def cold(rows, columns, **options):
+    """A weight and its normalisation in float64, whose vectors know nothing of it yet."""
+    torch.manual_seed(0)
+    weight = torch.randn(rows, columns, dtype=torch.float64, requires_grad=True)
+    norm = SpectralNorm(weight, **options)
+    norm.u.copy_(nn.functional.normalize(torch.randn(rows, dtype=torch.float64), dim=0))
+    return weight, norm
+
+
+def test_full_gradient_equals_finite_differences_through_the_iteration():
+    weight, norm = cold(4, 6, gradient="full")
+    start = norm.u.clone()
+
+    def from_the_start(w):
+        norm.u.copy_(start)
+        return norm(w)
+
+    assert torch.autograd.gradcheck(from_the_start, (weight,), eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradgradcheck(from_the_start, (weight,), eps=1e-6, atol=1e-5)
+    norm.gradient = "stop"
+    with pytest.raises(GradcheckError, match="Jacobian mismatch"):
+        torch.autograd.gradcheck(from_the_start, (weight,), eps=1e-6, atol=1e-4)
+
+
+def test_full_and_stopped_gradients_agree_at_convergence_and_not_before():
+    def difference(iterations):
+        gradients = []
+        for gradient in ("stop", "full"):
+            weight, norm = cold(8, 20, gradient=gradient)
+            norm.iterate(weight, iterations)
+            gradients += torch.autograd.grad((weight / norm(weight)).mean(), weight)  # of sigma
+        return ((gradients[1] - gradients[0]).norm() / gradients[0].norm()).item()
+
+    assert difference(0) > 0.1
+    assert difference(50) < 0.02
+    assert difference(5000) < 1e-9
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_full_gradient_moves_the_same_vectors_and_gives_the_same_weight(channels_last):
+    torch.manual_seed(0)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    layers = [nn.Conv2d(3, 5, 3).double().to(memory_format=layout) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    spectral_norm(layers[0])
+    spectral_norm(layers[1], gradient="full")
+    assert layers[0].state_dict().keys() == layers[1].state_dict().keys()  # checkpoints fit either
+    layers[1].load_state_dict(layers[0].state_dict())
+    for mode in (True, True, False):
+        weights = [layer.train(mode).weight for layer in layers]
+        torch.testing.assert_close(weights[1], weights[0], atol=1e-12, rtol=0.0)
+        for (one, _), (other, _) in zip(*(spectral_norms(layer) for layer in layers), strict=True):
+            assert torch.equal(one.u, other.u)
+            assert torch.equal(one.v, other.v)
+
+
+def test_full_gradient_of_a_further_micro_batch_goes_through_the_same_iteration():
+    weight, norm = cold(4, 6, gradient="full")
+    [first] = torch.autograd.grad(norm(weight)[0, 0], weight)
+    norm.frozen = True
+    [second] = torch.autograd.grad(norm(weight)[0, 0], weight)
+    assert torch.equal(first, second)
 
 
 def plain_normalisation(weight, u, v):

@@ -1,14 +1,16 @@
 """Residual blocks of the generator and the discriminator, and the block that replaces attention in the ablation."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sagan.ops.attention import AttentionForm, SelfAttention2d
-from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.ops.norm import ConditionalBatchNorm2d, Conditioning
 from sagan.ops.resample import (
     conv1x1_downsample,
     conv_downsample,
@@ -16,7 +18,9 @@ from sagan.ops.resample import (
     upsample_conv,
     upsample_conv1x1,
 )
-from sagan.ops.spectral import spectral_norm
+from sagan.ops.spectral import SpectralGradient, spectral_norm
+
+Init = Literal["xavier", "chainer", "orthogonal"]
 
 L = TypeVar("L", nn.Conv2d, nn.Linear, nn.Embedding)
 
@@ -24,18 +28,67 @@ L = TypeVar("L", nn.Conv2d, nn.Linear, nn.Embedding)
 ATTENTION_WEIGHTS: dict[AttentionForm, float] = {"slides": 1.25, "official": 1.25, "paper_v2": 0.5, "full": 2.25}
 
 
-def initialised(layer: L, spectral: bool, eps: float) -> L:
-    """Initialise a layer as the official code does (Glorot uniform, gain 1; biases 0), then normalise it if asked."""
-    nn.init.xavier_uniform_(layer.weight)
+@dataclass(frozen=True, kw_only=True)
+class LayerStyle:
+    """How all layers of a network start, and whether their weights are spectrally normalised."""
+
+    spectral: bool = True
+    """Spectral normalisation."""
+    sn_eps: float = 1e-12
+    """Lower bound of the norms in its power iteration."""
+    sn_gradient: SpectralGradient = "stop"
+    """Whether gradients flow through its vectors."""
+    init: Init = "xavier"
+    """`xavier`: Glorot uniform, gain 1 (official code). `chainer`: the same with gain sqrt(2) for the two 3x3
+    convolutions of a block (Miyato and Koyama's code). `orthogonal`: orthogonal matrices (Brock et al. 2019)."""
+
+
+def initialised(layer: L, style: LayerStyle, *, in_block: bool = False) -> L:
+    """Initialise a layer, its biases with 0, then normalise it if asked.
+
+    Args:
+        layer: Changed in place and given back.
+        style: How.
+        in_block: Whether it is one of the 3x3 convolutions of a residual block.
+    """
+    if style.init == "orthogonal":
+        nn.init.orthogonal_(layer.weight)
+    else:
+        nn.init.xavier_uniform_(layer.weight, math.sqrt(2.0) if in_block and style.init == "chainer" else 1.0)
     if not isinstance(layer, nn.Embedding) and layer.bias is not None:
         nn.init.zeros_(layer.bias)
-    return spectral_norm(layer, eps) if spectral else layer
+    return spectral_norm(layer, style.sn_eps, style.sn_gradient) if style.spectral else layer
+
+
+def class_norm(
+    channels: int,
+    num_classes: int,
+    style: LayerStyle,
+    *,
+    eps: float,
+    momentum: float,
+    biased: bool,
+    conditioning: Conditioning,
+) -> ConditionalBatchNorm2d:
+    """Make a conditional batch normalisation whose linear maps, if it has such, are layers like all others."""
+    norm = ConditionalBatchNorm2d(channels, num_classes, eps, momentum, conditioning=conditioning, biased=biased)
+    if norm.conditioning == "linear":
+        initialised(norm.gain_map, style)
+        initialised(norm.bias_map, style)
+    return norm
 
 
 class GeneratorBlock(nn.Module):
     """Up-sampling residual block: the output is twice as high and wide.
 
     Main path: cBN, ReLU, nearest x2, conv3x3, cBN, ReLU, conv3x3. Shortcut: nearest x2, conv1x1, always learnt.
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        norm: Makes a conditional batch normalisation for a number of channels.
+        style: How layers start and are normalised.
+        fold: Fold convolution and up-sampling where that is faster.
 
     Shape: x (B, C_in, H, W), y int64 (B,) or None -> (B, C_out, 2H, 2W).
 
@@ -46,21 +99,18 @@ class GeneratorBlock(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        num_classes: int,
         *,
-        spectral: bool,
-        sn_eps: float,
-        bn_eps: float,
-        bn_momentum: float,
+        norm: Callable[[int], ConditionalBatchNorm2d],
+        style: LayerStyle,
         fold: bool = True,
     ) -> None:
         super().__init__()
         self.fold = fold
-        self.norm1 = ConditionalBatchNorm2d(in_channels, num_classes, bn_eps, bn_momentum)
-        self.conv1 = initialised(nn.Conv2d(in_channels, out_channels, 3, padding=1), spectral, sn_eps)
-        self.norm2 = ConditionalBatchNorm2d(out_channels, num_classes, bn_eps, bn_momentum)
-        self.conv2 = initialised(nn.Conv2d(out_channels, out_channels, 3, padding=1), spectral, sn_eps)
-        self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), spectral, sn_eps)
+        self.norm1 = norm(in_channels)
+        self.conv1 = initialised(nn.Conv2d(in_channels, out_channels, 3, padding=1), style, in_block=True)
+        self.norm2 = norm(out_channels)
+        self.conv2 = initialised(nn.Conv2d(out_channels, out_channels, 3, padding=1), style, in_block=True)
+        self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), style)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
@@ -84,6 +134,9 @@ class DiscriminatorBlock(nn.Module):
     UN-activated input; the identity where neither channels nor size change. The ``first`` block sees an image: it has
     no ReLU in front ("optimised block").
 
+    ``shortcut_relu`` lets the shortcut see the activated input instead, in all blocks but the first: what an in-place
+    ReLU in front does, as in StudioGAN.
+
     Shape: x (B, C_in, H, W) -> (B, C_out, H/2, W/2) if ``down``, else (B, C_out, H, W).
 
     Source: official code of Zhang et al. 2018 (``wide``); Miyato and Koyama 2018 (``hidden_channels`` = C_in,
@@ -98,22 +151,25 @@ class DiscriminatorBlock(nn.Module):
         *,
         down: bool,
         first: bool = False,
-        spectral: bool,
-        sn_eps: float,
+        shortcut_relu: bool = False,
+        style: LayerStyle,
         fold: bool = True,
     ) -> None:
         super().__init__()
         self.fold = fold
         self.down = down
         self.first = first
-        self.conv1 = initialised(nn.Conv2d(in_channels, hidden_channels, 3, padding=1), spectral, sn_eps)
-        self.conv2 = initialised(nn.Conv2d(hidden_channels, out_channels, 3, padding=1), spectral, sn_eps)
+        self.shortcut_relu = shortcut_relu
+        self.conv1 = initialised(nn.Conv2d(in_channels, hidden_channels, 3, padding=1), style, in_block=True)
+        self.conv2 = initialised(nn.Conv2d(hidden_channels, out_channels, 3, padding=1), style, in_block=True)
         learnt = down or in_channels != out_channels
-        self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), spectral, sn_eps) if learnt else None
+        self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), style) if learnt else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, C_in, H, W) to the block's output."""
         h = x if self.first else F.relu(x)  # never in place: the shortcut needs x as it is
+        if self.shortcut_relu:
+            x = h
         h = F.relu_(self.conv1(h))
         if self.down:
             folded = self.fold and folding_pays(
@@ -150,14 +206,14 @@ class ResidualAblation(nn.Module):
         form: AttentionForm = "slides",
         ratio: int | None = None,
         *,
-        spectral: bool = True,
-        sn_eps: float = 1e-12,
+        style: LayerStyle | None = None,
     ) -> None:
         super().__init__()
+        style = style or LayerStyle()
         middle = max(1, round(ATTENTION_WEIGHTS[form] * channels / 18)) if ratio is None else channels // ratio
         bias = ratio is not None
-        self.conv1 = initialised(nn.Conv2d(channels, middle, 3, padding=1, bias=bias), spectral, sn_eps)
-        self.conv2 = initialised(nn.Conv2d(middle, channels, 3, padding=1, bias=bias), spectral, sn_eps)
+        self.conv1 = initialised(nn.Conv2d(channels, middle, 3, padding=1, bias=bias), style)
+        self.conv2 = initialised(nn.Conv2d(middle, channels, 3, padding=1, bias=bias), style)
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -220,10 +276,18 @@ def default_attention(size_px: int) -> tuple[int, ...]:
 
 
 def attention_modules(
-    available: dict[int, int], positions: Sequence[int], form: AttentionForm, *, spectral: bool, sn_eps: float
+    available: dict[int, int], positions: Sequence[int], form: AttentionForm, style: LayerStyle
 ) -> nn.ModuleDict:
     """Make the attention block of each position, keyed by the height of its feature map."""
-    return nn.ModuleDict({str(k): SelfAttention2d(available[k], form, spectral, sn_eps=sn_eps) for k in positions})
+    init = nn.init.orthogonal_ if style.init == "orthogonal" else nn.init.xavier_uniform_
+    return nn.ModuleDict(
+        {
+            str(k): SelfAttention2d(
+                available[k], form, style.spectral, sn_eps=style.sn_eps, sn_gradient=style.sn_gradient, init=init
+            )
+            for k in positions
+        }
+    )
 
 
 def residual_modules(
@@ -231,11 +295,7 @@ def residual_modules(
     positions: Sequence[int],
     form: AttentionForm,
     ratio: int | None,
-    *,
-    spectral: bool,
-    sn_eps: float,
+    style: LayerStyle,
 ) -> nn.ModuleDict:
     """Make the ablation block of each position, keyed by the height of its feature map."""
-    return nn.ModuleDict(
-        {str(k): ResidualAblation(available[k], form, ratio, spectral=spectral, sn_eps=sn_eps) for k in positions}
-    )
+    return nn.ModuleDict({str(k): ResidualAblation(available[k], form, ratio, style=style) for k in positions})

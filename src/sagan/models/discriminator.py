@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from sagan.models.blocks import (
     DiscriminatorBlock,
+    Init,
+    LayerStyle,
     attention_modules,
     check_positions,
     default_attention,
@@ -16,6 +18,7 @@ from sagan.models.blocks import (
 )
 from sagan.models.generator import check_labels
 from sagan.ops.attention import AttentionForm
+from sagan.ops.spectral import SpectralGradient
 
 Head = Literal["projection", "auxiliary", "none"]
 Width = Literal["wide", "thin"]
@@ -53,6 +56,12 @@ class DiscriminatorConfig:
     """Spectral normalisation on every layer, the class embedding included."""
     sn_eps: float = 1e-12
     """Lower bound of the norms in the power iteration."""
+    sn_gradient: SpectralGradient = "stop"
+    """Whether the gradient takes the singular vectors for constants (`stop`, the paper) or goes through the iteration
+    that made them (`full`, official code): at first up to 40 % apart, at convergence the same."""
+    init: Init = "xavier"
+    """How weights start: `xavier` (official code), `chainer` (the same with gain sqrt(2) in the 3x3 convolutions of
+    blocks; SNGAN-projection) or `orthogonal` (StudioGAN)."""
     width: Width = "wide"
     """Hidden channels of a block: its output's (`wide`, SAGAN) or its input's (`thin`, SNGAN-projection)."""
     head: Head = "projection"
@@ -61,6 +70,8 @@ class DiscriminatorConfig:
     """Whether the last block halves the size too (the 64 px network of SNGAN-projection)."""
     linear_bias: bool = True
     """Whether the last linear layer has a bias (the 32 px network of SNGAN-projection has none)."""
+    shortcut_relu: bool = False
+    """Whether shortcuts see the activated input of their block, as an in-place ReLU has it (StudioGAN)."""
     fold: bool = True
     """Compute a convolution and the resampling beside it as one where that is faster: equal up to rounding."""
 
@@ -70,7 +81,13 @@ class DiscriminatorConfig:
         for field, least in (("num_classes", 0), ("base_width", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
-        for field, kind in (("head", Head), ("width", Width), ("attention_form", AttentionForm)):
+        for field, kind in (
+            ("head", Head),
+            ("width", Width),
+            ("attention_form", AttentionForm),
+            ("sn_gradient", SpectralGradient),
+            ("init", Init),
+        ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
         check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
@@ -128,7 +145,9 @@ class Discriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        spectral, eps = config.spectral_norm, config.sn_eps
+        style = LayerStyle(
+            spectral=config.spectral_norm, sn_eps=config.sn_eps, sn_gradient=config.sn_gradient, init=config.init
+        )
         self.blocks = nn.ModuleList()
         in_channels = 3
         for i, (out_channels, down) in enumerate(zip(config.widths, config.downs, strict=True)):
@@ -140,34 +159,27 @@ class Discriminator(nn.Module):
                     hidden,
                     down=down,
                     first=i == 0,
-                    spectral=spectral,
-                    sn_eps=eps,
+                    shortcut_relu=config.shortcut_relu,
+                    style=style,
                     fold=config.fold,
                 )
             )
             in_channels = out_channels
-        self.linear = initialised(nn.Linear(in_channels, 1, bias=config.linear_bias), spectral, eps)
+        self.linear = initialised(nn.Linear(in_channels, 1, bias=config.linear_bias), style)
         conditional = config.num_classes > 0
         self.embedding = (
-            initialised(nn.Embedding(config.num_classes, in_channels), spectral, eps)
+            initialised(nn.Embedding(config.num_classes, in_channels), style)
             if conditional and config.head == "projection"
             else None
         )
         self.classifier = (
-            initialised(nn.Linear(in_channels, config.num_classes, bias=False), spectral, eps)
+            initialised(nn.Linear(in_channels, config.num_classes, bias=False), style)
             if conditional and config.head == "auxiliary"
             else None
         )
-        self.attention = attention_modules(
-            config.positions, config.attention_positions, config.attention_form, spectral=spectral, sn_eps=eps
-        )
+        self.attention = attention_modules(config.positions, config.attention_positions, config.attention_form, style)
         self.residual = residual_modules(
-            config.positions,
-            config.residual,
-            config.attention_form,
-            config.residual_ratio,
-            spectral=spectral,
-            sn_eps=eps,
+            config.positions, config.residual, config.attention_form, config.residual_ratio, style
         )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor | ClassifierLogits:

@@ -1,8 +1,9 @@
 """The generator: noise and a class to an image."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +11,20 @@ from torch.nn import functional as F
 
 from sagan.models.blocks import (
     GeneratorBlock,
+    Init,
+    LayerStyle,
     attention_modules,
     check_positions,
+    class_norm,
     default_attention,
     initialised,
     residual_modules,
 )
 from sagan.ops.attention import AttentionForm
-from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.ops.norm import ConditionalBatchNorm2d, Conditioning
+from sagan.ops.spectral import SpectralGradient
+
+SamplingNorm = Literal["standing", "running"]
 
 # Channels in multiples of base_width: the 4x4 start, then the output of each block.
 WIDTHS: dict[int, tuple[int, ...]] = {
@@ -50,13 +57,30 @@ class GeneratorConfig:
     residual_ratio: int | None = None
     """Bottleneck ratio of the ablation block; unset matches the attention block's number of weights."""
     spectral_norm: bool = True
-    """Spectral normalisation on every convolution, linear and attention layer (never on the class tables)."""
+    """Spectral normalisation on every convolution, linear and attention layer (never on class tables)."""
     sn_eps: float = 1e-12
     """Lower bound of the norms in the power iteration."""
+    sn_gradient: SpectralGradient = "stop"
+    """Whether the gradient takes the singular vectors for constants (`stop`, the paper) or goes through the iteration
+    that made them (`full`, official code): at first up to 40 % apart, at convergence the same."""
+    init: Init = "xavier"
+    """How weights start: `xavier` (official code), `chainer` (the same with gain sqrt(2) in the 3x3 convolutions of
+    blocks; SNGAN-projection) or `orthogonal` (StudioGAN)."""
+    class_conditioning: Conditioning = "tables"
+    """Gain and bias of batch normalisation: plain numbers for each class (`tables`, official code), or `linear` maps of
+    the class, spectrally normalised where the generator is (StudioGAN)."""
     bn_eps: float = 1e-5
     """Added to the variance in batch normalisation."""
     bn_momentum: float = 0.1
-    """How fast running statistics move (0 to 1); sampling uses standing statistics, so they hardly ever matter."""
+    """How fast running statistics move (0 to 1); they matter where `sampling_norm` is `running`."""
+    bn_momentum_last: float | None = None
+    """The same of the last batch normalisation, after all blocks; unset is `bn_momentum` (official code: 0.001 and
+    0.0001)."""
+    bn_biased: bool = False
+    """Whether running variances average the biased variances of batches (official code) or the unbiased (PyTorch)."""
+    sampling_norm: SamplingNorm = "standing"
+    """What batch normalisation uses for sampling: `standing` statistics, computed anew, or the `running` averages
+    (latest official code), which need many updates to be usable."""
     fold: bool = True
     """Compute a convolution and the resampling beside it as one where that is faster: equal up to rounding."""
 
@@ -69,8 +93,18 @@ class GeneratorConfig:
         if self.attention_form not in get_args(AttentionForm):
             known = ", ".join(get_args(AttentionForm))
             raise ValueError(f"attention_form must be one of {known}, found {self.attention_form!r}")
-        if not 0.0 < self.bn_momentum <= 1.0:
-            raise ValueError(f"bn_momentum must be in (0, 1], found {self.bn_momentum}")
+        for field, kind in (
+            ("sn_gradient", SpectralGradient),
+            ("init", Init),
+            ("class_conditioning", Conditioning),
+            ("sampling_norm", SamplingNorm),
+        ):
+            if getattr(self, field) not in get_args(kind):
+                raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
+        for field in ("bn_momentum", "bn_momentum_last"):
+            momentum = getattr(self, field)
+            if momentum is not None and not 0.0 < momentum <= 1.0:
+                raise ValueError(f"{field} must be in (0, 1], found {momentum}")
         check_positions("generator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
 
     @property
@@ -105,33 +139,30 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        widths, spectral = config.widths, config.spectral_norm
-        self.linear = initialised(nn.Linear(config.z_dim, widths[0] * 4 * 4), spectral, config.sn_eps)
+        widths = config.widths
+        style = LayerStyle(
+            spectral=config.spectral_norm, sn_eps=config.sn_eps, sn_gradient=config.sn_gradient, init=config.init
+        )
+        norm = partial(
+            class_norm,
+            num_classes=config.num_classes,
+            style=style,
+            eps=config.bn_eps,
+            momentum=config.bn_momentum,
+            biased=config.bn_biased,
+            conditioning=config.class_conditioning,
+        )
+        self.linear = initialised(nn.Linear(config.z_dim, widths[0] * 4 * 4), style)
         self.blocks = nn.ModuleList(
-            GeneratorBlock(
-                in_channels,
-                out_channels,
-                config.num_classes,
-                spectral=spectral,
-                sn_eps=config.sn_eps,
-                bn_eps=config.bn_eps,
-                bn_momentum=config.bn_momentum,
-                fold=config.fold,
-            )
+            GeneratorBlock(in_channels, out_channels, norm=norm, style=style, fold=config.fold)
             for in_channels, out_channels in pairwise(widths)
         )
-        self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, config.bn_momentum)
-        self.conv = initialised(nn.Conv2d(widths[-1], 3, 3, padding=1), spectral, config.sn_eps)
-        self.attention = attention_modules(
-            config.positions, config.attention_positions, config.attention_form, spectral=spectral, sn_eps=config.sn_eps
-        )
+        last = config.bn_momentum if config.bn_momentum_last is None else config.bn_momentum_last
+        self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, last, biased=config.bn_biased)
+        self.conv = initialised(nn.Conv2d(widths[-1], 3, 3, padding=1), style)
+        self.attention = attention_modules(config.positions, config.attention_positions, config.attention_form, style)
         self.residual = residual_modules(
-            config.positions,
-            config.residual,
-            config.attention_form,
-            config.residual_ratio,
-            spectral=spectral,
-            sn_eps=config.sn_eps,
+            config.positions, config.residual, config.attention_form, config.residual_ratio, style
         )
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:

@@ -12,7 +12,7 @@ full      C/8    C/8  C      all N            C -> C       a widespread reimplem
 ========  =====  ===  =====  ===============  ===========  =======================================
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -60,6 +60,8 @@ class SelfAttention2d(nn.Module):
         bias: Give the 1x1 convolutions biases (zero at the start). No paper and not the official code has them.
         implementation: See :func:`attend`. Gradient penalties differentiate twice and need ``"explicit"``.
         sn_eps: Lower bound of the norms inside the spectral normalisation.
+        sn_gradient: Whether gradients flow through its vectors.
+        init: Initialises the weight of a 1x1 convolution, in place.
 
     Shape: x (B, C, H, W) -> (B, C, H, W); H and W even in the form ``official``.
 
@@ -79,6 +81,8 @@ class SelfAttention2d(nn.Module):
         *,
         implementation: AttentionImplementation = "auto",
         sn_eps: float = 1e-12,
+        sn_gradient: spectral.SpectralGradient = "stop",
+        init: Callable[[Tensor], object] = nn.init.xavier_uniform_,
     ) -> None:
         super().__init__()
         if channels < 8 or channels % 8:
@@ -96,11 +100,11 @@ class SelfAttention2d(nn.Module):
 
         def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
             conv = nn.Conv2d(inputs, outputs, kernel_size=1, bias=bias)
-            nn.init.xavier_uniform_(conv.weight)
+            init(conv.weight)
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)
             # After the initialisation: the spectral vectors start from the weight that they find.
-            return spectral.spectral_norm(conv, sn_eps) if spectral_norm else conv
+            return spectral.spectral_norm(conv, sn_eps, sn_gradient) if spectral_norm else conv
 
         self.query = conv1x1(channels, channels // 8)
         self.key = conv1x1(channels, channels // 8)

@@ -10,18 +10,25 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 BatchStatistics = Literal["local", "sync", "ghost"]
+Conditioning = Literal["tables", "linear"]
 
 
 class ConditionalBatchNorm2d(nn.Module):
     """Batch normalisation whose gain and bias are looked up by class.
 
-    The statistics run over (B, H, W) of all classes together; then each sample is scaled by its class's gain, which
-    starts at 1, and shifted by its class's bias, which starts at 0. The tables are never spectrally normalised.
-    With ``num_classes=0`` there is one gain and one bias for all samples: plain batch normalisation.
+    The statistics run over (B, H, W) of all classes together; then each sample is scaled by its class's gain and
+    shifted by its class's bias. How these are held is the ``conditioning``:
 
-    In training mode the batch's own mean and biased variance normalise. The running buffers follow PyTorch's
-    convention: they move by ``momentum`` and hold the UNBIASED variance (TensorFlow's conditional layer in the
-    official code holds the biased one). Sampling uses :func:`standing_statistics` instead of them.
+    - ``tables``: a gain that starts at 1 and a bias that starts at 0 for each class, never spectrally normalised.
+    - ``linear``: gain = 1 + a linear map of the one-hot class, bias = another one, both without bias of their own and
+      kept with a row a class (StudioGAN). Whoever builds the network initialises ``gain_map`` and ``bias_map``, and
+      normalises them spectrally where it normalises the rest.
+
+    With ``num_classes=0`` there is one gain and one bias for all samples: plain batch normalisation, always tables.
+
+    In training mode the batch's own mean and biased variance normalise. The running buffers move by ``momentum`` and
+    hold the UNBIASED variance, as PyTorch's do, or with ``biased`` the biased one, as TensorFlow's conditional layer in
+    the official code. Sampling uses :func:`standing_statistics` instead of them, unless the network says otherwise.
 
     Which images make up a batch is set by :func:`set_batch_statistics`: those that come together (the default), those
     of all processes, or groups of a fixed size.
@@ -31,6 +38,10 @@ class ConditionalBatchNorm2d(nn.Module):
     Source: Dumoulin et al. 2017; Miyato and Koyama 2018; Zhang et al. 2018, section 5.
     """
 
+    gain: nn.Parameter
+    bias: nn.Parameter
+    gain_map: nn.Embedding
+    bias_map: nn.Embedding
     running_mean: Tensor
     running_var: Tensor
     synchronised = False
@@ -38,33 +49,79 @@ class ConditionalBatchNorm2d(nn.Module):
     fused = True
     """Normalise and scale in one function where that is possible: equal up to rounding, half the time in training."""
 
-    def __init__(self, num_features: int, num_classes: int = 0, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int = 0,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        conditioning: Conditioning = "tables",
+        biased: bool = False,
+    ) -> None:
         super().__init__()
         self.num_features = num_features
         self.num_classes = num_classes
         self.eps = eps
         self.momentum = momentum
-        rows = max(num_classes, 1)
-        self.gain = nn.Parameter(torch.ones(rows, num_features))
-        self.bias = nn.Parameter(torch.zeros(rows, num_features))
+        self.biased = biased
+        self.conditioning: Conditioning = conditioning if num_classes > 0 else "tables"
+        if self.conditioning == "linear":
+            self.gain_map = nn.Embedding(num_classes, num_features)
+            self.bias_map = nn.Embedding(num_classes, num_features)
+        else:
+            rows = max(num_classes, 1)
+            self.gain = nn.Parameter(torch.ones(rows, num_features))
+            self.bias = nn.Parameter(torch.zeros(rows, num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Normalise x (B, C, H, W), then scale and shift each sample by the row of its class y (B,)."""
-        if self.num_classes == 0:
-            gain, bias = self.gain.view(1, -1), self.bias.view(1, -1)  # (1, C)
-        else:
+        gain, bias = self.tables()  # (classes, C), (1, C) without classes
+        if self.num_classes > 0:
             if y is None:
                 raise ValueError(f"this layer is conditional on {self.num_classes} classes; pass the labels y (B,)")
-            gain, bias = F.embedding(y, self.gain), F.embedding(y, self.bias)  # (B, C)
+            gain, bias = F.embedding(y, gain), F.embedding(y, bias)  # (B, C)
         if self.fused and self.training and self.group_size is None and not self._over_processes and _is_full(x):
-            joined: Tensor = _NormaliseAndScale.apply(  # type: ignore[no-untyped-call]
-                x, gain, bias, self.running_mean, self.running_var, self.momentum, self.eps
-            )
+            with self._moving_variance(x) as variance:
+                joined: Tensor = _NormaliseAndScale.apply(  # type: ignore[no-untyped-call]
+                    x, gain, bias, self.running_mean, variance, self.momentum, self.eps
+                )
             return joined
         normalised = self.normalise(x)
         return torch.addcmul(bias[:, :, None, None].to(x.dtype), normalised, gain[:, :, None, None].to(x.dtype))
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Give the gain and the bias of each class as they are used.
+
+        Where the maps are spectrally normalised, their vectors move in training mode, so a forward calls this once.
+
+        Shape: -> (classes, C) each, (1, C) without classes.
+        """
+        if self.conditioning == "linear":
+            return 1.0 + self.gain_map.weight, self.bias_map.weight
+        return self.gain, self.bias
+
+    def set_tables(self, gain: Tensor, bias: Tensor) -> None:
+        """Take these gains and biases (classes, C) as constant tables, whatever the layer had."""
+        if self.conditioning == "linear":
+            del self.gain_map, self.bias_map
+            self.conditioning = "tables"
+        self.num_classes = len(gain)
+        self.gain, self.bias = nn.Parameter(gain.detach(), False), nn.Parameter(bias.detach(), False)
+
+    @contextmanager
+    def _moving_variance(self, x: Tensor) -> Iterator[Tensor]:
+        """Give PyTorch's function a variance to move by the unbiased one of x, so that ours moves as it shall."""
+        if not (self.biased and self.training):
+            yield self.running_var
+            return
+        factor = _unbiasing(x.numel() // x.shape[1])
+        # Of a copy: backward may keep what PyTorch's function was given.
+        moved = self.running_var * factor
+        yield moved
+        self.running_var.copy_(moved / factor)
 
     @property
     def _over_processes(self) -> bool:
@@ -76,7 +133,7 @@ class ConditionalBatchNorm2d(nn.Module):
             mean, variance, count = statistics_of_all(x)
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+                self.running_var.lerp_(variance if self.biased else variance * _unbiasing(count), self.momentum)
             normalised: Tensor = _NormaliseByAll.apply(x, mean, variance, self.eps)  # type: ignore[no-untyped-call]
             return normalised
         groups = [x]
@@ -84,10 +141,12 @@ class ConditionalBatchNorm2d(nn.Module):
             if len(x) % self.group_size:
                 raise ValueError(f"a batch of {len(x)} images cannot be cut into groups of {self.group_size}")
             groups = list(torch.split(x, self.group_size))
-        parts = [
-            F.batch_norm(group, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps)
-            for group in groups
-        ]
+        parts = []
+        for group in groups:
+            with self._moving_variance(group) as variance:
+                parts.append(
+                    F.batch_norm(group, self.running_mean, variance, None, None, self.training, self.momentum, self.eps)
+                )
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -187,6 +246,11 @@ class _NormaliseByAll(torch.autograd.Function):
         offset, slope = (averages * torch.stack([scale, scale**3]))[:, :, None, None]
         dx = torch.addcmul(-offset, g, scale[:, None, None]).addcmul_(centred, slope, value=-1.0)
         return dx.to(x.dtype), None, None, None
+
+
+def _unbiasing(count: int) -> float:
+    """Give what the biased variance of so many values is multiplied by for the unbiased one."""
+    return count / (count - 1)
 
 
 def _num_processes() -> int:

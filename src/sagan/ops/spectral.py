@@ -2,8 +2,9 @@
 
 Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1. A weight W is seen as a
 matrix (out, rest). One iteration is v = norm(W^T u), u = norm(W v); then sigma = u^T W v and the layer uses W / sigma.
-u and v carry no gradient. They move once per forward in training mode, never in evaluation mode, and never inside
-:func:`frozen_spectral` - the G step runs D like that.
+u and v carry no gradient, unless that of the latest iteration is asked for (``SpectralGradient``). They move once per
+forward in training mode, never in evaluation mode, and never inside :func:`frozen_spectral` - the G step runs D like
+that.
 
 PyTorch's own ``parametrizations.spectral_norm`` has no such switch: in training mode each access of the weight moves
 its vectors. Evaluation mode would stop them, but it also changes every other layer that knows of it.
@@ -11,7 +12,7 @@ its vectors. Evaluation mode would stop them, but it also changes every other la
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,10 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 M = TypeVar("M", bound=nn.Module)
+
+# Whether u and v are constants to the gradient of a weight (the paper), or functions of it through the one iteration
+# that made them (the official code has no stop-gradient there). Where u and v have converged, both are the same.
+SpectralGradient = Literal["stop", "full"]
 
 INITIAL_ITERATIONS = 15
 
@@ -31,18 +36,25 @@ class SpectralNorm(nn.Module):
         v: Right singular vector estimate, (rest,), norm 1.
         frozen: While True, ``forward`` leaves u and v where they are also in training mode.
         eps: Lower bound of the norms that u and v are divided by.
+        gradient: Whether gradients flow through u and v.
+        start: What u was before the latest iteration, (out,); only where gradients flow through u. No part of the
+            state: every iteration sets it.
     """
 
     u: Tensor
     v: Tensor
+    start: Tensor
 
-    def __init__(self, weight: Tensor, eps: float = 1e-12) -> None:
+    def __init__(self, weight: Tensor, eps: float = 1e-12, gradient: SpectralGradient = "stop") -> None:
         super().__init__()
         self.eps = eps
+        self.gradient = gradient
         self.frozen = False
         matrix = weight.detach().flatten(1)
         self.register_buffer("u", F.normalize(torch.randn_like(matrix[:, 0]), dim=0, eps=eps))
         self.register_buffer("v", F.normalize(torch.randn_like(matrix[0]), dim=0, eps=eps))
+        if gradient == "full":
+            self.register_buffer("start", self.u.clone(), persistent=False)
         self.iterate(weight, INITIAL_ITERATIONS)
 
     @torch.no_grad()
@@ -51,6 +63,8 @@ class SpectralNorm(nn.Module):
         matrix, ordered = _ordered(weight, weight).flatten(1), _ordered(self.v.view(1, *weight.shape[1:]), weight)
         v = ordered.flatten().clone()
         for _ in range(iterations):
+            if self.gradient == "full":
+                self.start.copy_(self.u)
             torch.mv(matrix.t(), self.u, out=v)
             F.normalize(v, dim=0, eps=self.eps, out=v)
             torch.mv(matrix, v, out=self.u)
@@ -63,6 +77,8 @@ class SpectralNorm(nn.Module):
             self.iterate(weight)
         # On GPUs autocast lowers the products too, and every layer would be scaled by a sigma of three digits.
         with torch.autocast(weight.device.type, enabled=False):
+            if self.gradient == "full" and self.training and weight.requires_grad and torch.is_grad_enabled():
+                return weight / _sigma_after_iteration(weight, self.start.clone(), self.eps)
             # Copies: backward still needs these values when a later forward has already moved the buffers.
             normalised: Tensor = _Normalise.apply(weight, self.u.clone(), self.v.clone())  # type: ignore[no-untyped-call]
         return normalised
@@ -102,6 +118,14 @@ def _sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return torch.dot(u, torch.mv(_ordered(weight, weight).flatten(1), columns))
 
 
+def _sigma_after_iteration(weight: Tensor, start: Tensor, eps: float) -> Tensor:
+    """Compute u^T W v = |W v| with v = norm(W^T start), u = norm(W v): a function of W alone."""
+    matrix = _ordered(weight, weight).flatten(1)
+    v = F.normalize(torch.mv(matrix.t(), start), dim=0, eps=eps)
+    sigma: Tensor = torch.linalg.vector_norm(torch.mv(matrix, v))
+    return sigma
+
+
 def _ordered(tensor: Tensor, weight: Tensor) -> Tensor:
     """Permute a tensor of the dimensions of ``weight`` so that they run as those of ``weight`` lie in memory.
 
@@ -115,7 +139,7 @@ def _is_channels_last(weight: Tensor) -> bool:
     return weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def spectral_norm(module: M, eps: float = 1e-12) -> M:
+def spectral_norm(module: M, eps: float = 1e-12, gradient: SpectralGradient = "stop") -> M:
     """Register spectral normalisation on ``module.weight`` and return the module.
 
     Initialise the weight first: the vectors start from 15 iterations on the weight that is there. Biases stay as they
@@ -127,7 +151,7 @@ def spectral_norm(module: M, eps: float = 1e-12) -> M:
     if parametrize.is_parametrized(module, "weight"):
         raise ValueError(f"{type(module).__name__}.weight is already parametrised; normalise it once")
     weight = module.get_parameter("weight")
-    parametrize.register_parametrization(module, "weight", SpectralNorm(weight, eps), unsafe=True)
+    parametrize.register_parametrization(module, "weight", SpectralNorm(weight, eps, gradient), unsafe=True)
     return module
 
 
