@@ -5,6 +5,7 @@ import torch
 from sagan import pretrained
 from sagan.config import to_json
 from sagan.interop.weights import WeightsError, save_weights
+from sagan.models.generator import Generator
 from sagan.pretrained import (
     EXPORTED,
     STANDING_BATCH_SIZE,
@@ -60,8 +61,6 @@ def run_folder(tmp_path, tiny_config, tiny_state, pictures, engine, open_gates):
 @pytest.fixture
 def trained(open_gates, tiny_config):
     torch.manual_seed(0)
-    from sagan.models.generator import Generator
-
     G = open_gates(Generator(tiny_config().generator))
     for layer in G.modules():
         if hasattr(layer, "gain"):
@@ -253,6 +252,22 @@ def test_blending_classes_is_linear_and_of_a_copy(trained, snapshot_of, assert_s
     assert table.shape == (5, original.shape[1])
     torch.testing.assert_close(table[[0, 4]], original[[0, 2]])
     torch.testing.assert_close(table[1], 0.75 * original[0] + 0.25 * original[2])
+
+
+def test_blending_classes_of_linear_maps_blends_what_they_give(tiny_config, snapshot_of, assert_same):
+    torch.manual_seed(0)
+    G = Generator(tiny_config({"class_conditioning": "linear"}).generator)
+    trained = TrainedGenerator(sampling_copy(G, batches=2, batch_size=16, seed=0), tuple(NAMES), {})
+    before = snapshot_of(trained.network)
+    blended = blend_classes(trained.network, 0, 2, 5)
+    assert_same(before, snapshot_of(trained.network))
+    gain, original = blended.blocks[0].norm1.gain, 1.0 + trained.network.blocks[0].norm1.gain_map.weight
+    torch.testing.assert_close(gain[1], 0.75 * original[0] + 0.25 * original[2])
+    frames = trained.interpolation(5, ("red", "2"), seed=4, end_seed=4)
+    z = sample_latents(4, [0, 0], 8)
+    ends = generate(trained.network, z, torch.tensor([0, 2])).astype(int)
+    assert np.abs(frames[[0, -1]] - ends).max() <= 1
+    assert (frames[2] != frames[0]).any()
 
 
 def test_a_folder_that_kept_only_the_weights_samples_from_them(run_folder, tmp_path):

@@ -6,8 +6,8 @@ import torch
 from sagan.models.discriminator import Discriminator, DiscriminatorConfig
 from sagan.models.generator import Generator, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
-from sagan.ops.spectral import spectral_norms
-from sagan.transfer import class_tables, transfer_weights
+from sagan.ops.spectral import folded_state_dict, spectral_norms
+from sagan.transfer import class_tables, transfer_from_folded, transfer_weights
 
 OLD = ("cat", "dog", "bird")
 NEW = ("fish", "bird", "cat", "cow")
@@ -25,6 +25,14 @@ def old_generator():
     return G
 
 
+@pytest.fixture
+def linear_generator():
+    """One whose classes are linear maps, spectrally normalised."""
+    torch.manual_seed(0)
+    config = GeneratorConfig(size_px=16, num_classes=3, z_dim=8, base_width=2, class_conditioning="linear")
+    return Generator(config)
+
+
 @pytest.fixture(params=["projection", "auxiliary"])
 def old_discriminator(request):
     torch.manual_seed(0)
@@ -36,9 +44,11 @@ def fresh(network, **fields):
     return type(network)(dataclasses.replace(network.config, **fields))
 
 
-def test_with_the_same_classes_everything_is_kept(old_generator, old_discriminator, snapshot_of, assert_same):
+def test_with_the_same_classes_everything_is_kept(
+    old_generator, linear_generator, old_discriminator, snapshot_of, assert_same
+):
     x, z, y = torch.rand(4, 3, 16, 16), torch.randn(4, 8), torch.tensor([0, 1, 2, 1])
-    for old, inputs in ((old_generator, (z, y)), (old_discriminator, (x, y))):
+    for old, inputs in ((old_generator, (z, y)), (linear_generator, (z, y)), (old_discriminator, (x, y))):
         new = fresh(old)
         report = transfer_weights(new, old.state_dict(), OLD, OLD)
         assert_same(snapshot_of(old), snapshot_of(new))  # spectral vectors of the class tables included
@@ -63,6 +73,29 @@ def test_classes_are_matched_by_name(old_generator):
     z = torch.randn(2, 8)
     kept = new.eval()(z, torch.tensor([1, 2]))
     torch.testing.assert_close(kept, old_generator.eval()(z, torch.tensor([2, 0])), atol=0.02, rtol=0.0)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_linear_maps_of_classes_are_matched_by_name_and_normalised_anew(linear_generator, folded):
+    new = fresh(linear_generator, num_classes=4)
+    raw = lambda G: G.blocks[1].norm2.gain_map.parametrizations.weight.original  # noqa: E731
+    started = raw(new).detach().clone()
+    if folded:
+        transfer_from_folded(new, folded_state_dict(linear_generator), OLD, NEW)
+        kept = linear_generator.eval().blocks[1].norm2.gain_map.weight
+    else:
+        transfer_weights(new, linear_generator.state_dict(), OLD, NEW)
+        kept = raw(linear_generator)
+    torch.testing.assert_close(raw(new)[[1, 2]], kept[[2, 0]])
+    assert torch.equal(raw(new)[[0, 3]], started[[0, 3]])
+    new.eval()
+    for norm, weight in spectral_norms(new):
+        assert torch.linalg.svdvals(norm(weight).detach().flatten(1))[0].item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_another_conditioning_is_refused(old_generator, linear_generator):
+    with pytest.raises(ValueError, match=r"the other run's generator has no blocks\.0\.norm1\.gain_map"):
+        transfer_weights(linear_generator, old_generator.state_dict(), OLD, OLD)
 
 
 def test_tables_of_the_discriminator_are_matched_by_name_and_normalised_anew(old_discriminator):
@@ -120,8 +153,8 @@ def test_networks_that_differ_in_more_are_refused_and_left_alone(
     assert_same(before, snapshot_of(new))
 
 
-def test_class_tables_are_all_that_has_a_row_a_class(old_generator, old_discriminator):
-    for network in (old_generator, old_discriminator):
+def test_class_tables_are_all_that_has_a_row_a_class(old_generator, linear_generator, old_discriminator):
+    for network in (old_generator, linear_generator, old_discriminator):
         few, many = network.state_dict(), fresh(network, num_classes=5).state_dict()
         grown = {key for key in few if few[key].shape != many[key].shape}
         assert class_tables(network) == {key for key in grown if not key.endswith(".u")}

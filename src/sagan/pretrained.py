@@ -206,14 +206,11 @@ def class_index(name: str | int, class_names: Sequence[str]) -> int:
 def blend_classes(G: Generator, first: int, last: int, rows: int) -> Generator:
     """Copy a generator with ``rows`` classes whose gains and biases go evenly from ``first`` to ``last``."""
     blended = copy.deepcopy(G)
-    blended.config = dataclasses.replace(G.config, num_classes=rows)
+    blended.config = dataclasses.replace(G.config, num_classes=rows, class_conditioning="tables")
     t = torch.linspace(0.0, 1.0, rows)[:, None]
     for layer in blended.modules():
         if isinstance(layer, ConditionalBatchNorm2d) and layer.num_classes > 0:
-            layer.num_classes = rows
-            for name in ("gain", "bias"):
-                table = layer.get_parameter(name).detach()
-                setattr(layer, name, torch.nn.Parameter(torch.lerp(table[first], table[last], t.to(table)), False))
+            layer.set_tables(*(torch.lerp(table[first], table[last], t.to(table)) for table in layer.tables()))
     return blended
 
 

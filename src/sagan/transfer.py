@@ -103,16 +103,17 @@ def class_tables(network: nn.Module) -> set[str]:
     names = set()
     for prefix, module in network.named_modules():
         if isinstance(module, ConditionalBatchNorm2d) and module.num_classes > 0:
-            names |= {f"{prefix}.gain", f"{prefix}.bias"}
+            names |= {f"{prefix}.gain", f"{prefix}.bias"} if module.conditioning == "tables" else set()
+            names |= _weights_of(network, f"{prefix}.gain_map") | _weights_of(network, f"{prefix}.bias_map")
     if isinstance(network, Discriminator):
         for name in ("embedding", "classifier"):
-            if getattr(network, name) is not None:
-                names |= {
-                    key
-                    for key in network.state_dict()
-                    if key in (f"{name}.weight", f"{name}.parametrizations.weight.original")
-                }
+            names |= _weights_of(network, name)
     return names
+
+
+def _weights_of(network: nn.Module, layer: str) -> set[str]:
+    """Name the entry of the state that is the raw weight of a layer, if there is such a layer."""
+    return {f"{layer}.weight", f"{layer}.parametrizations.weight.original"} & set(network.state_dict())
 
 
 def _shapes(key: str, old: torch.Tensor, new: torch.Tensor) -> str:

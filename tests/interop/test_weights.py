@@ -61,6 +61,31 @@ def test_spectral_normalisation_is_folded_into_the_weights(generator, saved):
         assert torch.linalg.svdvals(tensors[name].flatten(1))[0].item() == pytest.approx(1.0, abs=0.02)
 
 
+def test_linear_class_conditioning_is_folded_too(tmp_path):
+    torch.manual_seed(0)
+    fields = {"size_px": 16, "num_classes": 3, "z_dim": 8, "base_width": 2, "sampling_norm": "running"}
+    G = Generator(GeneratorConfig(**fields, class_conditioning="linear", sn_gradient="full"))
+    for _ in range(3):
+        G(torch.randn(4, 8), torch.tensor([0, 1, 2, 0]))
+    ready = sampling_copy(G, batches=2, batch_size=8, seed=0)
+    save_weights(ready, tmp_path / "g.safetensors", NAMES, {})
+    found = load_weights(tmp_path / "g.safetensors")
+    assert "blocks.0.norm1.gain_map.weight" in load_file(tmp_path / "g.safetensors")
+    assert not list(spectral_norms(found.generator))
+    assert found.generator.config == G.config
+    z, y = sample_latents(0, range(6), 8), torch.tensor([0, 1, 2, 0, 1, 2])
+    assert torch.equal(found.generator(z, y), ready(z, y))
+
+
+def test_a_file_from_before_a_field_was_there_takes_its_default(saved, generator):
+    with safe_open(saved, framework="pt") as file:
+        config = json.loads(file.metadata()["config"])
+    for name in ("class_conditioning", "init", "sn_gradient", "bn_biased", "bn_momentum_last", "sampling_norm"):
+        del config[name]
+    rewrite(saved, config=json.dumps(config))
+    assert load_weights(saved).generator.config == generator.config
+
+
 def test_loaded_weights_can_be_saved_again(saved, tmp_path):
     first = load_weights(saved)
     save_weights(first.generator, tmp_path / "again.safetensors", first.class_names, first.provenance)
