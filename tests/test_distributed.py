@@ -97,6 +97,11 @@ def test_trap_23_groups_of_images_do_not_depend_on_the_number_of_processes(one, 
     assert furthest(one["ghost"]["state"], two[0]["ghost"]["state"], leave_out="running_") < 1e-9
 
 
+def test_a_larger_batch_of_the_generator_is_shared_as_well(one, two):
+    assert furthest(one["more fakes"]["state"], two[0]["more fakes"]["state"], leave_out="running_") < 1e-9
+    assert furthest(one["more fakes"]["state"]["G"], one["ghost"]["state"]["G"]) > 1e-6
+
+
 def test_batch_norm_of_each_process_is_another_function(one, two):
     assert furthest(one["local"]["state"]["D"], two[0]["local"]["state"]["D"]) > 1e-6
 

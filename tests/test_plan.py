@@ -118,6 +118,34 @@ def test_the_largest_micro_batch_that_fits_is_taken(
     assert plan.config.train.batch_size == 64
 
 
+def test_both_batches_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def measure(config: RunConfig, **_: object) -> StepCost:
+        asked.append((config.train.batch_size, config.train.g_batch_size, config.train.accumulate))
+        return cost_of(config.train.batch_size)
+
+    monkeypatch.setattr(module, "measure_step", measure)
+    plan = make_plan(config_of(64, g_batch_size=96), with_data=False, limit_bytes=3 * GB)
+    assert {pair[1] / pair[0] for pair in asked} == {1.5}
+    assert {pair[2] for pair in asked} == {1}
+    assert (plan.micro_batch, plan.config.train.g_batch_size, plan.config.train.accumulate) == (16, 96, 4)
+    assert "batch:    64 in 4 micro-batches of 16; 96 generated in a generator update" in plan.text("x")
+    # 3 of 24 cannot be cut as 2 of 16 can.
+    assert micro_batches(TrainConfig(batch_size=16, g_batch_size=24)) == [2, 4, 8, 16]
+    assert micro_batches(TrainConfig(batch_size=16, g_batch_size=12)) == [4, 8, 16]
+
+
+def test_running_averages_cost_no_samples(on_known_machine: Callable[[Cost], list[int]]) -> None:
+    on_known_machine(cost_of)
+    standing = config_of(64)
+    running = replace(standing, generator=replace(standing.generator, sampling_norm="running"))
+    plans = [make_plan(config, with_data=False) for config in (standing, running)]
+    assert plans[0].closing_s == 100 * 100 * 0.02
+    assert plans[1].closing_s == 0.0
+    assert plans[1].reports_s < plans[0].reports_s
+
+
 def test_the_accumulation_that_was_asked_for_is_the_least(on_known_machine: Callable[[Cost], list[int]]) -> None:
     on_known_machine(cost_of)
     assert make_plan(config_of(64, accumulate=4), with_data=False).config.train.accumulate == 4

@@ -5,7 +5,7 @@ import torch
 from sagan import pretrained
 from sagan.config import to_json
 from sagan.interop.weights import WeightsError, save_weights
-from sagan.models.generator import Generator
+from sagan.models.generator import Generator, GeneratorConfig
 from sagan.pretrained import (
     EXPORTED,
     STANDING_BATCH_SIZE,
@@ -17,6 +17,7 @@ from sagan.pretrained import (
     load,
     load_discriminator,
     read_snapshot,
+    sampling_norm_of,
 )
 from sagan.sampling import generate, sample_latents, sampling_copy
 from sagan.training.checkpoint import CheckpointError, checkpoint_path, save_checkpoint
@@ -37,10 +38,10 @@ def few_batches(monkeypatch):
 def run_folder(tmp_path, tiny_config, tiny_state, pictures, engine, open_gates):
     """A run folder as far as this room knows it: checkpoints of steps 1 and 3."""
 
-    def make(num_classes=3, **train):
+    def make(num_classes=3, generator=None, **train):
         classes = {"num_classes": num_classes}
-        config = tiny_config(classes, classes, **train)
-        state, recipe = tiny_state(classes, classes, **train)
+        config = tiny_config(classes | (generator or {}), classes, **train)
+        state, recipe = tiny_state(classes | (generator or {}), classes, **train)
         open_gates(state.G)
         for _ in range(3):
             train_step(state, recipe, pictures, engine, seed=0)
@@ -85,6 +86,24 @@ def test_a_run_folder_gives_its_latest_checkpoint_ready_to_sample(run_folder, de
     assert found.provenance["batch_norm"] == "standing statistics, 2 batches of 8, seed 0"
     ready = sampling_copy(state.sampled, batches=2, batch_size=8, seed=0)
     assert (found.sample(4, seed=1) == generate(ready, sample_latents(1, range(4), 8), found.labels(4, seed=1))).all()
+
+
+def test_running_averages_are_sampled_with_where_the_configuration_says_so(run_folder, capsys):
+    folder, state = run_folder(generator={"sampling_norm": "running", "bn_momentum": 0.5, "bn_momentum_last": 0.25})
+    found = load(folder, progress=True)
+    assert (
+        found.provenance["batch_norm"] == "running averages, momentum 0.5 (0.25 in the last layer), unbiased variance"
+    )
+    assert capsys.readouterr().err == ""  # nothing was computed
+    for name, buffer in state.G.state_dict().items():
+        if "running_" in name:
+            assert torch.equal(found.network.state_dict()[name], buffer), name
+    assert np.array_equal(load(folder, preview=True).sample(3), found.sample(3))
+
+
+def test_the_protocol_of_running_averages_names_all_that_they_depend_on():
+    config = GeneratorConfig(sampling_norm="running", bn_momentum=0.001, bn_biased=True)
+    assert sampling_norm_of(config, 2, 8) == "running averages, momentum 0.001, biased variance"
 
 
 def test_standing_statistics_are_of_100_batches_of_100():

@@ -180,10 +180,11 @@ def test_a_sampler_holds_standing_statistics_of_all_its_batches():
     torch.testing.assert_close(first.running_var, variances)
 
 
-def test_without_batches_a_sampler_keeps_the_running_averages():
-    G = small_generator()
+@pytest.mark.parametrize("sampling_norm", ["standing", "running"])
+def test_without_batches_or_where_it_is_asked_for_a_sampler_keeps_the_running_averages(sampling_norm):
+    G = small_generator(sampling_norm=sampling_norm)
     G(torch.randn(4, 8), torch.tensor([0, 1, 2, 0]))
-    ready = sampling_copy(G, batches=0, batch_size=1, seed=0)
+    ready = sampling_copy(G, batches=0 if sampling_norm == "standing" else 2, batch_size=8, seed=0)
     norms = lambda network: [m for m in network.modules() if isinstance(m, ConditionalBatchNorm2d)]  # noqa: E731
     for a, b in zip(norms(G), norms(ready), strict=True):
         assert torch.equal(a.running_mean, b.running_mean)

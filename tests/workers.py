@@ -135,6 +135,7 @@ def everything():
         "sync": trained(Float64Engine, 20, batch_norm="sync"),
         "sync, cut": trained(Float64Engine, 2, batch_norm="sync", accumulate=2, d_steps=2),
         "ghost": trained(Float64Engine, 2, batch_norm="ghost", ghost_size=2, accumulate=2),
+        "more fakes": trained(Float64Engine, 2, batch_norm="ghost", ghost_size=2, accumulate=2, g_batch_size=16),
         "local": trained(Float64Engine, 2),
         "fp32": trained(Engine, 2, torch.float32, batch_norm="sync"),
         "norm": normalised(torch.float64),

@@ -214,7 +214,7 @@ def described(what: str, chosen: str) -> str:
     from sagan.presets import PRESETS
 
     lines = [
-        f"  {name:<14} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}"
+        f"  {name:<16} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}"
         for name, build in PRESETS.items()
     ]
     return "\n".join([what, "", "Presets:", *lines, "", f"Defaults shown are those of {chosen}."])

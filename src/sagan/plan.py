@@ -67,7 +67,7 @@ class Plan:
         """Seconds of what happens between the steps: pictures, the monitor, logits on real pictures."""
         train, steps = self.config.train, self.config.train.total_steps
         draws, measures = due(steps, train.sample_every), due(steps, train.evaluate_every)
-        samples = len(draws | measures) * PREVIEW_BATCHES * PREVIEW_BATCH_SIZE
+        samples = len(draws | measures) * PREVIEW_BATCHES * PREVIEW_BATCH_SIZE if self._standing else 0
         samples += len(draws) * GRID_CLASSES * GRID_COLUMNS + len(measures) * self.config.monitor.num
         judged = len(due(steps, train.log_every)) * 2 * LOOK_BATCH
         return samples * self._cost.sample_s + judged * self._cost.judge_s
@@ -75,12 +75,16 @@ class Plan:
     @property
     def closing_s(self) -> float:
         """Seconds after the last step: standing statistics for the weights file."""
-        return STANDING_BATCHES * STANDING_BATCH_SIZE * self._cost.sample_s
+        return STANDING_BATCHES * STANDING_BATCH_SIZE * self._cost.sample_s if self._standing else 0.0
 
     @property
     def total_s(self) -> float:
         """Seconds from the first step to the end."""
         return self.training_s + self.reports_s + self.closing_s
+
+    @property
+    def _standing(self) -> bool:
+        return self.config.generator.sampling_norm == "standing"
 
     @property
     def _cost(self) -> StepCost:
@@ -97,12 +101,13 @@ class Plan:
         how = "measured" if self.micro_batch in self.costs else "extrapolated"
         images = " and ".join(f"{m:,}" for m in self.costs)
         pieces = f" in {train.accumulate} micro-batches of {self.micro_batch:,}" if train.accumulate > 1 else " at once"
+        more = f"; {train.generator_batch:,} generated in a generator update" if train.g_batch_size is not None else ""
         memory = "unknown, this system does not tell"
         if self.peak_bytes is not None and self.limit_bytes is not None:
             memory = f"{size(self.peak_bytes)} at the peak ({how}), {size(self.limit_bytes)} to use"
         lines = [
             f"machine:  {first.device}; {first.threads} thread(s); steps of {images} images were done here",
-            f"batch:    {train.batch_size:,}{pieces}",
+            f"batch:    {train.batch_size:,}{pieces}{more}",
             f"memory:   {memory}",
             f"time:     {self.step_s:.3g} s a step ({how}), {train.batch_size / self.step_s:,.3g} images/s; "
             f"{train.total_steps:,} steps take {long_time(self.training_s)}",
@@ -180,7 +185,7 @@ def make_plan(
     def measured(micro_batch: int) -> StepCost:
         if console is not None:
             console.print(f"doing steps of {micro_batch:,} images in a process of their own ...")
-        train = replace(config.train, batch_size=micro_batch, accumulate=1)
+        train = config.train.one_micro_batch(config.train.batch_size // micro_batch)
         return measure_step(replace(config, train=train), rounds=ROUNDS, limit_s=LIMIT_S)
 
     try:
@@ -233,8 +238,9 @@ def micro_batches(train: TrainConfig) -> list[int]:
     sizes = []
     for size_ in range(1, train.batch_size // train.accumulate + 1):
         if train.batch_size % size_ == 0:
-            with suppress(ValueError):  # too small for batch normalisation
-                sizes.append(replace(train, batch_size=size_, accumulate=1).batch_size)
+            with suppress(ValueError):  # too small for batch normalisation, or no cut for the generator's batch
+                replace(train, accumulate=train.batch_size // size_)
+                sizes.append(size_)
     return sizes
 
 

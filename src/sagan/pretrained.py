@@ -275,12 +275,13 @@ def load(
         path: A run folder (its latest checkpoint), a checkpoint file ``.pt``, or a weights file ``.safetensors``.
         device: Where to put it; ``"auto"`` takes a CUDA GPU where there is one.
         preview: Compute standing statistics from 8 batches of 64 samples, which is quick, not from 100 batches of 100.
-            Only a checkpoint needs any: a weights file, and the folder of a finished run, has them already.
+            Only a checkpoint needs any: a weights file, and the folder of a finished run, has them already. None are
+            computed where the configuration takes the running averages.
         progress: Show a progress bar with the time left on standard error while they are computed.
 
     Returns:
         A generator in evaluation mode. From a checkpoint it is the moving average if the run keeps one; its provenance
-        says which standing statistics it has.
+        says which batch statistics it has.
 
     Raises:
         FileNotFoundError: If there is nothing there.
@@ -302,7 +303,7 @@ def load(
     ema = snapshot.contents["ema"]
     G.load_state_dict(snapshot.contents["G"] if ema is None else ema)  # type: ignore[arg-type]
     sizes = (PREVIEW_BATCHES, PREVIEW_BATCH_SIZE) if preview else (STANDING_BATCHES, STANDING_BATCH_SIZE)
-    with progress_bar(progress) as bar:
+    with progress_bar(progress and G.config.sampling_norm == "standing") as bar:
         task = bar.add_task("standing statistics", total=sizes[0])
         ready = sampling_copy(
             G.to(device),
@@ -351,6 +352,15 @@ def provenance(config: RunConfig, contents: dict[str, object], batches: int, bat
         "holdout_fraction": config.data.holdout_fraction,
         "holdout_max": config.data.holdout_max,
         "weights": f"moving average, decay {decay}" if decay > 0 else "as trained, no moving average",
-        "batch_norm": f"standing statistics, {batches} batches of {batch_size}, seed {STANDING_SEED}",
+        "batch_norm": sampling_norm_of(config.generator, batches, batch_size),
         "versions": contents.get("versions"),
     }
+
+
+def sampling_norm_of(config: GeneratorConfig, batches: int, batch_size: int) -> str:
+    """Say which statistics batch normalisation samples with."""
+    if config.sampling_norm == "standing":
+        return f"standing statistics, {batches} batches of {batch_size}, seed {STANDING_SEED}"
+    last = "" if config.bn_momentum_last is None else f" ({config.bn_momentum_last:g} in the last layer)"
+    kind = "biased" if config.bn_biased else "unbiased"
+    return f"running averages, momentum {config.bn_momentum:g}{last}, {kind} variance"

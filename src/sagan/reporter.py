@@ -27,7 +27,14 @@ from sagan.figures import sample_grid, save_image, timeline, training_curves
 from sagan.metrics.config import MonitorConfig
 from sagan.models.generator import Generator
 from sagan.monitor import SAMPLE_SEED, Monitor, best_by
-from sagan.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_SEED, TrainedGenerator, provenance
+from sagan.pretrained import (
+    PREVIEW_BATCH_SIZE,
+    PREVIEW_BATCHES,
+    STANDING_SEED,
+    TrainedGenerator,
+    provenance,
+    sampling_norm_of,
+)
 from sagan.runfolder import machine, truncate_log, versions, write_text
 from sagan.sampling import attention_gammas, generate, sample_latents, sampling_copy
 from sagan.training.checkpoint import (
@@ -350,7 +357,8 @@ class Reporter:
 
     def _weights(self) -> str:
         weights = "moving average" if self.config.train.ema_decay else "weights as trained"
-        return f"{weights}; batch norm: standing statistics {PREVIEW_BATCHES} x {PREVIEW_BATCH_SIZE}; seed 0"
+        norm = sampling_norm_of(self.config.generator, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
+        return f"{weights}; batch norm: {norm}"
 
     def _measure(self, ready: Generator, state: TrainState) -> None:
         assert self.monitor is not None

@@ -219,9 +219,10 @@ def _close(folder: Path, parts: Parts, console: Console) -> None:
     """After the last step: write the weights to share and draw the attention, unless that was done."""
     state = parts.state
     if exported_step(folder) != state.step:
-        console.print(
-            f"computing standing statistics ({STANDING_BATCHES} batches of {STANDING_BATCH_SIZE}) for {EXPORTED}"
-        )
+        if state.G.config.sampling_norm == "standing":
+            console.print(
+                f"computing standing statistics ({STANDING_BATCHES} batches of {STANDING_BATCH_SIZE}) for {EXPORTED}"
+            )
         latest = checkpoint_path(folder / "checkpoints", state.step)
         generator = load(latest, device=parts.engine.device, progress=True)
         save_weights(generator.network, folder / EXPORTED, generator.class_names, generator.provenance)
@@ -326,6 +327,8 @@ def _report_start(
         extra = "".join(f"; residual block at feat{k}" for k in network.config.residual)
         lines.append(f"{name}: {count:,} parameters; attention ({network.config.attention_form}): {where}{extra}")
     accumulate = f", in {config.train.accumulate} micro-batches" if config.train.accumulate > 1 else ""
+    if config.train.g_batch_size is not None:
+        accumulate += f"; {config.train.g_batch_size} generated in a generator update"
     threads = f"; {torch.get_num_threads()} threads" if parts.engine.device.type == "cpu" else ""
     lines.append(f"device: {parts.engine.reason}; batch {config.train.batch_size}{accumulate}{threads}")
     if parts.engine.process.world_size > 1:

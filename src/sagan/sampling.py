@@ -129,7 +129,8 @@ def sampling_copy(
     """Make a copy of a generator that is ready to sample; the original is not touched.
 
     In the copy the spectral vectors are refreshed on its weights, the batch normalisations hold standing statistics
-    over ``batches`` x ``batch_size`` random samples, and it is in evaluation mode without gradients.
+    over ``batches`` x ``batch_size`` random samples, unless its configuration takes the running averages, and it is in
+    evaluation mode without gradients.
 
     Args:
         G: The generator in training, or its moving average.
@@ -141,7 +142,7 @@ def sampling_copy(
     """
     copied = copy.deepcopy(G).requires_grad_(False).eval()
     refresh_spectral(copied)
-    if batches > 0:
+    if batches > 0 and G.config.sampling_norm == "standing":
         refresh_standing_statistics(
             copied, batches=batches, batch_size=batch_size, seed=seed, advance=advance, sharing=sharing
         )

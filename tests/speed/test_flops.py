@@ -65,6 +65,8 @@ def test_a_step_counts_what_a_count_by_hand_gives(classifier: bool) -> None:
     assert step_flops(config) == d_update + g_update
     twice = replace(config, train=replace(config.train, d_steps=2))
     assert step_flops(twice) == 2 * d_update + g_update
+    more = replace(config, train=replace(config.train, g_batch_size=3 * config.train.batch_size))
+    assert step_flops(more) == d_update + 3 * g_update
 
 
 def test_what_makes_a_step_faster_leaves_the_count() -> None:

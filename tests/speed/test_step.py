@@ -76,5 +76,6 @@ def test_the_pictures_to_measure_with_have_the_run_s_shape(tiny_config: Make) ->
     assert batch.images.dtype == torch.uint8
     assert batch.labels.dtype == torch.int64
     assert set(batch.labels.tolist()) <= {0, 1, 2}
+    assert random_batch(tiny_config(batch_size=6), 4).images.shape == (4, 16, 16, 3)
     unconditional = tiny_config(generator={"num_classes": 0}, discriminator={"num_classes": 0})
     assert random_batch(unconditional).labels.unique().tolist() == [0]

@@ -72,6 +72,15 @@ def test_a_finished_run_does_nothing(tiny_state, pictures, engine, snapshot_of, 
         ({"auxiliary_weight": -0.1}, "auxiliary_weight must be at least 0, found -0.1"),
         ({"batch_size": 10, "accumulate": 3}, "accumulate must divide batch_size 10 .* found 3"),
         ({"batch_size": 4, "accumulate": 4}, "micro-batches of at least 2, found 4"),
+        ({"g_batch_size": 1}, "g_batch_size must be at least 2, found 1"),
+        (
+            {"batch_size": 8, "g_batch_size": 10, "accumulate": 4},
+            "accumulate must divide g_batch_size 10 into micro-batches of at least 2, found 4",
+        ),
+        (
+            {"batch_size": 8, "g_batch_size": 12, "batch_norm": "ghost", "ghost_size": 8},
+            r"ghost_size must divide the 12 images .* \(g_batch_size 12, processes: 1\), found 8",
+        ),
         ({"loss": "wgan"}, "loss must be one of hinge, non-saturating, found 'wgan'"),
         ({"augment": ("colour",)}, "augment knows color, translation, cutout, found 'colour'"),
         ({"keep_last": 0}, "keep_last must be at least 1, found 0"),
@@ -83,8 +92,23 @@ def test_wrong_recipes_are_refused_by_name(fields, message):
         TrainConfig(**fields)
 
 
+def test_both_batches_must_be_shared_equally_by_the_processes():
+    config = TrainConfig(batch_size=12, g_batch_size=8)
+    config.check_division(2)
+    with pytest.raises(ValueError, match="g_batch_size 8 cannot be shared equally by 3 processes"):
+        config.check_division(3)
+
+
+def test_one_of_several_micro_batches_has_its_part_of_both_batches():
+    config = TrainConfig(batch_size=64, g_batch_size=128, accumulate=4)
+    part = config.one_micro_batch(16)
+    assert (part.batch_size, part.g_batch_size, part.accumulate) == (4, 8, 1)
+    assert TrainConfig(batch_size=64).one_micro_batch(2).generator_batch == 32
+
+
 def test_the_defaults_are_the_papers_recipe():
     config = TrainConfig()
+    assert config.generator_batch == config.batch_size
     assert (config.lr_g, config.lr_d, config.beta1, config.beta2) == (1e-4, 4e-4, 0.0, 0.9)
     assert (config.loss, config.batch_size, config.d_steps, config.total_steps) == ("hinge", 256, 1, 1_000_000)
     assert (config.ema_decay, config.lr_decay_start, config.augment) == (0.0, None, ())

@@ -268,6 +268,36 @@ def test_d_gradient_of_micro_batches_is_that_of_the_whole_batch(tiny_state, pict
             torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
+def test_g_can_make_another_number_of_images_than_d_sees(tiny_state, pictures, engine):
+    state, config = tiny_state(g_batch_size=24, d_steps=2, accumulate=2)
+    seen = []
+    state.G.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    train_step(state, config, pictures, engine, seed=0)
+    assert [len(z) for z in seen] == [4, 4] * 2 + [12, 12]
+    z, _ = training_draws(0, "G", 0, 0, 24, 8, 3)
+    assert torch.equal(torch.cat(seen[4:]), z)
+
+
+def test_a_g_step_on_more_images_is_the_published_update_on_those(tiny_state, engine):
+    """Adam without momentum moves each weight at its first step by lr against the sign of its gradient."""
+    state, config = tiny_state({"spectral_norm": False}, {"spectral_norm": False}, g_batch_size=16, lr_g=1e-3)
+    G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
+    z, y = training_draws(0, "G", 0, 0, 16, 8, 3)
+    (-D(G(z, y), y).mean()).backward()
+    metrics = g_step(state, config, engine, seed=0)
+    assert metrics["loss_g"].item() == pytest.approx(-D(G(z, y), y).mean().item(), abs=1e-5)
+    for (name, found), expected in zip(state.G.named_parameters(), G.parameters(), strict=True):
+        clear = expected.grad.abs() > 1e-5
+        moved = (found - expected)[clear]
+        torch.testing.assert_close(moved, -1e-3 * expected.grad[clear].sign(), atol=2e-5, rtol=0.0, msg=name)
+
+
+def test_augmentation_reaches_all_images_of_a_larger_g_batch(tiny_state, pictures, engine):
+    state, config = tiny_state(g_batch_size=16, augment=("color", "translation"))
+    train_step(state, config, pictures, engine, seed=0)
+    assert state.step == 1
+
+
 def test_training_is_a_function_of_the_seed(tiny_state, pictures, engine, snapshot_of, assert_same):
     results = []
     for seed, noise in ((0, 1), (0, 2), (1, 1)):

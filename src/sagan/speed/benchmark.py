@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -205,6 +205,7 @@ def step_rate(config: RunConfig, engine: Engine, rounds: int) -> Rate:
             "warm_up_rounds": WARM_UP,
             "accumulate": config.train.accumulate,
             "d_steps": config.train.d_steps,
+            "generated_in_generator_update": config.train.generator_batch,
             "model_flops_per_image": flops,
             "model_flops_per_s": reached,
             "matmul": f"{str(dtype).split('.')[-1]}, best of several",
@@ -278,8 +279,7 @@ def feature_networks() -> tuple[list[FeatureNetwork], list[str]]:
 def features_rate(network: FeatureNetwork, config: RunConfig, device: torch.device, rounds: int) -> Rate:
     """Measure a feature network on pictures of the run's size."""
     network.to(device)
-    random = random_batch(replace(config, train=replace(config.train, batch_size=FEATURE_IMAGES, accumulate=1)))
-    images = random.images.to(device)
+    images = random_batch(config, FEATURE_IMAGES).images.to(device)
     with torch.no_grad():
         seconds = timed_rounds(lambda: network(images), device, rounds)
     values: dict[str, Value] = {"weights_sha256": network.weights_sha256, "image_px": network.image_px}

@@ -26,7 +26,7 @@ def step_flops(config: RunConfig) -> float:
     whatever the batch, and everything that is no convolution or matrix product do not count.
 
     Returns:
-        Operations for each real image, ``d_steps`` updates of D and one of G.
+        Operations for each real image of a batch, ``d_steps`` updates of D and one of G with all that it generates.
     """
     with torch.device("meta"):
         G = Generator(replace(config.generator, fold=False, spectral_norm=False))
@@ -44,7 +44,8 @@ def step_flops(config: RunConfig) -> float:
     with FlopCounterMode(display=False) as g_update, frozen_parameters(D):
         torch.autograd.backward(_scalar(D(G(z, y), y)))
     d_flops, g_flops = float(d_update.get_total_flops()), float(g_update.get_total_flops())
-    return (config.train.d_steps * d_flops + g_flops) / IMAGES
+    g_share = config.train.generator_batch / config.train.batch_size
+    return (config.train.d_steps * d_flops + g_share * g_flops) / IMAGES
 
 
 def _scalar(output: Tensor | ClassifierLogits) -> Tensor:

@@ -1,6 +1,6 @@
 """How a run is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from sagan.losses import Loss
@@ -18,6 +18,8 @@ class TrainConfig:
     """Generator updates in all."""
     batch_size: int = 256
     """Real images in a discriminator update, and generated ones in each update, of all processes together."""
+    g_batch_size: int | None = None
+    """Generated images in a generator update, if not `batch_size` (SNGAN-projection: 128 beside 64)."""
     accumulate: int = 1
     """Micro-batches that a batch is cut into to save memory; batch normalisation then works per micro-batch."""
     batch_norm: BatchStatistics = "local"
@@ -85,6 +87,8 @@ class TrainConfig:
         for field, minimum in least.items():
             if getattr(self, field) < minimum:
                 raise ValueError(f"{field} must be at least {minimum}, found {getattr(self, field)}")
+        if self.g_batch_size is not None and self.g_batch_size < 2:
+            raise ValueError(f"g_batch_size must be at least 2, found {self.g_batch_size}")
         if self.lr_decay_start is not None and self.lr_decay_start < 0:
             raise ValueError(f"lr_decay_start must be at least 0, found {self.lr_decay_start}")
         for field in ("lr_g", "lr_d"):
@@ -95,11 +99,11 @@ class TrainConfig:
                 raise ValueError(f"{field} must be in [0, 1), found {getattr(self, field)}")
         if self.auxiliary_weight < 0.0:
             raise ValueError(f"auxiliary_weight must be at least 0, found {self.auxiliary_weight}")
-        if self.batch_size % self.accumulate or self.batch_size // self.accumulate < 2:
-            raise ValueError(
-                f"accumulate must divide batch_size {self.batch_size} into micro-batches of at least 2, "
-                f"found {self.accumulate}"
-            )
+        for name, size in self._batches.items():
+            if size % self.accumulate or size // self.accumulate < 2:
+                raise ValueError(
+                    f"accumulate must divide {name} {size} into micro-batches of at least 2, found {self.accumulate}"
+                )
         if self.batch_norm not in get_args(BatchStatistics):
             raise ValueError(
                 f"batch_norm must be one of {', '.join(get_args(BatchStatistics))}, found {self.batch_norm!r}"
@@ -118,24 +122,41 @@ class TrainConfig:
         if unknown:
             raise ValueError(f"augment knows {', '.join(get_args(AugmentOp))}, found {sorted(unknown)[0]!r}")
 
+    @property
+    def generator_batch(self) -> int:
+        """Generated images in a generator update."""
+        return self.batch_size if self.g_batch_size is None else self.g_batch_size
+
+    @property
+    def _batches(self) -> dict[str, int]:
+        """The batches that are cut, by the field that says how large they are."""
+        return {name: getattr(self, name) for name in ("batch_size", "g_batch_size") if getattr(self, name) is not None}
+
+    def one_micro_batch(self, accumulate: int) -> "TrainConfig":
+        """Give a recipe whose step is one of ``accumulate`` equal micro-batches of this one's."""
+        g_batch_size = None if self.g_batch_size is None else self.g_batch_size // accumulate
+        return replace(self, batch_size=self.batch_size // accumulate, g_batch_size=g_batch_size, accumulate=1)
+
     def check_division(self, world_size: int) -> None:
-        """Check that the batch can be cut into micro-batches, and those into equal parts for the processes.
+        """Check that batches can be cut into micro-batches, and those into equal parts for the processes.
 
         Raises:
             ValueError: If not, or the parts are smaller than 2 images, or no multiple of the groups of ``ghost``.
         """
         cuts = self.accumulate * world_size
         in_micro_batches = f" in {self.accumulate} micro-batches" if self.accumulate > 1 else ""
-        if self.batch_size % cuts or self.batch_size // cuts < 2:
-            raise ValueError(
-                f"batch_size {self.batch_size}{in_micro_batches} cannot be shared equally by {world_size} processes, "
-                f"at least 2 images each; take a multiple of {cuts} from {2 * cuts} on, or another number of processes"
-            )
-        if self.batch_norm == "ghost" and self.batch_size // cuts % self.ghost_size:
-            raise ValueError(
-                f"ghost_size must divide the {self.batch_size // cuts} images that a process normalises at a time "
-                f"(batch_size {self.batch_size}{in_micro_batches}, processes: {world_size}), found {self.ghost_size}"
-            )
+        for name, size in self._batches.items():
+            if size % cuts or size // cuts < 2:
+                raise ValueError(
+                    f"{name} {size}{in_micro_batches} cannot be shared equally by {world_size} processes, "
+                    f"at least 2 images each; take a multiple of {cuts} from {2 * cuts} on, or another number of "
+                    "processes"
+                )
+            if self.batch_norm == "ghost" and size // cuts % self.ghost_size:
+                raise ValueError(
+                    f"ghost_size must divide the {size // cuts} images that a process normalises at a time "
+                    f"({name} {size}{in_micro_batches}, processes: {world_size}), found {self.ghost_size}"
+                )
 
 
 Precision = Literal["auto", "fp32", "bf16"]

@@ -68,8 +68,8 @@ def d_step(
     z, y_fake = engine.draws(
         training_draws(seed, "D", state.draw_step, update, config.batch_size, *_sizes(state)), config.accumulate
     )
-    real_draws = augment_draws(config, seed, "real", state.draw_step, update, engine)
-    fake_draws = augment_draws(config, seed, "fake", state.draw_step, update, engine)
+    real_draws = augment_draws(config, seed, "real", state.draw_step, update, config.batch_size, engine)
+    fake_draws = augment_draws(config, seed, "fake", state.draw_step, update, config.batch_size, engine)
     metrics: list[dict[str, Tensor]] = []
     D = engine.training(state.D)
     for part in micro_batches(state, config, engine, state.D, len(x)):
@@ -89,13 +89,13 @@ def d_step(
 
 
 def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) -> dict[str, Tensor]:
-    """Update G once. D gets no gradient, and its spectral vectors rest."""
+    """Update G once, on ``config.generator_batch`` images. D gets no gradient, and its spectral vectors rest."""
     set_learning_rate(state.optimizer_g, config.lr_g * config.rollback_lr_factor**state.rollbacks, state.step, config)
     state.optimizer_g.zero_grad(set_to_none=True)
     z, y = engine.draws(
-        training_draws(seed, "G", state.draw_step, 0, config.batch_size, *_sizes(state)), config.accumulate
+        training_draws(seed, "G", state.draw_step, 0, config.generator_batch, *_sizes(state)), config.accumulate
     )
-    draws = augment_draws(config, seed, "g", state.draw_step, 0, engine)
+    draws = augment_draws(config, seed, "g", state.draw_step, 0, config.generator_batch, engine)
     metrics: list[dict[str, Tensor]] = []
     G = engine.training(state.G)
     with frozen_parameters(state.D), frozen_spectral(state.D):
@@ -182,11 +182,13 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float, step: int, co
         group["lr"] = lr
 
 
-def augment_draws(config: TrainConfig, seed: int, which: str, step: int, update: int, engine: Engine) -> Tensor:
+def augment_draws(
+    config: TrainConfig, seed: int, which: str, step: int, update: int, batch_size: int, engine: Engine
+) -> Tensor:
     """Draw the uniform numbers in [0, 1) that augmentation uses for this process's part of a batch, (B, n)."""
     generator = keyed_generator(seed, f"augment {which}", step, update)
-    draws = generator.random((config.batch_size, num_draws(config.augment)), dtype="float32")
-    return engine.tensor(torch.from_numpy(draws)[engine.rows(config.batch_size, config.accumulate)])
+    draws = generator.random((batch_size, num_draws(config.augment)), dtype="float32")
+    return engine.tensor(torch.from_numpy(draws)[engine.rows(batch_size, config.accumulate)])
 
 
 def mean_metrics(metrics: list[dict[str, Tensor]]) -> dict[str, Tensor]:
