@@ -107,7 +107,7 @@ def pairs(readable: float, consistent: float, chance: float) -> dict[str, Any]:
 
     return {
         "final": {
-            "structured": {name: one for name in AGREES_IN},
+            "structured": dict.fromkeys(AGREES_IN, one),
             "textures": {name: {"pictures": 100, "recognised": 0.25} for name in TEXTURES},
         }
     }

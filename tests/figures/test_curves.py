@@ -190,8 +190,12 @@ def test_a_comparison_of_what_no_run_has_names_what_they_have():
 
 def test_a_band_reaches_from_the_least_to_the_greatest_run(monkeypatch):
     seen = []
-    monkeypatch.setattr("sagan.figures.curves.draw_panels", lambda panels, **how: (seen.extend(panels), draw_panels(panels, **how))[1])
-    runs = [[{"step": s, "score/fid": v} for s, v in zip((0, 10, 20), values)] for values in ((3, 2, 1), (5, 6, 1))]
+    monkeypatch.setattr(
+        "sagan.figures.curves.draw_panels", lambda panels, **how: (seen.extend(panels), draw_panels(panels, **how))[1]
+    )
+    steps = (0, 10, 20)
+    values = ((3, 2, 1), (5, 6, 1))
+    runs = [[{"step": s, "score/fid": v} for s, v in zip(steps, run, strict=True)] for run in values]
     runs[1] = runs[1][:2]  # one run ended early
     band_curves({"a": runs, "none": []}, "score/fid")
     (panel,) = seen

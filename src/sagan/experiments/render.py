@@ -196,7 +196,9 @@ def _classes(sweep: Sweep, caption: str) -> list[Path]:
         distances = result["reports"]["final"]["classes"]
         name = called(sweep, "intra")
         labels = [
-            f"{one['shown']}, {name} {distances[one['class']]['value']:.1f}" if one["class"] in distances else one["shown"]
+            f"{one['shown']}, {name} {distances[one['class']]['value']:.1f}"
+            if one["class"] in distances
+            else one["shown"]
             for one in result["by_class"]
         ]
         title = f"{sweep.experiment.title}: {row.name}"

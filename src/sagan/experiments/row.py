@@ -300,7 +300,7 @@ def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
 
 
 def figure6_classes(class_names: Sequence[str]) -> dict[str, int]:
-    """Find the ten classes of figure 6 among class names, as ImageNet's folders or readable; else take the first ten."""
+    """Find the ten classes of figure 6 among class names, as folders of ImageNet or readable; else the first ten."""
     first = {name.split(",")[0].strip().lower(): k for k, name in enumerate(class_names)}
     found = {name: first.get(name, first.get(folder)) for name, folder in FIGURE6_CLASSES.items()}
     known = {name: k for name, k in found.items() if k is not None}
