@@ -27,13 +27,15 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+import sagan.models.discriminator
+import sagan.models.generator
 from sagan.allocator import keep_freed_memory
 from sagan.build import build
 from sagan.config import RunConfig
@@ -93,7 +95,26 @@ def ours(args: argparse.Namespace, *, plain: bool = False, compile: Compile = "o
         torch.randint(0, classes, (args.batch,), generator=random),
         torch.zeros(args.batch, dtype=torch.bool),
     )
-    return lambda: train_step(parts.state, config.train, lambda _: batch, parts.engine, seed=0)
+
+    def step() -> object:
+        with layer_by_layer() if plain else contextlib.nullcontext():
+            return train_step(parts.state, config.train, lambda _: batch, parts.engine, seed=0)
+
+    return step
+
+
+@contextlib.contextmanager
+def layer_by_layer() -> Iterator[None]:
+    """Inside the context networks leave the spectral normalisation to their layers."""
+    modules = (sagan.models.generator, sagan.models.discriminator)
+    before = [module.prepare_spectral for module in modules]
+    try:
+        for module in modules:
+            module.prepare_spectral = lambda _: None
+        yield
+    finally:
+        for module, prepare in zip(modules, before, strict=True):
+            module.prepare_spectral = prepare
 
 
 class PlainSpectralNorm(SpectralNorm):

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from sagan.losses import discriminator_loss, generator_loss
 from sagan.models.discriminator import ClassifierLogits, Discriminator, DiscriminatorConfig
 from sagan.models.generator import Generator, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
-from sagan.ops.spectral import SpectralNorm, frozen_spectral, spectral_norms
+from sagan.ops.spectral import frozen_spectral, spectral_norms
 
 FORMS = ("slides", "official", "paper_v2", "full")
 
@@ -242,15 +244,20 @@ def test_heads(inputs):
         assert D.classifier is None
 
 
-def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs, monkeypatch):
+def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs):
     for head in ("projection", "auxiliary"):
-        D = Discriminator(config(attention=(8,), head=head))
-        moved = []
-        monkeypatch.setattr(SpectralNorm, "iterate", lambda self, *_, moved=moved: moved.append(self))
-        D(*inputs)
+        D = Discriminator(config(attention=(8,), head=head)).double()
+        expected = copy.deepcopy(D)
+        for norm, weight in spectral_norms(expected):
+            norm.iterate(weight)
+        x, y = inputs
+        D(x.double(), y)
+        pairs = list(zip(spectral_norms(D), spectral_norms(expected), strict=True))
         # Blocks of 3, 2 and 2 convolutions, the linear layer, embedding or classifier, three in the attention block.
-        assert len(moved) == len(set(moved)) == 3 + 2 + 2 + 1 + 1 + 3
-        monkeypatch.undo()
+        assert len(pairs) == 3 + 2 + 2 + 1 + 1 + 3
+        for (norm, _), (reference, _) in pairs:
+            torch.testing.assert_close((norm.u, norm.v), (reference.u, reference.v), atol=1e-12, rtol=0.0)
+            assert norm.prepared is None  # each layer took what was prepared for it
 
 
 def test_switches_of_the_recipes_reach_the_layers():

@@ -1,5 +1,6 @@
 import copy
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from sagan.ops.spectral import (
     SpectralNorm,
     folded_state_dict,
     frozen_spectral,
+    prepare_spectral,
     refresh_spectral,
     spectral_norm,
     spectral_norms,
@@ -222,6 +224,83 @@ def test_values_and_gradients_are_those_of_autograd_in_every_layout(shape, chann
         [expected] = torch.autograd.grad(plain_normalisation(weight, u, v), weight, upstream)
         torch.testing.assert_close(gradient, expected, atol=1e-10, rtol=0)
         assert gradient.is_contiguous(memory_format=layout)  # else autograd copies it into the weight's layout
+
+
+def layers_of_all_kinds(eps=1e-12):
+    """Layers in float64 whose vectors are far from converged; two of them have equal shapes."""
+    torch.manual_seed(0)
+    layers = nn.ModuleList(make() for make in (*LAYERS.values(), LAYERS["conv"])).double()
+    for layer in layers:
+        spectral_norm(layer, eps)
+        norm, _ = the_norm(layer)
+        norm.u.copy_(nn.functional.normalize(torch.randn_like(norm.u), dim=0))
+    return layers
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("mode", ["training", "frozen", "evaluation", "some of each"])
+@pytest.mark.parametrize("eps", [1e-12, 1.0])  # the large one bounds some norms
+def test_prepared_together_layers_have_what_each_computes_alone(layout, mode, eps):
+    """Weights, gradients and vectors, over three steps in which the weights change."""
+    together = layers_of_all_kinds(eps).to(memory_format=layout)
+    together.train(mode != "evaluation")
+    if mode == "some of each":
+        together[0].eval()
+        the_norm(together[1])[0].frozen = True
+    alone = copy.deepcopy(together)
+    start = the_norm(together[2])[0].u.clone()
+    upstream = [torch.randn_like(the_norm(layer)[1]) for layer in alone]
+    both = nn.ModuleList([together, alone])
+    with frozen_spectral(both) if mode == "frozen" else nullcontext():
+        for _ in range(3):
+            prepare_spectral(together)
+            both.zero_grad()
+            for ours, reference, g in zip(together, alone, upstream, strict=True):
+                found, expected = ours.weight, reference.weight
+                (found * g).sum().backward()
+                (expected * g).sum().backward()
+                for a, b in ((found, expected), (the_norm(ours)[1].grad, the_norm(reference)[1].grad)):
+                    torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-12)
+                for a, b in zip(ours.buffers(), reference.buffers(), strict=True):
+                    torch.testing.assert_close(a, b, atol=1e-12, rtol=0.0)
+                with torch.no_grad():
+                    for layer in (ours, reference):
+                        the_norm(layer)[1].sub_(0.1 * g)
+    moved = not torch.equal(the_norm(together[2])[0].u, start)
+    assert moved is (mode in ("training", "some of each"))
+
+
+def test_a_preparation_serves_one_forward():
+    layer = spectral_norm(nn.Linear(6, 4))
+    norm, weight = the_norm(layer)
+    norm.u.copy_(nn.functional.normalize(torch.randn(4), dim=0))
+    u, _ = an_iteration(weight.detach(), norm.u.clone())
+    prepare_spectral(layer)
+    torch.testing.assert_close(norm.u, u)
+    layer(torch.randn(2, 6))
+    torch.testing.assert_close(norm.u, u)  # moved once by both
+    u, _ = an_iteration(weight.detach(), u)
+    layer(torch.randn(2, 6))  # by itself again
+    torch.testing.assert_close(norm.u, u)
+
+
+def test_backward_works_after_a_later_preparation_moved_the_vectors():
+    layers = layers_of_all_kinds()
+    alone = copy.deepcopy(layers)
+    prepare_spectral(layers)
+    first = [layer.weight.sin().sum() for layer in layers]
+    prepare_spectral(layers)
+    for loss, ours, reference in zip(first, layers, alone, strict=True):
+        loss.backward()
+        reference.weight.sin().sum().backward()
+        torch.testing.assert_close(the_norm(ours)[1].grad, the_norm(reference)[1].grad, atol=1e-12, rtol=1e-12)
+
+
+def test_a_network_without_spectral_normalisation_is_left_alone(snapshot_of, assert_same):
+    layer = nn.Linear(3, 2)
+    before = snapshot_of(layer)
+    prepare_spectral(layer)
+    assert_same(before, snapshot_of(layer))
 
 
 def test_a_gradient_can_be_differentiated_again():

@@ -7,7 +7,7 @@ from torch import nn
 
 from sagan.build import build_networks
 from sagan.ops.pixels import images_to_uint8
-from sagan.ops.spectral import frozen_spectral, spectral_norm
+from sagan.ops.spectral import frozen_spectral, prepare_spectral, spectral_norm
 from sagan.training.config import EngineConfig
 from sagan.training.engine import Engine, compiles
 from sagan.training.state import new_state
@@ -74,18 +74,21 @@ def test_a_step_in_bf16_keeps_weights_and_spectral_vectors_in_fp32(tiny_state, p
     assert {metric.dtype for metric in metrics.values()} == {torch.float32}
 
 
-def test_sigma_is_computed_outside_autocast(monkeypatch):
+@pytest.mark.parametrize("together", [False, True])
+def test_sigma_is_computed_outside_autocast(monkeypatch, together):
     """Autocast lowers torch.mv on GPUs, where this cannot be seen in the result of a test on the processor."""
     layer = spectral_norm(nn.Linear(4, 4)).eval()
     lowered = []
     mv = torch.mv
 
-    def spy(*args):
+    def spy(*args, **kwargs):
         lowered.append(torch.is_autocast_enabled("cpu"))
-        return mv(*args)
+        return mv(*args, **kwargs)
 
     monkeypatch.setattr(torch, "mv", spy)
     with torch.autocast("cpu", torch.bfloat16):
+        if together:
+            prepare_spectral(layer)
         assert layer.weight.dtype == torch.float32
     assert lowered == [False]
 

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from sagan.losses import discriminator_loss, generator_loss
+from sagan.ops import spectral
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm, frozen_spectral, spectral_norms
 from sagan.sampling import training_draws
@@ -25,15 +26,20 @@ def one_d_step(pictures, engine):
 
 @pytest.fixture
 def moves(monkeypatch):
-    """Count how often each spectral normalisation iterates, as a dictionary that fills."""
+    """Count how often each spectral normalisation iterates, by itself or with others, as a dictionary that fills."""
     counts = {}
-    iterate = SpectralNorm.iterate
+    iterate, moved = SpectralNorm.iterate, spectral._moved
 
     def counted(self, weight, iterations=1):
         counts[self] = counts.get(self, 0) + iterations
         iterate(self, weight, iterations)
 
+    def counted_together(norms, weights):
+        counts.update({norm: counts.get(norm, 0) + 1 for norm in norms})
+        return moved(norms, weights)
+
     monkeypatch.setattr(SpectralNorm, "iterate", counted)
+    monkeypatch.setattr(spectral, "_moved", counted_together)
     return counts
 
 

@@ -18,7 +18,7 @@ from sagan.models.blocks import (
 )
 from sagan.models.generator import check_labels
 from sagan.ops.attention import AttentionForm
-from sagan.ops.spectral import SpectralGradient
+from sagan.ops.spectral import SpectralGradient, prepare_spectral
 
 Head = Literal["projection", "auxiliary", "none"]
 Width = Literal["wide", "thin"]
@@ -187,6 +187,7 @@ class Discriminator(nn.Module):
         size = self.config.size_px
         if x.ndim != 4 or x.shape[1:] != (3, size, size):
             raise ValueError(f"images must be (B, 3, {size}, {size}), found {tuple(x.shape)}")
+        prepare_spectral(self)
 
         # Each position's attention works on the first block output of its size.
         h, done = x, set()

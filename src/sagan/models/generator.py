@@ -22,7 +22,7 @@ from sagan.models.blocks import (
 )
 from sagan.ops.attention import AttentionForm
 from sagan.ops.norm import ConditionalBatchNorm2d, Conditioning
-from sagan.ops.spectral import SpectralGradient
+from sagan.ops.spectral import SpectralGradient, prepare_spectral
 
 SamplingNorm = Literal["standing", "running"]
 
@@ -170,6 +170,7 @@ class Generator(nn.Module):
         if z.ndim != 2 or z.shape[1] != self.config.z_dim:
             raise ValueError(f"z must be (B, {self.config.z_dim}), found {tuple(z.shape)}")
         y = check_labels(y, len(z), self.config.num_classes)
+        prepare_spectral(self)
 
         # z enters once, at the bottom.
         h = self.linear(z).view(len(z), -1, 4, 4)  # (B, C_0, 4, 4)

@@ -6,11 +6,14 @@ u and v carry no gradient, unless that of the latest iteration is asked for (``S
 forward in training mode, never in evaluation mode, and never inside :func:`frozen_spectral` - the G step runs D like
 that.
 
+A network calls :func:`prepare_spectral` at the start of its forward, which does this for all its layers at once. A
+layer that is used by itself does it alone.
+
 PyTorch's own ``parametrizations.spectral_norm`` has no such switch: in training mode each access of the weight moves
 its vectors. Evaluation mode would stop them, but it also changes every other layer that knows of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast
 
@@ -27,6 +30,9 @@ SpectralGradient = Literal["stop", "full"]
 
 INITIAL_ITERATIONS = 15
 
+Prepared = tuple[Sequence[Tensor], Sequence[Tensor], Tensor]
+"""u and v of several layers, v in the order of the weights' memory, and their sigmas (layers,)."""
+
 
 class SpectralNorm(nn.Module):
     """The parametrisation that :func:`spectral_norm` registers; ``forward`` maps the raw weight to W / sigma.
@@ -39,11 +45,13 @@ class SpectralNorm(nn.Module):
         gradient: Whether gradients flow through u and v.
         start: What u was before the latest iteration, (out,); only where gradients flow through u. No part of the
             state: every iteration sets it.
+        prepared: u, v (in the order of the weight's memory) and sigma for the next forward alone, or None.
     """
 
     u: Tensor
     v: Tensor
     start: Tensor
+    prepared: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __init__(self, weight: Tensor, eps: float = 1e-12, gradient: SpectralGradient = "stop") -> None:
         super().__init__()
@@ -73,15 +81,29 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Give W / sigma, of the shape of ``weight``."""
-        if self.training and not self.frozen:
-            self.iterate(weight)
+        prepared, self.prepared = self.prepared, None
         # On GPUs autocast lowers the products too, and every layer would be scaled by a sigma of three digits.
         with torch.autocast(weight.device.type, enabled=False):
+            if prepared is None:
+                prepared = self.alone(weight)
             if self.gradient == "full" and self.training and weight.requires_grad and torch.is_grad_enabled():
                 return weight / _sigma_after_iteration(weight, self.start.clone(), self.eps)
-            # Copies: backward still needs these values when a later forward has already moved the buffers.
-            normalised: Tensor = _Normalise.apply(weight, self.u.clone(), self.v.clone())  # type: ignore[no-untyped-call]
+            normalised: Tensor = _Normalise.apply(weight, *prepared)  # type: ignore[no-untyped-call]
         return normalised
+
+    @property
+    def moves(self) -> bool:
+        """Whether the next forward moves u and v."""
+        return self.training and not self.frozen
+
+    @torch.no_grad()
+    def alone(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Do for this layer what :func:`prepare_spectral` does for all of a network; gives what ``prepared`` holds."""
+        if self.moves:
+            self.iterate(weight)
+        # Copies: backward still needs these values when a later forward has already moved the buffers.
+        u, columns = self.u.clone(), _columns(self.v, weight).clone()
+        return u, columns, _sigma(weight, u, columns)
 
 
 class _Normalise(torch.autograd.Function):
@@ -93,29 +115,36 @@ class _Normalise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        sigma = _sigma(weight, u, v)
-        ctx.save_for_backward(weight, u, v, sigma)
+    def forward(ctx: Any, weight: Tensor, u: Tensor, columns: Tensor, sigma: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, u, columns, sigma)
         return weight / sigma
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        weight, u, v, sigma = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        weight, u, columns, sigma = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated again: then sigma counts as a function of the weight
-            sigma = _sigma(weight, u, v)
+            sigma = _sigma(weight, u, columns)
         layout = torch.channels_last if _is_channels_last(weight) else torch.contiguous_format
         grad = grad.contiguous(memory_format=layout)
         share = torch.dot(_ordered(grad, weight).flatten(), _ordered(weight, weight).flatten()) / sigma**2
         grad = grad / sigma
-        rows, columns = _ordered(grad, weight).flatten(1), _ordered(v.view(1, *weight.shape[1:]), weight).flatten()
-        rows.addr_(u, columns * -share)  # a view of the new gradient
-        return grad, None, None
+        _matrix(grad, weight).addr_(u, columns * share, alpha=-1.0)  # a view of the new gradient
+        return grad, None, None, None
 
 
-def _sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Compute u^T W v."""
-    columns = _ordered(v.view(1, *weight.shape[1:]), weight).flatten()
-    return torch.dot(u, torch.mv(_ordered(weight, weight).flatten(1), columns))
+def _sigma(weight: Tensor, u: Tensor, columns: Tensor) -> Tensor:
+    """Compute u^T W v, with v in the order of the memory of W."""
+    return torch.dot(u, torch.mv(_matrix(weight, weight), columns))
+
+
+def _matrix(tensor: Tensor, weight: Tensor) -> Tensor:
+    """See a tensor of the shape of ``weight`` as a matrix (out, rest), in the order of the memory of ``weight``."""
+    return _ordered(tensor, weight).flatten(1)
+
+
+def _columns(v: Tensor, weight: Tensor) -> Tensor:
+    """Bring v (rest,) into the order of the memory of ``weight``."""
+    return _ordered(v.view(1, *weight.shape[1:]), weight).flatten()
 
 
 def _sigma_after_iteration(weight: Tensor, start: Tensor, eps: float) -> Tensor:
@@ -162,6 +191,69 @@ def spectral_norms(module: nn.Module) -> Iterator[tuple[SpectralNorm, Tensor]]:
             for parametrisation in child:
                 if isinstance(parametrisation, SpectralNorm):
                     yield parametrisation, child.original
+
+
+@torch.no_grad()
+def prepare_spectral(network: nn.Module) -> None:
+    """Do for all layers of ``network`` together what each would do by itself in the forward that follows.
+
+    Call it at the start of that forward. The values are the same up to rounding. By itself a layer takes some fifteen
+    operations to find sigma; here it takes its products with the weight, and the rest is done for all at once, on
+    tensors with a row for each layer. On a GPU every operation is a launch, and these take longer to launch than to
+    compute. Layers whose gradient flows through u and v keep to themselves.
+    """
+    alike: dict[object, list[tuple[SpectralNorm, Tensor]]] = {}
+    for norm, weight in spectral_norms(network):
+        if norm.gradient == "full":
+            continue
+        alike.setdefault((norm.moves, norm.eps, weight.dtype, weight.device), []).append((norm, weight))
+    for layers in alike.values():
+        norms, weights = [norm for norm, _ in layers], [weight for _, weight in layers]
+        with torch.autocast(weights[0].device.type, enabled=False):
+            prepared = _moved(norms, weights) if norms[0].moves else _at_rest(norms, weights)
+        for norm, u, columns, sigma in zip(norms, *prepared, strict=True):
+            norm.prepared = u, columns, sigma
+
+
+def _moved(norms: list[SpectralNorm], weights: list[Tensor]) -> Prepared:
+    """Move all vectors by one iteration."""
+    matrices, eps = [_matrix(weight, weight) for weight in weights], norms[0].eps
+    old = [norm.u for norm in norms]
+    rows = F.normalize(_products([matrix.t() for matrix in matrices], old), dim=1, eps=eps)  # (layers, longest v)
+    columns = _parts(rows, [matrix.shape[1] for matrix in matrices])
+    products = _products(matrices, columns)
+    rows = F.normalize(products, dim=1, eps=eps)  # (layers, longest u)
+    us = _parts(rows, [len(u) for u in old])
+    torch._foreach_copy_(old, us)
+    for norm, weight, column in zip(norms, weights, columns, strict=True):
+        ordered = _ordered(norm.v.view(1, *weight.shape[1:]), weight)
+        ordered.copy_(column.view_as(ordered))
+    return us, columns, (rows * products).sum(1)
+
+
+def _at_rest(norms: list[SpectralNorm], weights: list[Tensor]) -> Prepared:
+    """Copy all vectors as they are."""
+    columns = [_columns(norm.v, weight) for norm, weight in zip(norms, weights, strict=True)]
+    columns = list(torch.split(torch.cat(columns), [len(column) for column in columns]))
+    products = _products([_matrix(weight, weight) for weight in weights], columns)
+    rows = torch.zeros_like(products)
+    us = _parts(rows, [len(norm.u) for norm in norms])
+    torch._foreach_copy_(us, [norm.u for norm in norms])
+    return us, columns, (rows * products).sum(1)
+
+
+def _products(matrices: list[Tensor], vectors: Sequence[Tensor]) -> Tensor:
+    """Multiply matrices (m_i, n_i) with vectors (n_i,); products are rows, padded with zeros: (layers, largest m_i)."""
+    lengths = [len(matrix) for matrix in matrices]
+    rows = matrices[0].new_zeros(len(matrices), max(lengths))
+    for matrix, vector, out in zip(matrices, vectors, _parts(rows, lengths), strict=True):
+        torch.mv(matrix, vector, out=out)
+    return rows
+
+
+def _parts(rows: Tensor, lengths: list[int]) -> list[Tensor]:
+    """See the beginnings of rows, without what they are padded with."""
+    return [row[:length] for row, length in zip(rows.unbind(), lengths, strict=True)]
 
 
 @contextmanager
