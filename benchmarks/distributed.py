@@ -5,7 +5,8 @@
 Two processes of one thread each (gloo) take turns: some steps of a run of its own each, with half of the preset's
 batch, then as many steps of one run together, with the whole batch and so the same half each. Both wait for each other
 before each turn. In a round the ratio is the time of the slower process apart over that of the slower one together; the
-table has the medians over the rounds, and how long one agreement on a stop signal takes, which each step of a run has.
+table has the medians over the rounds, the same of processor time - which leaves out the waiting, but other programs of
+the machine disturb it less -, and how long one agreement on a stop signal takes, which each step of a run has.
 """
 
 import argparse
@@ -39,8 +40,8 @@ class RandomBatch:
     flip: torch.Tensor
 
 
-def stepper(config: RunConfig, engine: Engine, half: int) -> Callable[[int], float]:
-    """Give what does some steps on random pictures and returns the seconds that they took."""
+def stepper(config: RunConfig, engine: Engine, half: int) -> Callable[[int], tuple[float, float]]:
+    """Give what does some steps on random pictures and returns the seconds, and those of processor, that they took."""
     state = build(config, engine).state
     size = config.generator.size_px
     random = torch.Generator().manual_seed(0)
@@ -50,12 +51,12 @@ def stepper(config: RunConfig, engine: Engine, half: int) -> Callable[[int], flo
         torch.zeros(half, dtype=torch.bool),
     )
 
-    def do(steps: int) -> float:
-        start = time.perf_counter()
+    def do(steps: int) -> tuple[float, float]:
+        start, processor = time.perf_counter(), time.process_time()
         for _ in range(steps):
             train_step(state, config.train, lambda _: batch, engine, seed=0)
             engine.largest(0)
-        return time.perf_counter() - start
+        return time.perf_counter() - start, time.process_time() - processor
 
     return do
 
@@ -73,9 +74,10 @@ def one_process(args: argparse.Namespace) -> None:
     alone = stepper(apart, Engine(config.engine), half)
     os.environ["WORLD_SIZE"] = size
 
-    def slower(do: Callable[[int], float], steps: int) -> float:
+    def slower(do: Callable[[int], tuple[float, float]], steps: int) -> tuple[float, float]:
         engine.wait()
-        return engine.largest(round(do(steps) * 1e6)) / 1e6
+        seconds, processor = (engine.largest(round(spent * 1e6)) / 1e6 for spent in do(steps))
+        return seconds, processor
 
     slower(alone, WARM_UP)
     slower(together, WARM_UP)
@@ -92,15 +94,16 @@ def one_process(args: argparse.Namespace) -> None:
     engine.close()
 
 
-def report(args: argparse.Namespace, times: list[list[float]], agreement: float, batch_size: int) -> None:
-    images = batch_size * args.steps
+def report(args: argparse.Namespace, times: list[list[tuple[float, float]]], agreement: float, batch_size: int) -> None:
     names = (f"two runs apart, batch {batch_size // 2} each", f"one run together, batch {batch_size}")
     print(f"{args.preset}, batch norm {args.batch_norm}, {args.rounds} rounds of {args.steps} steps:")
     for i, name in enumerate(names):
-        seconds = statistics.median(turn[i] for turn in times)
-        print(f"  {name:<34} {seconds / args.steps * 1e3:8.1f} ms a step {images / seconds:8.1f} images/s")
-    ratios = sorted(apart / joined for apart, joined in times)
-    print(f"  speed together / apart: {statistics.median(ratios):.3f} (rounds {ratios[0]:.3f} to {ratios[-1]:.3f})")
+        seconds, processor = (statistics.median(turn[i][clock] for turn in times) / args.steps for clock in range(2))
+        rate = batch_size / seconds
+        print(f"  {name:<34} {seconds * 1e3:8.1f} ms a step {rate:8.1f} images/s {processor * 1e3:8.1f} processor ms")
+    for clock, what in enumerate(("speed together / apart", "the same in processor time")):
+        ratios = sorted(apart[clock] / joined[clock] for apart, joined in times)
+        print(f"  {what}: {statistics.median(ratios):.3f} (rounds {ratios[0]:.3f} to {ratios[-1]:.3f})")
     print(f"  one agreement on a stop signal: {agreement * 1e3:.2f} ms")
 
 
