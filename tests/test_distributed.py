@@ -145,7 +145,7 @@ def test_trap_22_the_parts_of_the_processes_make_up_the_batch(one, two, kind, cu
         torch.testing.assert_close(joined.flatten(0, 2), whole, rtol=0.0, atol=0.0)
 
 
-@pytest.mark.parametrize(("kind", "tolerance"), [("norm", 1e-12), ("norm fp32", 1e-5)])
+@pytest.mark.parametrize(("kind", "tolerance"), [("norm", 1e-12), ("norm fp32", 1e-5), ("norm in two", 1e-12)])
 def test_trap_22_synchronised_batch_norm_is_that_of_the_whole_batch(one, two, kind, tolerance):
     """Forward, gradients and running averages."""
     for key in ("out", "dx"):

@@ -94,13 +94,14 @@ def trained(kind, steps, dtype=torch.float64, **train):
     }
 
 
-def normalised(dtype):
+def normalised(dtype, fused=True):
     """Normalise a part of one batch in training mode and go back through it, synchronised over the processes."""
     random = torch.Generator().manual_seed(1)
     x = (3.0 * torch.randn(BATCH, 5, 4, 4, generator=random, dtype=torch.float64) + 2.0).to(dtype)
     weight = torch.randn(x.shape, generator=random, dtype=torch.float64).to(dtype)
     y = torch.tensor([0, 1, 2, 0, 0, 1, 2, 2])
     layer = ConditionalBatchNorm2d(5, 3).to(dtype)
+    layer.fused = fused
     torch.nn.init.normal_(layer.gain, 1.0, 0.5, generator=random)
     set_batch_statistics(layer, "sync", 64)
     rows = Engine(EngineConfig(device="cpu", precision="fp32")).rows(BATCH, 1)
@@ -140,6 +141,7 @@ def everything():
         "fp32": trained(Engine, 2, torch.float32, batch_norm="sync"),
         "norm": normalised(torch.float64),
         "norm fp32": normalised(torch.float32),
+        "norm in two": normalised(torch.float64, fused=False),
         "two forwards": moved_in_two_forwards(),
     }
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sagan.ops.norm import ConditionalBatchNorm2d, set_batch_statistics, standing_statistics
+from sagan.ops.norm import ConditionalBatchNorm2d, mean_and_variance, set_batch_statistics, standing_statistics
 from sagan.ops.spectral import spectral_norm, spectral_norms
 
 
@@ -166,6 +166,17 @@ def test_trap_07_after_standing_statistics_of_equal_batches_evaluation_equals_tr
     norm.eval()
     assert standing_statistics(norm, [lambda: norm(x, y)] * 3) == 3
     torch.testing.assert_close(norm(x, y), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_mean_and_variance_are_those_of_each_channel(x, memory_format, dtype):
+    x = (x + 100.0).to(dtype).contiguous(memory_format=memory_format)  # squares would cancel in fp32
+    mean, variance = mean_and_variance(x)
+    values = x.double().numpy()
+    assert mean.dtype == variance.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    np.testing.assert_allclose(mean, values.mean((0, 2, 3)), rtol=1e-12 if dtype == torch.float64 else 1e-6)
+    np.testing.assert_allclose(variance, values.var((0, 2, 3)), rtol=1e-12 if dtype == torch.float64 else 1e-5)
 
 
 def test_standing_statistics_average_the_means_and_biased_variances_of_batches(x):

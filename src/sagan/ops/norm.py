@@ -347,8 +347,7 @@ def standing_statistics(
     modes = [(module, module.training) for module in network.modules()]
 
     def accumulate(index: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        variance, mean = torch.var_mean(inputs[0].float(), dim=(0, 2, 3), correction=0)
-        sums[index] += torch.stack([mean, variance]).cpu().double()
+        sums[index] += torch.stack(mean_and_variance(inputs[0])).cpu().double()
 
     handles = [layer.register_forward_pre_hook(partial(accumulate, i)) for i, layer in enumerate(layers)]
     batches = 0

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -197,8 +197,9 @@ class Engine:
         """Average scalars over the processes."""
         if self.process.world_size == 1:
             return metrics
-        values = cast(Tensor, self._fabric.all_reduce(torch.stack(list(metrics.values())), reduce_op="mean"))
-        return dict(zip(metrics, values.unbind(), strict=True))
+        values = torch.stack(list(metrics.values()))
+        distributed.all_reduce(values)  # Fabric's would wait for all processes before, which also holds GPUs up
+        return dict(zip(metrics, (values / self.process.world_size).unbind(), strict=True))
 
     def largest(self, number: int) -> int:
         """Give the largest of the numbers that the processes pass; all wait for the last one."""
