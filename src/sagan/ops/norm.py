@@ -180,7 +180,7 @@ def statistics_of_all(x: Tensor, running_mean: Tensor, running_var: Tensor, mome
     mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
     count = len(means) * x.numel() // x.shape[1]
     running_mean.lerp_(mean, momentum)
-    running_var.lerp_(variance * (count / (count - 1)), momentum)
+    running_var.lerp_(variance * _unbiasing(count), momentum)
     return mean, variance
 
 
