@@ -291,9 +291,11 @@ def test_linear_conditioning_has_the_parameters_of_the_tables(no_memory):
     assert count(tables) == count(linear)
 
 
+@pytest.mark.parametrize("gradient", ["stop", "full"])
 @pytest.mark.parametrize("conditioning", ["tables", "linear"])
-def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs, conditioning):
-    G = Generator(config(attention=(8,), attention_form="official", class_conditioning=conditioning)).double()
+def test_trap_08_each_vector_moves_once_in_a_training_forward(inputs, conditioning, gradient):
+    switches = {"class_conditioning": conditioning, "sn_gradient": gradient}
+    G = Generator(config(attention=(8,), attention_form="official", **switches)).double()
     expected = copy.deepcopy(G)
     for norm, weight in spectral_norms(expected):
         norm.iterate(weight)

@@ -84,9 +84,14 @@ class ConditionalBatchNorm2d(nn.Module):
                 raise ValueError(f"this layer is conditional on {self.num_classes} classes; pass the labels y (B,)")
             gain, bias = F.embedding(y, gain), F.embedding(y, bias)  # (B, C)
         if self.fused and self.training and self.group_size is None and _is_full(x):
-            function = _NormaliseAndScaleByAll if self._over_processes else _NormaliseAndScale
+            joined: Tensor
+            if self._over_processes:
+                joined = _NormaliseAndScaleByAll.apply(  # type: ignore[no-untyped-call]
+                    x, gain, bias, *self._statistics_of_all(x), self.eps
+                )
+                return joined
             with self._moving_variance(x) as variance:
-                joined: Tensor = function.apply(  # type: ignore[no-untyped-call]
+                joined = _NormaliseAndScale.apply(  # type: ignore[no-untyped-call]
                     x, gain, bias, self.running_mean, variance, self.momentum, self.eps
                 )
             return joined
@@ -114,12 +119,11 @@ class ConditionalBatchNorm2d(nn.Module):
 
     @contextmanager
     def _moving_variance(self, x: Tensor) -> Iterator[Tensor]:
-        """Give a function that moves it by the unbiased variance a copy, so that ours moves as it shall."""
+        """Give PyTorch's function a variance to move by the unbiased one of x, so that ours moves as it shall."""
         if not (self.biased and self.training):
             yield self.running_var
             return
-        processes = _num_processes() if self._over_processes else 1
-        factor = _unbiasing(processes * x.numel() // x.shape[1])
+        factor = _unbiasing(x.numel() // x.shape[1])
         # Of a copy: backward may keep what PyTorch's function was given.
         moved = self.running_var * factor
         yield moved
@@ -129,11 +133,18 @@ class ConditionalBatchNorm2d(nn.Module):
     def _over_processes(self) -> bool:
         return self.synchronised and _num_processes() > 1
 
+    @torch.no_grad()
+    def _statistics_of_all(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute mean and variance (C,) over the batches of all processes, which the running buffers then follow."""
+        mean, variance, count = statistics_of_all(x)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance if self.biased else variance * _unbiasing(count), self.momentum)
+        return mean, variance
+
     def normalise(self, x: Tensor) -> Tensor:
         """Bring each channel of x (B, C, H, W) to mean 0 and variance 1."""
         if self.training and self._over_processes:
-            with self._moving_variance(x) as moved:
-                mean, variance = statistics_of_all(x, self.running_mean, moved, self.momentum)
+            mean, variance = self._statistics_of_all(x)
             normalised: Tensor = _NormaliseByAll.apply(x, mean, variance, self.eps)  # type: ignore[no-untyped-call]
             return normalised
         groups = [x]
@@ -167,21 +178,16 @@ def set_batch_statistics(network: nn.Module, kind: BatchStatistics, ghost_size: 
             layer.group_size = ghost_size if kind == "ghost" else None
 
 
-@torch.no_grad()
-def statistics_of_all(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float) -> tuple[Tensor, Tensor]:
+def statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, int]:
     """Compute the mean and the biased variance of each channel over the batches of all processes.
 
-    The running buffers move as PyTorch's batch normalisation of the whole batch would move them.
-
-    Shape: x (B, C, H, W), the same on all processes -> mean (C,), variance (C,) in fp32 or better.
+    Shape: x (B, C, H, W), the same on all processes -> mean (C,), variance (C,) in fp32 or better, and how many values
+    each is made of.
     """
     # All hold equally many values, so averages of averages are right; squares are never subtracted from each other.
     means, variances = of_all(torch.stack(mean_and_variance(x))).unbind(1)  # (processes, C) each
-    mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
-    count = len(means) * x.numel() // x.shape[1]
-    running_mean.lerp_(mean, momentum)
-    running_var.lerp_(variance * _unbiasing(count), momentum)
-    return mean, variance
+    variance = variances.mean(0) + means.var(0, correction=0)
+    return means.mean(0), variance, len(means) * x.numel() // x.shape[1]
 
 
 def mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,19 +243,20 @@ class _NormaliseAndScale(torch.autograd.Function):
         return dx, d_gain, d_bias, None, None, None, None
 
 
-class _NormaliseAndScaleByAll(_NormaliseAndScale):
-    """The same with the statistics of the batches of all processes: its two last sums run over all samples of all."""
+class _NormaliseAndScaleByAll(torch.autograd.Function):
+    """The same where mean and variance are those of the batches of all processes: its last two sums run over all."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, momentum: float, eps: float
-    ) -> Tensor:
-        mean, variance = statistics_of_all(x, mean, variance, momentum)
+    def forward(ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float) -> Tensor:
         scale = torch.rsqrt(variance + eps)
         ctx.save_for_backward(x, gain, mean, scale)
         ctx.over_processes = True
         factor = gain * scale
         return (x * factor[:, :, None, None]).add_((bias - mean * factor)[:, :, None, None])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return _NormaliseAndScale.backward(ctx, grad)[:6]
 
 
 class _NormaliseByAll(torch.autograd.Function):

@@ -82,12 +82,14 @@ class SpectralNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Give W / sigma, of the shape of ``weight``."""
         prepared, self.prepared = self.prepared, None
+        if prepared is None and self.moves:
+            self.iterate(weight)
         # On GPUs autocast lowers the products too, and every layer would be scaled by a sigma of three digits.
         with torch.autocast(weight.device.type, enabled=False):
-            if prepared is None:
-                prepared = self.alone(weight)
             if self.gradient == "full" and self.training and weight.requires_grad and torch.is_grad_enabled():
                 return weight / _sigma_after_iteration(weight, self.start.clone(), self.eps)
+            if prepared is None:
+                prepared = self.at_rest(weight)
             normalised: Tensor = _Normalise.apply(weight, *prepared)  # type: ignore[no-untyped-call]
         return normalised
 
@@ -97,10 +99,8 @@ class SpectralNorm(nn.Module):
         return self.training and not self.frozen
 
     @torch.no_grad()
-    def alone(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Do for this layer what :func:`prepare_spectral` does for all of a network; gives what ``prepared`` holds."""
-        if self.moves:
-            self.iterate(weight)
+    def at_rest(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give what ``prepared`` holds for the vectors as they are."""
         # Copies: backward still needs these values when a later forward has already moved the buffers.
         u, columns = self.u.clone(), _columns(self.v, weight).clone()
         return u, columns, _sigma(weight, u, columns)
@@ -200,13 +200,12 @@ def prepare_spectral(network: nn.Module) -> None:
     Call it at the start of that forward. The values are the same up to rounding. By itself a layer takes some fifteen
     operations to find sigma; here it takes its products with the weight, and the rest is done for all at once, on
     tensors with a row for each layer. On a GPU every operation is a launch, and these take longer to launch than to
-    compute. Layers whose gradient flows through u and v keep to themselves.
+    compute. Layers whose gradients flow through u and v are left to themselves.
     """
     alike: dict[object, list[tuple[SpectralNorm, Tensor]]] = {}
     for norm, weight in spectral_norms(network):
-        if norm.gradient == "full":
-            continue
-        alike.setdefault((norm.moves, norm.eps, weight.dtype, weight.device), []).append((norm, weight))
+        if norm.gradient == "stop":
+            alike.setdefault((norm.moves, norm.eps, weight.dtype, weight.device), []).append((norm, weight))
     for layers in alike.values():
         norms, weights = [norm for norm, _ in layers], [weight for _, weight in layers]
         with torch.autocast(weights[0].device.type, enabled=False):
