@@ -15,7 +15,10 @@ from sagan.build import Parts, build, with_classes
 from sagan.config import RunConfig, to_json
 from sagan.data import Batches, ImageSet, kept, notes, open_dataset, prefetched
 from sagan.interop.weights import load_weights, save_weights
+from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator
 from sagan.monitor import Monitor
+from sagan.ops.attention import SelfAttention2d
 from sagan.ops.spectral import refresh_spectral
 from sagan.outputs import write_attention
 from sagan.pretrained import (
@@ -306,6 +309,14 @@ def _stop_signals(console: Console, engine: Engine) -> Iterator[_Stop]:
             signal.signal(number, handler)
 
 
+def _ablation(network: Generator | Discriminator, position: int) -> str:
+    """Say how many parameters the residual block of the ablation has, and attention in its place would have."""
+    config = network.config
+    attention = SelfAttention2d(config.positions[position], config.attention_form, spectral_norm=False)
+    counts = [sum(p.numel() for p in block.parameters()) for block in (network.residual[str(position)], attention)]
+    return f"residual block at feat{position}: {counts[0]:,} parameters (attention there has {counts[1]:,})"
+
+
 def _report_start(
     console: Console,
     config: RunConfig,
@@ -324,7 +335,7 @@ def _report_start(
     for name, network in (("generator", parts.state.G), ("discriminator", parts.state.D)):
         count = sum(p.numel() for p in network.parameters())
         where = ", ".join(f"feat{k}" for k in network.config.attention_positions) or "none"
-        extra = "".join(f"; residual block at feat{k}" for k in network.config.residual)
+        extra = "".join(f"; {_ablation(network, k)}" for k in network.config.residual)
         lines.append(f"{name}: {count:,} parameters; attention ({network.config.attention_form}): {where}{extra}")
     accumulate = f", in {config.train.accumulate} micro-batches" if config.train.accumulate > 1 else ""
     if config.train.g_batch_size is not None:
