@@ -371,7 +371,11 @@ def test_the_ablation_names_its_weights_and_those_of_attention(tmp_path: Path, c
         generator=replace(base.generator, base_width=64, attention=(), residual=(8,)),
         discriminator=replace(base.discriminator, base_width=32, attention=(), residual=(8,)),
     )
-    train(replace(config, train=replace(config.train, sample_every=0, evaluate_every=0)), out=tmp_path / "run", console=console)
+    train(
+        replace(config, train=replace(config.train, sample_every=0, evaluate_every=0)),
+        out=tmp_path / "run",
+        console=console,
+    )
     said = console.file.getvalue()  # type: ignore[attr-defined]
     # SPEC 1.3 and 2: at 256 channels 82,945 against 81,921, at 64 channels 4,609 against 5,121.
     assert "residual block at feat8: 82,945 parameters (attention there has 81,921)" in said
