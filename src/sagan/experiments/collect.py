@@ -39,6 +39,8 @@ class Quantity:
     """Reads it from a row's result with one seed; None if it is not there."""
     percent: bool = False
     """Whether it is a share."""
+    drawn: bool = False
+    """Whether its single values are drawn, too."""
 
 
 def mean_and_spread(values: Sequence[float], *, percent: bool = False) -> str:
@@ -63,7 +65,7 @@ def quantities(sweep: Sweep, results: Sequence[Result]) -> list[Quantity]:
         name = called(sweep, measure)
         if not any(values_of(result, "final").get(name) is not None for result in results):
             continue
-        found.append(Quantity(column=f"{name}, last step", of=_final(name)))
+        found.append(Quantity(column=f"{name}, last step", of=_final(name), drawn=True))
         if measure != "intra":
             found.append(Quantity(column=f"{name}, best checkpoint", of=_best(name)))
             found.append(Quantity(column=f"{name}, best of training", of=_best_seen(name, measure == "score")))
@@ -178,8 +180,8 @@ PAIRS = [
     Quantity(column="readable pairs", of=_mean_of("structured", "readable"), percent=True),
     Quantity(column="consistent (of the readable)", of=_pooled("consistent"), percent=True),
     Quantity(column="by chance", of=_pooled("chance"), percent=True),
-    Quantity(column="above chance (0 to 1)", of=_above_chance),
-    Quantity(column="textures recognised", of=_mean_of("textures", "recognised"), percent=True),
+    Quantity(column="above chance (0 to 1)", of=_above_chance, drawn=True),
+    Quantity(column="textures recognised", of=_mean_of("textures", "recognised"), percent=True, drawn=True),
 ]
 
 

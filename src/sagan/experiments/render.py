@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.experiments.catalogue import Row
-from sagan.experiments.collect import Table, called, pairs_by_class, stages, table
+from sagan.experiments.collect import Table, called, pairs_by_class, quantities, stages, table
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
 from sagan.experiments.sweep import SWEEP, Sweep, SweepError, read_sweep, stage_steps
-from sagan.figures import band_curves, save_image, strip, table_picture
+from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
 from sagan.runfolder import write_text
 
 
@@ -53,6 +53,8 @@ def render(sweep: Sweep) -> list[Path]:
             table_picture(made.columns, made.rows, title=sweep.experiment.title, caption=caption), folder / "table.png"
         )
     )
+    written += _dots(sweep, caption)
+    written += _last_samples(sweep, caption)
     if "curves" in sweep.experiment.pictures:
         written += _curves(sweep, caption)
     if "stages" in sweep.experiment.pictures:
@@ -116,6 +118,36 @@ def protocols(sweep: Sweep) -> list[str]:
                 found.setdefault(f"{value['metric']}, during training", value["protocol"])
     lines = [f"- {name}: {', '.join(f'{k} {v}' for k, v in made.items())}" for name, made in found.items()]
     return ["\n".join(lines)] if lines else []
+
+
+def _dots(sweep: Sweep, caption: str) -> list[Path]:
+    """Draw the single values of the last step, a dot a seed."""
+    results = {row.name: list(sweep.results(row).values()) for row in sweep.rows if row.config is not None}
+    panels = {}
+    for quantity in quantities(sweep, [result for some in results.values() for result in some]):
+        if quantity.drawn:
+            values = {name: [quantity.of(result) for result in some] for name, some in results.items()}
+            panels[quantity.column] = {name: [v for v in some if v is not None] for name, some in values.items()}
+    if not panels:
+        return []
+    picture = dot_plot(panels, title=f"{sweep.experiment.title} (a dot a seed, a bar their mean)", caption=caption)
+    return [save_image(picture, sweep.folder / "seeds.png")]
+
+
+def _last_samples(sweep: Sweep, caption: str) -> list[Path]:
+    """Draw what each row's samples look like at the end, seed 0: the same noise, one picture of each of ten classes."""
+    lines, labels = [], []
+    names: list[str] = []
+    for row in sweep.rows:
+        if (result := sweep.results(row).get(0)) is not None and (samples := _samples(sweep, row, 0)):
+            lines.append(samples[max(samples)])
+            labels.append(row.name)
+            names = result["class_names"][: len(lines[-1])]
+    if not lines:
+        return []
+    columns = names if names and len(names) == len(lines[0]) else None
+    picture = strip(np.stack(lines), labels=columns, row_labels=labels, title=sweep.experiment.title, caption=caption)
+    return [save_image(picture, sweep.folder / "samples.png")]
 
 
 def _curves(sweep: Sweep, caption: str) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from sagan.figures.attention import attention_figure, attention_target
 from sagan.figures.curves import band_curves, comparison_curves, training_curves
+from sagan.figures.dots import dot_plot
 from sagan.figures.grid import sample_grid, strip, timeline
 from sagan.figures.save import save_animation, save_image
 from sagan.figures.table import table_picture
@@ -11,6 +12,7 @@ __all__ = [
     "attention_target",
     "band_curves",
     "comparison_curves",
+    "dot_plot",
     "sample_grid",
     "save_animation",
     "save_image",
