@@ -952,13 +952,19 @@ def paper_run(arguments: list[str]) -> int:
             features=a.features,
         )
     )
+    for flag, number in (("seeds", a.seeds), ("steps", a.steps), ("num", a.num), ("jobs", a.jobs)):
+        if number is not None and number < 1:
+            raise UsageError(f"--{flag} must be at least 1, found {number}")
+    if a.out.exists() and not a.out.is_dir():
+        raise UsageError(f"--out {a.out} is a file; choose a folder")
     weights = None if a.feature_weights is None else str(a.feature_weights.expanduser().resolve())
     sweep = prepare(settings, a.out, feature_weights=weights)
     orders = sweep.orders(a.rows)
+    if not a.dry_run:
+        check_ready(sweep)
     console.print(cost(sweep, orders, measured=a.dry_run or a.scale == "paper", jobs=a.jobs))
     if a.dry_run:
         return 0
-    check_ready(sweep)
     remember(sweep, shlex.join(["sagan", "paper", "run", *arguments]))
     code = run(sweep, orders, console, jobs=a.jobs)
     for path in render(sweep):

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -126,6 +127,24 @@ def test_a_folder_keeps_to_its_settings() -> None:
     back = read_sweep(sweep.folder)
     assert back.scale == sweep.scale
     assert back.key(back.rows[0], 0) == sweep.key(sweep.rows[0], 0)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    sweep = smoke()
+    fake_result(sweep, "attention feat8", 0)
+    remember(sweep, "first")
+    (sweep.folder / "sweep.json").write_text('{"sagan_sweep')
+    with pytest.raises(SweepError, match=r"sweep\.json is damaged"):
+        read_sweep(sweep.folder)
+    (next(Path("out/rows").iterdir()) / RESULT).write_text("{")
+    with pytest.raises(ValueError, match=r"result\.json is damaged .* remove it"):
+        sweep.orders()
+
+
+def test_distances_within_classes_need_classes(tmp_path: Path) -> None:
+    np.save("pictures.npy", np.zeros((20, 32, 32, 3), np.uint8))
+    with pytest.raises(SweepError, match="measures distances within classes"):
+        smoke("table2", data="pictures.npy")
 
 
 def test_sizes_that_do_not_exist() -> None:

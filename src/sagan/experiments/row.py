@@ -30,7 +30,7 @@ from sagan.experiments.pairs import measure_pairs
 from sagan.experiments.published import FIGURE6_CLASSES
 from sagan.experiments.scales import Judging
 from sagan.figures import save_image
-from sagan.pretrained import TrainedGenerator, load
+from sagan.pretrained import TrainedGenerator, load, read_snapshot
 from sagan.run import DivergedError, train
 from sagan.runfolder import write_text
 
@@ -102,11 +102,18 @@ def row_key(config: RunConfig, fingerprint: str) -> str:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Read the result of a row; None if there is none yet, or one of another format."""
+    """Read the result of a row; None if there is none yet, or one of another format.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
     file = folder / RESULT
     if not file.is_file():
         return None
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); remove it to measure the row again") from error
     return result if result.get("sagan_row") == FORMAT else None
 
 
@@ -203,6 +210,7 @@ def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
     records = [json.loads(line) for line in (order.run / LOG).read_text(encoding="utf-8").splitlines()]
     shutil.copyfile(order.run / LOG, order.result / LOG)
     G, D = build_networks(with_classes(order.config, len(dataset.class_names)))
+    machine: dict[str, Any] = read_snapshot(order.run).contents["machine"]  # type: ignore[assignment]
     evaluations = sorted((order.run / "evaluations").glob("step-*.json"))
     return {
         "step": max((int(record["step"]) for record in records), default=0),
@@ -221,8 +229,8 @@ def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
         "health": [record for record in records if "health" in record],
         "monitor": json.loads(evaluations[-1].read_text(encoding="utf-8")) if evaluations else None,
         "training_s": max((float(record.get("elapsed_s", 0.0)) for record in records), default=0.0),
-        "device": "cuda" if torch.cuda.is_available() and order.config.engine.device != "cpu" else "cpu",
-        "threads": torch.get_num_threads(),
+        "device": machine["device"],
+        "threads": machine["threads"],
     }
 
 

@@ -233,6 +233,11 @@ def prepare(settings: Settings, out: Path, *, feature_weights: str | None = None
     experiment = experiment_of(settings.experiment)
     scale = changed(scale_of(settings.scale, settings.size), settings, feature_weights)
     dataset = open_dataset(replace(scale.base.data, path=settings.data), scale.base.generator.size_px)
+    if "intra" in experiment.measures and not dataset.class_names:
+        raise SweepError(
+            f"{experiment.name} measures distances within classes, and {settings.data} has none: give a folder with "
+            "one folder per class"
+        )
     source = Path(dataset.source).name
     data = {"source": source, "fingerprint": dataset.fingerprint, "images": len(dataset.labels)}
     folder = out / f"{experiment.name}-{scale.name}-{scale.base.generator.size_px}-{Path(source).stem}"
@@ -287,7 +292,7 @@ def remember(sweep: Sweep, command: str) -> None:
     contents |= {"data": sweep.data, "base": published_config(sweep.scale.base, sweep.data["source"])}
     commands = [command]
     if file.exists():
-        old = json.loads(file.read_text(encoding="utf-8"))
+        old = _read(file)
         for part in ("data", "base"):
             if old[part] != contents[part]:
                 raise SweepError(
@@ -300,6 +305,16 @@ def remember(sweep: Sweep, command: str) -> None:
     write_text(file, json.dumps(contents | {"commands": commands}, indent=1) + "\n")
 
 
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        contents: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SweepError(f"{file} is damaged ({error}); remove it and give the same command again") from error
+    if contents.get("sagan_sweep") != FORMAT:
+        raise SweepError(f"{file} is of another version of sagan (format {contents.get('sagan_sweep')}, here {FORMAT})")
+    return contents
+
+
 def read_sweep(folder: Path) -> Sweep:
     """Read a sweep back from its folder; the data set need not be there.
 
@@ -309,7 +324,7 @@ def read_sweep(folder: Path) -> Sweep:
     file = folder / SWEEP
     if not file.is_file():
         raise SweepError(f"{folder} has no {SWEEP}: `sagan paper run` makes one")
-    contents = json.loads(file.read_text(encoding="utf-8"))
+    contents = _read(file)
     settings = Settings(**contents["settings"])
     scale = changed(scale_of(settings.scale, settings.size), settings, None)
     return Sweep(
