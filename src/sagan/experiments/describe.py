@@ -21,7 +21,7 @@ def listing() -> str:
     lines = ["experiments:"]
     lines += [f"  {e.name:<{width}}  {e.title}\n  {'':<{width}}  {e.question}" for e in EXPERIMENTS.values()]
     lines += ["", "scales:"]
-    lines += [f"  {s.name:<{width}}  {s.what}" for s in (paper(), small(), smoke())]
+    lines += [f"  {scale}" for scale in (paper(), small(), smoke())]
     lines += ["", "next: sagan paper show table1     sagan paper run table1 --data PICTURES --scale small"]
     return "\n".join(lines)
 
@@ -37,7 +37,7 @@ def description(name: str, scale_name: ScaleName, size_px: int | None) -> str:
     rows = experiment.rows(scale)
     first = next(row for row in rows if row.config is not None)
     assert first.config is not None
-    lines = [experiment.title, experiment.question, "", f"scale {scale.name}: {scale.what}"]
+    lines = [experiment.title, experiment.question, "", f"scale {scale}"]
     lines += [f"first row, {first.name}:", _indented(_recipe(first.config))]
     lines += ["", "the others differ from it in:"]
     for row in rows:
@@ -55,7 +55,7 @@ def cost(sweep: Sweep, orders: Sequence[Order], *, measured: bool, jobs: int | N
     dashes = [row.name for row in sweep.rows if row.config is None]
     lines = [
         f"{sweep.experiment.title}",
-        f"scale {sweep.scale.name}: {sweep.scale.what}",
+        f"scale {sweep.scale}",
         f"data: {sweep.data['source']}, {sweep.data['images']:,} pictures",
         f"rows: {len(rows)} with {sweep.settings.seeds} seed(s) each; {len(orders)} of {total} are still to run",
     ]

@@ -114,6 +114,8 @@ def protocols(sweep: Sweep) -> list[str]:
         for result in sweep.results(row).values():
             for value in result["reports"].get("final", {}).get("values", []):
                 found.setdefault(f"{value['metric']}, last step", value["protocol"])
+            if "final" in result["pairs"]:
+                found.setdefault("readings of pairs, last step", result["pairs"]["final"]["protocol"])
             for value in (result["monitor"] or {}).get("values", []):
                 found.setdefault(f"{value['metric']}, during training", value["protocol"])
     lines = [f"- {name}: {', '.join(f'{k} {v}' for k, v in made.items())}" for name, made in found.items()]

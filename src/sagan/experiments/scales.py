@@ -48,6 +48,11 @@ class Scale:
     what: str
     """For people."""
 
+    def __str__(self) -> str:
+        train = self.base.train
+        budget = f"{self.base.generator.size_px} px, {train.total_steps:,} steps of {train.batch_size}"
+        return f"{self.name}: {budget}; {self.what}"
+
 
 def paper() -> Scale:
     """Build the paper's own scale: ImageNet at 128 px, 1M steps of 256."""
@@ -63,7 +68,7 @@ def paper() -> Scale:
         ),
         judging=Judging(features="inception", num=50_000, real=None, intra_num=5_000, pairs_num=10_000),
         seeds=1,
-        what="128 px, published widths, 1,000,000 steps of 256: for GPUs",
+        what="the paper's own, published widths: for GPUs",
     )
 
 
@@ -99,7 +104,7 @@ def small(size_px: int = 32) -> Scale:
         ),
         judging=Judging(features="efficientnet-lite0", num=1000, real=5000, intra_num=200, pairs_num=10_000),
         seeds=3,
-        what=f"{size_px} px, narrow networks, 2,000 steps of 32: 5 to 8 minutes a row on one processor core",
+        what="narrow networks: 5 to 8 minutes a row on one processor core at 32 px",
     )
 
 
@@ -127,7 +132,7 @@ def smoke() -> Scale:
         ),
         judging=Judging(features="pixels", num=32, real=64, intra_num=6, pairs_num=200),
         seeds=1,
-        what="32 px, 4 steps of 8: everything runs, nothing is learnt",
+        what="everything runs, nothing is learnt",
     )
 
 
