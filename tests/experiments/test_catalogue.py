@@ -1,12 +1,25 @@
 """The rows of the experiments against what SPEC and the paper say of them."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
+import torch
 from torch import nn
 
-from sagan.build import build_networks
+from sagan.build import build, build_networks, with_classes
 from sagan.config import RunConfig, differences
-from sagan.experiments.catalogue import EXPERIMENTS, stage_rows, structure_rows, table1_rows
+from sagan.experiments.catalogue import (
+    EXPERIMENTS,
+    recipe_rows,
+    stage_rows,
+    structure_rows,
+    table1_rows,
+    table2_rows,
+)
 from sagan.experiments.scales import paper, small, smoke
+from sagan.speed.step import random_batch
+from sagan.training.step import train_step
 
 # Table 1 of the paper's first version, FID and IS.
 TABLE1 = {
@@ -64,8 +77,6 @@ def test_the_residual_block_has_as_many_weights_as_attention() -> None:
         generator=type(base.generator)(size_px=32, attention=(), num_classes=10),
         discriminator=type(base.discriminator)(size_px=32, attention=(), num_classes=10),
     )
-    from dataclasses import replace
-
     rows = table1_rows(replace(small(), base=wide))
     G, D = build_networks(config_of(rows, "residual feat16"))
     assert (count(G.residual), count(D.residual)) == (82_945, 20_737)
@@ -131,3 +142,54 @@ def test_the_paper_scale_is_the_papers_budget() -> None:
 def test_smoke_has_at_most_20_steps() -> None:
     for experiment in EXPERIMENTS.values():
         assert all(row.config is None or row.config.train.total_steps <= 20 for row in experiment.rows(smoke()))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_row_trains_a_step(name: str) -> None:
+    for row in EXPERIMENTS[name].rows(smoke()):
+        if row.config is None:
+            continue
+        config = with_classes(row.config, 3)
+        parts = build(config)
+        before = [p.clone() for p in (*parts.state.G.parameters(), *parts.state.D.parameters())]
+        batch = random_batch(config)
+        metrics = train_step(parts.state, config.train, lambda _, batch=batch: batch, parts.engine, 0)
+        after = [*parts.state.G.parameters(), *parts.state.D.parameters()]
+        assert all(bool(torch.isfinite(value)) for value in metrics.values()), row.name
+        assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)), row.name
+
+
+def test_recipes_keep_their_switches_and_take_the_budget_of_the_scale() -> None:
+    scale = small()
+    sngan = config_of(table2_rows(scale), "SNGAN-projection")
+    # SPEC 3.7 and 6.3: thin D, no SN in G, five updates of D, twice as many fakes for G, equal rates that fall.
+    assert sngan.discriminator.width == "thin"
+    assert not sngan.generator.spectral_norm
+    assert sngan.train.d_steps == 5
+    assert (sngan.train.batch_size, sngan.train.g_batch_size) == (32, 64)
+    assert sngan.train.lr_g == sngan.train.lr_d == pytest.approx(2 * scale.base.train.lr_g)
+    assert sngan.train.lr_decay_start == 0
+    assert sngan.train.total_steps == scale.base.train.total_steps
+    assert sngan.generator.base_width == scale.base.generator.base_width
+
+    full = config_of(table2_rows(paper()), "SNGAN-projection")
+    assert (full.train.total_steps, full.train.batch_size, full.train.lr_decay_start) == (450_000, 64, 400_000)
+    assert config_of(table2_rows(paper()), "SAGAN").generator.attention == (64,)
+    assert config_of(table2_rows(paper()), "AC-GAN").discriminator.head == "auxiliary"
+
+
+@pytest.mark.parametrize("scale", [paper, small])
+def test_the_walk_between_recipes_turns_one_switch_a_row(scale) -> None:
+    rows = recipe_rows(scale())
+    configs = [row.config for row in rows]
+    for a, b in pairwise(configs):
+        assert a is not None
+        assert b is not None
+        found = {name.split(".")[1] for name in differences(a, b)}
+        # Both networks share a switch; the groups of batch norm and the average have a size and a start.
+        assert found <= {"ghost_size", "batch_norm"} or found <= {"ema_decay", "ema_start"} or len(found) == 1
+        assert found
+    assert configs[0] is not None
+    assert configs[-1] is not None
+    assert (configs[0].train.ema_decay, configs[-1].train.ema_decay > 0) == (0.0, True)
+    assert (rows[0].published["fd"].value, rows[-1].published["fd"].value) == (34.73, 12.83)
