@@ -894,7 +894,7 @@ def paper_run(arguments: list[str]) -> int:
     from sagan.experiments.describe import cost
     from sagan.experiments.render import render
     from sagan.experiments.scales import ScaleName
-    from sagan.experiments.sweep import Settings, check_ready, prepare, remember, run, with_defaults
+    from sagan.experiments.sweep import Settings, make_ready, prepare, remember, run, with_defaults
 
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
@@ -960,11 +960,11 @@ def paper_run(arguments: list[str]) -> int:
     weights = None if a.feature_weights is None else str(a.feature_weights.expanduser().resolve())
     sweep = prepare(settings, a.out, feature_weights=weights)
     orders = sweep.orders(a.rows)
-    if not a.dry_run:
-        check_ready(sweep)
     console.print(cost(sweep, orders, measured=a.dry_run or a.scale == "paper", jobs=a.jobs))
     if a.dry_run:
         return 0
+    if orders:
+        make_ready(sweep)
     remember(sweep, shlex.join(["sagan", "paper", "run", *arguments]))
     code = run(sweep, orders, console, jobs=a.jobs)
     for path in render(sweep):

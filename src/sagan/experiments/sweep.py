@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from sagan.config import RunConfig
 from sagan.data import NAMES, open_dataset
-from sagan.evaluation import FeatureName, load_network
+from sagan.evaluation import FeatureName, load_network, reference_of, reference_statistics
 from sagan.experiments.catalogue import EXPERIMENTS, Experiment, Row
 from sagan.experiments.row import (
     LOG,
@@ -205,15 +206,23 @@ def experiment_of(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def check_ready(sweep: Sweep) -> None:
-    """Load the feature network once, before hours are spent on training.
+def make_ready(sweep: Sweep, *, progress: bool = True) -> None:
+    """Load the feature network and find its statistics of the real pictures, before hours are spent on training.
+
+    Rows that start side by side would each compute these statistics; like this they find them in the cache.
 
     Raises:
-        WeightsError: If its weights are not to be had.
+        WeightsError: If the network's weights are not to be had.
     """
-    if any(measure != "pairs" for measure in sweep.experiment.measures):
-        judging = sweep.scale.judging
-        load_network(judging.features, judging.feature_weights, num_images=judging.num)
+    judging, base = sweep.scale.judging, sweep.scale.base
+    if all(measure == "pairs" for measure in sweep.experiment.measures):
+        return
+    network = load_network(judging.features, judging.feature_weights, num_images=judging.num)
+    if "fd" in sweep.experiment.measures:
+        dataset = open_dataset(replace(base.data, path=sweep.settings.data), base.generator.size_px)
+        reference = reference_of(dataset, "all", at_most=judging.real)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        reference_statistics(network, reference, device=device, cache_dir=base.data.cache_dir, progress=progress)
 
 
 def prepare(settings: Settings, out: Path, *, feature_weights: str | None = None, progress: bool = True) -> Sweep:
@@ -427,9 +436,7 @@ def title(order: Order) -> str:
 
 def default_jobs() -> int:
     """Count what rows can run on side by side: GPUs, else cores."""
-    import torch
-
-    return torch.cuda.device_count() or cores()
+    return torch.cuda.device_count() or (1 if torch.backends.mps.is_available() else cores())
 
 
 def cores() -> int:
@@ -438,8 +445,6 @@ def cores() -> int:
 
 
 def _start(order: Order, device: int, jobs: int, task: TaskID, runs: Path) -> _Running:
-    import torch
-
     file = runs / f"{order.result.name}.order.json"
     write_order(order, file)
     environment = dict(os.environ)
