@@ -19,9 +19,10 @@ from rich.console import Console
 from sagan.build import build
 from sagan.config import RunConfig, from_json
 from sagan.data import DataConfig, DataError
+from sagan.interop.weights import load_weights
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
-from sagan.pretrained import load, read_snapshot
+from sagan.pretrained import EXPORTED, load, read_snapshot
 from sagan.run import DivergedError, RunError, train
 from sagan.runfolder import check_space, run_lock, truncate_log
 from sagan.training.checkpoint import checkpoints, load_checkpoint
@@ -62,6 +63,23 @@ def equal(a: object, b: object) -> bool:
 
 
 STATE = ("step", "G", "D", "optimizer_g", "optimizer_d", "ema")
+
+
+def test_a_run_that_samples_with_running_averages_computes_no_others(tmp_path: Path, console: Console) -> None:
+    base = tiny(4, g_batch_size=16)
+    generator = replace(base.generator, sampling_norm="running", bn_momentum=0.25)
+    out = tmp_path / "run"
+    train(replace(base, generator=generator), out=out, console=console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "standing statistics" not in said
+    assert "batch 8; 16 generated in a generator update" in said
+    weights = load_weights(out / EXPORTED)
+    made = "running averages, momentum 0.25, unbiased variance"
+    assert weights.provenance["batch_norm"] == made
+    report = json.loads((out / "evaluations" / "step-00000004.json").read_text())
+    assert made in json.dumps(report)
+    kept = load_checkpoint(checkpoints(out / "checkpoints")[-1])["ema"]
+    assert torch.equal(weights.generator.norm.running_var, kept["norm.running_var"])
 
 
 def test_run_folder_holds_everything(tmp_path: Path, console: Console) -> None:
