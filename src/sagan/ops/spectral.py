@@ -286,6 +286,7 @@ def folded_state_dict(module: nn.Module) -> dict[str, Tensor]:
     """
     state = {key: value.detach() for key, value in module.state_dict().items() if ".parametrizations." not in f".{key}"}
     with torch.no_grad(), frozen_spectral(module):
+        prepare_spectral(module)  # as a forward does: the same sigmas, bit for bit
         for name, child in module.named_modules():
             if parametrize.is_parametrized(child, "weight"):
                 state[f"{name}.weight" if name else "weight"] = cast(Tensor, child.weight)
