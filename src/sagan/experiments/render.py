@@ -83,14 +83,15 @@ def as_csv(made: Table) -> str:
 
 def how_made(sweep: Sweep) -> str:
     """Say in a few sentences how the numbers of an experiment came about."""
-    train, judging, base = sweep.scale.base.train, sweep.scale.judging, sweep.scale.base
+    judging, base = sweep.scale.judging, next(row.config for row in sweep.rows if row.config is not None)
+    train = base.train
     average = f"moving average {train.ema_decay}" if train.ema_decay else "no moving average"
     devices = {f"{r['device']}, {r['threads']} thread(s)" for row in sweep.rows for r in sweep.results(row).values()}
     told = [
         f"{sweep.data['source']}, {sweep.data['images']:,} pictures at {base.generator.size_px} px; "
         f"{train.total_steps:,} steps of {train.batch_size}; base width {base.generator.base_width} (G) and "
         f"{base.discriminator.base_width} (D); learning rates {train.lr_g:g} (G) and {train.lr_d:g} (D), Adam betas "
-        f"({train.beta1:g}, {train.beta2:g}); {average}, where the row says nothing else",
+        f"({train.beta1:g}, {train.beta2:g}); {average}: the first row; `sagan paper show` has what differs in the others",
         f"{sweep.settings.seeds} seed(s); {', '.join(sorted(devices)) or 'not run yet'}",
     ]
     if sweep.experiment.measures != ("pairs",):
