@@ -91,7 +91,7 @@ def how_made(sweep: Sweep) -> str:
         f"{sweep.data['source']}, {sweep.data['images']:,} pictures at {base.generator.size_px} px; "
         f"{train.total_steps:,} steps of {train.batch_size}; base width {base.generator.base_width} (G) and "
         f"{base.discriminator.base_width} (D); learning rates {train.lr_g:g} (G) and {train.lr_d:g} (D), Adam betas "
-        f"({train.beta1:g}, {train.beta2:g}); {average}: the first row; `sagan paper show` has what differs in the others",
+        f"({train.beta1:g}, {train.beta2:g}); {average}: so the first row, `sagan paper show` has the others",
         f"{sweep.settings.seeds} seed(s); {', '.join(sorted(devices)) or 'not run yet'}",
     ]
     if sweep.experiment.measures != ("pairs",):
