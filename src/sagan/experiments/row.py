@@ -138,8 +138,8 @@ def is_done(order: Order) -> bool:
         return False
     if result["status"] == "diverged":
         return True
-    kept = {*order.samples_at} <= {*result["samples_at"]} and (result["attention"] or not order.attention)
-    return bool(kept and (result["by_class"] or not order.by_class))
+    kept = {*order.samples_at} <= {*result["samples_at"]} and (result.get("attention") or not order.attention)
+    return bool(kept and (result.get("by_class") or not order.by_class))
 
 
 def missing_measures(result: dict[str, Any] | None, measures: Sequence[Measure], judging: Judging) -> list[Measure]:
