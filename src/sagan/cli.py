@@ -885,8 +885,6 @@ def paper_show(arguments: list[str]) -> int:
 
 def paper_run(arguments: list[str]) -> int:
     """Run an experiment and draw what came out."""
-    import shlex
-
     import tyro
     from rich.console import Console
 
@@ -894,7 +892,17 @@ def paper_run(arguments: list[str]) -> int:
     from sagan.experiments.describe import cost
     from sagan.experiments.render import render
     from sagan.experiments.scales import ScaleName
-    from sagan.experiments.sweep import Settings, make_ready, prepare, remember, run, with_defaults
+    from sagan.experiments.sweep import (
+        Settings,
+        check_network,
+        command_of,
+        make_ready,
+        prepare,
+        read_sweep,
+        remember,
+        run,
+        with_defaults,
+    )
 
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
@@ -959,15 +967,17 @@ def paper_run(arguments: list[str]) -> int:
         raise UsageError(f"--out {a.out} is a file; choose a folder")
     weights = None if a.feature_weights is None else str(a.feature_weights.expanduser().resolve())
     sweep = prepare(settings, a.out, feature_weights=weights)
-    orders = sweep.orders(a.rows)
-    console.print(cost(sweep, orders, measured=a.dry_run or a.scale == "paper", jobs=a.jobs))
+    orders, rows = sweep.orders(a.rows), sweep.chosen(a.rows)
+    if not a.dry_run:
+        check_network(sweep)
+    console.print(cost(sweep, orders, rows, measured=a.dry_run or a.scale == "paper", jobs=a.jobs))
     if a.dry_run:
         return 0
     if orders:
         make_ready(sweep)
-    remember(sweep, shlex.join(["sagan", "paper", "run", *arguments]))
+    remember(sweep, command_of(arguments))
     code = run(sweep, orders, console, jobs=a.jobs)
-    for path in render(sweep):
+    for path in render(read_sweep(sweep.folder)):  # with the seeds of earlier calls, too
         print(path)
     return code
 

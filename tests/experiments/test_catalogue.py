@@ -173,7 +173,7 @@ def test_recipes_keep_their_switches_and_take_the_budget_of_the_scale() -> None:
     assert sngan.generator.base_width == scale.base.generator.base_width
 
     full = config_of(table2_rows(paper()), "SNGAN-projection")
-    assert (full.train.total_steps, full.train.batch_size, full.train.lr_decay_start) == (450_000, 64, 400_000)
+    assert (full.train.total_steps, full.train.batch_size, full.train.lr_decay_start) == (850_000, 64, 800_000)
     assert config_of(table2_rows(paper()), "SAGAN").generator.attention == (64,)
     assert config_of(table2_rows(paper()), "AC-GAN").discriminator.head == "auxiliary"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sagan.experiments.catalogue import EXPERIMENTS
-from sagan.experiments.collect import mean_and_spread, stages, table
+from sagan.experiments.collect import mean_and_spread, stages, stages_table, table
 from sagan.experiments.render import as_csv, markdown
 from sagan.experiments.scales import smoke
 from sagan.experiments.sweep import Settings, Sweep
@@ -69,11 +69,11 @@ def test_a_table_has_ours_beside_the_papers(tmp_path) -> None:
     assert row[f"{FD}, last step"] == "21.0 ± 1.0"
     assert row[f"{FD}, best checkpoint"] == "19.0 ± 0.0"
     assert row[f"{FD}, best of training"] == "9.00 ± 0.00"
-    assert row["paper: FID"] == "22.96"
+    assert row["published FID"] == "22.96"
     assert row["weights"] == "1,500"
     assert row["seeds"] == "3"
     assert row["seen"] == "nothing"
-    assert "FID" not in " ".join(c for c in made.columns if not c.startswith("paper"))
+    assert "FID" not in " ".join(c for c in made.columns if not c.startswith("published"))
     single = [n for n in made.numbers if n["row"] == "no attention" and n["quantity"] == f"{FD}, last step"]
     assert [(n["seed"], n["value"]) for n in single] == [(0, 20.0), (1, 21.0), (2, 22.0)]
 
@@ -98,7 +98,18 @@ def test_what_diverged_or_collapsed_is_not_dropped(tmp_path) -> None:
     made = table(sweep_of(tmp_path, "figure3", given, seeds=2))
     assert cells(made, "SN on D")["seen"] == "DIVERGED by step 40 (seed 0); diverged (seed 1)"
     assert cells(made, "SN on D")["seeds"] == "2"
-    assert cells(made, "SN on D")[f"{FD}, last step"] == "30.0"
+    assert cells(made, "SN on D")[f"{FD}, last step"] == "30.0 (1 of 2 seeds)"
+
+
+def test_the_last_healthy_checkpoint_of_a_diverged_run_is_no_last_step(tmp_path) -> None:
+    given = {"SN on D": {0: result(500.0, status="diverged", step=40), 1: result(30.0)}}
+    made = table(sweep_of(tmp_path, "figure3", given, seeds=2))
+    assert cells(made, "SN on D")[f"{FD}, last step"] == "30.0 (1 of 2 seeds)"
+
+
+def test_what_is_not_finite_is_said() -> None:
+    assert mean_and_spread([1.0, float("nan")]) == "not finite"
+    assert mean_and_spread([float("inf"), 2.0]) == "not finite"
 
 
 def pairs(readable: float, consistent: float, chance: float) -> dict[str, Any]:
@@ -131,6 +142,11 @@ def test_stages_collect_the_distances_of_all_seeds(tmp_path) -> None:
     logs = [[{"step": 2, f"score/{FD}": 9.0, "score/IS": 3.0}], [{"step": 2, f"score/{FD}": 11.0}]]
     sweep = sweep_of(tmp_path, "figure4", {"SN on D": {i: result(1.0, log=log) for i, log in enumerate(logs)}})
     assert stages(sweep, sweep.rows[0]) == {2: [9.0, 11.0]}
+    made = stages_table(sweep)
+    row = cells(made, "SN on D")
+    assert row["distance at step 2"] == "10.0 ± 1.4"
+    assert row["published FID at step"] == "181.84 at 10,000"
+    assert 72.41 in [number["value"] for number in made.numbers]
 
 
 def test_markdown_and_csv(tmp_path) -> None:

@@ -20,6 +20,7 @@ from sagan.experiments.sweep import (
     Sweep,
     SweepError,
     changed,
+    command_of,
     prepare,
     read_sweep,
     remember,
@@ -85,6 +86,8 @@ def test_only_some_rows_and_unknown_ones() -> None:
     assert [o.name for o in smoke().orders(["residual feat8"])] == ["residual feat8"]
     with pytest.raises(SweepError, match="has no row 'feat8'; its rows: no attention"):
         smoke().orders(["feat8"])
+    with pytest.raises(SweepError, match="attention feat32 does not exist at 32 px"):
+        smoke().orders(["attention feat32"])
 
 
 def test_which_pictures() -> None:
@@ -113,6 +116,14 @@ def test_the_steps_of_figure_4() -> None:
     small = scale_of("small")
     assert stage_steps(small)[-1] == small.base.train.total_steps
     assert all(step % small.base.train.sample_every == 0 for step in stage_steps(small))
+    for steps in (30, 700, 1500):
+        settings = Settings(experiment="figure4", scale="small", data="digits", seeds=1, steps=steps)
+        found, every = (
+            stage_steps(changed(small, settings, None)),
+            changed(small, settings, None).base.train.sample_every,
+        )
+        assert found[-1] == steps
+        assert all(step % every == 0 or step == steps for step in found)
 
 
 def test_a_folder_keeps_to_its_settings() -> None:
@@ -122,11 +133,57 @@ def test_a_folder_keeps_to_its_settings() -> None:
     contents = json.loads((sweep.folder / "sweep.json").read_text())
     assert contents["settings"]["seeds"] == 3
     assert contents["commands"] == ["first", "second"]
-    with pytest.raises(SweepError, match="other settings"):
+    with pytest.raises(SweepError, match=r"other settings of: train\.total_steps"):
         remember(smoke(steps=8), "third")
+    with pytest.raises(SweepError, match=r"other settings of: .*judging\.num"):
+        remember(smoke(num=20), "third")
+    with pytest.raises(SweepError, match="other settings of: pictures"):
+        remember(replace(sweep, data=sweep.data | {"fingerprint": "another"}), "third")
     back = read_sweep(sweep.folder)
     assert back.scale == sweep.scale
     assert back.key(back.rows[0], 0) == sweep.key(sweep.rows[0], 0)
+
+
+def test_a_sweep_of_another_time_is_refused(tmp_path: Path) -> None:
+    sweep = smoke()
+    remember(sweep, "first")
+    file = sweep.folder / "sweep.json"
+    contents = json.loads(file.read_text())
+    contents["base"]["train"]["lr_g"] = 0.5
+    file.write_text(json.dumps(contents))
+    with pytest.raises(SweepError, match=r"had others of: train\.lr_g"):
+        read_sweep(sweep.folder)
+    file.write_text(json.dumps(contents | {"sagan_sweep": 99}))
+    with pytest.raises(SweepError, match="format 99"):
+        read_sweep(sweep.folder)
+
+
+def test_results_of_another_protocol_are_not_averaged() -> None:
+    sweep = smoke(seeds=2)
+    fake_result(sweep, "attention feat8", 0)
+    fake_result(smoke(seeds=2, num=20), "attention feat8", 1)
+    row = next(row for row in sweep.rows if row.name == "attention feat8")
+    assert list(sweep.results(row)) == [0]
+
+
+def test_the_paper_scale_keeps_its_budget() -> None:
+    with pytest.raises(SweepError, match="`paper` is the published budget"):
+        smoke("table2", scale="paper", steps=1000, data="digits")
+
+
+def test_the_command_is_kept_without_folders(tmp_path: Path) -> None:
+    (tmp_path / "my pictures").mkdir()
+    typed = [
+        "table1",
+        "--data",
+        str(tmp_path / "my pictures"),
+        "--out",
+        "/x/y",
+        "--feature-weights=/z/w.pth",
+        "--seeds",
+        "2",
+    ]
+    assert command_of(typed) == "sagan paper run table1 --data 'my pictures' --seeds 2"
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
@@ -189,7 +246,7 @@ def test_table_1_at_scale_smoke_through_the_command_line(capsys: pytest.CaptureF
         assert float(row["FD(pixels 8x8), last step"]) == pytest.approx(value, abs=0.06)
         assert row["seeds"] == "1"
     assert dict(zip(header, cells["attention feat32"], strict=True))["FD(pixels 8x8), last step"] == "-"
-    assert dict(zip(header, cells["attention feat32"], strict=True))["paper: FID"] == "18.28"
+    assert dict(zip(header, cells["attention feat32"], strict=True))["published FID"] == "18.28"
     assert (folder / "table.png").stat().st_size > 10_000
     assert (folder / "curves-fd-pixels-8x8.png").exists()
     # The same command finds all done, and so does render.
@@ -215,7 +272,7 @@ def test_an_interrupted_sweep_goes_on(capsys: pytest.CaptureFixture[str]) -> Non
     assert saved < 300
     assert not list(Path("out/rows").glob("*/result.json"))
     assert main(asked) == 0
-    assert "1 of 3 are still to run" in capsys.readouterr().err
+    assert "1 of 1 are still to run" in capsys.readouterr().err
     (log,) = Path("out/runs").glob("*.log")
     assert f"resuming at step {saved:,}" in log.read_text()
     (result,) = Path("out/rows").glob("*/result.json")

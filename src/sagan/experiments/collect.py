@@ -1,5 +1,6 @@
 """From the results of rows to the cells of a table: mean and spread over seeds, beside the published numbers."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from sagan.data.pairs import AGREES_IN, TEXTURES
 from sagan.evaluation import metric_name
 from sagan.experiments.catalogue import Measure, Row
 from sagan.experiments.row import METRICS
-from sagan.experiments.sweep import Sweep
+from sagan.experiments.sweep import Sweep, stage_steps
 from sagan.metrics.pixels import NAME as PIXELS
 
 Result = Mapping[str, Any]
@@ -47,6 +48,8 @@ def mean_and_spread(values: Sequence[float], *, percent: bool = False) -> str:
     """Write a mean and, from two seeds on, the sample standard deviation over the seeds; a dash without values."""
     if not values:
         return DASH
+    if not all(math.isfinite(value) for value in values):
+        return "not finite"
     factor, unit = (100.0, " %") if percent else (1.0, "")
     mean = statistics.fmean(values) * factor
     if len(values) == 1:
@@ -88,7 +91,7 @@ def table(sweep: Sweep) -> Table:
     by_row = {row.name: sweep.results(row) for row in sweep.rows}
     shown = quantities(sweep, [result for results in by_row.values() for result in results.values()])
     published = [m for m in sweep.experiment.measures if any(m in row.published for row in sweep.rows)]
-    columns = ("", *(q.column for q in shown), *(f"paper: {PAPER_NAMES[m]}" for m in published))
+    columns = ("", *(q.column for q in shown), *(f"published {PUBLISHED_NAMES[m]}" for m in published))
     columns = (*columns, "weights of the block", "weights", "seeds", "seen")
     rows, numbers = [], []
     for row in sweep.rows:
@@ -97,7 +100,8 @@ def table(sweep: Sweep) -> Table:
         for quantity in shown:
             values = {seed: quantity.of(result) for seed, result in results.items()}
             kept = {seed: value for seed, value in values.items() if value is not None}
-            cells.append(mean_and_spread(list(kept.values()), percent=quantity.percent))
+            of = f" ({len(kept)} of {len(results)} seeds)" if kept and len(kept) < len(results) else ""
+            cells.append(mean_and_spread(list(kept.values()), percent=quantity.percent) + of)
             numbers += [
                 {"row": row.name, "seed": seed, "quantity": quantity.column, "value": value, "source": "measured here"}
                 for seed, value in kept.items()
@@ -110,7 +114,7 @@ def table(sweep: Sweep) -> Table:
                     {
                         "row": row.name,
                         "seed": "",
-                        "quantity": f"paper: {PAPER_NAMES[measure]}",
+                        "quantity": f"published {PUBLISHED_NAMES[measure]}",
                         "value": cell.value,
                         "source": cell.source,
                     }
@@ -137,6 +141,22 @@ def pairs_by_class(sweep: Sweep) -> Table:
     return Table(columns=("", *AGREES_IN, *TEXTURES), rows=tuple(rows), numbers=())
 
 
+def stages_table(sweep: Sweep) -> Table:
+    """Make the table of figure 4: the distance at some steps of training, and the published ones at theirs."""
+    steps = stage_steps(sweep.scale)
+    rows, numbers = [], []
+    for row in sweep.rows:
+        found = stages(sweep, row)
+        known = [f"{p.value:g} at {step:,}" for step, p in row.curve.items()]
+        rows.append((row.name, *(mean_and_spread(found.get(step, [])) for step in steps), "; ".join(known) or DASH))
+        numbers += [
+            {"row": row.name, "seed": "", "quantity": f"published FID at {step}", "value": p.value, "source": p.source}
+            for step, p in row.curve.items()
+        ]
+    columns = ("", *(f"distance at step {step:,}" for step in steps), "published FID at step")
+    return Table(columns=columns, rows=tuple(rows), numbers=tuple(numbers))
+
+
 def stages(sweep: Sweep, row: Row) -> dict[int, list[float]]:
     """Give the Frechet distances that a row had during training, by step, of all seeds."""
     found: dict[int, list[float]] = {}
@@ -148,7 +168,7 @@ def stages(sweep: Sweep, row: Row) -> dict[int, list[float]]:
     return found
 
 
-PAPER_NAMES: dict[Measure, str] = {"fd": "FID", "score": "IS", "intra": "intra-FID", "pairs": "pairs"}
+PUBLISHED_NAMES: dict[Measure, str] = {"fd": "FID", "score": "IS", "intra": "intra-FID", "pairs": "pairs"}
 
 
 def _pooled(name: str) -> Callable[[Result], float | None]:
@@ -186,7 +206,8 @@ PAIRS = [
 
 
 def _final(name: str) -> Callable[[Result], float | None]:
-    return lambda result: values_of(result, "final").get(name)
+    # Of a run that diverged the last healthy checkpoint is no last step.
+    return lambda result: values_of(result, "final").get(name) if result["status"] == "finished" else None
 
 
 def _best(name: str) -> Callable[[Result], float | None]:

@@ -44,7 +44,9 @@ RESIDUAL: dict[int, Cells] = {
 
 # Table 2: other models. The paper's authors measured the FID of SNGAN-projection on its released weights.
 ACGAN: Cells = _cells(f"{SLIDES}, table 2", score=28.5)
-SNGAN: Cells = _cells(f"{SLIDES}, table 2", score=36.8, fd=27.62) | _cells(CHAINER, intra=92.4)
+SNGAN: Cells = _cells(f"{SLIDES}, table 2 (released weights, 850,000 steps)", score=36.8, fd=27.62) | _cells(
+    f"{CHAINER}, 850,000 steps", intra=92.4
+)
 SAGAN: Cells = _cells(f"{SLIDES}, table 2 (feat64)", score=52.52, fd=18.65)
 
 # Figure 4: FID by steps in thousands of the three stages.

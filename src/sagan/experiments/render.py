@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.experiments.catalogue import Row
-from sagan.experiments.collect import Table, called, pairs_by_class, quantities, stages, table
+from sagan.experiments.collect import Table, called, pairs_by_class, quantities, stages, stages_table, table
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
-from sagan.experiments.sweep import SWEEP, Sweep, SweepError, read_sweep, stage_steps
+from sagan.experiments.sweep import ROWS, SWEEP, Sweep, SweepError, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
 from sagan.runfolder import write_text
 
@@ -25,14 +26,20 @@ def render_all(out: Path) -> list[Path]:
         SweepError: If it has none.
     """
     folders = sorted(file.parent for file in out.glob(f"*/{SWEEP}"))
-    if not folders:
-        raise SweepError(f"{out} has no results of `sagan paper run` (expected {out}/*/{SWEEP})")
-    return [path for folder in folders for path in render(read_sweep(folder))]
+    written = [path for folder in folders for path in render(read_sweep(folder))]
+    if not written:
+        raise SweepError(f"{out} has no results of `sagan paper run` (expected {out}/*/{SWEEP} and {out}/{ROWS}/*)")
+    return written
 
 
 def render(sweep: Sweep) -> list[Path]:
-    """Write the table and the pictures of an experiment from the results that there are; gives the files."""
+    """Write the table and the pictures of an experiment from the results that there are; gives the files.
+
+    Without any result nothing is written: what an earlier call drew stays.
+    """
     folder = sweep.folder
+    if not any(sweep.results(row) for row in sweep.rows):
+        return []
     contents = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
     made = table(sweep)
     caption = how_made(sweep)
@@ -43,6 +50,10 @@ def render(sweep: Sweep) -> list[Path]:
             "Above chance (0: independent parts, 1: perfect) of the readable share, by class; textures: recognised:"
         ]
         texts += [markdown(pairs_by_class(sweep))]
+    if "stages" in sweep.experiment.pictures:
+        by_step = stages_table(sweep)
+        texts += ["During training, measured by the monitor:", markdown(by_step)]
+        made = replace(made, numbers=(*made.numbers, *by_step.numbers))
     texts += ["Means and standard deviations over the seeds.", "## How it was made", caption]
     texts += ["\n".join(f"- `{command}`" for command in contents["commands"])]
     texts += protocols(sweep)
@@ -85,7 +96,9 @@ def how_made(sweep: Sweep) -> str:
     """Say in a few sentences how the numbers of an experiment came about."""
     judging, base = sweep.scale.judging, next(row.config for row in sweep.rows if row.config is not None)
     train = base.train
-    average = f"moving average {train.ema_decay}" if train.ema_decay else "no moving average"
+    average = (
+        f"moving average {train.ema_decay} from step {train.ema_start:,}" if train.ema_decay else "no moving average"
+    )
     devices = {f"{r['device']}, {r['threads']} thread(s)" for row in sweep.rows for r in sweep.results(row).values()}
     told = [
         f"{sweep.data['source']}, {sweep.data['images']:,} pictures at {base.generator.size_px} px; "
@@ -163,8 +176,7 @@ def _curves(sweep: Sweep, caption: str) -> list[Path]:
             continue
         label = f"{key.removeprefix('score/')} during training: mean of the seeds, band from least to greatest"
         picture = band_curves(logs, key, label=label, title=sweep.experiment.title, caption=caption)
-        name = "".join(c if c.isalnum() else "-" for c in key.removeprefix("score/").lower()).strip("-")
-        written.append(save_image(picture, sweep.folder / f"curves-{name}.png"))
+        written.append(save_image(picture, sweep.folder / f"curves-{slug(key.removeprefix('score/'))}.png"))
     return written
 
 
@@ -215,8 +227,7 @@ def _attention(sweep: Sweep) -> list[Path]:
         for seed in list(sweep.results(row))[:1]:
             file = sweep.result_folder(row, seed) / ATTENTION
             if file.is_file():
-                name = "".join(c if c.isalnum() else "-" for c in row.name.lower())
-                written.append(save_image(Image.open(file), sweep.folder / f"attention-{name}.png"))
+                written.append(save_image(Image.open(file), sweep.folder / f"attention-{slug(row.name)}.png"))
     return written
 
 
@@ -237,7 +248,6 @@ def _classes(sweep: Sweep, caption: str) -> list[Path]:
             for one in result["by_class"]
         ]
         title = f"{sweep.experiment.title}: {row.name}"
-        words = "".join(c if c.isalnum() else "-" for c in row.name.lower())
         picture = strip(pictures, row_labels=labels, title=title, caption=caption)
-        written.append(save_image(picture, sweep.folder / f"classes-{words}.png"))
+        written.append(save_image(picture, sweep.folder / f"classes-{slug(row.name)}.png"))
     return written

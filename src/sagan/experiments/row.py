@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,16 +111,21 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        result = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); remove it to measure the row again") from error
+    if not isinstance(result, dict):
+        raise ValueError(f"{file} is damaged (no object with keys); remove it to measure the row again")
     return result if result.get("sagan_row") == FORMAT else None
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """Read the log that a row left; empty if there is none."""
     file = folder / LOG
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); remove its folder to measure the row again") from error
 
 
 def published_config(config: RunConfig, data: str) -> dict[str, Any]:
@@ -138,8 +143,12 @@ def is_done(order: Order) -> bool:
         return False
     if result["status"] == "diverged":
         return True
-    kept = {*order.samples_at} <= {*result["samples_at"]} and (result.get("attention") or not order.attention)
+    kept = {*order.samples_at} <= {*result["samples_at"]} and (result.get("attention") or not _wants_attention(order))
     return bool(kept and (result.get("by_class") or not order.by_class))
+
+
+def _wants_attention(order: Order) -> bool:
+    return order.attention and bool(order.config.generator.attention_positions)
 
 
 def missing_measures(result: dict[str, Any] | None, measures: Sequence[Measure], judging: Judging) -> list[Measure]:
@@ -162,7 +171,7 @@ def missing_measures(result: dict[str, Any] | None, measures: Sequence[Measure],
 
 def possible(measures: Sequence[Measure], judging: Judging) -> list[Measure]:
     """Leave out the score where the feature network has no classes."""
-    return [m for m in measures if m != "score" or judging.features != "pixels"]
+    return [m for m in measures if m != "score" or judging.features in ("inception", "efficientnet-lite0")]
 
 
 def work(order: Order) -> int:
@@ -171,13 +180,12 @@ def work(order: Order) -> int:
     A run that diverges is a result: it is written down with the step and the reason, and whatever its last checkpoint
     still gives is measured.
     """
-    old = read_result(order.result)
+    going_on = (order.run / "config.json").exists()
+    # What was measured of weights that are gone says nothing of new ones.
+    old = read_result(order.result) if going_on else None
     status, reason = "finished", None
     try:
-        if (order.run / "config.json").exists():
-            trained = train(None, resume=order.run)
-        else:
-            trained = train(order.config, out=order.run)
+        trained = train(order.config, resume=order.run) if going_on else train(order.config, out=order.run)
         if not trained.finished:
             return 128 + (trained.signal or 0)
     except DivergedError as error:
@@ -198,7 +206,9 @@ def work(order: Order) -> int:
         name: old[name] for name in ("judging", "reports", "pairs") if old is not None
     }
     missing = missing_measures(old, order.measures, order.judging)
-    result["judging"] |= {measure: asdict(order.judging) for measure in missing}
+    # Where the weights of the feature network lie on this machine is nobody else's business.
+    how = asdict(replace(order.judging, feature_weights=None))
+    result["judging"] |= dict.fromkeys(missing, how)
     _measure(order, dataset, result, missing)
     _keep_pictures(order, result)
     write_text(order.result / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
@@ -295,9 +305,10 @@ def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
         _save_strip([np.load(files[step]) for step in steps], order.result / SAMPLES)
     old = read_result(order.result) or {}
     result["samples_at"] = steps
-    result["attention"] = order.attention or old.get("attention", False)
+    result["attention"] = old.get("attention", False)
     if order.attention and (order.run / ATTENTION).exists():
         shutil.copyfile(order.run / ATTENTION, order.result / ATTENTION)
+        result["attention"] = True
     result["by_class"] = old.get("by_class", [])
     if order.by_class and result["class_names"]:
         shown = figure6_classes(result["class_names"])

@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sagan.config import RunConfig
+from sagan.config import RunConfig, differences, from_json
 from sagan.data import NAMES, open_dataset
 from sagan.evaluation import FeatureName, load_network, reference_of, reference_statistics
 from sagan.experiments.catalogue import EXPERIMENTS, Experiment, Row
@@ -25,6 +26,7 @@ from sagan.experiments.row import (
     LOG,
     Order,
     is_done,
+    missing_measures,
     possible,
     published_config,
     read_log,
@@ -39,6 +41,7 @@ from sagan.runfolder import write_text
 SWEEP = "sweep.json"
 ROWS, RUNS = "rows", "runs"
 CHECK_EVERY_S = 0.2
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 FORMAT = 1
 
 
@@ -112,9 +115,7 @@ class Sweep:
         key = self.key(row, seed)[:10]
         # The same row of another experiment may have another name there; its key is what counts.
         known = sorted((self.out / kind).glob(f"*-{key}"))
-        words = "".join(c if c.isalnum() else "-" for c in row.name.lower()).strip("-")
-        name = f"{'-'.join(filter(None, words.split('-')))}-seed{seed}-{key}"
-        return known[0] if known else self.out / kind / name
+        return known[0] if known else self.out / kind / f"{slug(row.name)}-seed{seed}-{key}"
 
     def key(self, row: Row, seed: int) -> str:
         """Give the key of a row with a seed."""
@@ -128,9 +129,25 @@ class Sweep:
         for seed in range(self.settings.seeds):
             folder = self.result_folder(row, seed)
             result = read_result(folder)
-            if result is not None:
+            # What was measured in another way does not belong into the same mean.
+            if result is not None and not missing_measures(result, self.experiment.measures, self.scale.judging):
                 found[seed] = result | {"log": read_log(folder)}
         return found
+
+    def chosen(self, names: Sequence[str] = ()) -> list[Row]:
+        """Give the rows of these names, or all that exist at this size.
+
+        Raises:
+            SweepError: If a name is no row of the experiment, or one that does not exist at this size.
+        """
+        known = {row.name: row for row in self.rows}
+        for name in names:
+            if name not in known:
+                raise SweepError(f"{self.experiment.name} has no row {name!r}; its rows: {', '.join(known)}")
+            if known[name].config is None:
+                size = self.scale.base.generator.size_px
+                raise SweepError(f"{name} does not exist at {size} px: both networks need a feature map of that height")
+        return [row for row in self.rows if row.config is not None and (not names or row.name in names)]
 
     def orders(self, names: Sequence[str] = ()) -> list[Order]:
         """List what is still to do, seed by seed, so that an interrupted sweep has compared rows for the first ones.
@@ -138,14 +155,9 @@ class Sweep:
         Raises:
             SweepError: If a name is no row of the experiment.
         """
-        known = {row.name: row for row in self.rows}
-        for name in names:
-            if name not in known:
-                raise SweepError(f"{self.experiment.name} has no row {name!r}; its rows: {', '.join(known)}")
-        wanted = [row for row in self.rows if row.config is not None and (not names or row.name in names)]
         orders: dict[str, Order] = {}
         for seed in range(self.settings.seeds):
-            for row in wanted:
+            for row in self.chosen(names):
                 order = Order(
                     name=row.name,
                     config=self.config(row, seed),
@@ -163,12 +175,21 @@ class Sweep:
         return list(orders.values())
 
 
+def slug(text: str) -> str:
+    """Write a name so that it can be part of a file's: small letters, digits and single hyphens."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
 def stage_steps(scale: Scale) -> tuple[int, ...]:
-    """Give the steps of figure 4: 10k, 160k, 260k and 1M at the paper's scale, else a sixth, a third, a half, all."""
+    """Give the steps of figure 4: 10k, 160k, 260k and 1M at the paper's scale, else a sixth, a third, a half, all.
+
+    They are steps whose samples are drawn: the nearest ones.
+    """
     if scale.name == "paper":
         return 10_000, 160_000, 260_000, 1_000_000
     every, total = scale.base.train.sample_every, scale.base.train.total_steps
-    return tuple(sorted({max(every, round(total * part / every) * every) for part in (1 / 6, 1 / 3, 1 / 2, 1.0)}))
+    drawn = sorted({*range(every, total + 1, every), total})
+    return tuple(sorted({min(drawn, key=lambda s: abs(s - total * part)) for part in (1 / 6, 1 / 3, 1 / 2, 1.0)}))
 
 
 def with_defaults(settings: Settings) -> Settings:
@@ -206,19 +227,22 @@ def experiment_of(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def make_ready(sweep: Sweep, *, progress: bool = True) -> None:
-    """Load the feature network and find its statistics of the real pictures, before hours are spent on training.
-
-    Rows that start side by side would each compute these statistics; like this they find them in the cache.
+def check_network(sweep: Sweep) -> None:
+    """Load the feature network once, before anything takes long.
 
     Raises:
-        WeightsError: If the network's weights are not to be had.
+        WeightsError: If its weights are not to be had.
     """
+    if sweep.experiment.measures != ("pairs",):
+        judging = sweep.scale.judging
+        load_network(judging.features, judging.feature_weights, num_images=judging.num)
+
+
+def make_ready(sweep: Sweep, *, progress: bool = True) -> None:
+    """Find the statistics of the real pictures: rows that start side by side would each compute them."""
     judging, base = sweep.scale.judging, sweep.scale.base
-    if all(measure == "pairs" for measure in sweep.experiment.measures):
-        return
-    network = load_network(judging.features, judging.feature_weights, num_images=judging.num)
     if "fd" in sweep.experiment.measures:
+        network = load_network(judging.features, judging.feature_weights, num_images=judging.num)
         dataset = open_dataset(replace(base.data, path=sweep.settings.data), base.generator.size_px)
         reference = reference_of(dataset, "all", at_most=judging.real)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -261,6 +285,11 @@ def changed(scale: Scale, settings: Settings, feature_weights: str | None) -> Sc
     """
     base, judging = scale.base, scale.judging
     train = base.train
+    if scale.name == "paper" and {settings.steps, settings.batch_size, settings.base_width} != {None}:
+        raise SweepError(
+            "--steps, --batch-size and --base-width change the scale small; `paper` is the published budget, and its "
+            "recipes have their own"
+        )
     if settings.steps is not None:
         # Cadences keep their share of the run.
         share = settings.steps / train.total_steps
@@ -284,6 +313,8 @@ def changed(scale: Scale, settings: Settings, feature_weights: str | None) -> Sc
         )
     if settings.num is not None:
         judging = replace(judging, num=settings.num)
+        if EXPERIMENTS[settings.experiment].measures == ("pairs",):
+            judging = replace(judging, pairs_num=settings.num)
         monitor = replace(monitor, num=min(monitor.num, settings.num))
     monitor = replace(monitor, feature_weights=feature_weights)
     base = replace(base, train=train, generator=G, discriminator=D, monitor=monitor)
@@ -298,20 +329,33 @@ def remember(sweep: Sweep, command: str) -> None:
     """
     file = sweep.folder / SWEEP
     contents = {"sagan_sweep": FORMAT, "settings": asdict(sweep.settings) | {"data": sweep.data["source"]}}
+    contents |= {"judging": asdict(replace(sweep.scale.judging, feature_weights=None))}
     contents |= {"data": sweep.data, "base": published_config(sweep.scale.base, sweep.data["source"])}
     commands = [command]
     if file.exists():
         old = _read(file)
-        for part in ("data", "base"):
-            if old[part] != contents[part]:
-                raise SweepError(
-                    f"{sweep.folder} holds this experiment with other settings or other pictures ({part} differs); "
-                    "give the same flags as then, or another --out"
-                )
+        found = {name: "" for name in ("pictures",) if old["data"]["fingerprint"] != sweep.data["fingerprint"]}
+        found |= dict.fromkeys(_changes(old, sweep.scale), "")
+        if found:
+            raise SweepError(
+                f"{sweep.folder} holds this experiment with other settings of: {', '.join(found)}; give the same flags "
+                "as then, or another --out"
+            )
         contents["settings"]["seeds"] = max(old["settings"]["seeds"], sweep.settings.seeds)  # type: ignore[index]
         commands = [*old["commands"], *([] if command in old["commands"] else [command])]
     sweep.folder.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(contents | {"commands": commands}, indent=1) + "\n")
+
+
+def _changes(contents: dict[str, Any], scale: Scale) -> list[str]:
+    """Name the fields in which a stored sweep differs from what its settings mean today."""
+    stored = from_json(json.dumps(contents["base"]))
+    fields = [name for name in differences(stored, scale.base) if not name.startswith(("data.path", "data.cache_dir"))]
+    fields = [name for name in fields if name != "monitor.feature_weights"]
+    today = asdict(replace(scale.judging, feature_weights=None))
+    return fields + [
+        f"judging.{name}" for name, value in contents.get("judging", {}).items() if today.get(name) != value
+    ]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -322,6 +366,18 @@ def _read(file: Path) -> dict[str, Any]:
     if contents.get("sagan_sweep") != FORMAT:
         raise SweepError(f"{file} is of another version of sagan (format {contents.get('sagan_sweep')}, here {FORMAT})")
     return contents
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """Write the command of ``sagan paper run`` without the folders of this machine."""
+    words, skip = ["sagan", "paper", "run"], False
+    for word in arguments:
+        flag, _, value = word.partition("=")
+        if skip or flag in ("--out", "--feature-weights"):
+            skip = not skip and not value
+            continue
+        words.append(Path(word).name if "/" in word and Path(word.partition("=")[2] or word).exists() else word)
+    return shlex.join(words)
 
 
 def read_sweep(folder: Path) -> Sweep:
@@ -336,6 +392,12 @@ def read_sweep(folder: Path) -> Sweep:
     contents = _read(file)
     settings = Settings(**contents["settings"])
     scale = changed(scale_of(settings.scale, settings.size), settings, None)
+    differing = _changes(contents, scale)
+    if differing:
+        raise SweepError(
+            f"{folder} was made when the scale {scale.name} had others of: {', '.join(differing)}; its rows cannot be "
+            "found, so its tables stay as they are"
+        )
     return Sweep(
         settings=settings,
         experiment=EXPERIMENTS[settings.experiment],
@@ -394,8 +456,9 @@ def run(sweep: Sweep, orders: Sequence[Order], console: Console, *, jobs: int | 
                 one.process.send_signal(number)
 
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress, ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             stack.callback(signal.signal, number, signal.signal(number, stop))
+        stack.callback(_end, running)  # if anything goes wrong here, no row trains on unseen
         everything = progress.add_task(f"{sweep.experiment.name}: rows", total=len(orders), note="")
         while (waiting and not received) or running:
             while waiting and free and not received:
@@ -427,6 +490,12 @@ def run(sweep: Sweep, orders: Sequence[Order], console: Console, *, jobs: int | 
         )
         return 1
     return 0
+
+
+def _end(running: Sequence[_Running]) -> None:
+    for one in running:
+        if one.process.poll() is None:
+            one.process.terminate()
 
 
 def title(order: Order) -> str:
