@@ -75,8 +75,8 @@ def cost(sweep: Sweep, orders: Sequence[Order], rows: Sequence[Row], *, measured
         accumulate = plan.config.train.accumulate
         if accumulate > 1:
             lines.append(
-                f"note: a whole batch of {plan.config.train.batch_size} does not fit this memory; that is for {accumulate} "
-                f"micro-batches of {plan.micro_batch}, which rows do not make: they need a larger machine"
+                f"note: a whole batch of {plan.config.train.batch_size} does not fit this memory; that is for "
+                f"{accumulate} micro-batches of {plan.micro_batch}, which rows do not make: they need a larger machine"
             )
         if plan.busy:
             lines.append("note: other programs kept this machine busy meanwhile; on a quiet one this is quicker")
