@@ -197,11 +197,12 @@ def bound_of(layer):
 
 
 def test_chainers_gain_is_that_of_the_two_large_convolutions_of_a_block():
+    torch.manual_seed(0)  # the largest of the shortcut's 144 weights is near its bound, not at it
     style = LayerStyle(spectral=False, init="chainer")
     blocks = (
-        GeneratorBlock(16, 12, norm=norm, style=style),
-        DiscriminatorBlock(16, 12, 12, down=True, style=style),
-        DiscriminatorBlock(3, 12, 12, down=True, first=True, style=style),
+        GeneratorBlock(64, 48, norm=norm, style=style),
+        DiscriminatorBlock(64, 48, 48, down=True, style=style),
+        DiscriminatorBlock(3, 48, 48, down=True, first=True, style=style),
     )
     for block in blocks:
         assert bound_of(block.conv1) == pytest.approx(2**0.5, rel=0.03)
