@@ -65,7 +65,8 @@ def render(sweep: Sweep) -> list[Path]:
         )
     )
     written += _dots(sweep, caption)
-    written += _last_samples(sweep, caption)
+    if "stages" not in sweep.experiment.pictures:
+        written += _last_samples(sweep, caption)
     if "curves" in sweep.experiment.pictures:
         written += _curves(sweep, caption)
     if "stages" in sweep.experiment.pictures:

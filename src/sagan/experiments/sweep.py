@@ -164,7 +164,8 @@ class Sweep:
                     key=self.key(row, seed),
                     measures=tuple(possible(self.experiment.measures, self.scale.judging)),
                     judging=self.scale.judging,
-                    samples_at=stage_steps(self.scale) if "stages" in self.experiment.pictures else (),
+                    # Sheets over time show the first seed.
+                    samples_at=stage_steps(self.scale) if "stages" in self.experiment.pictures and not seed else (),
                     attention="attention" in self.experiment.pictures,
                     by_class="classes" in self.experiment.pictures,
                     run=self.run_folder(row, seed),
