@@ -183,6 +183,8 @@ def test_the_command_is_kept_without_folders(tmp_path: Path) -> None:
         "--seeds",
         "2",
     ]
+    glued = ["table1", f"--data={tmp_path / 'my pictures'}"]
+    assert command_of(glued) == "sagan paper run table1 '--data=my pictures'"
     assert command_of(typed) == "sagan paper run table1 --data 'my pictures' --seeds 2"
 
 

@@ -167,7 +167,7 @@ def with_attention(config: RunConfig, position: int) -> RunConfig | None:
 
 
 def with_residual(config: RunConfig, position: int) -> RunConfig | None:
-    """Put the residual block of the ablation there instead, with as many weights as attention would have."""
+    """Put the residual block of the ablation there instead, as near to attention's weights as its width allows."""
     if not _has(config, position):
         return None
     G = replace(config.generator, residual=(position,))

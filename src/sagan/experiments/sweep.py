@@ -260,7 +260,7 @@ def prepare(settings: Settings, out: Path, *, feature_weights: str | None = None
         progress: Show a bar while pictures are decoded.
 
     Raises:
-        SweepError: If the experiment is unknown or its folder holds another sweep.
+        SweepError: If the experiment is unknown, or needs classes that the pictures have not.
         ValueError: If a changed field is impossible.
         DataError: If the pictures cannot be used.
     """
@@ -335,8 +335,9 @@ def remember(sweep: Sweep, command: str) -> None:
     commands = [command]
     if file.exists():
         old = _read(file)
-        found = {name: "" for name in ("pictures",) if old["data"]["fingerprint"] != sweep.data["fingerprint"]}
-        found |= dict.fromkeys(_changes(old, sweep.scale), "")
+        found = _changes(old, sweep.scale)
+        if old["data"]["fingerprint"] != sweep.data["fingerprint"]:
+            found.insert(0, "pictures")
         if found:
             raise SweepError(
                 f"{sweep.folder} holds this experiment with other settings of: {', '.join(found)}; give the same flags "
@@ -377,7 +378,8 @@ def command_of(arguments: Sequence[str]) -> str:
         if skip or flag in ("--out", "--feature-weights"):
             skip = not skip and not value
             continue
-        words.append(Path(word).name if "/" in word and Path(word.partition("=")[2] or word).exists() else word)
+        place = value or word
+        words.append(word.replace(place, Path(place).name) if "/" in place and Path(place).exists() else word)
     return shlex.join(words)
 
 
