@@ -1,12 +1,15 @@
+from typing import get_args
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from sagan.ops.resample import (
+    Form,
     conv1x1_downsample,
     conv_downsample,
     downsample_average,
-    folding_pays,
+    resample_form,
     sum_of_shifts,
     upsample_conv,
     upsample_conv1x1,
@@ -62,22 +65,22 @@ def test_plain_resampling():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("form", get_args(Form))
 @pytest.mark.parametrize("size", SIZES)
-def test_upsample_conv(size, folded, bias):
+def test_upsample_conv(size, form, bias):
     assert_equal_functions(
-        lambda x, w, b=None: upsample_conv(x, w, b, folded=folded),
+        lambda x, w, b=None: upsample_conv(x, w, b, form),
         lambda x, w, b=None: F.conv2d(up(x), w, b, padding=1),
         layer(3, *size, bias=bias),
     )
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("form", get_args(Form))
 @pytest.mark.parametrize("size", EVEN_AND_ODD)
-def test_conv_downsample(size, folded, bias):
+def test_conv_downsample(size, form, bias):
     assert_equal_functions(
-        lambda x, w, b=None: conv_downsample(x, w, b, folded=folded),
+        lambda x, w, b=None: conv_downsample(x, w, b, form),
         lambda x, w, b=None: down(F.conv2d(x, w, b, padding=1)),
         layer(3, *size, bias=bias),
     )
@@ -114,17 +117,22 @@ def test_sum_of_shifts():
     assert torch.equal(sum_of_shifts(torch.outer(row, row)[None, None])[0, 0], torch.outer(expected, expected))
 
 
+@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_every_form_keeps_channels_last(form, layout):
+    x, weight = torch.randn(2, 3, 6, 6), torch.randn(5, 3, 3, 3)
+    x, weight = x.to(memory_format=torch.channels_last), weight.to(memory_format=layout)
+    for function in (upsample_conv, conv_downsample):
+        assert function(x, weight, None, form).is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize(
-    ("avx512", "transposed", "channels", "least"),
-    [(True, True, 512, 1024), (True, False, 512, 512), (False, True, 128, 512), (False, False, 512, 2048)],
+    ("low_positions", "in_channels", "form"),
+    [(2048, 1024, "product"), (2049, 1024, "box"), (2, 17, "product"), (2, 16, "kernel"), (10**6, 16, "kernel")],
 )
-def test_folding_pays_at_many_positions_and_few_channels(monkeypatch, avx512, transposed, channels, least):
-    monkeypatch.setattr("sagan.ops.resample._AVX512", avx512)
-    assert folding_pays(least, channels, transposed=transposed, device=CPU)
-    assert not folding_pays(least - 1, channels, transposed=transposed, device=CPU)
+def test_the_form_follows_channels_and_positions(low_positions, in_channels, form):
+    assert resample_form(low_positions, in_channels, device=CPU) == form
 
 
-def test_folding_does_not_pay_with_avx2_and_wide_transposed_convolutions_nor_on_gpus(monkeypatch):
-    monkeypatch.setattr("sagan.ops.resample._AVX512", False)
-    assert not folding_pays(4 * 512, 512, transposed=True, device=CPU)
-    assert not folding_pays(10**6, 64, transposed=False, device=torch.device("cuda"))
+def test_nothing_is_known_of_gpus():
+    assert resample_form(10**6, 64, device=torch.device("cuda")) == "plain"

@@ -1,20 +1,31 @@
 """Up- and downsampling by 2, alone and joined with a convolution: the same functions for less work.
 
 G doubles its feature maps by nearest-neighbour upsampling and D halves them by 2x2 averaging. Both commute with a 1x1
-convolution, which then runs on the small map at a quarter of the work. With a 3x3 convolution both fold into one 4x4
-convolution of stride 2, which does 16 products for each small position instead of 36. The folded function is the same
-in exact arithmetic, at the borders too; :func:`folding_pays` tells where it is faster.
+convolution, which then runs on the small map at a quarter of the work. For a 3x3 convolution there are four forms of
+the same function, equal in exact arithmetic and at the borders too:
+
+- ``plain``: one after the other, 36 products for each position of the small map, input and output channel.
+- ``kernel``: one 4x4 convolution of stride 2 (transposed in G) whose kernel is made from the 3x3 weights: 16 products.
+- ``box``: nearest upsampling is a scattering of the positions followed by a 2x2 box filter, and 2x2 averaging is a box
+  filter followed by leaving out. A filter commutes with the convolution, so this is a 3x3 convolution of stride 2
+  (transposed in G) with the weights as they are, 9 products, and one pass over the large map.
+- ``product``: ``box`` with the convolution as one matrix product, for small maps with many channels.
+
+:func:`resample_form` tells which is the fastest.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Forward and backward of the published layers at 32, 64 and 128 px, plain over folded time. With AVX-512 (one core of
-# an AMD EPYC): transposed 0.3 to 1.0 below one position for each input channel, 0.9 to 1.4 at one, 1.5 to 2.1 from two
-# on; strided 0.9 to 1.1 up to a half, 1.2 to 1.6 at one, 1.6 to 2.3 from two on. With AVX2: gains from four on, and
-# PyTorch's transposed convolution fell behind with more than 256 input channels.
-_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+from sagan.ops.convolve import conv3x3_product
+
+Form = Literal["plain", "kernel", "box", "product"]
+
+# With so few input channels a pass over the large map costs more than the products that it saves.
+KERNEL_CHANNELS = 16
 
 
 def upsample_nearest(x: Tensor) -> Tensor:
@@ -33,7 +44,7 @@ def downsample_average(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2)
 
 
-def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, folded: bool = False) -> Tensor:
+def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, form: Form = "plain") -> Tensor:
     """Upsample nearest x2, then convolve 3x3 with padding 1.
 
     Shape: x (B, C_in, H, W), weight (C_out, C_in, 3, 3), bias (C_out,) -> (B, C_out, 2H, 2W).
@@ -42,17 +53,26 @@ def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, folded:
         x: Input.
         weight: Weights of the 3x3 convolution, the normalised ones if they are.
         bias: Biases of the convolution, or None.
-        folded: Compute both as one transposed 4x4 convolution.
+        form: How to compute it.
     """
-    if not folded:
+    if form == "plain":
         return F.conv2d(upsample_nearest(x), weight, bias, padding=1)
-    # A transposed convolution scatters, so the kernel is turned round: with w0 w1 w2 in one dimension the output at 2i
-    # is w0 x[i-1] + (w1+w2) x[i], at 2i+1 it is (w0+w1) x[i] + w2 x[i+1], and the kernel is w2, w1+w2, w0+w1, w0.
-    kernel = sum_of_shifts(weight.flip(2, 3)).transpose(0, 1)  # (C_in, C_out, 4, 4)
-    return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+    # A transposed convolution scatters, so the kernel is turned round.
+    if form == "kernel":
+        # With w0 w1 w2 in one dimension the output at 2i is w0 x[i-1] + (w1+w2) x[i], at 2i+1 it is
+        # (w0+w1) x[i] + w2 x[i+1], and the kernel is w2, w1+w2, w0+w1, w0.
+        kernel = sum_of_shifts(weight.flip(2, 3)).transpose(0, 1)  # (C_in, C_out, 4, 4)
+        return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+    if form == "box":
+        # The filter adds up four positions where it averages, so the weights are four times as large.
+        scattered = F.conv_transpose2d(x, 4.0 * weight.flip(2, 3).transpose(0, 1), stride=2)  # (B, C_out, 2H+1, 2W+1)
+        y = F.avg_pool2d(scattered, 2, stride=1)
+    else:
+        y = _upsample_conv_product(x, weight)
+    return y if bias is None else y + bias[:, None, None]
 
 
-def conv_downsample(x: Tensor, weight: Tensor, bias: Tensor | None = None, folded: bool = False) -> Tensor:
+def conv_downsample(x: Tensor, weight: Tensor, bias: Tensor | None = None, form: Form = "plain") -> Tensor:
     """Convolve 3x3 with padding 1, then average 2x2.
 
     Shape: x (B, C_in, H, W), weight (C_out, C_in, 3, 3), bias (C_out,) -> (B, C_out, H // 2, W // 2).
@@ -61,11 +81,39 @@ def conv_downsample(x: Tensor, weight: Tensor, bias: Tensor | None = None, folde
         x: Input.
         weight: Weights of the 3x3 convolution, the normalised ones if they are.
         bias: Biases of the convolution, or None.
-        folded: Compute both as one 4x4 convolution of stride 2.
+        form: How to compute it.
     """
-    if not folded:
+    if form == "plain":
         return downsample_average(F.conv2d(x, weight, bias, padding=1))
-    return F.conv2d(x, sum_of_shifts(weight) / 4.0, bias, stride=2, padding=1)
+    if form == "kernel":
+        return F.conv2d(x, sum_of_shifts(weight) / 4.0, bias, stride=2, padding=1)
+    filtered = F.avg_pool2d(x, 2, stride=1, padding=1)  # (B, C_in, H+1, W+1)
+    if form == "box":
+        return F.conv2d(filtered, weight, bias, stride=2)
+    return conv3x3_product(filtered, weight, bias, stride=2)
+
+
+def _upsample_conv_product(x: Tensor, weight: Tensor) -> Tensor:
+    """Upsample and convolve, all nine products of a position and the weights being rows of one matrix product.
+
+    In one dimension the output at 2i is w0 x[i-1] + w1 x[i] + w2 x[i], at 2i+1 it is w0 x[i] + w1 x[i] + w2 x[i+1].
+
+    Shape: x (B, C_in, H, W), weight (C_out, C_in, 3, 3) -> (B, C_out, 2H, 2W), laid out channels-last.
+    """
+    x = x.permute(0, 2, 3, 1)
+    products = F.linear(x, weight.permute(2, 3, 0, 1).flatten(0, 2))  # (B, H, W, 9 C_out)
+    rows = _interleave(products.unflatten(3, (3, 3, -1)), 1)  # (B, 2H, W, 3, C_out)
+    return _interleave(rows, 2).permute(0, 3, 1, 2)
+
+
+def _interleave(products: Tensor, dim: int) -> Tensor:
+    """Add up the products with w0, w1, w2, which lie along dimension 3, to twice as many positions along ``dim``."""
+    before, here, after = products.unbind(3)
+    none = torch.zeros_like(here.narrow(dim, 0, 1))
+    last = here.shape[dim] - 1
+    even = torch.cat([none, before.narrow(dim, 0, last)], dim) + here + after
+    odd = before + here + torch.cat([after.narrow(dim, 1, last), none], dim)
+    return torch.stack([even, odd], dim + 1).flatten(dim, dim + 1)
 
 
 def upsample_conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -95,21 +143,19 @@ def sum_of_shifts(weight: Tensor) -> Tensor:
     return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
 
 
-def folding_pays(low_positions: int, in_channels: int, *, transposed: bool, device: torch.device) -> bool:
-    """Tell whether the folded form of a convolution is expected to be faster than the plain one.
+def resample_form(low_positions: int, in_channels: int, *, device: torch.device) -> Form:
+    """Tell which form of :func:`upsample_conv` and :func:`conv_downsample` is expected to be the fastest.
 
-    Making the 4x4 kernel costs time in proportion to the weights and is worth it where each weight meets many
-    positions. ``benchmarks/folding.py`` measures it; its table is in ``results/speed/README.md``. Known for processors
-    only: False elsewhere.
+    ``benchmarks/folding.py`` measures it; its table is in ``results/speed/README.md``. Known for processors only:
+    ``plain`` elsewhere.
 
     Args:
         low_positions: B * H * W at the lower of the two resolutions.
         in_channels: C_in of the convolution.
-        transposed: True for :func:`upsample_conv`, False for :func:`conv_downsample`.
         device: Where the convolution runs.
     """
     if device.type != "cpu":
-        return False
-    if _AVX512:
-        return low_positions >= in_channels * (2 if transposed else 1)
-    return low_positions >= 4 * in_channels and (not transposed or in_channels <= 256)
+        return "plain"
+    if in_channels <= KERNEL_CHANNELS:
+        return "kernel"
+    return "product" if low_positions <= 2 * in_channels else "box"
