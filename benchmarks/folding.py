@@ -55,7 +55,7 @@ def layers(size: int, batch: int, width: int) -> list[Layer]:
     height, inputs = size, 3
     for outputs, down in zip(config.widths, config.downs, strict=True):
         # Real and generated images go through D in one forward.
-        if inputs != 3:  # noqa: PLR2004 - the colours of an image
+        if inputs != 3:
             found.append(Layer("conv", 2 * batch, inputs, outputs, height))
         found.append(Layer("down" if down else "conv", 2 * batch, outputs, outputs, height))
         height //= 2 if down else 1

@@ -100,9 +100,9 @@ def _upsample_conv_product(x: Tensor, weight: Tensor) -> Tensor:
 
     Shape: x (B, C_in, H, W), weight (C_out, C_in, 3, 3) -> (B, C_out, 2H, 2W), laid out channels-last.
     """
-    x = x.permute(0, 2, 3, 1)
-    products = F.linear(x, weight.permute(2, 3, 0, 1).flatten(0, 2))  # (B, H, W, 9 C_out)
-    rows = _interleave(products.unflatten(3, (3, 3, -1)), 1)  # (B, 2H, W, 3, C_out)
+    batch, _, height, width = x.shape
+    products = F.linear(x.permute(0, 2, 3, 1), weight.permute(2, 3, 0, 1).flatten(0, 2))
+    rows = _interleave(products.view(batch, height, width, 3, 3, -1), 1)  # (B, 2H, W, 3, C_out)
     return _interleave(rows, 2).permute(0, 3, 1, 2)
 
 
