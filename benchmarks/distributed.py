@@ -65,6 +65,12 @@ def one_process(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     config = with_classes(PRESETS[args.preset](), CLASSES)
+    if args.width is not None:
+        config = replace(
+            config,
+            generator=replace(config.generator, base_width=args.width),
+            discriminator=replace(config.discriminator, base_width=args.width),
+        )
     half = config.train.batch_size // 2
     joined = replace(config, train=replace(config.train, batch_norm=args.batch_norm))
     apart = replace(config, train=replace(config.train, batch_size=half))
@@ -96,7 +102,8 @@ def one_process(args: argparse.Namespace) -> None:
 
 def report(args: argparse.Namespace, times: list[list[tuple[float, float]]], agreement: float, batch_size: int) -> None:
     names = (f"two runs apart, batch {batch_size // 2} each", f"one run together, batch {batch_size}")
-    print(f"{args.preset}, batch norm {args.batch_norm}, {args.rounds} rounds of {args.steps} steps:")
+    width = f" of width {args.width}" if args.width else ""
+    print(f"{args.preset}{width}, batch norm {args.batch_norm}, {args.rounds} rounds of {args.steps} steps:")
     for i, name in enumerate(names):
         seconds, processor = (statistics.median(turn[i][clock] for turn in times) / args.steps for clock in range(2))
         rate = batch_size / seconds
@@ -111,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="sagan-32-cpu", choices=list(PRESETS))
     parser.add_argument("--batch-norm", default="sync", choices=["local", "sync"])
+    parser.add_argument("--width", type=int, help="base width of both networks, if not the preset's")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=10)
     args = parser.parse_args()
