@@ -1,21 +1,29 @@
 """How fast is a training step, and how lean, against the plain form of the same networks and against StudioGAN?
 
     ./dev python benchmarks/step.py --size 128 --batch 4 --threads 1 --studiogan PATH/TO/PyTorch-StudioGAN
+    ./dev python benchmarks/step.py --size 128 --batch 256 --device cuda --precision bf16 --rounds 20 --warm-up 5 \
+        --sides ours compiled plain without-folds without-channels-last without-joint-spectral \
+        without-written-out-gradient without-joined-norm studiogan --profile profile.txt --studiogan PATH
 
-Sides, all with published widths, attention of the form `official`, fp32, the hinge loss, one D update a step:
+Sides, all with published widths, attention of the form `official`, the hinge loss, one D update a step:
 
 - ours: `train_step` as `sagan train` runs it. compiled: the same with `--engine.compile on`.
 - plain: the same networks and step without folded convolutions, channels-last maps, the lean spectral normalisation and
   the joined batch normalisation: what the formulas say, one operation after the other.
+- without-...: ours without one of these, to see what each of them gains.
 - studiogan: the networks of a copy of StudioGAN (github.com/POSTECH-CVLab/PyTorch-StudioGAN, MIT) that `--studiogan`
   points to, with the widths, attention positions and Adam of its SAGAN configurations (CIFAR10 at 32 px, Baby_ImageNet
   at 64, ImageNet at 128), and the step of its worker written down again here: D sees real and generated images in two
   forwards, G's batch statistics are not tracked while D learns. It has spectrally normalised class tables; ours has
-  plain ones, as in the authors' code.
+  plain ones, as in the authors' code. With bf16 on our side it runs as with its own `-mpc`: fp16 autocast and a
+  gradient scaler (on a processor bf16 autocast, since fp16 needs a GPU).
 
 In each round every side does one step, so that a slow moment of the machine hits all; the table has medians, the ratios
-are medians of each round's ratio to the first side. Peak memory is that of a fresh process which does two steps of
-one side. All processes keep freed memory (`sagan.allocator`) unless told otherwise.
+are medians of each round's ratio to the first side. "Of peak" is the share of this device's measured rate of a large
+matrix product that a side's model FLOPs reach (`sagan.speed.flops`: those of the plain network, so it can pass 1).
+Peak memory is that of a fresh process which does two steps of one side: of the process, on a GPU of PyTorch's tensors.
+TF32 is off on all sides unless `--tf32`. `--profile` writes where the time of the first side goes, by operation and
+shape. All processes keep freed memory (`sagan.allocator`) unless told otherwise.
 """
 
 import argparse
@@ -27,7 +35,7 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +51,8 @@ from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm
+from sagan.speed.clock import matmul_rate, timed
+from sagan.speed.flops import step_flops
 from sagan.training.config import Compile, EngineConfig, TrainConfig
 from sagan.training.step import train_step
 
@@ -63,8 +73,12 @@ class RandomBatch:
     flip: Tensor
 
 
-def ours(args: argparse.Namespace, *, plain: bool = False, compile: Compile = "off") -> Step:  # noqa: A002
-    """Build our networks and give their step."""
+# What the plain form leaves out, each by itself as a side of its own.
+PARTS = ("folds", "channels-last", "joint-spectral", "written-out-gradient", "joined-norm")
+
+
+def configuration(args: argparse.Namespace, without: Collection[str] = (), compile: Compile = "off") -> RunConfig:  # noqa: A002
+    """Give the run whose step is measured."""
     classes, position, _, _ = SIZES[args.size]
     lr_g, lr_d, (beta1, beta2) = ADAM[args.size]
     network = {
@@ -73,31 +87,40 @@ def ours(args: argparse.Namespace, *, plain: bool = False, compile: Compile = "o
         "base_width": BASE_WIDTH,
         "attention": (position,),
         "attention_form": "official",
-        "fold": not plain,
+        "fold": "folds" not in without,
     }
-    config = RunConfig(
+    return RunConfig(
         generator=GeneratorConfig(z_dim=Z_DIM, **network),
         discriminator=DiscriminatorConfig(**network),
         train=TrainConfig(batch_size=args.batch, lr_g=lr_g, lr_d=lr_d, beta1=beta1, beta2=beta2),
-        engine=EngineConfig(device="cpu", precision="fp32", channels_last=not plain, compile=compile),
+        engine=EngineConfig(
+            device=args.device,
+            precision=args.precision,
+            channels_last="channels-last" not in without,
+            compile=compile,
+        ),
     )
+
+
+def ours(args: argparse.Namespace, *, without: Collection[str] = (), compile: Compile = "off") -> Step:  # noqa: A002
+    """Build our networks, without some of `PARTS`, and give their step."""
+    config = configuration(args, without, compile)
     parts = build(config)
-    if plain:
-        for network in (parts.state.G, parts.state.D):
-            for module in network.modules():
-                if isinstance(module, SpectralNorm):
-                    module.__class__ = PlainSpectralNorm
-                if isinstance(module, ConditionalBatchNorm2d):
-                    module.fused = False
+    for network in (parts.state.G, parts.state.D):
+        for module in network.modules():
+            if isinstance(module, SpectralNorm) and "written-out-gradient" in without:
+                module.__class__ = PlainSpectralNorm
+            if isinstance(module, ConditionalBatchNorm2d) and "joined-norm" in without:
+                module.fused = False
     random = torch.Generator().manual_seed(0)
     batch = RandomBatch(
         torch.randint(0, 256, (args.batch, args.size, args.size, 3), dtype=torch.uint8, generator=random),
-        torch.randint(0, classes, (args.batch,), generator=random),
+        torch.randint(0, SIZES[args.size][0], (args.batch,), generator=random),
         torch.zeros(args.batch, dtype=torch.bool),
     )
 
     def step() -> object:
-        with layer_by_layer() if plain else contextlib.nullcontext():
+        with layer_by_layer() if "joint-spectral" in without else contextlib.nullcontext():
             return train_step(parts.state, config.train, lambda _: batch, parts.engine, seed=0)
 
     return step
@@ -175,11 +198,15 @@ def studiogan(args: argparse.Namespace) -> Step:
         modules,
         model,
     )
+    G, D = G.to(args.device), D.to(args.device)
     lr_g, lr_d, betas = ADAM[args.size]
     optimizer_g = torch.optim.Adam(G.parameters(), lr=lr_g, betas=betas, eps=STUDIOGAN_ADAM_EPS)
     optimizer_d = torch.optim.Adam(D.parameters(), lr=lr_d, betas=betas, eps=STUDIOGAN_ADAM_EPS)
-    x = torch.rand(args.batch, 3, args.size, args.size) * 2.0 - 1.0
-    y = torch.randint(0, classes, (args.batch,))
+    x = torch.rand(args.batch, 3, args.size, args.size, device=args.device) * 2.0 - 1.0
+    y = torch.randint(0, classes, (args.batch,), device=args.device)
+    lowered = args.precision == "bf16"
+    scaler = torch.amp.GradScaler(args.device, enabled=lowered and args.device == "cuda")
+    autocast = torch.autocast(args.device, torch.float16 if args.device == "cuda" else torch.bfloat16, enabled=lowered)
 
     def wants_gradient(network: nn.Module, wanted: bool) -> None:
         for parameter in network.parameters():
@@ -191,28 +218,33 @@ def studiogan(args: argparse.Namespace) -> Step:
                 module.track_running_stats = wanted
 
     def generated() -> tuple[Tensor, Tensor]:
-        labels = torch.randint(0, classes, (args.batch,))
-        return G(torch.randn(args.batch, Z_DIM), labels), labels
+        labels = torch.randint(0, classes, (args.batch,), device=args.device)
+        return G(torch.randn(args.batch, Z_DIM, device=args.device), labels), labels
 
     def step() -> None:
         wants_gradient(G, False)
         wants_gradient(D, True)
         tracks_statistics(False)
         optimizer_d.zero_grad()
-        x_fake, y_fake = generated()
-        real_logits = D(x, y)["adv_output"]
-        fake_logits = D(x_fake, y_fake)["adv_output"]
-        loss = torch.relu(1.0 - real_logits).mean() + torch.relu(1.0 + fake_logits).mean()
-        loss.backward()
-        optimizer_d.step()
+        with autocast:
+            x_fake, y_fake = generated()
+            real_logits = D(x, y)["adv_output"]
+            fake_logits = D(x_fake, y_fake)["adv_output"]
+            loss = torch.relu(1.0 - real_logits).mean() + torch.relu(1.0 + fake_logits).mean()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer_d)
+        scaler.update()
 
         wants_gradient(D, False)
         wants_gradient(G, True)
         tracks_statistics(True)
         optimizer_g.zero_grad()
-        x_fake, y_fake = generated()
-        (-D(x_fake, y_fake)["adv_output"].mean()).backward()
-        optimizer_g.step()
+        with autocast:
+            x_fake, y_fake = generated()
+            loss = -D(x_fake, y_fake)["adv_output"].mean()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer_g)
+        scaler.update()
 
     return step
 
@@ -220,7 +252,8 @@ def studiogan(args: argparse.Namespace) -> Step:
 SIDES: dict[str, Callable[[argparse.Namespace], Step]] = {
     "ours": ours,
     "compiled": lambda args: ours(args, compile="on"),
-    "plain": lambda args: ours(args, plain=True),
+    "plain": lambda args: ours(args, without=PARTS),
+    **{f"without-{part}": lambda args, part=part: ours(args, without=(part,)) for part in PARTS},
     "studiogan": studiogan,
 }
 
@@ -245,8 +278,12 @@ def main() -> None:
         choices=["wall", "cpu"],
         help="cpu: seconds of processor, which other programs of the machine disturb less; all threads add up",
     )
-    parser.add_argument("--sides", nargs="+", choices=list(SIDES), help="default: all but compiled")
+    parser.add_argument("--sides", nargs="+", choices=list(SIDES), help="default: ours, plain and, if given, studiogan")
     parser.add_argument("--studiogan", metavar="PATH", help="a copy of StudioGAN's repository")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--tf32", action="store_true", help="let fp32 products use TF32 on all sides")
+    parser.add_argument("--profile", metavar="FILE", type=Path, help="write the first side's profile there")
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peak memory too")
     parser.add_argument("--default-allocator", action="store_true", help="do not keep freed memory")
     parser.add_argument("--only-memory", action="store_true", help=argparse.SUPPRESS)
@@ -254,33 +291,65 @@ def main() -> None:
     kept = not args.default_allocator and keep_freed_memory()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    torch.set_float32_matmul_precision("high" if args.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = args.tf32
+    device = torch.device(args.device)
     sides = args.sides or ["ours", "plain", *(["studiogan"] if args.studiogan else [])]
     steps = {side: SIDES[side](args) for side in sides}
     if args.only_memory:
         for _ in range(2):
             steps[sides[0]]()
+        if args.device == "cuda":
+            print(torch.cuda.max_memory_allocated() / 2**20)
+            return
         # Not getrusage: its maximum is inherited from the process that started this one.
         print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
         return
 
-    clock = {"wall": time.perf_counter, "cpu": time.process_time}[args.clock]
+    def seconds(step: Step) -> float:
+        if args.clock == "wall":
+            return timed(step, device)
+        start = time.process_time()
+        step()
+        return time.process_time() - start
+
     times: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(args.warm_up + args.rounds):
         for side, step in steps.items():
-            start = clock()
-            step()
-            times[side].append(clock() - start)
+            times[side].append(seconds(step))
     times = {side: measured[args.warm_up :] for side, measured in times.items()}
+    where = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} threads"
     print(
-        f"torch {torch.__version__}, {args.size} px, batch {args.batch}, {args.threads} threads, {args.clock} time, "
-        f"fp32, {args.rounds} rounds, freed memory {'kept' if kept else 'given back'}"
+        f"torch {torch.__version__}, {args.size} px, batch {args.batch}, {where}, {args.clock} time, "
+        f"{args.precision}{', TF32' if args.tf32 else ''}, {args.rounds} rounds, "
+        f"freed memory {'kept' if kept else 'given back'}"
     )
-    print(f"{'side':<16}{'ms a step':>12}{'images/s':>10}{'ratio':>8}{'peak MiB':>10}")
+    flops = step_flops(configuration(args))
+    peak = matmul_rate(device, torch.bfloat16 if args.precision == "bf16" else torch.float32)
+    print(f"model: {flops / 1e9:.1f} GFLOP an image; large matrix product: {peak / 1e9:.0f} GFLOP/s")
+    print(f"{'side':<30}{'ms a step':>12}{'images/s':>10}{'of peak':>9}{'ratio':>8}{'peak MiB':>10}")
     for side, measured in times.items():
-        seconds = statistics.median(measured)
+        middle = statistics.median(measured)
         ratio = statistics.median(b / a for a, b in zip(times[sides[0]], measured, strict=True))
         memory = f"{peak_mib(args, side):.0f}" if args.memory else "-"
-        print(f"{side:<16}{seconds * 1e3:>12.1f}{args.batch / seconds:>10.2f}{ratio:>8.2f}{memory:>10}", flush=True)
+        rate = args.batch / middle
+        share = rate * flops / peak
+        print(f"{side:<30}{middle * 1e3:>12.1f}{rate:>10.2f}{share:>9.2f}{ratio:>8.2f}{memory:>10}", flush=True)
+    if args.profile is not None:
+        profile(steps[sides[0]], args)
+
+
+def profile(step: Step, args: argparse.Namespace) -> None:
+    """Write where the time of one step goes."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if args.device == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities, record_shapes=True) as found:
+        timed(step, torch.device(args.device))
+    key = f"self_{args.device}_time_total"
+    by_operation = found.key_averages().table(sort_by=key, row_limit=40)
+    by_shape = found.key_averages(group_by_input_shape=True).table(sort_by=key, row_limit=60)
+    args.profile.write_text(f"{by_operation}\n\n{by_shape}\n")
 
 
 if __name__ == "__main__":
