@@ -2,12 +2,13 @@
 
     ./dev python benchmarks/step.py --size 128 --batch 4 --threads 1 --studiogan PATH/TO/PyTorch-StudioGAN
     ./dev python benchmarks/step.py --size 128 --batch 256 --device cuda --precision bf16 --rounds 20 --warm-up 5 \
-        --sides ours compiled plain without-folds without-channels-last without-joint-spectral \
+        --sides ours compiled graphs plain without-folds without-channels-last without-joint-spectral \
         without-written-out-gradient without-joined-norm studiogan --profile profile.txt --studiogan PATH
 
 Sides, all with published widths, attention of the form `official`, the hinge loss, one D update a step:
 
-- ours: `train_step` as `sagan train` runs it. compiled: the same with `--engine.compile on`.
+- ours: `train_step` as `sagan train` runs it. compiled: the same with `--engine.compile on`, graphs: with
+  `--engine.compile graphs`.
 - plain: the same networks and step without folded convolutions, channels-last maps, the lean spectral normalisation and
   the joined batch normalisation: what the formulas say, one operation after the other.
 - without-...: ours without one of these, to see what each of them gains.
@@ -252,6 +253,7 @@ def studiogan(args: argparse.Namespace) -> Step:
 SIDES: dict[str, Callable[[argparse.Namespace], Step]] = {
     "ours": ours,
     "compiled": lambda args: ours(args, compile="on"),
+    "graphs": lambda args: ours(args, compile="graphs"),
     "plain": lambda args: ours(args, without=PARTS),
     **{f"without-{part}": lambda args, part=part: ours(args, without=(part,)) for part in PARTS},
     "studiogan": studiogan,

@@ -180,6 +180,18 @@ def test_what_is_compiled_and_why(monkeypatch):
     )
 
 
+def test_cuda_graphs_are_asked_of_the_compiler_and_need_a_gpu(monkeypatch):
+    assert compiles("graphs", torch.device("cuda")) == (True, "asked for")
+    assert not Engine(EngineConfig(device="cpu", compile="graphs")).compiles
+    assert "need a CUDA device" in Engine(EngineConfig(device="cpu", compile="graphs")).reason
+    asked = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: asked.append(options["mode"]))
+    monkeypatch.setattr("sagan.training.engine.compiles", lambda wanted, device: (True, "asked for"))
+    for wanted in ("on", "graphs"):
+        Engine(EngineConfig(device="cpu", compile=wanted)).module(torch.nn.Linear(2, 2))
+    assert asked == [None, "reduce-overhead"]
+
+
 @pytest.mark.parametrize("hardware", [True, False])
 def test_bf16_on_a_processor_without_it_is_said(monkeypatch, hardware):
     monkeypatch.setattr("sagan.training.engine._has_bf16", lambda: hardware)

@@ -161,7 +161,7 @@ class TrainConfig:
 
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Compile = Literal["auto", "on", "off"]
+Compile = Literal["auto", "on", "graphs", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,8 @@ class EngineConfig:
     channels_last: bool = True
     """Keep feature maps channels-last in memory, which most convolution kernels like better: equal up to rounding."""
     compile: Compile = "auto"
-    """Run the networks through torch.compile: equal up to rounding; `auto` is off, as compiling takes minutes."""
+    """Run the networks through torch.compile: equal up to rounding; `auto` is off, as compiling takes minutes. `graphs`
+    replays them as CUDA graphs besides, which saves the launches; it needs a CUDA device."""
 
     def __post_init__(self) -> None:
         for field, kind in (("device", Device), ("precision", Precision), ("compile", Compile)):

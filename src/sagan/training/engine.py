@@ -111,7 +111,9 @@ class Engine:
         if precision == "bf16" and accelerator == "cpu" and not _has_bf16():
             self.reason += " (without instructions for it on this processor: far slower than fp32)"
         self.compiles, why = compiles(config.compile, self.device)
-        self.reason += f", {'compiled' if self.compiles else 'not compiled'} ({why})"
+        self.graphs = self.compiles and config.compile == "graphs"
+        how = ("compiled, as CUDA graphs" if self.graphs else "compiled") if self.compiles else "not compiled"
+        self.reason += f", {how} ({why})"
 
     @property
     def writes(self) -> bool:
@@ -130,7 +132,7 @@ class Engine:
             # In place: the keys of its state stay, and copies of it are not compiled. A step has few batch sizes, and
             # kernels for a known size are the faster ones. What cannot be compiled runs as it is.
             torch._dynamo.config.suppress_errors = True
-            module.compile(dynamic=False)
+            module.compile(dynamic=False, mode="reduce-overhead" if self.graphs else None)
         return module
 
     def tensor(self, tensor: Tensor) -> Tensor:
@@ -286,6 +288,8 @@ def compiles(wanted: Compile, device: torch.device) -> tuple[bool, str]:
         return False, "takes minutes; --engine.compile on"
     if wanted == "off":
         return False, "asked for"
+    if wanted == "graphs" and device.type != "cuda":
+        return False, "asked for, but CUDA graphs need a CUDA device; --engine.compile on compiles here"
     if device.type == "cpu":
         compilers = [os.environ.get("CXX", "g++"), "clang++"]
         if not any(shutil.which(compiler) for compiler in compilers):

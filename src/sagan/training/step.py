@@ -151,7 +151,8 @@ def mean_logit(state: TrainState, batch: RealBatch, engine: Engine, batch_size: 
     for part, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
         with frozen_spectral(state.D), engine.autocast():
             output = state.D(part, labels)
-        logits.append(fp32(output.source if isinstance(output, ClassifierLogits) else output))
+        # A copy: the next forward may use the same memory again where networks are replayed as CUDA graphs.
+        logits.append(fp32(output.source if isinstance(output, ClassifierLogits) else output).clone())
     return torch.cat(logits).mean()
 
 
