@@ -73,7 +73,7 @@ class DiscriminatorConfig:
     shortcut_relu: bool = False
     """Whether shortcuts see the activated input of their block, as an in-place ReLU has it (StudioGAN)."""
     fold: bool = True
-    """Compute a convolution and the resampling beside it as one where that is faster: equal up to rounding."""
+    """Compute 3x3 convolutions, and the resampling beside them, in the fastest form: equal up to rounding."""
 
     def __post_init__(self) -> None:
         if self.size_px not in WIDTHS:

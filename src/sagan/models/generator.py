@@ -82,7 +82,7 @@ class GeneratorConfig:
     """What batch normalisation uses for sampling: `standing` statistics, computed anew, or the `running` averages
     (latest official code), which need many updates to be usable."""
     fold: bool = True
-    """Compute a convolution and the resampling beside it as one where that is faster: equal up to rounding."""
+    """Compute 3x3 convolutions, and the resampling beside them, in the fastest form: equal up to rounding."""
 
     def __post_init__(self) -> None:
         if self.size_px not in WIDTHS:
