@@ -348,7 +348,7 @@ def profile(step: Step, args: argparse.Namespace) -> None:
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     with torch.profiler.profile(activities=activities, record_shapes=True) as found:
         timed(step, torch.device(args.device))
-    key = f"self_{args.device}_time_total"
+    key = "self_cpu_time_total" if args.device == "cpu" else "self_device_time_total"
     by_operation = found.key_averages().table(sort_by=key, row_limit=40)
     by_shape = found.key_averages(group_by_input_shape=True).table(sort_by=key, row_limit=60)
     args.profile.write_text(f"{by_operation}\n\n{by_shape}\n")
