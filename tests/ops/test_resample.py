@@ -126,6 +126,16 @@ def test_every_form_keeps_channels_last(form, layout):
         assert function(x, weight, None, form).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("form", get_args(Form))
+def test_autocast_lowers_every_form(form):
+    x, weight, bias = torch.randn(2, 3, 6, 6), torch.randn(5, 3, 3, 3), torch.randn(5)
+    for function in (upsample_conv, conv_downsample):
+        with torch.autocast("cpu", torch.bfloat16):
+            found = function(x, weight, bias, form)
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.float(), function(x, weight, bias), atol=0.2, rtol=0.05)
+
+
 @pytest.mark.parametrize(
     ("low_positions", "in_channels", "form"),
     [(2048, 1024, "product"), (2049, 1024, "box"), (2, 17, "product"), (2, 16, "kernel"), (10**6, 16, "kernel")],

@@ -64,12 +64,12 @@ def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, form: F
         kernel = sum_of_shifts(weight.flip(2, 3)).transpose(0, 1)  # (C_in, C_out, 4, 4)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
     if form == "box":
-        # The filter adds up four positions where it averages, so the weights are four times as large.
-        scattered = F.conv_transpose2d(x, 4.0 * weight.flip(2, 3).transpose(0, 1), stride=2)  # (B, C_out, 2H+1, 2W+1)
-        y = F.avg_pool2d(scattered, 2, stride=1)
-    else:
-        y = _upsample_conv_product(x, weight)
-    return y if bias is None else y + bias[:, None, None]
+        # The filter has to add up four positions and averages them, so the weights are four times as large.
+        kernel = 4.0 * weight.flip(2, 3).transpose(0, 1)
+        scattered = F.conv_transpose2d(x, kernel, bias, stride=2)  # (B, C_out, 2H+1, 2W+1)
+        return F.avg_pool2d(scattered, 2, stride=1)
+    y = _upsample_conv_product(x, weight)
+    return y if bias is None else y + bias[:, None, None].to(y.dtype)
 
 
 def conv_downsample(x: Tensor, weight: Tensor, bias: Tensor | None = None, form: Form = "plain") -> Tensor:
