@@ -87,9 +87,10 @@ def time_ms(layer: Layer, forms: dict[str, Callable[..., Tensor]], args: argpars
         (layer.batch, layer.inputs, layer.height, layer.height),
         (layer.outputs, layer.inputs, 3, 3),
     ]
-    x, weight = (
-        torch.randn(shape, device=device).to(memory_format=torch.channels_last).requires_grad_() for shape in shapes
-    )
+    x, weight = (torch.randn(shape, device=device).to(memory_format=torch.channels_last) for shape in shapes)
+    if args.precision == "bf16":
+        x = x.bfloat16()  # as maps arrive from the layers before
+    x, weight = x.requires_grad_(), weight.requires_grad_()
     bias = torch.zeros(layer.outputs, device=device, requires_grad=True)
     on_cpu = device.type == "cpu"
     clock = time.process_time if on_cpu else time.perf_counter
@@ -124,7 +125,6 @@ def main() -> None:
     device = torch.device(args.device)
     name = "one thread" if device.type == "cpu" else args.device
     if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
         name = torch.cuda.get_device_name(device)
     print(f"torch {torch.__version__}, {name}, {args.precision}, channels-last; milliseconds")
     print(f"  px layer  batch    channels  height  positions/C_in{''.join(f'{form:>11}' for form in get_args(Form))}")

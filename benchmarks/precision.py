@@ -74,8 +74,8 @@ def main() -> None:
 
 def parts(values: list[float]) -> list[list[float]]:
     """Cut the values of a run into tenths."""
-    length = max(1, len(values) // PARTS)
-    return [values[i : i + length] for i in range(0, length * PARTS, length)]
+    cuts = [i * len(values) // PARTS for i in range(PARTS + 1)]
+    return [values[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 def difference(a: list[float], b: list[float]) -> float:

@@ -98,3 +98,8 @@ def test_configurations_are_frozen_and_take_keywords_only(kind):
         setattr(config, dataclasses.fields(config)[0].name, None)
     with pytest.raises(TypeError):
         kind(1)
+
+
+def test_cuda_graphs_refuse_micro_batches():
+    with pytest.raises(ValueError, match=r"take train\.accumulate 1, found 2"):
+        RunConfig(train=TrainConfig(batch_size=8, accumulate=2), engine=EngineConfig(compile="graphs"))

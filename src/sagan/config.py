@@ -43,6 +43,11 @@ class RunConfig:
                 f"generator.size_px {self.generator.size_px} and discriminator.size_px {self.discriminator.size_px} "
                 "must be equal; --size sets both"
             )
+        if self.engine.compile == "graphs" and self.train.accumulate > 1:
+            raise ValueError(
+                "engine.compile graphs cannot add up gradients over micro-batches, whose memory it uses again; "
+                f"take train.accumulate 1, found {self.train.accumulate}, or engine.compile on"
+            )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, found {self.seed}")
 

@@ -9,7 +9,7 @@ the same function, equal in exact arithmetic and at the borders too:
 - ``box``: nearest upsampling is a scattering of the positions followed by a 2x2 box filter, and 2x2 averaging is a box
   filter followed by leaving out. A filter commutes with the convolution, so this is a 3x3 convolution of stride 2
   (transposed in G) with the weights as they are, 9 products, and one pass over the large map.
-- ``product``: ``box`` with the convolution as one matrix product, for small maps with many channels.
+- ``product``: the nine products as one matrix product, shifted and added, for small maps with many channels.
 
 :func:`resample_form` tells which is the fastest.
 """

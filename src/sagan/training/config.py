@@ -176,7 +176,7 @@ class EngineConfig:
     """Keep feature maps channels-last in memory, which most convolution kernels like better: equal up to rounding."""
     compile: Compile = "auto"
     """Run the networks through torch.compile: equal up to rounding; `auto` is off, as compiling takes minutes. `graphs`
-    replays them as CUDA graphs besides, which saves the launches; it needs a CUDA device."""
+    also asks for CUDA graphs, which save launches; needs a CUDA device (not tried on one yet) and `accumulate` 1."""
 
     def __post_init__(self) -> None:
         for field, kind in (("device", Device), ("precision", Precision), ("compile", Compile)):
