@@ -1,8 +1,11 @@
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sagan.models import blocks
 from sagan.models.blocks import (
     DiscriminatorBlock,
     GeneratorBlock,
@@ -13,6 +16,7 @@ from sagan.models.blocks import (
     initialised,
 )
 from sagan.ops.attention import SelfAttention2d
+from sagan.ops.resample import Form
 from sagan.ops.spectral import spectral_norms
 
 # SPEC 1.3 and 2, gamma included: channels, then parameters of the matched block and of the one with ratio 8.
@@ -91,6 +95,19 @@ def test_down_block_equals_the_papers_order(x, first, out_channels, fold):
     h = pooled(F.conv2d(h, block.conv2.weight, block.conv2.bias, padding=1))
     expected = h + pooled(F.conv2d(x, block.shortcut.weight, block.shortcut.bias))  # pooling AFTER convolution
     torch.testing.assert_close(block(x), expected, atol=1e-10, rtol=0.0)
+
+
+@pytest.mark.parametrize("form", get_args(Form))
+def test_the_form_that_the_rule_names_is_taken_and_changes_no_gradient(x, form, monkeypatch):
+    taken = []
+    for name in ("upsample_conv", "conv_downsample"):
+        function = getattr(blocks, name)
+        spy = lambda *a, function=function: (taken.append(a[3]), function(*a))[1]  # noqa: E731
+        monkeypatch.setattr(blocks, name, spy)
+    monkeypatch.setattr(blocks, "resample_form", lambda *_, **__: form)
+    monkeypatch.setattr(blocks, "product_pays", lambda *_, **__: form == "product")
+    test_folding_changes_no_gradient(x)
+    assert taken == ["plain", form] * 2
 
 
 def test_folding_changes_no_gradient(x):
