@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 
 from sagan.allocator import keep_freed_memory
-from sagan.build import build, with_classes
-from sagan.presets import PRESETS
+from sagan.recipes.build import build, with_classes
+from sagan.recipes.presets import PRESETS
 from sagan.training.step import train_step
 
 WARM_UP = 5

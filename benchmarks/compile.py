@@ -19,9 +19,9 @@ from itertools import pairwise
 import torch
 
 from sagan.allocator import keep_freed_memory
-from sagan.build import build, with_classes
-from sagan.config import RunConfig
-from sagan.presets import PRESETS
+from sagan.recipes.build import build, with_classes
+from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import PRESETS
 from sagan.speed.step import random_batch
 from sagan.training.step import train_step
 

@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from sagan.allocator import keep_freed_memory
-from sagan.build import build, with_classes
-from sagan.config import RunConfig
-from sagan.launch import free_port
-from sagan.presets import PRESETS
+from sagan.recipes.build import build, with_classes
+from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import PRESETS
+from sagan.runs.launch import free_port
 from sagan.training.engine import Engine
 from sagan.training.step import train_step
 

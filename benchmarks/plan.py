@@ -21,16 +21,16 @@ from pathlib import Path
 import torch
 
 from sagan.data import DataConfig, pack_dataset
-from sagan.plan import Plan, make_plan, step_seconds
-from sagan.presets import PRESETS
+from sagan.recipes.presets import PRESETS
+from sagan.speed.plan import Plan, make_plan, step_seconds
 
 WARM_UP = 5
 # `sagan train` as a process that also tells what each step took, its peak, and how long it took without the imports.
 TRAIN = """
 import json, sys, time
-import lightning_fabric, sagan.run, sagan.training.loop as loop
+import lightning_fabric, sagan.runs.train, sagan.training.loop as loop
 from sagan.allocator import keep_freed_memory
-from sagan.cli import main
+from sagan.cli.main import main
 from sagan.speed.memory import peak_resident_bytes
 
 def clocked(*arguments):

@@ -23,9 +23,9 @@ from rich.console import Console
 import sagan
 from sagan.allocator import keep_freed_memory
 from sagan.data import DataConfig
-from sagan.demo import measure_digits
-from sagan.presets import PRESETS
-from sagan.run import train
+from sagan.experiments.digits import measure_digits
+from sagan.recipes.presets import PRESETS
+from sagan.runs.train import train
 
 KEYS = ("loss_d", "loss_g", "real_logits", "fake_logits")
 PARTS = 10

@@ -18,8 +18,8 @@ from step import SIZES, layer_by_layer, ours
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sagan.allocator import keep_freed_memory
-from sagan.build import build, with_classes
-from sagan.presets import PRESETS
+from sagan.recipes.build import build, with_classes
+from sagan.recipes.presets import PRESETS
 from sagan.speed.step import random_batch
 from sagan.training.step import train_step
 

@@ -48,12 +48,12 @@ from torch import Tensor, nn
 import sagan.models.discriminator
 import sagan.models.generator
 from sagan.allocator import keep_freed_memory
-from sagan.build import build
-from sagan.config import RunConfig
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm
+from sagan.recipes.build import build
+from sagan.recipes.config import RunConfig
 from sagan.speed.clock import matmul_rate, timed
 from sagan.speed.flops import step_flops
 from sagan.training.config import Compile, EngineConfig, TrainConfig

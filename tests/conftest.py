@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sagan.build import build_networks
-from sagan.config import RunConfig
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
+from sagan.recipes.build import build_networks
+from sagan.recipes.config import RunConfig
 from sagan.training.config import EngineConfig, TrainConfig
 from sagan.training.state import new_state
 
@@ -30,7 +30,7 @@ class Pictures(NamedTuple):
 @pytest.fixture(autouse=True)
 def _few_standing_batches(monkeypatch):
     """Average standing statistics over fewer batches than users do: the tests check how, not how well."""
-    monkeypatch.setattr("sagan.pretrained.STANDING_BATCHES", 3)
+    monkeypatch.setattr("sagan.generators.pretrained.STANDING_BATCHES", 3)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from sagan.ops.attention import SelfAttention2d
 
 if TYPE_CHECKING:
     from sagan.evaluation import evaluate
-    from sagan.pretrained import load
-    from sagan.run import train
+    from sagan.generators.pretrained import load
+    from sagan.runs.train import train
 
 __all__ = [
     "Discriminator",
@@ -26,11 +26,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # Training brings in plotting and logging; whoever wants only the networks does not wait for them.
     if name == "train":
-        from sagan.run import train
+        from sagan.runs.train import train
 
         return train
     if name == "load":
-        from sagan.pretrained import load
+        from sagan.generators.pretrained import load
 
         return load
     if name == "evaluate":

@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from sagan.build import build, build_networks, with_classes
-from sagan.config import RunConfig, differences
 from sagan.experiments.catalogue import (
     EXPERIMENTS,
     recipe_rows,
@@ -18,6 +16,8 @@ from sagan.experiments.catalogue import (
     table2_rows,
 )
 from sagan.experiments.scales import paper, small, smoke
+from sagan.recipes.build import build, build_networks, with_classes
+from sagan.recipes.config import RunConfig, differences
 from sagan.speed.step import random_batch
 from sagan.training.step import train_step
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from sagan.config import RunConfig
 from sagan.data import DataConfig
 from sagan.experiments.row import (
     Order,
@@ -23,7 +22,8 @@ from sagan.experiments.row import (
     write_order,
 )
 from sagan.experiments.scales import smoke
-from sagan.pretrained import load
+from sagan.generators.pretrained import load
+from sagan.recipes.config import RunConfig
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +157,7 @@ def test_pairs_are_read_from_the_last_weights(order: Order) -> None:
 
 
 def test_a_row_goes_on_from_its_checkpoint(order: Order) -> None:
-    from sagan.run import train
+    from sagan.runs.train import train
 
     train(replace(order.config, train=replace(order.config.train, total_steps=2)), out=order.run)
     config_file = order.run / "config.json"

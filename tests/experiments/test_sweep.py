@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sagan.cli import main
+from sagan.cli.main import main
 from sagan.experiments.row import LOG, RESULT, read_result
 from sagan.experiments.scales import scale_of
 from sagan.experiments.sweep import (

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sagan.build import build_networks
 from sagan.models.generator import Generator, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm, refresh_spectral, spectral_norms
+from sagan.recipes.build import build_networks
 
 FORMS = ("slides", "official", "paper_v2", "full")
 

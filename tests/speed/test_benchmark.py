@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sagan.config import RunConfig
 from sagan.data import DataConfig
 from sagan.metrics.weights import WeightsError
+from sagan.recipes.config import RunConfig
 from sagan.speed import benchmark as module
 from sagan.speed.benchmark import (
     Benchmark,

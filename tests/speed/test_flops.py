@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sagan.config import RunConfig
 from sagan.models.discriminator import DiscriminatorConfig
 from sagan.models.generator import GeneratorConfig
-from sagan.presets import sagan_128
+from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import sagan_128
 from sagan.speed.flops import step_flops
 from sagan.training.config import TrainConfig
 

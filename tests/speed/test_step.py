@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from sagan.build import build_networks
-from sagan.config import RunConfig
+from sagan.recipes.build import build_networks
+from sagan.recipes.config import RunConfig
 from sagan.speed.step import measure_step, random_batch
 from sagan.training.config import EngineConfig
 from sagan.training.state import new_state

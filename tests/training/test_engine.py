@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from sagan.build import build_networks
 from sagan.ops.pixels import images_to_uint8
 from sagan.ops.spectral import frozen_spectral, prepare_spectral, spectral_norm
+from sagan.recipes.build import build_networks
 from sagan.training.config import EngineConfig
 from sagan.training.engine import Engine, compiles
 from sagan.training.state import new_state

@@ -389,8 +389,8 @@ def test_mean_logit_moves_nothing(tiny_state, pictures, engine, snapshot_of, ass
 def test_acceptance_200_steps_on_coloured_pictures(tiny_state, pictures, engine):
     """SPEC 11: no NaN, spectral norms in range, gamma leaves 0; and labels steer colours.
 
-    The contrast is 0 for a generator that ignores its labels. Over 8 seeds and two sets of processor instructions it was
-    1.4 or more: about 3 where all three classes have found their colour, about 1.5 where two still share one, which
+    The contrast is 0 for a generator that ignores its labels. Over 8 seeds and two sets of processor instructions it
+    was 1.4 or more: about 3 where all three classes have found their colour, about 1.5 where two still share one, which
     after so few steps happens with every third seed and, for one seed, on some processors and not on others.
     """
     state, config = tiny_state({"base_width": 4}, {"base_width": 8}, total_steps=200, batch_size=16)

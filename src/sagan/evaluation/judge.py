@@ -21,11 +21,11 @@ from sagan.evaluation.reference import (
 )
 from sagan.evaluation.values import METRICS, Metric, measure, metric_name, too_few
 from sagan.evaluation.within_classes import ClassDistance, class_members, intra_distance
+from sagan.generators.pretrained import TrainedGenerator
+from sagan.machine import versions
 from sagan.metrics.class_accuracy import ClassLabels, imagenet_folders
 from sagan.metrics.features import FeatureNetwork, network_protocol
 from sagan.metrics.report import UNKNOWN, Protocol, Report, Value, compare, comparison_notes, differing_fields
-from sagan.pretrained import TrainedGenerator
-from sagan.runfolder import versions
 
 Batches = Iterable[Pixels | torch.Tensor]
 PUBLISHED_NUM = 50_000

@@ -11,9 +11,9 @@ from sagan.data.parallel import progress_bar
 from sagan.evaluation.passes import BATCH_SIZE, Collected
 from sagan.evaluation.reference import Reference, real_batches
 from sagan.figures import sample_grid
+from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import FeatureNetwork, extract
 from sagan.metrics.neighbours import nearest
-from sagan.pretrained import TrainedGenerator
 from sagan.sampling import generate, sample_labels, sample_latents
 
 

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from sagan.data.parallel import progress_bar
+from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.class_accuracy import ClassAccuracy, ClassLabels
 from sagan.metrics.features import FeatureNetwork, extract
 from sagan.metrics.inception_score import ScoreSums
 from sagan.metrics.statistics import KeptFeatures, Moments
-from sagan.pretrained import TrainedGenerator
 from sagan.sampling import generate, sample_labels, sample_latents
 
 Pixels = NDArray[np.uint8]

@@ -16,10 +16,10 @@ from sagan.data import ImageSet, cache_folder
 from sagan.data.parallel import progress_bar
 from sagan.evaluation.passes import BATCH_SIZE, Pixels, sampled_batches, weights_sha256
 from sagan.evaluation.reference import Reference, real_batches
+from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import FeatureNetwork, extract, network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.statistics import Moments
-from sagan.pretrained import TrainedGenerator
 
 
 class ClassDistance(NamedTuple):

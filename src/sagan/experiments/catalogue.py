@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sagan.config import RunConfig
 from sagan.experiments import published
 from sagan.experiments.published import Cells, Published
 from sagan.experiments.scales import Scale, adapted
-from sagan.presets import acgan, at_size, recipe_steps, sngan_projection
+from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import acgan, at_size, recipe_steps, sngan_projection
 
 Measure = Literal["fd", "score", "intra", "pairs"]
 

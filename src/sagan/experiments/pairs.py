@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sagan.data.pairs import AGREES_IN, CLASSES, TEXTURES, draw, scene
 from sagan.experiments.pair_decoder import Indices, read_pairs
 from sagan.experiments.texture_decoder import recognise_textures
-from sagan.pretrained import TrainedGenerator
+from sagan.generators.pretrained import TrainedGenerator
 
 SAMPLES = 2000
 SAMPLE_SEED = 1

@@ -16,7 +16,7 @@ from sagan.experiments.collect import Table, called, pairs_by_class, quantities,
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
 from sagan.experiments.sweep import ROWS, SWEEP, Sweep, SweepError, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
-from sagan.runfolder import write_text
+from sagan.runs.folder import write_text
 
 
 def render_all(out: Path) -> list[Path]:

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.allocator import keep_freed_memory
-from sagan.build import build_networks, with_classes
-from sagan.config import RunConfig, differences, from_json, to_json
 from sagan.data import ImageSet, open_dataset
 from sagan.evaluation import evaluate, load_network, reference_of
 from sagan.evaluation.values import Metric
@@ -30,9 +28,11 @@ from sagan.experiments.pairs import measure_pairs
 from sagan.experiments.published import FIGURE6_CLASSES
 from sagan.experiments.scales import Judging
 from sagan.figures import save_image
-from sagan.pretrained import TrainedGenerator, load, read_snapshot
-from sagan.run import DivergedError, train
-from sagan.runfolder import write_text
+from sagan.generators.pretrained import TrainedGenerator, load, read_snapshot
+from sagan.recipes.build import build_networks, with_classes
+from sagan.recipes.config import RunConfig, differences, from_json, to_json
+from sagan.runs.folder import write_text
+from sagan.runs.train import DivergedError, train
 
 FORMAT = 1
 RESULT = "result.json"

@@ -18,7 +18,6 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sagan.config import RunConfig, differences, from_json
 from sagan.data import NAMES, open_dataset
 from sagan.evaluation import FeatureName, load_network, reference_of, reference_statistics
 from sagan.experiments.catalogue import EXPERIMENTS, Experiment, Row
@@ -36,7 +35,8 @@ from sagan.experiments.row import (
 )
 from sagan.experiments.scales import Scale, ScaleName, scale_of
 from sagan.metrics.config import MonitorConfig
-from sagan.runfolder import write_text
+from sagan.recipes.config import RunConfig, differences, from_json
+from sagan.runs.folder import write_text
 
 SWEEP = "sweep.json"
 ROWS, RUNS = "rows", "runs"

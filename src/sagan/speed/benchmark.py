@@ -12,15 +12,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from sagan.build import build_networks, with_classes
-from sagan.config import RunConfig
 from sagan.data import Batches, DataConfig, open_dataset
+from sagan.machine import machine, versions
 from sagan.metrics.efficientnet import load_efficientnet
 from sagan.metrics.features import FeatureNetwork
 from sagan.metrics.inception import DOWNLOADS, load_inception
 from sagan.metrics.weights import WeightsError, weights_folder
 from sagan.randomness import keyed_generator
-from sagan.runfolder import machine, size, versions
+from sagan.recipes.build import build_networks, with_classes
+from sagan.recipes.config import RunConfig
+from sagan.runs.folder import size
 from sagan.sampling import generate, sample_labels, sample_latents
 from sagan.speed.clock import Spread, matmul_dtype, matmul_rate, timed_rounds
 from sagan.speed.flops import step_flops
@@ -175,7 +176,11 @@ def benchmark(
             console.print(f"features of {network.name} ...")
             rates.append(features_rate(network, config, engine.device, rounds))
     return Benchmark(
-        machine={**versions(), **_values(machine(engine)), "precision": str(matmul_dtype(engine)).split(".")[-1]},
+        machine={
+            **versions(),
+            **_values(machine(engine.device, engine.process.world_size)),
+            "precision": str(matmul_dtype(engine)).split(".")[-1],
+        },
         network={
             "preset": preset,
             "size_px": config.generator.size_px,

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sagan.config import RunConfig
 from sagan.models.discriminator import ClassifierLogits, Discriminator
 from sagan.models.generator import Generator
 from sagan.ops.attention import SelfAttention2d
+from sagan.recipes.config import RunConfig
 from sagan.training.step import frozen_parameters
 
 IMAGES = 2

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from sagan.allocator import keep_freed_memory
-from sagan.build import build
-from sagan.config import RunConfig, from_json, to_json
 from sagan.data import Batch
-from sagan.pretrained import STANDING_BATCH_SIZE
+from sagan.generators.pretrained import STANDING_BATCH_SIZE
 from sagan.randomness import keyed_generator
+from sagan.recipes.build import build
+from sagan.recipes.config import RunConfig, from_json, to_json
 from sagan.sampling import generate, sample_labels, sample_latents, sampling_copy
 from sagan.speed.clock import Spread, timed, timed_rounds
 from sagan.speed.memory import available_bytes, peak_resident_bytes, resident_bytes
@@ -97,7 +97,7 @@ def measure_step(config: RunConfig, *, rounds: int = 20, warm_up: int = 2, limit
 
 def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: float) -> StepCost:
     """Do the work of :func:`measure_step` in this process; memory is then that of all it has done before, too."""
-    import sagan.run  # noqa: F401 - what a run imports counts as its memory
+    import sagan.runs.train  # noqa: F401 - what a run imports counts as its memory
 
     # Memory before and after networks, optimisers and moving average; making an engine imports a library of its own.
     engine = Engine(config.engine)

