@@ -7,15 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from sagan.allocator import keep_freed_memory
+from sagan.cli.parse import UsageError, parse
 
 if TYPE_CHECKING:
     from sagan.cli.flags import ConfigFlags
     from sagan.recipes.config import RunConfig
-
-A = TypeVar("A")
 
 HELP = """\
 usage: sagan VERB [OPTIONS]          sagan VERB --help explains one
@@ -39,10 +38,6 @@ first steps:
   sagan train --data PICTURES --out runs/mine
   sagan sample runs/mine --out samples.png
 """
-
-
-class UsageError(ValueError):
-    """A mistake on the command line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -128,16 +123,6 @@ def dispatch(arguments: list[str]) -> int:
         near = difflib.get_close_matches(verb, VERBS, 1)
         raise UsageError(f"unknown verb {verb!r}; {f'did you mean {near[0]}?' if near else 'see `sagan --help`'}")
     return VERBS[verb](arguments[words:])
-
-
-def parse(
-    kind: type[A], arguments: list[str], verb: str, default: A | None = None, description: str | None = None
-) -> A:
-    """Parse flags into a dataclass; mistakes end with exit code 2 and the nearest known flag."""
-    import tyro
-
-    options = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=arguments, prog=f"sagan {verb}", description=description, **options)  # type: ignore[no-any-return,call-overload]
 
 
 # ---------------------------------------------------------------------------------------------------------------- train
