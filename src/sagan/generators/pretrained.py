@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sagan.data.parallel import progress_bar
 from sagan.generators.weights import load_weights
+from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.recipes.build import build_networks
 from sagan.recipes.config import RunConfig, from_json

@@ -9,10 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sagan.data import DataConfig
+from sagan.data.config import DataConfig
 from sagan.metrics.config import MonitorConfig
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.training.config import EngineConfig, TrainConfig
 
 C = TypeVar("C")
