@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sagan.data.config import DataConfig
@@ -88,6 +89,34 @@ def merged(config: RunConfig, other: RunConfig, names: Collection[str]) -> RunCo
         value = getattr(getattr(other, owner), key)
         config = dataclasses.replace(config, **{owner: dataclasses.replace(getattr(config, owner), **{key: value})})
     return config
+
+
+def with_size(config: RunConfig, size_px: int) -> RunConfig:
+    """Give the configuration at another size; attention goes to that size's default, as its place need not exist."""
+    changes: dict[str, Any] = {"size_px": size_px, "attention": None, "residual": ()}
+    return dataclasses.replace(
+        config,
+        generator=dataclasses.replace(config.generator, **changes),
+        discriminator=dataclasses.replace(config.discriminator, **changes),
+    )
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Make the paths of what exists absolute, so that a run can be resumed from another folder; names stay names."""
+    from sagan.data import NAMES, is_pattern
+
+    data, monitor = config.data, config.monitor
+    places = {"path": data.path, "cache_dir": data.cache_dir, "class_names": data.class_names}
+    if data.path in NAMES:
+        del places["path"]
+    found: dict[str, Any] = {
+        name: str(Path(place).expanduser().resolve()) for name, place in places.items() if place is not None
+    }
+    found = {name: place for name, place in found.items() if Path(place).exists() or is_pattern(place)}
+    if monitor.feature_weights is not None:
+        absolute = str(Path(monitor.feature_weights).expanduser().resolve())
+        monitor = dataclasses.replace(monitor, feature_weights=absolute)
+    return dataclasses.replace(config, data=dataclasses.replace(data, **found), monitor=monitor)
 
 
 def _build(kind: type[C], values: object, prefix: str) -> C:

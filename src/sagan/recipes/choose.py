@@ -1,0 +1,67 @@
+"""Which preset: the one that is named, else the one that fits this machine."""
+
+import difflib
+from typing import NamedTuple
+
+from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import PRESETS
+
+SIZES = (32, 64, 128, 256)
+
+
+class Choice(NamedTuple):
+    """A preset and why."""
+
+    name: str
+    """Its name."""
+    reason: str
+    """Why it was chosen, in a few words; empty where it was named."""
+
+    @property
+    def config(self) -> RunConfig:
+        """Its configuration."""
+        return PRESETS[self.name]()
+
+    @property
+    def sentence(self) -> str:
+        """The name, with the reason."""
+        return f"preset {self.name}" + (f" ({self.reason})" if self.reason else "")
+
+
+def preset(name: str) -> RunConfig:
+    """Give the configuration of a preset.
+
+    Raises:
+        ValueError: If there is none of that name; the nearest one is told.
+    """
+    return choose_preset(name, None, cuda=False).config
+
+
+def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choice:
+    """Choose a preset.
+
+    Args:
+        name: The one that is wanted; None takes one for this machine.
+        size_px: The size that is wanted, if one is.
+        cuda: Whether there is a CUDA GPU.
+
+    Raises:
+        ValueError: If there is none of that name, or none for that size without a GPU.
+    """
+    if name is not None:
+        if name not in PRESETS:
+            near = difflib.get_close_matches(name, PRESETS, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"unknown preset {name!r}; {hint}known: {', '.join(PRESETS)}")
+        return Choice(name, "")
+    size = size_px or (64 if cuda else 32)
+    if size <= 16:
+        return Choice("demo", f"{size} px")
+    if cuda:
+        return Choice(f"sagan-{min(size, 128)}" if size in SIZES else "sagan-64", "a GPU, --size chooses another")
+    if size >= 128:
+        raise ValueError(
+            f"no preset trains {size} px without a GPU in reasonable time; take --size 64, or insist with --preset "
+            "sagan-128 and a small --base-width, --train.batch-size and --steps"
+        )
+    return Choice(f"sagan-{size}-cpu" if size in (32, 64) else "sagan-32-cpu", "no GPU, --size chooses another")
