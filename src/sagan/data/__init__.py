@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from sagan.data.config import DataConfig, DataError, cache_folder
     from sagan.data.memory import kept
     from sagan.data.named import NAMES
-    from sagan.data.pack import DataSize, data_size, notes, open_dataset, pack_dataset, pack_shards, picture_size
+    from sagan.data.opening import DataSize, data_size, notes, open_dataset, picture_size
+    from sagan.data.pack import pack_dataset
+    from sagan.data.pack_folder import pack_shards
     from sagan.data.packed import ImageSet
     from sagan.data.prefetch import prefetched
     from sagan.data.shards import read_packed
@@ -47,15 +49,9 @@ __getattr__ = lazy_names(
         "sagan.data.config": ["DataConfig", "DataError", "cache_folder"],
         "sagan.data.memory": ["kept"],
         "sagan.data.named": ["NAMES"],
-        "sagan.data.pack": [
-            "DataSize",
-            "data_size",
-            "notes",
-            "open_dataset",
-            "pack_dataset",
-            "pack_shards",
-            "picture_size",
-        ],
+        "sagan.data.opening": ["DataSize", "data_size", "notes", "open_dataset", "picture_size"],
+        "sagan.data.pack": ["pack_dataset"],
+        "sagan.data.pack_folder": ["pack_shards"],
         "sagan.data.packed": ["ImageSet"],
         "sagan.data.prefetch": ["prefetched"],
         "sagan.data.shards": ["read_packed"],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sagan.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from sagan.figures.attention import attention_figure, attention_target
+    from sagan.figures.attention import AttentionStyle, attention_figure, attention_target
     from sagan.figures.curves import band_curves, comparison_curves, training_curves
     from sagan.figures.dots import dot_plot
     from sagan.figures.grid import sample_grid, strip, timeline
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sagan.figures.table import table_picture
 
 __all__ = [
+    "AttentionStyle",
     "attention_figure",
     "attention_target",
     "band_curves",
@@ -30,7 +31,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "sagan.figures.attention": ["attention_figure", "attention_target"],
+        "sagan.figures.attention": ["AttentionStyle", "attention_figure", "attention_target"],
         "sagan.figures.curves": ["band_curves", "comparison_curves", "training_curves"],
         "sagan.figures.dots": ["dot_plot"],
         "sagan.figures.grid": ["sample_grid", "strip", "timeline"],
