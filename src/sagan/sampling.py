@@ -226,6 +226,22 @@ def attention_maps(
     for row, column in queries_px or ():
         if not (0 <= row < size and 0 <= column < size):
             raise ValueError(f"query {row},{column} lies outside the image of {size}x{size} pixels (row,column from 0)")
+    maps = {}
+    for name, x in _attended(network, inputs, y).items():
+        block = network.attention[name]
+        assert isinstance(block, SelfAttention2d)
+        height, width = x.shape[2:]
+        queries = None
+        if queries_px is not None:
+            places = [(r * height // size) * width + c * width // size for r, c in queries_px]
+            queries = torch.tensor(places, device=x.device)
+        rows = block.attention_map(x, queries)  # (B, Q, N_key)
+        maps[int(name)] = rows.reshape(*rows.shape[:2], *block.key_grid(height, width))
+    return maps
+
+
+def _attended(network: Generator | Discriminator, inputs: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+    """Run a network and keep what each of its attention blocks gets: {name: (B, C, H, W)}."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str) -> object:
@@ -240,22 +256,7 @@ def attention_maps(
     finally:
         for handle in handles:
             handle.remove()
-
-    maps = {}
-    for name, x in seen.items():
-        block = network.attention[name]
-        assert isinstance(block, SelfAttention2d)
-        height, width = x.shape[2:]
-        queries = (
-            None
-            if queries_px is None
-            else torch.tensor(
-                [(r * height // size) * width + c * width // size for r, c in queries_px], device=x.device
-            )
-        )
-        rows = block.attention_map(x, queries)  # (B, Q, N_key)
-        maps[int(name)] = rows.reshape(*rows.shape[:2], *block.key_grid(height, width))
-    return maps
+    return seen
 
 
 def attention_gammas(network: nn.Module) -> dict[int, float]:

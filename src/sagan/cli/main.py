@@ -875,19 +875,11 @@ def paper_run(arguments: list[str]) -> int:
 
     from sagan.evaluation import FeatureName
     from sagan.experiments.describe import cost
+    from sagan.experiments.jobs import run
     from sagan.experiments.render import render
     from sagan.experiments.scales import ScaleName
-    from sagan.experiments.sweep import (
-        Settings,
-        check_network,
-        command_of,
-        make_ready,
-        prepare,
-        read_sweep,
-        remember,
-        run,
-        with_defaults,
-    )
+    from sagan.experiments.settings import Settings, with_defaults
+    from sagan.experiments.sweep import check_network, command_of, make_ready, prepare, read_sweep, remember
 
     @dataclass(frozen=True, kw_only=True)
     class Arguments:

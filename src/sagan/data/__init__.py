@@ -5,15 +5,9 @@ from sagan.data.check import CheckReport, check
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.memory import kept
 from sagan.data.named import NAMES
-from sagan.data.pack import (
-    DataSize,
-    data_size,
-    notes,
-    open_dataset,
-    pack_dataset,
-    pack_shards,
-    picture_size,
-)
+from sagan.data.opening import DataSize, data_size, notes, open_dataset, picture_size
+from sagan.data.pack import pack_dataset
+from sagan.data.pack_folder import pack_shards
 from sagan.data.packed import ImageSet
 from sagan.data.prefetch import prefetched
 from sagan.data.shards import read_packed

@@ -1,6 +1,6 @@
 """Pictures of what a GAN does: arrays in, images out. Nothing here knows of networks or training."""
 
-from sagan.figures.attention import attention_figure, attention_target
+from sagan.figures.attention import AttentionStyle, attention_figure, attention_target
 from sagan.figures.curves import band_curves, comparison_curves, training_curves
 from sagan.figures.dots import dot_plot
 from sagan.figures.grid import sample_grid, strip, timeline
@@ -8,6 +8,7 @@ from sagan.figures.save import save_animation, save_image
 from sagan.figures.table import table_picture
 
 __all__ = [
+    "AttentionStyle",
     "attention_figure",
     "attention_target",
     "band_curves",

@@ -148,23 +148,8 @@ class Discriminator(nn.Module):
         style = LayerStyle(
             spectral=config.spectral_norm, sn_eps=config.sn_eps, sn_gradient=config.sn_gradient, init=config.init
         )
-        self.blocks = nn.ModuleList()
-        in_channels = 3
-        for i, (out_channels, down) in enumerate(zip(config.widths, config.downs, strict=True)):
-            hidden = out_channels if config.width == "wide" or i == 0 else in_channels
-            self.blocks.append(
-                DiscriminatorBlock(
-                    in_channels,
-                    out_channels,
-                    hidden,
-                    down=down,
-                    first=i == 0,
-                    shortcut_relu=config.shortcut_relu,
-                    style=style,
-                    fold=config.fold,
-                )
-            )
-            in_channels = out_channels
+        self.blocks = _blocks(config, style)
+        in_channels = config.widths[-1]
         self.linear = initialised(nn.Linear(in_channels, 1, bias=config.linear_bias), style)
         conditional = config.num_classes > 0
         self.embedding = (
@@ -209,3 +194,24 @@ class Discriminator(nn.Module):
         if self.classifier is not None:
             return ClassifierLogits(logits, self.classifier(h))
         return logits
+
+
+def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
+    blocks = nn.ModuleList()
+    in_channels = 3
+    for i, (out_channels, down) in enumerate(zip(config.widths, config.downs, strict=True)):
+        hidden = out_channels if config.width == "wide" or i == 0 else in_channels
+        blocks.append(
+            DiscriminatorBlock(
+                in_channels,
+                out_channels,
+                hidden,
+                down=down,
+                first=i == 0,
+                shortcut_relu=config.shortcut_relu,
+                style=style,
+                fold=config.fold,
+            )
+        )
+        in_channels = out_channels
+    return blocks

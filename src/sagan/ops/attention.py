@@ -85,13 +85,9 @@ class SelfAttention2d(nn.Module):
         init: Callable[[Tensor], object] = nn.init.xavier_uniform_,
     ) -> None:
         super().__init__()
-        if channels < 8 or channels % 8:
-            raise ValueError(
-                f"attention needs a number of channels divisible by 8 (query and key have an eighth), found {channels}"
-            )
-        if form not in get_args(AttentionForm):
-            raise ValueError(f"unknown attention form {form!r}; choose one of {', '.join(get_args(AttentionForm))}")
-        _check_implementation(implementation)
+        _check_channels(channels)
+        _check_choice("form", form, get_args(AttentionForm))
+        _check_choice("implementation", implementation, get_args(AttentionImplementation))
         self.channels = channels
         self.form = form
         self.implementation = implementation
@@ -201,7 +197,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, implementation: AttentionI
     Raises:
         ValueError: If the implementation is unknown.
     """
-    _check_implementation(implementation)
+    _check_choice("implementation", implementation, get_args(AttentionImplementation))
     if implementation == "auto":
         if query.shape[1] * key.shape[1] <= _EXPLICIT_MAP_ENTRIES:
             implementation = "explicit"
@@ -320,7 +316,13 @@ def _query_positions(queries: Tensor | Sequence[int], count: int) -> Tensor:
     return positions
 
 
-def _check_implementation(implementation: str) -> None:
-    known = get_args(AttentionImplementation)
-    if implementation not in known:
-        raise ValueError(f"unknown attention implementation {implementation!r}; choose one of {', '.join(known)}")
+def _check_channels(channels: int) -> None:
+    if channels < 8 or channels % 8:
+        raise ValueError(
+            f"attention needs a number of channels divisible by 8 (query and key have an eighth), found {channels}"
+        )
+
+
+def _check_choice(what: str, found: str, known: tuple[str, ...]) -> None:
+    if found not in known:
+        raise ValueError(f"unknown attention {what} {found!r}; choose one of {', '.join(known)}")
