@@ -35,7 +35,8 @@ from sagan.metrics.features import Features, check_images, network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.inception import NAME as INCEPTION
 from sagan.metrics.report import ProtocolError, compare, report_from_json
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.sampling import sample_labels, sampling_copy
 
 NAMES = ("red", "green", "blue")

@@ -13,16 +13,14 @@ full      C/8    C/8  C      all N            C -> C       a widespread reimplem
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sagan.choices import AttentionForm, AttentionImplementation, SpectralGradient
 from sagan.ops import spectral
-
-AttentionForm = Literal["slides", "official", "paper_v2", "full"]
-AttentionImplementation = Literal["auto", "explicit", "fused", "tiled"]
 
 # "auto" stores the map while that of one sample has at most this many entries (1 MiB in fp32: up to 32x32 positions in
 # the form "official", 16x16 in the others). benchmarks/attention.py, C=256, one AVX2 core, forward + backward, tiled
@@ -81,7 +79,7 @@ class SelfAttention2d(nn.Module):
         *,
         implementation: AttentionImplementation = "auto",
         sn_eps: float = 1e-12,
-        sn_gradient: spectral.SpectralGradient = "stop",
+        sn_gradient: SpectralGradient = "stop",
         init: Callable[[Tensor], object] = nn.init.xavier_uniform_,
     ) -> None:
         super().__init__()

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
-BatchStatistics = Literal["local", "sync", "ghost"]
-Conditioning = Literal["tables", "linear"]
+from sagan.choices import BatchStatistics, Conditioning
 
 
 class ConditionalBatchNorm2d(nn.Module):

@@ -14,11 +14,53 @@ from pathlib import Path
 from typing import IO
 
 from sagan.data.parallel import cores
+from sagan.recipes.config import RunConfig
+from sagan.runs.folder import next_folder
+from sagan.training.config import Device
 from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
 
 CHECK_EVERY_S = 0.2
 # How long the others may take to end by themselves when one has failed, and then after being asked to.
 GRACE_S, TERM_S = 3.0, 10.0
+
+
+def number_of_processes(devices: str, device: Device) -> int:
+    """Read how many processes are asked for on this machine.
+
+    Args:
+        devices: A number, or ``auto`` for one per GPU.
+        device: What the run computes on.
+
+    Raises:
+        ValueError: If it is neither, or there are fewer GPUs.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    if devices == "auto":
+        return max(1, gpus)
+    if not devices.isdecimal() or int(devices) < 1:
+        raise ValueError(f"--devices takes a number of processes from 1 on, or auto; found {devices!r}")
+    if gpus and int(devices) > gpus:
+        raise ValueError(
+            f"--devices {devices}: this machine has {gpus} GPUs, and each process needs its own; "
+            "take fewer, or --engine.device cpu"
+        )
+    return int(devices)
+
+
+def launch_run(
+    config: RunConfig, arguments: Sequence[str], processes: int, *, out: Path | None, resume: Path | None
+) -> int:
+    """Run ``sagan train ARGUMENTS`` in several processes; all must know the folder, so it is named here.
+
+    Raises:
+        ValueError: If the batch cannot be shared equally.
+    """
+    config.train.check_division(processes)
+    folder = resume or out or next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
+    named = [] if resume or out else ["--out", str(folder)]
+    return launch(["train", *arguments, *named], processes, folder)
 
 
 def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
