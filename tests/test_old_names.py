@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from sagan.old_names import FUNCTIONS, PLACES
 
 import sagan
+from sagan.old_names import FUNCTIONS, PLACES
 
 
 @pytest.mark.parametrize("old", PLACES)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+import sagan.evaluation
 from sagan.data import DataConfig, open_dataset
 from sagan.evaluation import (
     Collected,
+    EvaluateConfig,
     Evaluation,
     collect,
     comparison,
-    evaluate,
     intra_distance,
     measure,
     metric_name,
@@ -39,6 +40,11 @@ from sagan.models.generator import Generator
 from sagan.sampling import sample_labels, sampling_copy
 
 NAMES = ("red", "green", "blue")
+
+
+def evaluate(side, reference, network, **fields):
+    """Judge with a configuration of these fields, silently."""
+    return sagan.evaluation.evaluate(side, reference, EvaluateConfig(**fields), network=network, progress=False)
 
 
 class Cells:
@@ -87,7 +93,7 @@ def by_name(result):
 
 
 def test_pictures_against_themselves_are_perfect(dataset):
-    result = evaluate(dataset, reference_of(dataset), Cells(), progress=False)
+    result = evaluate(dataset, reference_of(dataset), Cells())
     values = by_name(result)
     assert values["FD(cells)"].value == pytest.approx(0.0, abs=1e-9)
     assert values["precision(cells)"].value == values["recall(cells)"].value == values["coverage(cells)"].value == 1.0
@@ -98,7 +104,7 @@ def test_pictures_against_themselves_are_perfect(dataset):
 
 def test_the_distance_is_that_of_all_features(dataset, generator):
     network = Cells()
-    result = evaluate(generator, reference_of(dataset), network, metrics=["fd"], num=70, seed=3, progress=False)
+    result = evaluate(generator, reference_of(dataset), network, metrics=["fd"], num=70, seed=3)
     samples = torch.from_numpy(np.concatenate(list(sampled_batches(generator, 70, 3))))
     expected = frechet_distance(
         gaussian(network(samples).features.numpy()),
@@ -110,7 +116,7 @@ def test_the_distance_is_that_of_all_features(dataset, generator):
 
 def test_every_value_says_how_it_was_made(dataset, generator):
     reference = reference_of(dataset, "heldout", 0.25, 1000, 7)
-    result = evaluate(generator, reference, Cells(), num=40, seed=3, score_splits=2, progress=False)
+    result = evaluate(generator, reference, Cells(), num=40, seed=3, score_splits=2)
     for value in result.report.values:
         assert network_protocol(Cells()).items() <= value.protocol.items()
         assert value.protocol["generated"] == 40
@@ -129,7 +135,7 @@ def test_every_value_says_how_it_was_made(dataset, generator):
 
 def test_values_made_in_different_ways_are_not_compared(dataset, generator):
     def report(**how):
-        return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], progress=False, **how).report
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], **how).report
 
     assert "FD(cells)" in comparison(report(num=20), report(num=20), ["a", "b"])
     with pytest.raises(ProtocolError, match="generated: 20 against 30"):
@@ -154,14 +160,14 @@ def test_trap_25_evaluation_leaves_the_generator_as_it_was(dataset, generator):
         return hashlib.sha256(buffer.getvalue()).hexdigest(), modes, torch.get_rng_state().tolist()
 
     before = digest()
-    evaluate(generator, reference_of(dataset), Cells(), metrics=["fd", "intra"], num=20, intra_num=10, progress=False)
+    evaluate(generator, reference_of(dataset), Cells(), metrics=["fd", "intra"], num=20, intra_num=10)
     assert digest() == before
 
 
 def test_real_statistics_are_computed_once(dataset, generator):
     first, again = Cells(), Cells()
     results = [
-        evaluate(generator, reference_of(dataset), network, metrics=["fd", "prdc"], num=20, progress=False)
+        evaluate(generator, reference_of(dataset), network, metrics=["fd", "prdc"], num=20)
         for network in (first, again)
     ]
     assert (first.seen, again.seen) == (140, 20)
@@ -171,7 +177,7 @@ def test_real_statistics_are_computed_once(dataset, generator):
 @pytest.mark.parametrize("damage", ["truncated", "empty"])
 def test_damaged_statistics_are_made_again(dataset, generator, tmp_path, damage):
     def value():
-        return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=20, progress=False).report
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=20).report
 
     before = value()
     (file,) = (tmp_path / "cache" / "statistics").iterdir()
@@ -181,7 +187,7 @@ def test_damaged_statistics_are_made_again(dataset, generator, tmp_path, damage)
 
 def test_statistics_with_other_kept_features_are_made_again(dataset, generator, tmp_path):
     def value():
-        return evaluate(generator, reference_of(dataset), Cells(), metrics=["prdc"], num=20, progress=False).report
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=["prdc"], num=20).report
 
     before = value()
     (file,) = (tmp_path / "cache" / "statistics").iterdir()
@@ -195,12 +201,12 @@ def test_statistics_with_other_kept_features_are_made_again(dataset, generator, 
 def test_another_split_does_not_take_the_cached_statistics(dataset, generator):
     network = Cells()
     for reference in (reference_of(dataset), reference_of(dataset, "train", 0.2, 1000, 0)):
-        evaluate(generator, reference, network, metrics=["fd"], num=20, progress=False)
+        evaluate(generator, reference, network, metrics=["fd"], num=20)
     assert network.seen == 120 + 20 + 96 + 20
 
 
 def test_intra_judges_each_class_by_itself(dataset, generator):
-    result = evaluate(generator, reference_of(dataset), Cells(), metrics=["intra"], intra_num=40, progress=False)
+    result = evaluate(generator, reference_of(dataset), Cells(), metrics=["intra"], intra_num=40)
     value = by_name(result)["intra-FD(cells)"]
     assert [found.value for found in result.classes] == sorted((f.value for f in result.classes), reverse=True)
     assert {found.class_name for found in result.classes} == set(NAMES)
@@ -212,14 +218,14 @@ def test_intra_judges_each_class_by_itself(dataset, generator):
 
 
 def test_too_few_pictures_are_said(dataset, generator):
-    result = evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=12, progress=False)
+    result = evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=12)
     assert "12 pictures for 12 features" in result.report.values[0].warnings[0]
     assert np.isfinite(result.report.values[0].value)
     assert "note: FD(cells)" in result.text()
 
 
 def test_the_nearest_pictures_of_copies_are_the_originals(dataset):
-    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["fd"], neighbours=4, progress=False)
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["fd"], neighbours=4)
     assert result.neighbours is not None
     assert (result.neighbours.indices[:, 0] == np.arange(4)).all()
     assert result.neighbours.distances[:, 0] == pytest.approx(0.0)
@@ -259,23 +265,23 @@ def test_a_wrong_count_is_refused(count, message):
 )
 def test_what_cannot_be_measured_is_refused(dataset, generator, change, message):
     with pytest.raises(ValueError, match=message):
-        evaluate(generator, reference_of(dataset), Cells(), progress=False, **change)
+        evaluate(generator, reference_of(dataset), Cells(), **change)
 
 
 def test_sizes_must_agree(dataset, tmp_path):
     other = open_dataset(DataConfig(path=str(tmp_path / "real.npz")), 32, progress=False)
     with pytest.raises(ValueError, match="the pictures have 32 px, the reference has 16"):
-        evaluate(other, reference_of(dataset), Cells(), progress=False)
+        evaluate(other, reference_of(dataset), Cells())
 
 
 def test_other_classes_have_no_distance_within(dataset, generator):
     stranger = TrainedGenerator(generator.network, ("a", "b", "c"), generator.provenance)
     with pytest.raises(ValueError, match="same classes on both sides"):
-        evaluate(stranger, reference_of(dataset), Cells(), metrics=["intra"], progress=False)
+        evaluate(stranger, reference_of(dataset), Cells(), metrics=["intra"])
 
 
 def test_an_evaluation_without_classes_prints_none(dataset):
-    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["fd"], progress=False)
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["fd"])
     assert isinstance(result, Evaluation)
     assert "within classes" not in result.text()
 
@@ -284,11 +290,11 @@ def test_an_evaluation_without_classes_prints_none(dataset):
 
 
 def test_any_iterable_of_batches_is_judged_as_the_data_set_is(dataset, generator):
-    expected = evaluate(dataset, reference_of(dataset), Cells(), progress=False)
+    expected = evaluate(dataset, reference_of(dataset), Cells())
     images = np.array(dataset.images)
     cuts = (images[start : start + 17] for start in range(0, len(images), 17))
     for given in (images, torch.from_numpy(images), cuts):
-        found = evaluate(given, iter([images[:50], images[50:]]), Cells(), num=120, progress=False)
+        found = evaluate(given, iter([images[:50], images[50:]]), Cells(), num=120)
         for value, other in zip(expected.report.values, found.report.values, strict=True):
             assert other.metric == value.metric
             assert other.value == pytest.approx(value.value, rel=1e-9, abs=1e-9)
@@ -300,10 +306,10 @@ def test_any_iterable_of_batches_is_judged_as_the_data_set_is(dataset, generator
 
 def test_batches_of_unknown_number_have_no_inception_score(dataset):
     images = np.array(dataset.images)
-    found = evaluate(iter([images]), reference_of(dataset), Cells(), metrics=["fd"], progress=False)
+    found = evaluate(iter([images]), reference_of(dataset), Cells(), metrics=["fd"])
     assert found.report.values[0].protocol["generated"] == 120
     with pytest.raises(ValueError, match="must know how many there are: pass num"):
-        evaluate(iter([images]), reference_of(dataset), Cells(), metrics=["is"], progress=False)
+        evaluate(iter([images]), reference_of(dataset), Cells(), metrics=["is"])
 
 
 @pytest.mark.parametrize(
@@ -321,7 +327,7 @@ def test_batches_of_unknown_number_have_no_inception_score(dataset):
 )
 def test_pictures_that_are_none_get_one_sentence(dataset, given, message):
     with pytest.raises(ValueError, match=message):
-        evaluate(given, reference_of(dataset), Cells(), metrics=["fd"], progress=False)
+        evaluate(given, reference_of(dataset), Cells(), metrics=["fd"])
 
 
 def test_exported_statistics_judge_without_the_pictures(dataset, generator, tmp_path):
@@ -329,14 +335,14 @@ def test_exported_statistics_judge_without_the_pictures(dataset, generator, tmp_
     write_statistics(tmp_path / "real.npz", reference_statistics(network, reference_of(dataset), progress=False))
     imported = read_statistics(tmp_path / "real.npz", network_protocol(network))
     network.seen = 0
-    found = evaluate(generator, imported, network, num=30, score_splits=2, progress=False)
+    found = evaluate(generator, imported, network, num=30, score_splits=2)
     assert network.seen == 30
-    expected = evaluate(generator, reference_of(dataset), Cells(), num=30, score_splits=2, progress=False)
+    expected = evaluate(generator, reference_of(dataset), Cells(), num=30, score_splits=2)
     assert found.report == expected.report
     with pytest.raises(ValueError, match="needs the real pictures with their classes"):
-        evaluate(generator, imported, network, metrics=["intra"], progress=False)
+        evaluate(generator, imported, network, metrics=["intra"])
     with pytest.raises(ValueError, match="needs the pictures themselves"):
-        evaluate(generator, imported, network, metrics=["fd"], num=20, neighbours=2, progress=False)
+        evaluate(generator, imported, network, metrics=["fd"], num=20, neighbours=2)
 
 
 def test_statistics_of_another_protocol_are_refused_and_left_alone(dataset, tmp_path):
@@ -411,16 +417,12 @@ def test_parts_that_do_not_belong_together_are_refused():
 
 def test_real_colours_are_named_as_they_are(dataset):
     labels = {name: [index] for index, name in enumerate(NAMES)}
-    result = evaluate(
-        dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=labels, progress=False
-    )
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=labels)
     values = by_name(result)
     assert values["class accuracy(cells)"].value == 1.0
     assert values["class accuracy(cells) of the real pictures"].value == 1.0
     swapped = labels | {"red": [1], "green": [0]}
-    result = evaluate(
-        dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=swapped, progress=False
-    )
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=swapped)
     share = float((dataset.labels == 2).mean())
     values = by_name(result)
     assert values["class accuracy(cells)"].value == pytest.approx(share)
@@ -438,7 +440,6 @@ def test_accuracy_of_samples_is_counted_by_the_class_that_was_asked_for(dataset,
         num=60,
         seed=4,
         class_labels=labels,
-        progress=False,
     )
     samples = np.concatenate(list(sampled_batches(generator, 60, 4)))
     asked = sample_labels(4, range(60), 3, stream="evaluation").numpy()
@@ -449,7 +450,7 @@ def test_accuracy_of_samples_is_counted_by_the_class_that_was_asked_for(dataset,
 
 def test_accuracy_says_what_it_lacks(dataset, generator):
     def accuracy(side, **how):
-        return evaluate(side, reference_of(dataset), Cells(), metrics=["accuracy"], num=20, progress=False, **how)
+        return evaluate(side, reference_of(dataset), Cells(), metrics=["accuracy"], num=20, **how)
 
     with pytest.raises(ValueError, match=r"--class-labels FILE\.json"):
         accuracy(generator)
@@ -526,14 +527,14 @@ def test_the_plan_counts_what_is_left(dataset, generator, capsys):
 
 
 def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset):
-    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["intra"], progress=False)
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["intra"])
     assert result.report.values[0].value == pytest.approx(0.0, abs=1e-9)
     assert set(result.report.classes) == set(NAMES)
     assert sum(found["generated"] for found in result.report.classes.values()) == 120
     assert report_from_json(result.report.to_json()).classes == result.report.classes
     half = replace(dataset, labels=np.where(dataset.labels == 2, 0, dataset.labels))
     with pytest.raises(ValueError, match=r"class blue has .* real pictures in this split and 0 generated ones"):
-        evaluate(half, reference_of(dataset), Cells(), metrics=["intra"], progress=False)
+        evaluate(half, reference_of(dataset), Cells(), metrics=["intra"])
 
 
 # ------------------------------------------------------------ what is refused before any work
@@ -550,7 +551,7 @@ def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset)
 def test_what_cannot_succeed_is_refused_before_the_first_picture(dataset, generator, how, message):
     network = Cells()
     with pytest.raises(ValueError, match=message):
-        evaluate(generator, reference_of(dataset), network, progress=False, **how)
+        evaluate(generator, reference_of(dataset), network, **how)
     assert network.seen == 0
 
 
@@ -560,12 +561,12 @@ def test_statistics_of_another_network_are_refused(dataset):
 
     statistics = reference_statistics(Other(), reference_of(dataset), progress=False)
     with pytest.raises(ValueError, match=r"made with another network \(network: 'other' against 'cells'\)"):
-        evaluate(dataset, statistics, Cells(), metrics=["fd"], progress=False)
+        evaluate(dataset, statistics, Cells(), metrics=["fd"])
 
 
 def test_the_inception_score_alone_looks_at_no_real_picture(dataset, generator):
     network = Cells()
-    evaluate(generator, reference_of(dataset), network, metrics=["is"], num=20, progress=False)
+    evaluate(generator, reference_of(dataset), network, metrics=["is"], num=20)
     assert network.seen == 20
 
 
@@ -578,10 +579,10 @@ def test_pictures_of_other_sizes_or_colours_are_refused(dataset, tmp_path):
 
     grey = opened("grey.npz", images[..., :1])
     with pytest.raises(ValueError, match="the generated pictures are grey, the real ones in colour"):
-        evaluate(grey, reference_of(dataset), Cells(), metrics=["fd"], progress=False)
+        evaluate(grey, reference_of(dataset), Cells(), metrics=["fd"])
     small = opened("small.npz", images[:, ::2, ::2])
     with pytest.raises(ValueError, match=r"all real pictures are smaller than the generated ones \(16 px\)"):
-        evaluate(dataset, reference_of(small), Cells(), metrics=["fd"], progress=False)
+        evaluate(dataset, reference_of(small), Cells(), metrics=["fd"])
 
 
 # ------------------------------------------------------------ comparing a run with anything else
@@ -590,20 +591,19 @@ def test_pictures_of_other_sizes_or_colours_are_refused(dataset, tmp_path):
 def test_pictures_of_another_generator_compare_with_a_run(dataset, generator):
     samples = np.concatenate(list(sampled_batches(generator, 40, 0)))
     ours, theirs = (
-        evaluate(side, reference_of(dataset), Cells(), metrics=["fd"], num=40, progress=False).report
-        for side in (generator, samples)
+        evaluate(side, reference_of(dataset), Cells(), metrics=["fd"], num=40).report for side in (generator, samples)
     )
     text = comparison(ours, theirs, ["ours", "theirs"])
     assert ours.values[0].value == pytest.approx(theirs.values[0].value)
     assert "unknown of given pictures, so not compared: batch_norm, ema, seed, truncation" in text
-    more = evaluate(samples[:30], reference_of(dataset), Cells(), metrics=["fd"], progress=False).report
+    more = evaluate(samples[:30], reference_of(dataset), Cells(), metrics=["fd"]).report
     with pytest.raises(ProtocolError, match="generated: 40 against 30"):
         comparison(ours, more, ["ours", "more"])
 
 
 def test_a_comparison_notes_versions_and_what_it_leaves_out(dataset, generator):
     def report(metrics):
-        return evaluate(generator, reference_of(dataset), Cells(), metrics=metrics, num=40, progress=False).report
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=metrics, num=40).report
 
     older = replace(report(["fd"]), versions=report(["fd"]).versions | {"torch": "1.0"})
     text = comparison(report(["fd", "is"]), older, ["a", "b"])

@@ -2,15 +2,15 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Annotated, TypeVar
 
 import tyro
 
 from sagan.cli.parse import parse
 from sagan.machine import has_cuda_driver
 from sagan.recipes.choose import Choice, choose_preset
-from sagan.recipes.config import RunConfig, with_absolute_paths, with_size
+from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
 
 F = TypeVar("F", bound="ConfigFlags")
@@ -97,25 +97,5 @@ def listed_presets() -> str:
 
 
 def combined(flags: ConfigFlags) -> RunConfig:
-    """Apply the flags that are short for fields, and make paths absolute."""
-    config = flags.config
-    if flags.size is not None and flags.size != config.generator.size_px:
-        config = with_size(config, flags.size)
-    both: dict[str, Any] = {"base_width": flags.base_width, "attention": flags.attention}
-    both = {name: value for name, value in both.items() if value is not None}
-    train: dict[str, Any] = {
-        "total_steps": flags.steps,
-        "batch_size": flags.batch_size,
-        "evaluate_every": flags.evaluate_every,
-    }
-    train = {name: value for name, value in train.items() if value is not None}
-    data: dict[str, Any] = {} if flags.data is None else {"path": flags.data}
-    return with_absolute_paths(
-        replace(
-            config,
-            generator=replace(config.generator, **both),
-            discriminator=replace(config.discriminator, **both),
-            train=replace(config.train, **train),
-            data=replace(config.data, **data),
-        )
-    )
+    """Apply the flags that are short for fields."""
+    return with_changes(flags.config, Changes(**{field.name: getattr(flags, field.name) for field in fields(Changes)}))

@@ -17,6 +17,7 @@ from sagan.data.pack import (
     announce,
     decode_into,
     loaded,
+    pack_dataset,
     refuse_unreadable,
     too_few,
     without_empty_classes,
@@ -73,6 +74,52 @@ class _Job:
     def count(self, shards: Iterable[int]) -> int:
         """Count the pictures of some shards."""
         return sum(len(self.stretches[number]) for number in shards)
+
+
+def pack(
+    config: DataConfig,
+    size_px: int,
+    out: str | Path,
+    *,
+    shard_gb: float | None = None,
+    part: str | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> ImageSet | None:
+    """Decode a data set once: into one file, or with ``shard_gb`` into a folder of them.
+
+    Args:
+        config: What to pack.
+        size_px: Height and width to decode to.
+        out: The file or folder.
+        shard_gb: Largest size of a file of the folder in 10^9 bytes.
+        part: "I/N" packs only the I-th of N parts of the folder, see :func:`pack_shards`.
+        workers: Threads that decode; unset is one for each core.
+        progress: Show what is done on standard error.
+
+    Returns:
+        The set, or None while other parts of the folder are missing.
+
+    Raises:
+        DataError: As :func:`pack_dataset` and :func:`pack_shards`, and if ``part`` is no part of a folder.
+    """
+    if shard_gb is not None:
+        return pack_shards(config, size_px, out, shard_gb, part=part_of(part), workers=workers, progress=progress)
+    if part is not None:
+        raise DataError("--part goes with --shard-gb: parts are shards of a folder")
+    return pack_dataset(config, size_px, out, workers=workers, progress=progress)
+
+
+def part_of(text: str | None) -> tuple[int, int]:
+    """Read a part written as I/N; none is the whole, 1/1.
+
+    Raises:
+        DataError: If it is written in another way.
+    """
+    parts = (text or "1/1").split("/")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise DataError(f"--part takes I/N, e.g. 1/4 for the first of four; found {text!r}")
+    return int(parts[0]), int(parts[1])
 
 
 def pack_shards(

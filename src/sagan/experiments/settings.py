@@ -1,11 +1,11 @@
 """What a sweep is asked for: an experiment at a scale on a data set, with what was changed of the scale."""
 
-import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sagan.data import NAMES
-from sagan.evaluation import FeatureName
+from sagan.data.names import did_you_mean
+from sagan.evaluation.config import FeatureName
 from sagan.experiments.catalogue import EXPERIMENTS, Experiment
 from sagan.experiments.scales import Scale, ScaleName, scale_of
 from sagan.metrics.config import MonitorConfig
@@ -71,9 +71,8 @@ def experiment_of(name: str) -> Experiment:
         SweepError: If there is none of that name.
     """
     if name not in EXPERIMENTS:
-        near = difflib.get_close_matches(name, EXPERIMENTS, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise SweepError(f"unknown experiment {name!r}; {hint}known: {', '.join(EXPERIMENTS)}")
+        hint = did_you_mean(name, EXPERIMENTS)
+        raise SweepError(f"unknown experiment {name!r}; {f'{hint} ' if hint else ''}known: {', '.join(EXPERIMENTS)}")
     return EXPERIMENTS[name]
 
 

@@ -1,9 +1,9 @@
 """Which preset: the one that is named, else the one that fits this machine."""
 
-import difflib
 from typing import NamedTuple
 
-from sagan.recipes.config import RunConfig
+from sagan.data.names import did_you_mean
+from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
 
 SIZES = (32, 64, 128, 256)
@@ -28,13 +28,40 @@ class Choice(NamedTuple):
         return f"preset {self.name}" + (f" ({self.reason})" if self.reason else "")
 
 
-def preset(name: str) -> RunConfig:
-    """Give the configuration of a preset.
+def preset(
+    name: str | None = None,
+    *,
+    data: str | None = None,
+    size: int | None = None,
+    base_width: int | None = None,
+    attention: tuple[int, ...] | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+) -> RunConfig:
+    """Give the configuration of a preset with the changes that are often made; others are made with ``replace``.
+
+    Args:
+        name: Its name; unset chooses one that fits this machine and the size.
+        data: As in :func:`with_changes`, like all that follow.
+        size: Height and width in pixels.
+        base_width: Of both networks.
+        attention: Heights of the feature maps with attention in both networks.
+        steps: Generator updates in all.
+        batch_size: Images in a batch.
 
     Raises:
-        ValueError: If there is none of that name; the nearest one is told.
+        ValueError: If there is none of that name (the nearest one is told), or a value is wrong.
     """
-    return choose_preset(name, None, cuda=False).config
+    if name is None:
+        import torch
+
+        choice = choose_preset(None, size, cuda=torch.cuda.is_available())
+    else:
+        choice = choose_preset(name, size, cuda=False)
+    changes = Changes(
+        data=data, size=size, base_width=base_width, attention=attention, steps=steps, batch_size=batch_size
+    )
+    return with_changes(choice.config, changes)
 
 
 def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choice:
@@ -50,9 +77,8 @@ def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choic
     """
     if name is not None:
         if name not in PRESETS:
-            near = difflib.get_close_matches(name, PRESETS, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"unknown preset {name!r}; {hint}known: {', '.join(PRESETS)}")
+            hint = did_you_mean(name, PRESETS)
+            raise ValueError(f"unknown preset {name!r}; {f'{hint} ' if hint else ''}known: {', '.join(PRESETS)}")
         return Choice(name, "")
     size = size_px or (64 if cuda else 32)
     if size <= 16:

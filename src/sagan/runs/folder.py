@@ -5,14 +5,14 @@ import os
 import platform
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from rich.console import Console
 
-from sagan.data import DataConfig, ImageSet
+from sagan.data import ImageSet
 from sagan.machine import machine, versions
 from sagan.recipes.config import RunConfig, differences, from_json, merged
 from sagan.training.engine import Engine
@@ -161,42 +161,6 @@ def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
         raise RunError(
             f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} "
             f"now, from {dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
-        )
-
-
-def holdout_of(path: Path, provenance: Mapping[str, object], split: str) -> tuple[DataConfig, int]:
-    """Give what a run held out, as fields of a configuration, and its seed.
-
-    They stand in the weights' provenance; weights files of older versions have them only in the run's folder.
-
-    Raises:
-        RunError: If a part of the data is asked for and they are unknown.
-    """
-    if isinstance(provenance.get("holdout_fraction"), float):
-        fraction, most = float(str(provenance["holdout_fraction"])), int(str(provenance["holdout_max"]))
-        return DataConfig(holdout_fraction=fraction, holdout_max=most), int(str(provenance["seed"]))
-    if (path / "config.json").is_file():
-        config = stored_config(path)
-        return config.data, config.seed
-    if split != "all":
-        raise RunError(
-            f"{path} does not say which pictures its run held out; judge its run folder, or by all of the data "
-            "(--split all)"
-        )
-    return DataConfig(), 0
-
-
-def check_trained_on(provenance: Mapping[str, object], dataset: ImageSet) -> None:
-    """Check by content that a generator was trained on a data set: only of that one are parts held out or not.
-
-    Raises:
-        RunError: If it was trained on another, or does not say on which.
-    """
-    data = provenance.get("data")
-    if not isinstance(data, dict) or data.get("fingerprint") != dataset.fingerprint:
-        raise RunError(
-            f"{dataset.source} is not what this generator was trained on, or it does not say on what, so none of it "
-            "was held out; judge by all of it (--split all)"
         )
 
 
