@@ -38,6 +38,7 @@ def test_a_near_word_is_found(word, known, meant):
         ("", ["cat"]),
         ("nonsense", VERBS),
         ("dog", []),
+        ("sagan-999", ["sagan-128", "sagan-64"]),
     ],
 )
 def test_a_far_word_is_not(word, known):
@@ -48,7 +49,7 @@ def test_a_far_word_is_not(word, known):
 def test_several_come_nearest_first_and_then_in_their_order():
     assert nearest("coat", ["boat", "coats", "coal", "pullover"], 3) == ["boat", "coats", "coal"]
     assert nearest("coats", ["boats", "coat", "coast"], 2) == ["boats", "coat"]
-    assert nearest("evaluate", ["evalaute", "evaluated", "elevator", "evaluate me"], 2) == ["evalaute", "evaluated"]
+    assert nearest("evaluate", ["elevator", "evaluted", "evalaute", "evaluate me"], 2) == ["evalaute", "evaluted"]
     assert did_you_mean("coat", ["boat", "goat"], 2) == "did you mean boat, goat?"
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable
 
-LETTERS_A_MISTAKE = 3
-"""One letter may be wrong in so many: `dgo` is dog, `evalute` is evaluate, `cat` is not pants."""
-SHORTEST_PART = 3
-"""A word of at least so many letters is near to a name that has it as a part: `tench` to `tench, Tinca tinca`."""
+LETTERS_A_MISTAKE = 4
+"""A word of so many letters may have one wrong: `evalute` is evaluate, `cat` is not pants."""
+SHORTEST = 3
+"""A word of at least so many letters may have one wrong all the same: `dgo` is dog; and it is near to a name of which
+it is a part: `tench` to `tench, Tinca tinca`."""
 
 
 def did_you_mean(word: str, known: Iterable[str], most: int = 1) -> str:
@@ -25,8 +26,10 @@ def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     for order, name in enumerate(known):
         candidate = name.casefold()
         mistakes = edits(wanted, candidate)
-        is_part = len(wanted) >= SHORTEST_PART and wanted in re.split(r"[\W_]+", candidate)
-        if mistakes <= max(len(wanted), len(candidate)) // LETTERS_A_MISTAKE or is_part:
+        letters = max(len(wanted), len(candidate))
+        allowed = max(1, letters // LETTERS_A_MISTAKE) if letters >= SHORTEST else 0
+        is_part = len(wanted) >= SHORTEST and wanted in re.split(r"[\W_]+", candidate)
+        if mistakes <= allowed or is_part:
             found.append((mistakes, order, name))
     return [name for _, _, name in sorted(found)[:most]]
 

@@ -1,7 +1,8 @@
-"""Progress in plain lines, for standard error that goes into a file or a pipe: a bar would say nothing until its end."""
+"""Progress in plain lines, for standard error that goes into a file or a pipe: a bar says nothing there."""
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -42,9 +43,9 @@ class ProgressLines(Progress):
         super().advance(task_id, advance)
         self._perhaps_say(task_id)
 
-    def update(self, task_id: TaskID, **changes: object) -> None:  # type: ignore[override]
+    def update(self, task_id: TaskID, **changes: Any) -> None:
         """Change a task as a bar does, and say a line when it is time."""
-        super().update(task_id, **changes)  # type: ignore[arg-type]
+        super().update(task_id, **changes)
         self._perhaps_say(task_id)
 
     def _perhaps_say(self, task_id: TaskID) -> None:
