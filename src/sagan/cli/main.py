@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sagan: {sentence(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        from sagan.runs.reporter import DivergedError
+        from sagan.training.health import DivergedError
         from sagan.training.processes import ProcessLostError
 
         if isinstance(error, (DivergedError, ProcessLostError)):
