@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from sagan.evaluation import evaluate
     from sagan.generators.pretrained import load
     from sagan.runs.train import train
+    from sagan.training.hooks import Hook
 
 __all__ = [
     "Discriminator",
     "DiscriminatorConfig",
     "Generator",
     "GeneratorConfig",
+    "Hook",
     "SelfAttention2d",
     "evaluate",
     "load",
@@ -29,6 +31,10 @@ def __getattr__(name: str) -> object:
         from sagan.runs.train import train
 
         return train
+    if name == "Hook":
+        from sagan.training.hooks import Hook
+
+        return Hook
     if name == "load":
         from sagan.generators.pretrained import load
 

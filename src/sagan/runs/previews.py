@@ -41,7 +41,7 @@ class Previews(Hook):
 
     def on_step(self, record: Record) -> None:
         """Draw and compare, if it is due."""
-        if record.sampler is None or not record.finite or not draws(self.config.train, record.step):
+        if record.sampler is None or not draws(self.config.train, record.step):
             return
         with record.aside():
             labels = torch.tensor([row for row in self.rows for _ in range(GRID_COLUMNS)])

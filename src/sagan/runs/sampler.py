@@ -13,14 +13,15 @@ class Sampler(Hook):
     """
 
     def on_step(self, record: Record) -> None:
-        """Leave a copy that is ready to sample from, where one is needed."""
+        """Leave a copy that is ready to sample from, where one is needed and its weights are finite."""
         if not (draws(record.config, record.step) or measures(record.config, record.step)):
             return
         with record.aside():
-            record.sampler = sampling_copy(
+            sampler = sampling_copy(
                 record.state.sampled,
                 batches=PREVIEW_BATCHES,
                 batch_size=PREVIEW_BATCH_SIZE,
                 seed=STANDING_SEED,
                 sharing=record.engine,
             )
+        record.sampler = sampler if record.finite else None

@@ -36,7 +36,7 @@ class Scores(Hook):
 
     def on_step(self, record: Record) -> None:
         """Measure if it is due."""
-        if record.sampler is None or not record.finite or not measures(self.config.train, record.step):
+        if record.sampler is None or not measures(self.config.train, record.step):
             return
         with record.aside():
             report = self._measure(record.sampler, record.step)
