@@ -1,7 +1,7 @@
 """Train with the hooks of docs/hooks.md, in a process that a test starts: ``python hooks_page.py FOLDER KILL_AT``.
 
-The folder holds ``page.py``, the code of the page. Without a checkpoint the run starts, otherwise it is resumed. At step
-``KILL_AT`` the process kills itself; 0 lets it live.
+The folder holds ``page.py``, the code of the page. Without a checkpoint the run starts, otherwise it is resumed. At
+step ``KILL_AT`` the process kills itself; 0 lets it live.
 """
 
 import io

@@ -115,7 +115,7 @@ def test_every_hook_of_a_run_is_a_small_class_with_one_job(prepared):
     import inspect
 
     for hook in hooks_of(prepared.scene, prepared.monitor):
-        assert len(inspect.getsource(type(hook)).splitlines()) <= 90, type(hook)
+        assert len(inspect.getsource(type(hook)).splitlines()) <= 80, type(hook)
 
 
 def test_a_resumed_run_goes_on_with_the_users_hooks_and_equals_an_uninterrupted_one(tmp_path):

@@ -78,9 +78,7 @@ def train(
     """
     process = current_process()
     check_names(hooks)
-    if process.rank > 0:
-        console = Console(quiet=True)
-    console = console or Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    console = _console(process, console)
     resuming = resume is not None
     if resuming and (out is not None or init_from is not None):
         raise RunError("--resume goes on in the run's own folder: leave --out and --init-from away")
@@ -99,9 +97,7 @@ def train(
         if result.finished:
             finish(folder, run.parts, console)
         else:
-            why = "" if result.reason is None else f" ({result.reason})"
-            go_on = f"sagan train --resume {quoted(folder)}"
-            console.print(f"stopped at step {result.step:,}, saved{why}. To go on:\n  {go_on}")
+            _tell_stopped(result, console)
         return result
 
 
@@ -125,6 +121,19 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
         reason = record.stop_reason or "asked for by a hook on another process"
         return TrainResult(scene.folder, state.step, False, None, reason)
     return TrainResult(scene.folder, state.step, False, record.stopped_by)
+
+
+def _tell_stopped(result: TrainResult, console: Console) -> None:
+    why = "" if result.reason is None else f" ({result.reason})"
+    go_on = f"sagan train --resume {quoted(result.out)}"
+    console.print(f"stopped at step {result.step:,}, saved{why}. To go on:\n  {go_on}")
+
+
+def _console(process: Process, console: Console | None) -> Console:
+    """Give where this process reports: process 0 alone does."""
+    if process.rank > 0:
+        return Console(quiet=True)
+    return console or Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
 
 def _old_folder(folder: Path) -> Path:
