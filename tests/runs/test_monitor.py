@@ -154,11 +154,11 @@ def test_a_best_value_of_another_metric_says_nothing(tmp_path, console):
     out = tmp_path / "run"
     train(run_config(2), out=out, console=console)
     best = out / "checkpoints" / "best.pt"
-    held = load_checkpoint(best)["reporter"]
+    held = load_checkpoint(best)["hooks"]["scores"]
     assert held["best"]["step"] == 2
     # The kernel distance is far smaller, so any value of it would look like the best if the two were mixed.
     train(run_config(4, {"metrics": ("kd",)}), resume=out, console=console)
-    held = load_checkpoint(best)["reporter"]
+    held = load_checkpoint(best)["hooks"]["scores"]
     assert held["best"] == {"score": scores(out, "KD(pixels 8x8)")[4], "step": 4}
     assert held["monitor"]["metrics"] == ["kd"]
 
@@ -166,7 +166,7 @@ def test_a_best_value_of_another_metric_says_nothing(tmp_path, console):
 def test_a_curve_joins_only_values_that_were_made_alike(tmp_path, console, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "sagan.runs.reporter.training_curves", lambda records, **_: drawn.append(records) or Image.new("L", (9, 9))
+        "sagan.runs.curves.training_curves", lambda records, **_: drawn.append(records) or Image.new("L", (9, 9))
     )
     out = tmp_path / "run"
     train(run_config(4), out=out, console=console)
@@ -181,9 +181,8 @@ def test_resuming_keeps_the_best(tmp_path, console):
     train(run_config(6), out=once, console=console)
     train(run_config(3), out=twice, console=console)
     train(run_config(6), resume=twice, console=console)
-    ends = [
-        load_checkpoint(folder / "checkpoints" / "step-00000006.pt")["reporter"]["best"] for folder in (once, twice)
-    ]
+    name = "step-00000006.pt"
+    ends = [load_checkpoint(folder / "checkpoints" / name)["hooks"]["scores"]["best"] for folder in (once, twice)]
     assert ends[0]["step"] == ends[1]["step"]
     assert ends[0] == ends[1]
 
