@@ -144,7 +144,8 @@ SMOKE = "--scale smoke --seeds 1 --jobs 1 --out paper"
 
 def first_commands() -> Commands:
     """Name the commands that each tree starts with; `{i}` is the folder of inputs."""
-    texts = information() | packing() | training() | looking() | measuring() | experiments() | mistakes()
+    texts = information() | packing() | training() | looking() | measuring() | experiments()
+    texts |= {f"mistake: {name}": command for name, command in MISTAKES.items()}
     return {name: command.split() if isinstance(command, str) else command for name, command in texts.items()}
 
 
@@ -247,61 +248,58 @@ def experiments() -> dict[str, list[str] | str]:
     }
 
 
-def mistakes() -> dict[str, str]:
-    """Name what users do wrong."""
-    judged = "evaluate first --data digits --features pixels"
-    wrong = {
-        "unknown verb": "trian",
-        "unknown verb of data": "data chek",
-        "unknown preset": "train --preset sagan-33 --data digits",
-        "unknown flag": "train --data digits --train.lrd 1",
-        "no data": "train --out r",
-        "data that is not there": "train --data nowhere --out r",
-        "folder without pictures": "train --data {i}/empty --out r",
-        "broken picture": f"{TRAIN} --data {{i}}/broken --out r",
-        "batch of one": "train --preset demo --train.batch-size 1",
-        "impossible size": "train --data digits --size 48",
-        "too large without a GPU": "train --data digits --size 128",
-        "attention where none can be": "train --preset demo --attention 64",
-        "run that is there already": f"{TRAIN} --out first",
-        "resume of nothing": "train --resume nowhere",
-        "resume with a preset": "train --resume first --preset demo",
-        "resume with another field": "train --resume first --train.lr-g 0.1 --steps 9",
-        "number of processes": "train --preset demo --devices none",
-        "start from another shape": "train --preset demo --init-from first --base-width 8 --out r",
-        "unknown class": "sample first --class zebra --out x.png",
-        "no samples": "sample first --num 0 --out x.png",
-        "no run": "sample nowhere --out x.png",
-        "form of a picture": "sample first --out x.tiff",
-        "one frame": "sample first --interpolate 1 --out x.png",
-        "end without a walk": "sample first --end-seed 1 --out x.png",
-        "missing argument": "sample",
-        "no checkpoint": "sample {i}/text.pt --out x.png",
-        "no weights": "sample {i}/text.safetensors --out x.png",
-        "class without classes": "sample runs/flat-16-001 --class dark --out x.png",
-        "query outside": "attention first --query 16,0 --out x.png",
-        "query that is none": "attention first --query abc --out x.png",
-        "layer without attention": "attention first --layer 4 --out x.png",
-        "attention of none": "attention runs/flat-16-001 --out x.png",
-        "export to a picture": "export first --out x.png",
-        "nothing to judge": "evaluate --data digits",
-        "nothing to judge by": "evaluate first",
-        "too few": f"{judged} --num 1",
-        "no such score": f"{judged} --metrics is",
-        "not what was trained on": "evaluate first --data {i}/arrays.npz --features pixels --split train",
-        "no report": "evaluate --compare {i}/text.json {i}/text.json",
-        "statistics of another network": f"evaluate first --statistics s.npz {LITE}",
-        "part without shards": "data pack {i}/pictures --size 16 --out x.npy --part 1/2",
-        "part of none": "data pack {i}/pictures --size 16 --out x --shard-gb 1 --part one",
-        "check of nothing": "data check nowhere",
-        "memory below nothing": "plan --preset demo --memory-limit -1",
-        "rounds": "benchmark --preset demo --rounds 0",
-        "unknown experiment": "paper show table9",
-        "experiment without data": "paper run table1 --scale small",
-        "unknown row": "paper run table1 --scale smoke --rows nothing --out paper",
-        "no rows": "paper run table1 --scale smoke --seeds 0 --jobs 0 --out paper",
-    }
-    return {f"mistake: {name}": command for name, command in wrong.items()}
+MISTAKES = {
+    "unknown verb": "trian",
+    "unknown verb of data": "data chek",
+    "unknown preset": "train --preset sagan-33 --data digits",
+    "unknown flag": "train --data digits --train.lrd 1",
+    "no data": "train --out r",
+    "data that is not there": "train --data nowhere --out r",
+    "folder without pictures": "train --data {i}/empty --out r",
+    "broken picture": f"{TRAIN} --data {{i}}/broken --out r",
+    "batch of one": "train --preset demo --train.batch-size 1",
+    "impossible size": "train --data digits --size 48",
+    "too large without a GPU": "train --data digits --size 128",
+    "attention where none can be": "train --preset demo --attention 64",
+    "run that is there already": f"{TRAIN} --out first",
+    "resume of nothing": "train --resume nowhere",
+    "resume with a preset": "train --resume first --preset demo",
+    "resume with another field": "train --resume first --train.lr-g 0.1 --steps 9",
+    "number of processes": "train --preset demo --devices none",
+    "start from another shape": "train --preset demo --init-from first --base-width 8 --out r",
+    "unknown class": "sample first --class zebra --out x.png",
+    "no samples": "sample first --num 0 --out x.png",
+    "no run": "sample nowhere --out x.png",
+    "form of a picture": "sample first --out x.tiff",
+    "one frame": "sample first --interpolate 1 --out x.png",
+    "end without a walk": "sample first --end-seed 1 --out x.png",
+    "missing argument": "sample",
+    "no checkpoint": "sample {i}/text.pt --out x.png",
+    "no weights": "sample {i}/text.safetensors --out x.png",
+    "class without classes": "sample runs/flat-16-001 --class dark --out x.png",
+    "query outside": "attention first --query 16,0 --out x.png",
+    "query that is none": "attention first --query abc --out x.png",
+    "layer without attention": "attention first --layer 4 --out x.png",
+    "attention of none": "attention runs/flat-16-001 --out x.png",
+    "export to a picture": "export first --out x.png",
+    "nothing to judge": "evaluate --data digits",
+    "nothing to judge by": "evaluate first",
+    "too few": "evaluate first --data digits --features pixels --num 1",
+    "no such score": "evaluate first --data digits --features pixels --metrics is",
+    "not what was trained on": "evaluate first --data {i}/arrays.npz --features pixels --split train",
+    "no report": "evaluate --compare {i}/text.json {i}/text.json",
+    "statistics of another network": f"evaluate first --statistics s.npz {LITE}",
+    "part without shards": "data pack {i}/pictures --size 16 --out x.npy --part 1/2",
+    "part of none": "data pack {i}/pictures --size 16 --out x --shard-gb 1 --part one",
+    "check of nothing": "data check nowhere",
+    "memory below nothing": "plan --preset demo --memory-limit -1",
+    "rounds": "benchmark --preset demo --rounds 0",
+    "unknown experiment": "paper show table9",
+    "experiment without data": "paper run table1 --scale small",
+    "unknown row": "paper run table1 --scale smoke --rows nothing --out paper",
+    "no rows": "paper run table1 --scale smoke --seeds 0 --jobs 0 --out paper",
+}
+"""What users do wrong."""
 
 
 HANDED = ("first", "best.safetensors", "packed.npy", "shards", "s.npz", "by.json", "paper", "cache", "collapsed")
