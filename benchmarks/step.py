@@ -48,8 +48,7 @@ from torch import Tensor, nn
 import sagan.models.discriminator
 import sagan.models.generator
 from sagan.allocator import keep_freed_memory
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm
 from sagan.recipes.build import build

@@ -9,7 +9,8 @@ import torch
 
 from sagan.data import DataConfig, open_dataset
 from sagan.generators.pretrained import TrainedGenerator
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.sampling import sampling_copy
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -1,18 +1,22 @@
 """From measures to what a user reads: names, values, and measures of one's own."""
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from cells import NAMES, Cells, by_name, evaluate
 
-from sagan.evaluation import (
-    metric_name,
-    reference_of,
-    sampled_batches,
-)
+import sagan.evaluation
+from sagan.evaluation import EvaluateConfig, comparison, metric_name, reference_of, sampled_batches
 from sagan.generators.pretrained import TrainedGenerator
+from sagan.metrics.features import network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.inception import NAME as INCEPTION
+from sagan.metrics.neighbours import precision_recall
+from sagan.metrics.report import ProtocolError, compare, report_from_json
 from sagan.sampling import sample_labels
 
 
@@ -92,3 +96,71 @@ def test_the_inception_score_alone_looks_at_no_real_picture(dataset, generator):
     network = Cells()
     evaluate(generator, reference_of(dataset), network, metrics=["is"], num=20)
     assert network.seen == 20
+
+
+# ------------------------------------------------------------ from measures to what a user reads
+
+
+def test_precision_and_recall_are_not_exchanged(dataset):
+    # Copies of a few real pictures: each lies among the real ones, and most of the real ones lie far from them.
+    copies = np.repeat(np.array(dataset.images)[dataset.labels == 0][:8], 3, axis=0)
+    result = evaluate(copies, reference_of(dataset), Cells(), metrics=["precision"])
+    values = by_name(result)
+    assert values["precision(cells)"].value == 1.0
+    assert values["recall(cells)"].value < 0.5
+    assert values["coverage(cells)"].value < 0.5
+    real = torch.from_numpy(np.array(dataset.images))
+    expected = precision_recall(Cells()(torch.from_numpy(copies)).features, Cells()(real).features)
+    assert (expected.precision, expected.recall) == (
+        values["precision(cells)"].value,
+        values["recall(cells)"].value,
+    )
+    lines = {line.split()[0]: line.split()[1] for line in result.text().splitlines() if "is better" in line}
+    assert lines["precision(cells)"] == "1"
+    assert float(lines["recall(cells)"]) < 0.5
+    written = {value["metric"]: value["value"] for value in json.loads(result.report.to_json())["values"]}
+    assert written["precision(cells)"] > written["recall(cells)"]
+
+
+def test_a_measure_of_ones_own_from_the_docs(dataset, generator):
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    (block,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "(Measure)" in code]
+    assert len(block.strip().splitlines()) <= 20
+    names = {"generator": generator, "data": reference_of(dataset), "network": Cells()}
+    exec(block, names)
+    value = by_name(names["result"])["mean shift(cells)"]
+    real = Cells()(torch.from_numpy(np.array(dataset.images))).features.double().mean(0)
+    drawn = torch.from_numpy(np.concatenate(list(sampled_batches(generator, 100, 0))))
+    shift = float((Cells()(drawn).features.double().mean(0) - real).norm())
+    assert value.value == pytest.approx(shift, rel=1e-5)
+    fields = network_protocol(Cells()) | {"generated": 100, "seed": 0, "reference_sha256": dataset.fingerprint}
+    assert fields.items() <= value.protocol.items()
+    report = names["result"].report
+    assert report_from_json(report.to_json()) == report
+    assert "mean shift(cells)" in comparison(report, report, ["a", "b"])
+    assert "mean shift(cells)" in names["result"].text()
+    other = sagan.evaluation.evaluate(
+        generator,
+        reference_of(dataset),
+        EvaluateConfig(metrics=(), num=50),
+        measures=[names["MeanShift"]()],
+        network=Cells(),
+        progress=False,
+    )
+    assert [one.metric for one in other.report.values] == ["mean shift(cells)"]
+    with pytest.raises(ProtocolError, match="generated: 100 against 50"):
+        compare(report, other.report)
+
+
+def test_a_typed_fid_is_said_to_be_another_distance(dataset, generator, capsys):
+    config = EvaluateConfig(metrics=("FID", "precision"), num=20)
+    sagan.evaluation.evaluate(generator, reference_of(dataset), config, network=Cells())
+    said = capsys.readouterr().err
+    assert "fid: with cells this is FD(cells), not FID\n" in said
+
+
+def test_the_program_says_why(dataset, generator, capsys):
+    config = EvaluateConfig(features="pixels", num=20)
+    result = sagan.evaluation.evaluate(generator, reference_of(dataset), config)
+    assert "metrics: fd, kd, prdc by default; pixels 8x8 has no classes" in capsys.readouterr().err
+    assert "FD(pixels 8x8)" in by_name(result)

@@ -105,3 +105,18 @@ def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset)
     half = replace(dataset, labels=np.where(dataset.labels == 2, 0, dataset.labels))
     with pytest.raises(ValueError, match=r"class blue has .* real pictures in this split and 0 generated ones"):
         evaluate(half, reference_of(dataset), Cells(), metrics=["intra"])
+
+
+def test_each_distance_stands_under_its_own_class(dataset):
+    # Only the green pictures are darkened: their distance alone is far, in the list, the report and the text.
+    images, generated = np.array(dataset.images), replace(dataset, images=np.array(dataset.images))
+    green = dataset.labels == NAMES.index("green")
+    generated.images[green] = images[green] // 3
+    result = evaluate(generated, reference_of(dataset), Cells(), metrics=["intra"])
+    far, *near = result.classes
+    assert far.class_name == "green"
+    assert far.real == int(green.sum())
+    assert all(one.value == pytest.approx(0.0, abs=1e-6) for one in near)
+    assert result.report.classes["green"]["value"] == far.value > 0.1
+    listed = result.text().split("the worst first:\n")[1].splitlines()
+    assert "green" in listed[0]

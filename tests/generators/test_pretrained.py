@@ -17,7 +17,8 @@ from sagan.generators.pretrained import (
     sampling_norm_of,
 )
 from sagan.generators.weights import WeightsError, save_weights
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.recipes.config import to_json
 from sagan.sampling import generate, sample_latents, sampling_copy
 from sagan.training.checkpoint import CheckpointError, checkpoint_path, save_checkpoint

@@ -7,7 +7,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sagan.generators.weights import WeightsError, load_weights, save_weights
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.spectral import spectral_norms
 from sagan.sampling import generate, sample_latents, sampling_copy
 

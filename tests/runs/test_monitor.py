@@ -16,8 +16,7 @@ from sagan.metrics.config import MonitorConfig
 from sagan.metrics.features import Features, check_images
 from sagan.metrics.pixels import PixelNetwork
 from sagan.metrics.report import compare, report_from_json
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.config import RunConfig
 from sagan.runs.monitor import Monitor
 from sagan.runs.train import train

@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 
 from sagan.data import DataConfig
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.spectral import SpectralNorm
 from sagan.recipes.config import RunConfig
 from sagan.runs.train import DivergedError, train

@@ -19,8 +19,7 @@ from rich.console import Console
 from sagan.data import DataConfig, DataError
 from sagan.generators.pretrained import EXPORTED, load, read_snapshot
 from sagan.generators.weights import load_weights
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.build import build
 from sagan.recipes.config import RunConfig, from_json
 from sagan.runs.folder import check_space, run_lock, truncate_log

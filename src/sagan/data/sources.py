@@ -1,6 +1,5 @@
 """From what the user wrote after ``--data`` to a source of pictures."""
 
-import difflib
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from sagan.data.config import DataError
 from sagan.data.files import IMAGE_SUFFIXES, folder_source, zip_pictures
 from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
 from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
+from sagan.data.names import did_you_mean
 from sagan.data.packed import ImageSet
 from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
@@ -41,8 +41,8 @@ def find_source(path: str, cache: Path, *, size_px: int | None = None, progress:
     place = Path(path).expanduser()
     try:
         if not place.exists():
-            near = difflib.get_close_matches(path.lower(), NAMES, n=1)
-            raise DataError(f"there is no {path}{f' (did you mean {near[0]}?)' if near else ''}; give {KINDS}")
+            hint = did_you_mean(path.lower(), NAMES)
+            raise DataError(f"there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
         if place.is_dir():
             if is_packed(place):
                 image_set = read_packed(place)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sagan.data import DataConfig, open_dataset
 from sagan.generators.pretrained import TrainedGenerator, load
 from sagan.recipes.config import RunConfig
-from sagan.runs.folder import write_text
+from sagan.runs.folder import next_folder, write_text
 from sagan.runs.train import TrainResult, train
 
 SAMPLES = 1000
@@ -40,8 +40,13 @@ class DigitsReport:
 
 
 def run_demo(out: Path | None, config: RunConfig) -> tuple[TrainResult, DigitsReport | None]:
-    """Train on the digits and, if all steps were done, measure and write ``report.json`` into the run folder."""
-    result = train(config, out=out)
+    """Train on the digits and, if all steps were done, measure and write ``report.json`` into the run folder.
+
+    Args:
+        out: The run folder; None is runs/demo-NUMBER.
+        config: The preset `demo`, perhaps with changes.
+    """
+    result = train(config, out=out or next_folder("demo"))
     if not result.finished:
         return result, None
     report = measure_digits(load(result.out))

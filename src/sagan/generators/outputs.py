@@ -3,26 +3,34 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sagan.data import ImageSet
+from sagan.data import DataConfig, ImageSet, open_dataset
 from sagan.figures import attention_figure, sample_grid, save_animation, save_image, strip
-from sagan.generators.pretrained import AttentionResult, TrainedGenerator, class_index, default_queries
+from sagan.generators.config import (
+    ANIMATIONS,
+    PICTURES,
+    AttentionConfig,
+    AttentionFields,
+    SampleConfig,
+    Style,
+    check_attention_file,
+    class_index,
+)
+from sagan.generators.pretrained import AttentionResult, TrainedGenerator, default_queries, load, load_discriminator
+from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
 from sagan.ops.pixels import uint8_to_images
-from sagan.sampling import attention_gammas, attention_maps
+from sagan.sampling import attention_gammas, attention_maps, check_queries, check_truncation
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-ANIMATIONS = (".gif", ".webp")
 MAX_GRID_CLASSES = 20
-
-Style = Literal["heat", "grey"]
 
 
 def describe_weights(generator: TrainedGenerator) -> str:
@@ -31,6 +39,39 @@ def describe_weights(generator: TrainedGenerator) -> str:
     data = facts.get("data")
     source = f"; data {data['source']}" if isinstance(data, dict) else ""
     return f"step {facts.get('step')}{source}; {facts.get('weights')}; batch norm: {facts.get('batch_norm')}"
+
+
+# ------------------------------------------------------------------------------------------------------------ samples
+
+
+def sample_to_file(
+    path: str | Path, out: str | Path, config: SampleConfig | None = None, *, progress: bool = False
+) -> str:
+    """Load a generator and write samples of it, or a walk between two; what is wrong is refused before it is loaded.
+
+    Args:
+        path: As in :func:`sagan.generators.pretrained.load`.
+        out: As in :func:`write_samples`, and of a walk as in :func:`write_interpolation`.
+        config: Which samples.
+        progress: Show a progress bar while standing statistics are computed.
+
+    Returns:
+        What was written, as a sentence.
+
+    Raises:
+        ValueError: If a class is unknown, a number is out of range, or the file's type is unknown.
+        OSError: If the generator cannot be read or the file cannot be written.
+    """
+    config, out = config or SampleConfig(), Path(out)
+    config.check_file(out)
+    check_truncation(config.truncation)
+
+    def check(_: GeneratorConfig, class_names: tuple[str, ...]) -> None:
+        for name in config.classes:
+            class_index(name, class_names)
+
+    generator = load(path, preview=True, progress=progress, check=check)
+    return _write_samples(generator, out, config) if config.interpolate is None else _write_walk(generator, out, config)
 
 
 def write_samples(
@@ -62,46 +103,66 @@ def write_samples(
         ValueError: If a class is unknown, ``num`` is below 1, or the file's type is unknown.
         OSError: If the file cannot be written, or the folder holds files already.
     """
-    if num < 1:
-        raise ValueError(f"num must be at least 1, found {num}")
+    config = SampleConfig(classes=tuple(classes), num=num, seed=seed, truncation=truncation)
+    config.check_file(out)
+    return _write_samples(generator, out, config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """Samples, class by class."""
+
+    images: NDArray[np.uint8]
+    """(N, H, W, 3)."""
+    wanted: list[int]
+    """The classes; empty if unconditional."""
+    labels: list[int]
+    """The class of each image; empty if unconditional."""
+
+
+def _write_samples(generator: TrainedGenerator, out: Path, config: SampleConfig) -> str:
     suffix = out.suffix.lower()
-    if suffix not in (*PICTURES, ".npz"):
-        if suffix and len(suffix) <= 5:
-            raise ValueError(
-                f"{out}: write samples to {', '.join(PICTURES)}, .npz, or a folder (a name without a suffix)"
-            )
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise OSError(f"{out} exists and is not an empty folder; choose another --out")
-    wanted: list[int] = [generator.class_index(name) for name in classes]
+    wanted = [generator.class_index(name) for name in config.classes]
     if not wanted:
         wanted = list(range(generator.config.num_classes))
         if suffix in PICTURES:
             wanted = wanted[:MAX_GRID_CLASSES]
-    labels = [c for c in wanted for _ in range(num)]
-    images = generator.sample(len(labels) or num, labels or None, seed, truncation)
-    names = [generator.class_names[c] for c in wanted]
-    cut = f" of {seed=}" + (f", truncation {truncation}" if truncation is not None else "")
+    labels = [c for c in wanted for _ in range(config.num)]
+    images = generator.sample(len(labels) or config.num, labels or None, config.seed, config.truncation)
+    drawn = _Drawn(images=images, wanted=wanted, labels=labels)
+    cut = f" of seed={config.seed}" + (f", truncation {config.truncation}" if config.truncation is not None else "")
     if suffix in PICTURES:
-        caption = f"{describe_weights(generator)}; seed {seed}" + (
-            f"; truncation {truncation}" if truncation is not None else ""
-        )
-        columns = num if names else min(num, 10)
-        save_image(sample_grid(images, columns=columns, row_labels=names or None, caption=caption), out)
+        _write_grid(generator, out, config, drawn)
         more = generator.config.num_classes - len(wanted)
-        rest = f" ({more} more classes: name some with --class)" if more > 0 and not classes else ""
+        rest = f" ({more} more classes: name some with --class)" if more > 0 and not config.classes else ""
         return f"{out}: {len(images)} samples{cut}{rest}"
     if suffix == ".npz":
-        arrays = {"images": images, "seed": np.array(seed)}
+        arrays = {"images": images, "seed": np.array(config.seed)}
         if labels:
             arrays |= {"labels": np.array(labels), "class_names": np.array(generator.class_names)}
         save_arrays(out, arrays)
         return f"{out}: {len(images)} samples{cut}"
+    _write_images(generator, out, drawn)
+    return f"{out}: {len(images)} images{cut}"
+
+
+def _write_grid(generator: TrainedGenerator, out: Path, config: SampleConfig, drawn: _Drawn) -> None:
+    """Write one picture with a row a class."""
+    names = [generator.class_names[c] for c in drawn.wanted]
+    caption = f"{describe_weights(generator)}; seed {config.seed}"
+    if config.truncation is not None:
+        caption += f"; truncation {config.truncation}"
+    columns = config.num if names else min(config.num, 10)
+    save_image(sample_grid(drawn.images, columns=columns, row_labels=names or None, caption=caption), out)
+
+
+def _write_images(generator: TrainedGenerator, out: Path, drawn: _Drawn) -> None:
+    """Write single images into class folders."""
     # Numbered through over all classes: two classes whose names make the same folder cannot overwrite each other.
-    for i, image in enumerate(images):
-        folder = out / safe_name(generator.class_names[labels[i]]) if labels else out
+    for i, image in enumerate(drawn.images):
+        folder = out / safe_name(generator.class_names[drawn.labels[i]]) if drawn.labels else out
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{i:06d}.png")
-    return f"{out}: {len(images)} images{cut}"
 
 
 def write_interpolation(
@@ -131,20 +192,91 @@ def write_interpolation(
     Raises:
         ValueError: If more than two classes are given, or the file's type is unknown.
     """
-    if len(classes) > 2:
-        raise ValueError(f"an interpolation walks between at most two classes, found {len(classes)}")
+    config = SampleConfig(
+        classes=tuple(classes), seed=seed, truncation=truncation, interpolate=frames, end_seed=end_seed
+    )
+    config.check_file(out)
+    return _write_walk(generator, out, config)
+
+
+def _write_walk(generator: TrainedGenerator, out: Path, config: SampleConfig) -> str:
+    assert config.interpolate is not None
+    frames, classes = config.interpolate, config.classes
     pair = (classes[0], classes[-1]) if classes else None
-    images = generator.interpolation(frames, pair, seed, end_seed, truncation)
-    suffix = out.suffix.lower()
-    if suffix in ANIMATIONS:
+    images = generator.interpolation(frames, pair, config.seed, config.end_seed, config.truncation)
+    if out.suffix.lower() in ANIMATIONS:
         save_animation(images, out, boomerang=True)
         return f"{out}: animation of {frames} frames and back"
-    if suffix not in PICTURES:
-        raise ValueError(f"{out}: write an interpolation to {', '.join((*PICTURES, '.gif'))} (.gif and .webp move)")
     ends = [generator.class_names[generator.class_index(name)] for name in pair] if pair else None
     title = None if ends is None else ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     save_image(strip(images, title=title), out)
     return f"{out}: strip of {frames} images"
+
+
+# ---------------------------------------------------------------------------------------------------------- attention
+
+
+def attention_to_file(
+    path: str | Path,
+    out: str | Path,
+    config: AttentionConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+    progress: bool = False,
+) -> str:
+    """Load a network and draw where it looks; what is wrong is refused before anything is computed.
+
+    Args:
+        path: As in :func:`sagan.generators.pretrained.load`; with ``data`` not a weights file.
+        out: A picture or .npz file.
+        config: Over which images, and from which points.
+        data: Real pictures: draws the discriminator's attention over them, not the generator's over samples.
+        progress: Show a progress bar while standing statistics are computed.
+
+    Returns:
+        What was written, as a sentence.
+
+    Raises:
+        ValueError: If the network has no attention (there), or a class, a query or the file's type is wrong.
+        OSError: If the network cannot be read or the file cannot be written.
+    """
+    config, out = config or AttentionConfig(), Path(out)
+    check_attention_file(out)
+    if data is not None:
+        if config.truncation is not None:
+            raise ValueError("--truncation is for samples: leave it away with --data")
+        D, _ = load_discriminator(path)
+        checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
+        return write_discriminator_attention(D, open_dataset(data, D.config.size_px), out, config)
+    check_truncation(config.truncation)
+
+    def check(generator: GeneratorConfig, class_names: tuple[str, ...]) -> None:
+        checked_position("generator", generator.size_px, generator.attention_positions, config)
+        for name in config.classes:
+            class_index(name, class_names)
+
+    return write_attention(load(path, preview=True, progress=progress, check=check), out, config)
+
+
+def checked_position(network: str, size_px: int, positions: Sequence[int], config: AttentionConfig) -> int:
+    """Check that a network has attention there and its images have the query points; give the position.
+
+    Args:
+        network: What it is, for messages.
+        size_px: Height and width of its images.
+        positions: Where it has attention.
+        config: What is asked for.
+
+    Raises:
+        ValueError: If it has none (there), or a query point lies outside the images.
+    """
+    check_queries(config.queries_px or (), size_px)
+    if not positions:
+        raise ValueError(f"this {network} has no attention: it was configured without")
+    if config.position is not None and config.position not in positions:
+        known = ", ".join(f"feat{k}" for k in positions)
+        raise ValueError(f"this {network} has attention at {known}, not at feat{config.position}")
+    return max(positions) if config.position is None else config.position
 
 
 def draw_attention(
@@ -172,27 +304,16 @@ def draw_attention(
 def write_attention(
     generator: TrainedGenerator,
     out: Path,
-    *,
-    classes: Sequence[str] = (),
-    num: int = 1,
-    seed: int = 0,
-    queries_px: Sequence[tuple[int, int]] | None = None,
-    position: int | None = None,
-    style: Style = "heat",
-    truncation: float | None = None,
+    config: AttentionConfig | None = None,
+    **fields: Unpack[AttentionFields],
 ) -> str:
-    """Draw where the generator looks while it makes ``num`` samples of each class; an .npz gets the arrays instead.
+    """Draw where the generator looks while it makes samples of each class; an .npz gets the arrays instead.
 
     Args:
         generator: The generator.
         out: A picture or .npz file.
-        classes: Class names or numbers; empty is the first four.
-        num: Images of each class.
-        seed: As in :meth:`TrainedGenerator.sample`.
-        queries_px: Points (row, column) in pixels; unset is the centre and the centres of the four quarters.
-        position: Which layer (height of its feature map); unset is the one closest to the pixels.
-        style: Heat colours over the image, or a plain grey map.
-        truncation: As in :meth:`TrainedGenerator.sample`.
+        config: Over which images, and from which points.
+        **fields: Fields of ``config`` that are given by themselves.
 
     Returns:
         What was written, as a sentence.
@@ -200,14 +321,23 @@ def write_attention(
     Raises:
         ValueError: If the generator has no attention (there), or a class or query is wrong.
     """
-    position = _position("generator", generator.config.attention_positions, position)
-    wanted = [generator.class_index(name) for name in classes] or list(range(min(4, generator.config.num_classes)))
-    labels = [c for c in wanted for _ in range(num)]
-    queries = default_queries(generator.config.size_px) if queries_px is None else queries_px
-    result = generator.attention(len(labels) or num, labels or None, seed, queries, truncation)
-    names = [generator.class_names[c] for c in labels] or None
-    caption = f"{describe_weights(generator)}; form {generator.config.attention_form}; seed {seed}"
-    return _write_attention(result, out, queries, position, names, "generator", caption, style)
+    config = replace(config or AttentionConfig(), **fields)
+    size_px, form = generator.config.size_px, generator.config.attention_form
+    position = checked_position("generator", size_px, generator.config.attention_positions, config)
+    first = list(range(min(4, generator.config.num_classes)))
+    wanted = [generator.class_index(name) for name in config.classes] or first
+    labels = [c for c in wanted for _ in range(config.num)]
+    queries = default_queries(size_px) if config.queries_px is None else config.queries_px
+    result = generator.attention(len(labels) or config.num, labels or None, config.seed, queries, config.truncation)
+    shown = _Shown(
+        network="generator",
+        position=position,
+        queries_px=queries,
+        names=[generator.class_names[c] for c in labels] or None,
+        caption=f"{describe_weights(generator)}; form {form}; seed {config.seed}",
+        style=config.style,
+    )
+    return _write_attention(result, out, shown)
 
 
 def discriminator_attention(
@@ -236,14 +366,7 @@ def discriminator_attention(
         raise ValueError(f"num must be at least 1, found {num}")
     names = dataset.class_names
     wanted = [class_index(name, names) for name in classes] or list(range(min(4, len(names)))) or [0]
-    random = np.random.default_rng(seed)
-    chosen: list[int] = []
-    for c in wanted:
-        candidates = np.flatnonzero(np.asarray(dataset.labels) == c)
-        if len(candidates) < num:
-            what = f"class {names[c]}" if names else dataset.source
-            raise ValueError(f"{what} has {len(candidates)} pictures, {num} were asked for")
-        chosen += sorted(int(i) for i in random.choice(candidates, num, replace=False))
+    chosen = _chosen(dataset, wanted, num, seed)
     images: NDArray[np.uint8] = np.stack([dataset.images[i] for i in chosen])
     labels = np.array([int(dataset.labels[i]) for i in chosen])
     queries = default_queries(D.config.size_px) if queries_px is None else queries_px
@@ -253,17 +376,25 @@ def discriminator_attention(
     return AttentionResult(images, labels if names else None, maps, attention_gammas(D))
 
 
+def _chosen(dataset: ImageSet, classes: Sequence[int], num: int, seed: int) -> list[int]:
+    """Choose ``num`` pictures of each class by the seed."""
+    random = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for c in classes:
+        candidates = np.flatnonzero(np.asarray(dataset.labels) == c)
+        if len(candidates) < num:
+            what = f"class {dataset.class_names[c]}" if dataset.class_names else dataset.source
+            raise ValueError(f"{what} has {len(candidates)} pictures, {num} were asked for")
+        chosen += sorted(int(i) for i in random.choice(candidates, num, replace=False))
+    return chosen
+
+
 def write_discriminator_attention(
     D: Discriminator,
     dataset: ImageSet,
     out: Path,
-    *,
-    classes: Sequence[str] = (),
-    num: int = 1,
-    seed: int = 0,
-    queries_px: Sequence[tuple[int, int]] | None = None,
-    position: int | None = None,
-    style: Style = "heat",
+    config: AttentionConfig | None = None,
+    **fields: Unpack[AttentionFields],
 ) -> str:
     """Draw where the discriminator looks in real pictures; an .npz gets the arrays instead.
 
@@ -272,12 +403,62 @@ def write_discriminator_attention(
     Raises:
         ValueError: As :func:`discriminator_attention`, and if the discriminator has no attention (there).
     """
-    position = _position("discriminator", D.config.attention_positions, position)
-    queries = default_queries(D.config.size_px) if queries_px is None else queries_px
-    result = discriminator_attention(D, dataset, classes=classes, num=num, seed=seed, queries_px=queries)
-    names = [dataset.class_names[c] for c in result.labels] if result.labels is not None else None
-    caption = f"real pictures of {Path(dataset.source).name}; form {D.config.attention_form}; seed {seed}"
-    return _write_attention(result, out, queries, position, names, "discriminator", caption, style)
+    config = replace(config or AttentionConfig(), **fields)
+    position = checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
+    queries = default_queries(D.config.size_px) if config.queries_px is None else config.queries_px
+    result = discriminator_attention(
+        D, dataset, classes=config.classes, num=config.num, seed=config.seed, queries_px=queries
+    )
+    shown = _Shown(
+        network="discriminator",
+        position=position,
+        queries_px=queries,
+        names=[dataset.class_names[c] for c in result.labels] if result.labels is not None else None,
+        caption=f"real pictures of {Path(dataset.source).name}; form {D.config.attention_form}; seed {config.seed}",
+        style=config.style,
+    )
+    return _write_attention(result, out, shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """What stands in and around an attention figure."""
+
+    network: str
+    position: int
+    queries_px: Sequence[tuple[int, int]]
+    names: Sequence[str] | None
+    caption: str
+    style: Style
+
+
+def _write_attention(result: AttentionResult, out: Path, shown: _Shown) -> str:
+    if out.suffix.lower() == ".npz":
+        arrays = {"images": result.images, "queries": np.array(shown.queries_px)}
+        arrays |= {f"maps_feat{k}": m for k, m in result.maps.items()}
+        arrays |= {f"gamma_feat{k}": np.array(g) for k, g in result.gammas.items()}
+        if result.labels is not None:
+            arrays["labels"] = result.labels
+        save_arrays(out, arrays)
+    else:
+        figure = draw_attention(
+            result,
+            shown.queries_px,
+            position=shown.position,
+            names=shown.names,
+            network=shown.network,
+            caption=shown.caption,
+            style=shown.style,
+        )
+        save_image(figure, out)
+    gammas = ", ".join(f"feat{k} {g:+.4f}" for k, g in result.gammas.items())
+    return (
+        f"{out}: {len(result.images)} images, {len(shown.queries_px)} queries, feat{shown.position} of the "
+        f"{shown.network}; gamma {gammas}"
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- files
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -299,44 +480,3 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def safe_name(name: str) -> str:
     """Make a class name usable as a folder name."""
     return re.sub(r"[^\w .,+-]", "_", name).strip(" .") or "class"
-
-
-def _position(network: str, positions: Sequence[int], asked: int | None) -> int:
-    if not positions:
-        raise ValueError(f"this {network} has no attention: it was configured without")
-    if asked is None:
-        return max(positions)
-    if asked not in positions:
-        raise ValueError(
-            f"this {network} has attention at {', '.join(f'feat{k}' for k in positions)}, not at feat{asked}"
-        )
-    return asked
-
-
-def _write_attention(
-    result: AttentionResult,
-    out: Path,
-    queries: Sequence[tuple[int, int]],
-    position: int,
-    names: Sequence[str] | None,
-    network: str,
-    caption: str,
-    style: Style,
-) -> str:
-    if out.suffix.lower() == ".npz":
-        arrays = {"images": result.images, "queries": np.array(queries)}
-        arrays |= {f"maps_feat{k}": m for k, m in result.maps.items()} | {
-            f"gamma_feat{k}": np.array(g) for k, g in result.gammas.items()
-        }
-        if result.labels is not None:
-            arrays["labels"] = result.labels
-        save_arrays(out, arrays)
-    else:
-        figure = draw_attention(
-            result, queries, position=position, names=names, network=network, caption=caption, style=style
-        )
-        save_image(figure, out)
-    gammas = ", ".join(f"feat{k} {g:+.4f}" for k, g in result.gammas.items())
-    return (
-        f"{out}: {len(result.images)} images, {len(queries)} queries, feat{position} of the {network}; gamma {gammas}"
-    )

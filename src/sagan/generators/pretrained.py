@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from sagan.data.parallel import progress_bar
-from sagan.generators.weights import load_weights
+from sagan.generators.config import class_index
+from sagan.generators.weights import load_weights, save_weights
+from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.recipes.build import build_networks
 from sagan.recipes.config import RunConfig, from_json
@@ -185,24 +186,6 @@ class TrainedGenerator:
         return generate(blended, z, torch.arange(frames))
 
 
-def class_index(name: str | int, class_names: Sequence[str]) -> int:
-    """Find a class by its name or its number.
-
-    Raises:
-        ValueError: If there is no such class; the nearest names are told.
-    """
-    if not class_names:
-        raise ValueError("this network is unconditional: it has no classes to choose from")
-    if name in class_names:
-        return list(class_names).index(str(name))
-    number = int(name) if str(name).isdecimal() else -1
-    if 0 <= number < len(class_names):
-        return number
-    near = difflib.get_close_matches(str(name), class_names, 3, 0.4)
-    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(class_names[:10])}"
-    raise ValueError(f"no class {name!r}; {hint} A number from 0 to {len(class_names) - 1} works too")
-
-
 def blend_classes(G: Generator, first: int, last: int, rows: int) -> Generator:
     """Copy a generator with ``rows`` classes whose gains and biases go evenly from ``first`` to ``last``."""
     blended = copy.deepcopy(G)
@@ -267,7 +250,12 @@ def _snapshot(path: Path) -> Snapshot:
 
 
 def load(
-    path: str | Path, *, device: str | torch.device = "auto", preview: bool = False, progress: bool = False
+    path: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    preview: bool = False,
+    progress: bool = False,
+    check: Callable[[GeneratorConfig, tuple[str, ...]], object] | None = None,
 ) -> TrainedGenerator:
     """Load a generator to sample from.
 
@@ -278,6 +266,7 @@ def load(
             Only a checkpoint needs any: a weights file, and the folder of a finished run, has them already. None are
             computed where the configuration takes the running averages.
         progress: Show a progress bar with the time left on standard error while they are computed.
+        check: Called with the configuration and the class names before anything is computed: what it raises ends it.
 
     Returns:
         A generator in evaluation mode. From a checkpoint it is the moving average if the run keeps one; its provenance
@@ -297,12 +286,24 @@ def load(
         path = path / EXPORTED
     if path.suffix == ".safetensors":
         weights = load_weights(path)
+        if check is not None:
+            check(weights.generator.config, weights.class_names)
         return TrainedGenerator(weights.generator.to(device), weights.class_names, weights.provenance)
     snapshot = read_snapshot(path)
+    if check is not None:
+        num_classes = len(snapshot.class_names)
+        check(dataclasses.replace(snapshot.config.generator, num_classes=num_classes), snapshot.class_names)
+    sizes = (PREVIEW_BATCHES, PREVIEW_BATCH_SIZE) if preview else (STANDING_BATCHES, STANDING_BATCH_SIZE)
+    return _made_ready(snapshot, device, sizes, progress=progress)
+
+
+def _made_ready(
+    snapshot: Snapshot, device: str | torch.device, sizes: tuple[int, int], *, progress: bool
+) -> TrainedGenerator:
+    """Make a checkpoint's generator ready to sample: with standing statistics from so many batches of so many."""
     G, _ = build_networks(snapshot.config)
     ema = snapshot.contents["ema"]
     G.load_state_dict(snapshot.contents["G"] if ema is None else ema)  # type: ignore[arg-type]
-    sizes = (PREVIEW_BATCHES, PREVIEW_BATCH_SIZE) if preview else (STANDING_BATCHES, STANDING_BATCH_SIZE)
     with progress_bar(progress and G.config.sampling_norm == "standing") as bar:
         task = bar.add_task("standing statistics", total=sizes[0])
         ready = sampling_copy(
@@ -313,6 +314,26 @@ def load(
             advance=lambda: bar.advance(task),
         )
     return TrainedGenerator(ready, snapshot.class_names, provenance(snapshot.config, snapshot.contents, *sizes))
+
+
+def export(path: str | Path, out: str | Path, *, progress: bool = False) -> Path:
+    """Write one file to share: weights ready to sample from, configuration, class names.
+
+    Args:
+        path: A run folder or a checkpoint.
+        out: The weights file, ``.safetensors``.
+        progress: As in :func:`load`.
+
+    Raises:
+        ValueError: If ``out`` has another suffix; nothing is computed then.
+        OSError: If it cannot be written.
+    """
+    out = Path(out)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"a weights file must end in .safetensors, found {out}")
+    generator = load(path, progress=progress)
+    save_weights(generator.network, out, generator.class_names, generator.provenance)
+    return out
 
 
 def exported_step(folder: Path) -> int | None:

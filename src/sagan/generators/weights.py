@@ -10,7 +10,8 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
 
 FORMAT = "sagan generator"

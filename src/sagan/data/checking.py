@@ -226,27 +226,7 @@ def _warnings(
     traits: Counter[str],
     size_px: int | None,
 ) -> list[str]:
-    said = []
-    if list(class_counts) == [""]:
-        said.append(
-            "NO CLASSES were found, so training is unconditional; for classes, put each into its own sub-folder"
-        )
-    elif len(class_counts) == 1:
-        only = next(iter(class_counts))
-        said.append(
-            f"there is only ONE CLASS, {only}; if many were meant, give the folder whose sub-folders are the classes, "
-            f"perhaps {Path(name) / only}"
-        )
-    else:
-        low, high = min(class_counts.values()), max(class_counts.values())
-        if high > STRONG_IMBALANCE * low:
-            said.append(
-                f"classes are very unequal: the largest has {high:,} pictures, the smallest {low:,}; consider balanced"
-            )
-        few = [f"{label} {count}" for label, count in class_counts.items() if count < FEW_IN_CLASS]
-        if few:
-            some = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
-            said.append(f"{len(few)} class(es) have fewer than {FEW_IN_CLASS} pictures, too few to learn from: {some}")
+    said = _class_warnings(name, class_counts)
     copies = sum(len(group) - 1 for group in duplicates)
     if copies > MANY_DUPLICATES * total:
         said.append(f"{copies:,} of {total:,} pictures are exact copies of others")
@@ -257,6 +237,28 @@ def _warnings(
         )
     if 2 * traits["enlarged"] > total:
         said.append(f"most pictures are smaller than {size_px} px and would be enlarged; train at a smaller size")
+    return said
+
+
+def _class_warnings(name: str, class_counts: dict[str, int]) -> list[str]:
+    if list(class_counts) == [""]:
+        return ["NO CLASSES were found, so training is unconditional; for classes, put each into its own sub-folder"]
+    if len(class_counts) == 1:
+        only = next(iter(class_counts))
+        return [
+            f"there is only ONE CLASS, {only}; if many were meant, give the folder whose sub-folders are the classes, "
+            f"perhaps {Path(name) / only}"
+        ]
+    said = []
+    low, high = min(class_counts.values()), max(class_counts.values())
+    if high > STRONG_IMBALANCE * low:
+        said.append(
+            f"classes are very unequal: the largest has {high:,} pictures, the smallest {low:,}; consider balanced"
+        )
+    few = [f"{label} {count}" for label, count in class_counts.items() if count < FEW_IN_CLASS]
+    if few:
+        some = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
+        said.append(f"{len(few)} class(es) have fewer than {FEW_IN_CLASS} pictures, too few to learn from: {some}")
     return said
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sagan.data import DataError, check
-from sagan.data.check import LABEL_PX, SHEET_COLUMNS, SHEET_ROWS, THUMBNAIL_PX
+from sagan.data.checking import LABEL_PX, SHEET_COLUMNS, SHEET_ROWS, THUMBNAIL_PX
 
 
 def test_counts_sizes_and_formats(class_folder, config, picture):
