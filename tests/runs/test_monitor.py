@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from sagan.data import DataConfig, open_dataset
-from sagan.evaluation import evaluate, reference_of
+from sagan.evaluation import EvaluateConfig, evaluate, reference_of
 from sagan.generators.pretrained import load, read_snapshot
 from sagan.metrics.config import MonitorConfig
 from sagan.metrics.features import Features, check_images
@@ -93,10 +93,8 @@ def test_the_value_is_that_of_evaluate_on_the_same_samples(tmp_path, console):
     expected = evaluate(
         load(out / "checkpoints" / "step-00000002.pt", preview=True),
         reference_of(images, "train", *held, at_most=200),
-        PixelNetwork(),
-        metrics=["fd"],
-        num=40,
-        seed=1,
+        EvaluateConfig(metrics=["fd"], num=40, seed=1),
+        network=PixelNetwork(),
         progress=False,
     )
     assert scores(out, "FD(pixels 8x8)")[2] == pytest.approx(expected.report.values[0].value, rel=1e-6)
