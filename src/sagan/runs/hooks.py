@@ -45,8 +45,8 @@ class Place(NamedTuple):
 # Hooks are called in this order. Files and the terminal belong to process 0.
 ORDER = (
     Place("log", False, (), "opens log.jsonl first: what the log holds already is what others go on from"),
-    Place("display", False, (), "progress in the terminal"),
     Place("means", False, ("sums", "count"), "the line of the log: metrics, logits of pictures, sigma, gamma"),
+    Place("display", False, (), "progress in the terminal, once a line that is due is there"),
     Place("watch", False, ("healthy", "active", "against", "seen_right"), "judges lines; no sample of a NaN is drawn"),
     Place("sampler", True, (), "the copy of the generator that the next two look at; all processes take part"),
     Place("previews", False, (), "samples/, and their variety, which the watch judges"),
