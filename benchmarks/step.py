@@ -39,7 +39,6 @@ import sys
 import time
 import types
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -48,6 +47,7 @@ from torch import Tensor, nn
 import sagan.models.discriminator
 import sagan.models.generator
 from sagan.allocator import keep_freed_memory
+from sagan.data import Batch
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm
@@ -66,13 +66,6 @@ SIZES = {32: (10, 16, 2, 1), 64: (100, 32, 3, 1), 128: (1000, 64, 4, 1)}
 ADAM = {32: (2e-4, 2e-4, (0.5, 0.999)), 64: (1e-4, 4e-4, (0.0, 0.999)), 128: (1e-4, 4e-4, (0.0, 0.999))}
 STUDIOGAN_ADAM_EPS = 1e-6
 Z_DIM, BASE_WIDTH = 128, 64
-
-
-@dataclass(frozen=True)
-class RandomBatch:
-    images: Tensor
-    labels: Tensor
-    flip: Tensor
 
 
 # What the plain form leaves out, each by itself as a side of its own.
@@ -115,7 +108,7 @@ def ours(args: argparse.Namespace, *, without: Collection[str] = (), compile: Co
             if isinstance(module, ConditionalBatchNorm2d) and "joined-norm" in without:
                 module.fused = False
     random = torch.Generator().manual_seed(0)
-    batch = RandomBatch(
+    batch = Batch(
         torch.randint(0, 256, (args.batch, args.size, args.size, 3), dtype=torch.uint8, generator=random),
         torch.randint(0, SIZES[args.size][0], (args.batch,), generator=random),
         torch.zeros(args.batch, dtype=torch.bool),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sagan.speed.benchmark import benchmark
     from sagan.speed.plan import make_plan as plan
     from sagan.training.config import EngineConfig, TrainConfig
+    from sagan.training.hooks import Hook
 
 __all__ = [
     "AttentionConfig",
@@ -34,6 +35,7 @@ __all__ = [
     "EvaluateConfig",
     "Generator",
     "GeneratorConfig",
+    "Hook",
     "MonitorConfig",
     "RunConfig",
     "SampleConfig",
@@ -75,6 +77,7 @@ _public = lazy_names(
         "sagan.runs.train": ["train"],
         "sagan.speed.benchmark": ["benchmark"],
         "sagan.training.config": ["EngineConfig", "TrainConfig"],
+        "sagan.training.hooks": ["Hook"],
     },
 )
 

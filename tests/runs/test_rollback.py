@@ -176,7 +176,7 @@ def test_trap_24_a_run_that_went_back_resumes_bit_for_bit(tmp_path, nan_at):
     for network in ("G", "D", "ema"):
         for key, value in whole[network].items():
             assert torch.equal(value, parts[network][key]), (network, key)
-    assert whole["reporter"]["health"] == parts["reporter"]["health"]
+    assert whole["hooks"]["watch"] == parts["hooks"]["watch"]
 
 
 def test_the_count_of_rollbacks_reaches_the_checkpoint_before_the_next_step(tmp_path, nan_at):
@@ -214,7 +214,7 @@ def test_the_latest_healthy_checkpoint_is_kept_and_gone_back_to(tmp_path, monkey
     run(tiny(12, keep_last=1), tmp_path / "run")
     found = [load_checkpoint(path) for path in checkpoints(tmp_path / "run" / "checkpoints")]
     assert [contents["step"] for contents in found] == [6, 12]
-    assert [contents["reporter"]["health"]["healthy"] for contents in found] == [True, False]
+    assert [contents["hooks"]["watch"]["healthy"] for contents in found] == [True, False]
     # Who switches it on afterwards goes back from the first line of the log on, and no further than it may.
     with pytest.raises(DivergedError, match="after 1 rollbacks"):
         run(tiny(14, on_collapse="rollback", max_rollbacks=1, keep_last=1), None, resume=tmp_path / "run")
