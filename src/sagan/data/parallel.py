@@ -5,21 +5,35 @@ processes, and they need no start-up time, no copies, and no ``__main__`` guard 
 """
 
 import os
+import sys
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CHUNK = 32
+# Seconds between the lines that say how far it is where there is no terminal.
+LINE_EVERY_S = 5.0
 
 
 def cores() -> int:
@@ -29,11 +43,52 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+class LineProgress(Progress):
+    """What stands in for a progress bar where there is no terminal: a plain line every few seconds.
+
+    Args:
+        in_bytes: Whether bytes are counted.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(self, *, in_bytes: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(console=Console(stderr=True), disable=True, get_time=clock)
+        self._in_bytes = in_bytes
+        self._said_at = clock()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Count further."""
+        super().advance(task_id, advance)
+        self._say(self.tasks[task_id])
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """Change the count or the description; see :meth:`rich.progress.Progress.update`."""
+        super().update(task_id, **changes)
+        self._say(self.tasks[task_id])
+
+    def _say(self, task: Task) -> None:
+        now = self.get_time()
+        if now - self._said_at < LINE_EVERY_S:
+            return
+        self._said_at = now
+        scale, unit = (1e6, " MB") if self._in_bytes else (1.0, "")
+        total = "" if task.total is None else f" of {task.total / scale:,.0f}"
+        left = task.time_remaining
+        time_left = "" if left is None else f", {timedelta(seconds=round(left))} left"
+        print(f"{task.description}: {task.completed / scale:,.0f}{total}{unit}{time_left}", file=sys.stderr, flush=True)
+
+
 def progress_bar(progress: bool, *, in_bytes: bool = False) -> Progress:
-    """Make a progress bar on standard error with a count and the time left; ``progress=False`` shows nothing."""
+    """Make a progress bar on standard error with a count and the time left; ``progress=False`` shows nothing.
+
+    Where standard error is no terminal, it is a plain line every :data:`LINE_EVERY_S` seconds.
+    """
+    console = Console(stderr=True)
+    if progress and not console.is_terminal:
+        return LineProgress(in_bytes=in_bytes)
     count = DownloadColumn() if in_bytes else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not progress)
+    return Progress(*columns, console=console, disable=not progress)
 
 
 @contextmanager
