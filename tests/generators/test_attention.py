@@ -103,3 +103,11 @@ def test_all_keywords_of_before(trained, run_folder, colours, tmp_path):
     D, _ = load_discriminator(run_folder()[0])
     said = write_discriminator_attention(D, open_dataset(colours, 16), tmp_path / "b.png", classes=["warm"], **both)
     assert "1 images, 1 queries, feat8 of the discriminator" in said
+
+
+def test_keywords_draw_the_same_as_a_configuration(run_folder, tmp_path):
+    folder, _ = run_folder()
+    generator = load(folder, preview=True)
+    write_attention(generator, tmp_path / "a.png", classes=["2"], queries_px=[(1, 2)], style="grey")
+    attention_to_file(folder, tmp_path / "b.png", AttentionConfig(classes=("2",), queries_px=[(1, 2)], style="grey"))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

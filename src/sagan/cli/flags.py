@@ -92,7 +92,7 @@ def listed_presets() -> str:
     """Write the list of presets, a line each."""
     lines = []
     for name, build in PRESETS.items():
-        lines.append(f"  {name:<16} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}")
+        lines.append(f"  {name:<17} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}")
     return "\n".join(lines)
 
 

@@ -62,7 +62,9 @@ def parse(
                 raise
             code = end.code
     usage, _, flags = printed.getvalue().partition("\n\n")  # tyro would join the lines of a description
-    print(f"{usage}\n\n{wrapped(description)}\n\n{flags.strip()}")
+    usage = wrapped(" ".join(usage.split()), hanging=7)
+    flags = "\n".join(line.rstrip() for line in flags.strip().splitlines())
+    print(f"{usage}\n\n{wrapped(description)}\n\n{flags}")
     raise SystemExit(code)
 
 
@@ -71,14 +73,19 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
     return any(argument in (*HELP, HELP_ALL) for argument in arguments)
 
 
-def wrapped(text: str) -> str:
-    """Wrap a text to the terminal's width; in lists, lines that begin with blanks, under the second column."""
+def wrapped(text: str, hanging: int = 0) -> str:
+    """Wrap a text to the terminal's width; in lists, lines that begin with blanks, under the second column.
+
+    Args:
+        text: Lines of text.
+        hanging: By how many blanks the lines after the first are indented, in what is no list.
+    """
     width = shutil.get_terminal_size().columns
     lines = []
     for line in text.split("\n"):
         entry = re.match(r"  +(\S+(?: \S+)*)(  +)", line)
-        hanging = len(entry[0]) if entry else 0
-        indent = " " * (hanging if hanging <= width // 2 else 6)
+        column = len(entry[0]) if entry else hanging
+        indent = " " * (column if column <= width // 2 else 6)
         lines += textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
     return "\n".join(lines)
 
