@@ -31,7 +31,7 @@ from safetensors import safe_open
 
 import sagan
 from sagan.cli import main
-from sagan.presets import PRESETS
+from sagan.recipes.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_name("public.txt")
