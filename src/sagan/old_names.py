@@ -22,6 +22,7 @@ PLACES = {
     "plan": "speed.plan",
     "presets": "recipes.presets",
     "pretrained": "generators.pretrained",
+    "reporter": "runs.train",
     "run": "runs.train",
     "runfolder": "runs.folder",
     "transfer": "runs.transfer",

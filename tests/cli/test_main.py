@@ -91,7 +91,7 @@ def test_help_lists_every_verb_and_each_explains_itself(run: Run) -> None:
         code, explained, _ = run(*verb.split(), "--help")
         assert code == 0, verb
         assert len(explained) > 100, verb
-    code, explained, _ = run("train", "--help")
+    code, explained, _ = run("train", "--help-all")
     for flag in (
         "--data",
         "--resume",
