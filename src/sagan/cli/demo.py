@@ -1,6 +1,6 @@
 """``sagan demo``: train on the embedded digits and look at the result."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sagan.cli.parse import parse
@@ -24,9 +24,8 @@ def run(arguments: list[str]) -> int:
     """Parse, train, measure, print; the exit code is 0, or 128 + the signal that stopped it."""
     flags = parse(DemoFlags, arguments, "demo", description=WHAT)
     from sagan.experiments.digits import run_demo
-    from sagan.recipes.choose import preset
 
-    result, report = run_demo(flags.out, replace(preset("demo", steps=flags.steps), seed=flags.seed))
+    result, report = run_demo(flags.out, steps=flags.steps, seed=flags.seed)
     if report is not None:
         last = sorted((result.out / "samples").glob("*.png"))[-1]
         print(

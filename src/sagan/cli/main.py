@@ -22,7 +22,7 @@ from sagan.cli import (
     train,
 )
 from sagan.cli.parse import HELP, HELP_ALL, UsageError, wrapped
-from sagan.data.names import did_you_mean
+from sagan.words import did_you_mean
 
 FIRST_STEPS = """\
 first steps:

@@ -1,21 +1,10 @@
-"""Names: readable ones for folders that are named by codes, such as ImageNet's synsets, and the nearest known one."""
+"""Readable class names for folders that are named by codes, such as ImageNet's synsets."""
 
-import difflib
 import json
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from sagan.data.config import DataError
-
-NEAR = 0.6
-"""Share of letters in common from which a name is near: `trian` is train, `cat` is not pants."""
-
-
-def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """Ask whether a name that is not known is one that is, where one is near; else give an empty text."""
-    near = difflib.get_close_matches(name, list(known), most, NEAR)
-    return f"did you mean {', '.join(near)}?" if near else ""
 
 
 def read_class_names(file: str | Path) -> dict[str, str]:

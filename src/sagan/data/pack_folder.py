@@ -77,23 +77,23 @@ class _Job:
 
 
 def pack(
-    config: DataConfig,
+    data: DataConfig | str,
     size_px: int,
     out: str | Path,
     *,
     shard_gb: float | None = None,
-    part: str | None = None,
+    part: tuple[int, int] | str | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> ImageSet | None:
     """Decode a data set once: into one file, or with ``shard_gb`` into a folder of them.
 
     Args:
-        config: What to pack.
+        data: What to pack: a configuration, or its ``path`` alone.
         size_px: Height and width to decode to.
         out: The file or folder.
         shard_gb: Largest size of a file of the folder in 10^9 bytes.
-        part: "I/N" packs only the I-th of N parts of the folder, see :func:`pack_shards`.
+        part: (i, n) or "i/n" packs only the i-th of n parts of the folder, see :func:`pack_shards`.
         workers: Threads that decode; unset is one for each core.
         progress: Show what is done on standard error.
 
@@ -103,8 +103,10 @@ def pack(
     Raises:
         DataError: As :func:`pack_dataset` and :func:`pack_shards`, and if ``part`` is no part of a folder.
     """
+    config = DataConfig(path=data) if isinstance(data, str) else data
     if shard_gb is not None:
-        return pack_shards(config, size_px, out, shard_gb, part=part_of(part), workers=workers, progress=progress)
+        mine = part if isinstance(part, tuple) else part_of(part)
+        return pack_shards(config, size_px, out, shard_gb, part=mine, workers=workers, progress=progress)
     if part is not None:
         raise DataError("--part goes with --shard-gb: parts are shards of a folder")
     return pack_dataset(config, size_px, out, workers=workers, progress=progress)

@@ -12,11 +12,11 @@ from sagan.data.config import DataError
 from sagan.data.files import IMAGE_SUFFIXES, folder_source, zip_pictures
 from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
 from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
-from sagan.data.names import did_you_mean
 from sagan.data.packed import ImageSet
 from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.tars import is_pattern, tar_source
+from sagan.words import did_you_mean
 
 KINDS = (
     "a folder of class folders, a folder of pictures, a zip of either, an .npz, a packed file or folder, tar files in "

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sagan.data import NAMES
-from sagan.data.names import did_you_mean
 from sagan.evaluation.config import FeatureName
 from sagan.experiments.catalogue import EXPERIMENTS, Experiment
 from sagan.experiments.scales import Scale, ScaleName, scale_of
 from sagan.metrics.config import MonitorConfig
 from sagan.training.config import TrainConfig
+from sagan.words import did_you_mean
 
 
 class SweepError(ValueError):

@@ -1,8 +1,9 @@
 """What measures are called: the names that are stored, and those that people type."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Literal, get_args
+
+from sagan.words import did_you_mean
 
 Metric = Literal["fd", "is", "kd", "prdc", "accuracy", "intra"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -34,7 +35,7 @@ def metrics_of(names: Sequence[str], known: Sequence[Metric] = METRICS) -> tuple
     plain = [name.lower().replace("_", "-") for name in names]
     unknown = [name for name in plain if name not in meant]
     if unknown or not names:
-        near = difflib.get_close_matches(unknown[0], meant, 1) if unknown else []
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"metrics takes some of {', '.join(known)}, found {', '.join(unknown) or 'none'}{hint}")
+        hint = did_you_mean(unknown[0], meant) if unknown else ""
+        found = ", ".join(unknown) or "none"
+        raise ValueError(f"metrics takes some of {', '.join(known)}, found {found}{f'; {hint}' if hint else ''}")
     return tuple(dict.fromkeys(meant[name] for name in plain))

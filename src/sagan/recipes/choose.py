@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from sagan.data.names import did_you_mean
 from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
+from sagan.words import did_you_mean
 
 SIZES = (32, 64, 128, 256)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sagan.data.config import DataConfig
-from sagan.data.names import did_you_mean
 from sagan.metrics.config import MonitorConfig
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.training.config import EngineConfig, TrainConfig
+from sagan.words import nearest
 
 C = TypeVar("C")
 
@@ -170,7 +170,8 @@ def _build(kind: type[C], values: object, prefix: str) -> C:
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in hints:
-            hint = did_you_mean(f"{prefix}{key}", [f"{prefix}{name}" for name in hints]) or f"known: {', '.join(hints)}"
+            near = nearest(key, hints)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(hints)}"
             raise ValueError(f"unknown configuration key {prefix}{key}; {hint}")
     return kind(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
 
