@@ -286,7 +286,7 @@ def run_files(folder: Path) -> list[str]:
     found = [f"exit code: {code} is training stopped by SIGTERM, saved", *(f"run folder: {name}" for name in names)]
     contents = torch.load(folder / "run" / "checkpoints" / "step-00000002.pt", weights_only=True)
     found += [f"checkpoint: {key}" for key in contents]
-    found += [f"checkpoint: reporter.{key}" for key in contents["reporter"]]
+    found += [f"checkpoint: hooks.{name}.{key}" for name, state in contents["hooks"].items() for key in state]
     with safe_open(folder / "run" / "generator.safetensors", framework="pt") as file:
         metadata = file.metadata()
         found += [f"weights file: tensor {name}" for name in file.keys()]  # noqa: SIM118

@@ -7,6 +7,7 @@ import io
 import itertools
 import re
 import shutil
+import sys
 import textwrap
 import typing
 from collections.abc import Sequence
@@ -53,15 +54,17 @@ def parse(
             )
         arguments = ["--help"]
     options = {} if default is None else {"default": default}
-    printed = io.StringIO()
+    # In the encoding of the terminal, which says whether tyro may draw boxes.
+    printed = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding or "utf-8", errors="replace", write_through=True)
     with redirect_stdout(printed) if list(arguments) == ["--help"] else nullcontext():
         try:
             return tyro.cli(shown, args=list(arguments), prog=f"sagan {verb}", description="", **options)  # type: ignore[no-any-return,call-overload]
         except SystemExit as end:
-            if not printed.getvalue():
+            printed.seek(0)
+            if not (text := printed.read()):
                 raise
             code = end.code
-    usage, _, flags = printed.getvalue().partition("\n\n")  # tyro would join the lines of a description
+    usage, _, flags = text.partition("\n\n")  # tyro would join the lines of a description
     usage = wrapped(" ".join(usage.split()), hanging=7)
     flags = "\n".join(line.rstrip() for line in flags.strip().splitlines())
     print(f"{usage}\n\n{wrapped(description)}\n\n{flags}")
