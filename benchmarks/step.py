@@ -5,7 +5,7 @@
         --sides ours compiled plain without-channels-last without-joint-spectral \
         without-written-out-gradient without-joined-norm studiogan --profile profile.txt --studiogan PATH
 
-(On a GPU folds are off until they are measured there. Try `graphs` in a call of its own: its memory is its own.)
+(Try `graphs` in a call of its own: its memory is its own. `benchmarks/gpu_day.py` does this and more on a GPU.)
 
 Sides, all with published widths, attention of the form `official`, the hinge loss, one D update a step:
 

@@ -125,5 +125,7 @@ def test_the_form_follows_channels_and_positions(low_positions, in_channels, for
     assert resample_form(low_positions, in_channels, device=CPU) == form
 
 
-def test_nothing_is_known_of_gpus():
-    assert resample_form(10**6, 64, device=torch.device("cuda")) == "plain"
+def test_gpus_take_the_kernel_where_it_was_measured():
+    assert resample_form(10**6, 64, device=torch.device("mps")) == "plain"
+    assert resample_form(4096, 1024, device=torch.device("cuda")) == "kernel"
+    assert resample_form(4095, 64, device=torch.device("cuda")) == "plain"

@@ -77,7 +77,7 @@ class GeneratorConfig:
     """What batch normalisation uses for sampling: `standing` statistics, computed anew, or the `running` averages
     (latest official code), which need many updates to be usable."""
     fold: bool = True
-    """On processors: compute the blocks' 3x3 convolutions in the form that is fastest, equal up to rounding."""
+    """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
 
     def __post_init__(self) -> None:
         if self.size_px not in GENERATOR_WIDTHS:
@@ -157,7 +157,7 @@ class DiscriminatorConfig:
     shortcut_relu: bool = False
     """Whether shortcuts see the activated input of their block, as an in-place ReLU has it (StudioGAN)."""
     fold: bool = True
-    """On processors: compute the blocks' 3x3 convolutions in the form that is fastest, equal up to rounding."""
+    """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
 
     def __post_init__(self) -> None:
         if self.size_px not in DISCRIMINATOR_WIDTHS:
