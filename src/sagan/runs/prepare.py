@@ -79,11 +79,11 @@ def prepare(order: Order) -> Run:
     elif order.init_from is not None:
         said = start_from(parts.state, order.init_from, dataset.class_names)
         order.console.print(f"starting from {order.init_from}: {said}")
-    monitor = monitor_of(scene)
-    if scene.engine.writes:
+    monitor, batches = monitor_of(scene), batches_of(scene)
+    if scene.engine.writes:  # only now: what refuses to start leaves no run behind
         write_text(order.folder / "config.json", to_json(scene.config))
         write_text(order.folder / "classes.txt", "".join(f"{name}\n" for name in dataset.class_names))
-    return Run(scene, parts, batches_of(scene), monitor, states)
+    return Run(scene, parts, batches, monitor, states)
 
 
 def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
