@@ -25,7 +25,7 @@ from sagan.runs.samples import weights_caption
 from sagan.runs.scores import Scores
 from sagan.runs.watch import Watcher
 from sagan.training.engine import Engine
-from sagan.training.hooks import Hook, named
+from sagan.training.hooks import Hook, named, plain_state
 
 YOURS = "(your own hooks)"
 
@@ -101,11 +101,13 @@ def check_names(yours: Sequence[Hook]) -> None:
 
     Raises:
         ValueError: If two have the same name, or one that of a hook of every run.
+        TypeError: If one is no hook, or has a state that a checkpoint cannot keep.
     """
     taken = {place.name for place in ORDER}
-    for name in named(yours):
+    for name, hook in named(yours).items():
         if name in taken:
             raise ValueError(f"a hook is called {name!r}, which is a hook of every run; give it another `name`")
+        plain_state(hook.state_dict(), name)
 
 
 def everywhere(scene: Scene) -> dict[str, Hook]:

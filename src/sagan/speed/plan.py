@@ -162,7 +162,7 @@ class Plan:
 
 
 def make_plan(
-    config: RunConfig, *, with_data: bool, limit_bytes: int | None = None, console: Console | None = None
+    config: RunConfig, *, with_data: bool = True, limit_bytes: int | None = None, console: Console | None = None
 ) -> Plan:
     """Do a few steps of a run and predict what all of it takes; nothing is left behind.
 
