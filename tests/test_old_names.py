@@ -11,7 +11,7 @@ import pytest
 import sagan
 from sagan.old_names import FUNCTIONS, PLACES
 
-# What each module held before, but for classes that no page named and that are gone (Reporter, Follower and their helpers).
+# What each module held before, but for classes that no page named and that are gone (Reporter, Follower).
 FORMER = dict(
     line.split(": ") for line in (Path(__file__).with_name("former_names.txt")).read_text(encoding="utf-8").splitlines()
 )

@@ -24,7 +24,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "plan": ("speed.plan",),
     "presets": ("recipes.presets",),
     "pretrained": ("generators.pretrained",),
-    "reporter": ("runs.train", "training.health", "runs.samples", "runs.record"),
+    "reporter": ("runs.train", "training.health", "runs.samples", "runs.timeline", "runs.means"),
     "run": ("runs.train",),
     "runfolder": ("runs.folder", "runs.lock", "runs.resume", "runs.log", "machine", "evaluation.sides"),
     "transfer": ("runs.transfer",),
@@ -35,7 +35,7 @@ FUNCTIONS = {"plan": "make_plan"}
 
 
 class _Former(ModuleType):
-    """Stands at an old name: hands on whatever the modules at the new places have, and is called like the new function."""
+    """Stands at an old name: hands on what the modules at the new places have, and is called like the new function."""
 
     def __init__(self, name: str) -> None:
         places, function = _places(name), FUNCTIONS.get(_below(name))

@@ -13,16 +13,17 @@ from sagan.data import Batches, ImageSet
 from sagan.recipes.config import RunConfig, to_json
 from sagan.runs.board import Board
 from sagan.runs.checkpoints import Checkpoints
-from sagan.runs.curves import Curves, Timeline
+from sagan.runs.curves import Curves
 from sagan.runs.display import Display
 from sagan.runs.log import Log
+from sagan.runs.means import LOOK_BATCH, Means
 from sagan.runs.monitor import SAMPLE_SEED, Monitor
 from sagan.runs.previews import Previews
-from sagan.runs.record import LOOK_BATCH, Means
 from sagan.runs.rollback import Rollback
 from sagan.runs.sampler import Sampler
 from sagan.runs.samples import weights_caption
 from sagan.runs.scores import Scores
+from sagan.runs.timeline import Timeline
 from sagan.runs.watch import Watcher
 from sagan.training.engine import Engine
 from sagan.training.hooks import Hook, named, plain_state

@@ -18,7 +18,7 @@ from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STA
 from sagan.recipes.build import with_classes
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import size
-from sagan.runs.record import LOOK_BATCH
+from sagan.runs.means import LOOK_BATCH
 from sagan.runs.samples import GRID_CLASSES, GRID_COLUMNS
 from sagan.speed.step import StepCost, measure_step
 from sagan.training.config import TrainConfig
