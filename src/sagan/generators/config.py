@@ -31,6 +31,7 @@ class SampleConfig:
     """Seed of the last latent of an interpolation; unset is seed + 1, the same as seed keeps the latent."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
         if self.interpolate is None and self.end_seed is not None:
@@ -94,10 +95,16 @@ class AttentionConfig:
     """Redraw the noise of samples beyond this absolute value."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
         if self.style not in get_args(Style):
             raise ValueError(f"style must be one of {', '.join(get_args(Style))}, found {self.style!r}")
+
+
+def _each(classes: Sequence[str]) -> tuple[str, ...]:
+    """Take a single class for one, not for its letters."""
+    return (classes,) if isinstance(classes, str) else tuple(classes)
 
 
 def check_attention_file(out: Path) -> None:
