@@ -142,5 +142,5 @@ def class_index(name: str | int, class_names: Sequence[str]) -> int:
     number = int(name) if str(name).isdecimal() else -1
     if 0 <= number < len(class_names):
         return number
-    hint = did_you_mean(str(name), class_names, 3) or f"known: {', '.join(class_names[:10])}"
+    hint = did_you_mean(str(name), class_names, 3) or f"known: {', '.join(class_names[:10])}."
     raise ValueError(f"no class {name!r}; {hint} A number from 0 to {len(class_names) - 1} works too")
