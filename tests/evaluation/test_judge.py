@@ -7,9 +7,8 @@ import pytest
 import torch
 from cells import Cells, by_name, evaluate
 
-from sagan.evaluation import (
-    reference_of,
-)
+import sagan
+from sagan.evaluation import EvaluateConfig, reference_of
 from sagan.metrics.features import network_protocol
 from sagan.metrics.report import report_from_json
 
@@ -83,3 +82,11 @@ def test_what_cannot_succeed_is_refused_before_the_first_picture(dataset, genera
     with pytest.raises(ValueError, match=message):
         evaluate(generator, reference_of(dataset), network, **how)
     assert network.seen == 0
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_opened():
+    config = EvaluateConfig(device="foo", features="pixels")
+    with pytest.raises(ValueError, match="device foo: PyTorch knows no such device"):
+        sagan.evaluation.evaluate("nowhere", "nowhere", config)
+    with pytest.raises(ValueError, match="device foo: PyTorch knows no such device"):
+        sagan.evaluation.export_statistics("nowhere", 16, config)

@@ -75,6 +75,7 @@ def evaluate(
         ValueError: If a measure is unknown or impossible here, or sizes differ.
     """
     config = config or EvaluateConfig()
+    device_of(config)
     _refuse_idle(generator, data, config)
     labels = _read_labels(config)
     network = network or early_network(config)
@@ -125,6 +126,7 @@ def export_statistics(
     Raises:
         ValueError: If no file is named, or they are statistics already.
     """
+    device_of(config)
     network = network or early_network(config)
     real = data
     if not isinstance(real, (Reference, ReferenceStatistics)):
