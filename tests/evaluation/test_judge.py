@@ -90,3 +90,19 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_opened():
         sagan.evaluation.evaluate("nowhere", "nowhere", config)
     with pytest.raises(ValueError, match="device foo: PyTorch knows no such device"):
         sagan.evaluation.export_statistics("nowhere", 16, config)
+
+
+@pytest.mark.parametrize("side", ["generator", "data"])
+def test_a_side_that_is_not_given_is_refused(dataset, side):
+    with pytest.raises(ValueError, match=f"{side} is None; give {side} a path"):
+        sagan.evaluation.evaluate(**{"generator": dataset, "data": dataset, side: None}, network=Cells())
+
+
+def test_names_of_inception_are_said_to_be_others_with_another_network(dataset, capsys):
+    typed = ("Inception_Score", "kernel-distance", "fid")
+    sagan.evaluation.evaluate(dataset, dataset, EvaluateConfig(metrics=typed), network=Cells())
+    said = capsys.readouterr().err
+    assert "inception-score: with cells this is IS(cells), not IS\n" in said
+    assert "fid: with cells this is FD(cells), not FID\n" in said
+    assert "kd" not in said
+    assert "kernel-distance:" not in said

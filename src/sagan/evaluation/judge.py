@@ -41,7 +41,7 @@ from sagan.machine import versions
 from sagan.metrics.class_accuracy import ClassLabels, imagenet_folders, read_class_labels
 from sagan.metrics.features import FeatureNetwork, network_protocol
 from sagan.metrics.inception import NAME as INCEPTION
-from sagan.metrics.names import metrics_of
+from sagan.metrics.names import NAMED_BY_INCEPTION, TYPED, metrics_of, plain
 from sagan.metrics.report import Protocol, Report
 
 
@@ -140,7 +140,10 @@ def export_statistics(
 
 
 def _refuse_idle(generator: Given, data: Real, config: EvaluateConfig) -> None:
-    """Refuse what would do nothing beside the other arguments."""
+    """Refuse sides that are not given, and what would do nothing beside the other arguments."""
+    for name, side in (("generator", generator), ("data", data)):
+        if side is None:
+            raise ValueError(f"{name} is None; give {name} a path, pictures or what else `help(sagan.evaluate)` lists")
     idle, beside = [], "--statistics"
     if not isinstance(data, (str, Path, DataConfig, ImageSet)):
         default = EvaluateConfig()
@@ -186,15 +189,11 @@ def _asked(case: Case, *, own: bool) -> list[Measure]:
         names = metrics_of(typed) if typed or not (own or case.config.neighbours) else ()
     wanted = {*names, *(["neighbours"] if case.config.neighbours else [])}
     asked = [measure for measure in MEASURES if measure.name in wanted]
-    for measure in asked:
-        meant = measure.with_inception
-        if (
-            case.network.name != INCEPTION
-            and meant
-            and meant.lower() in {name.lower() for name in typed or ()} - {"is"}
-        ):
+    for name in dict.fromkeys(plain(name) for name in typed or ()):
+        if case.network.name != INCEPTION and name in NAMED_BY_INCEPTION:
+            measure = next(measure for measure in asked if measure.name == TYPED[name])
             called = named(measure.title, case.network)
-            say(f"{meant.lower()}: with {case.network.name} this is {called}, not {meant}", case.progress)
+            say(f"{name}: with {case.network.name} this is {called}, not {measure.with_inception}", case.progress)
     return asked
 
 
