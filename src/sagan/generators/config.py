@@ -117,6 +117,16 @@ def check_attention_file(out: Path) -> None:
         raise ValueError(f"{out}: write attention to {', '.join(PICTURES)}, or .npz for the arrays")
 
 
+def check_weights_file(out: Path) -> None:
+    """Check that weights can be written under this name.
+
+    Raises:
+        ValueError: If it does not end in ``.safetensors``.
+    """
+    if out.suffix != ".safetensors":
+        raise ValueError(f"a weights file must end in .safetensors, found {out}")
+
+
 def query_point(text: str) -> tuple[int, int]:
     """Read a query point written as ROW,COLUMN.
 

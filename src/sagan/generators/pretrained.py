@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sagan.data.parallel import progress_bar
-from sagan.generators.config import class_index
+from sagan.generators.config import check_weights_file, class_index
 from sagan.generators.snapshot import Snapshot, read_snapshot
 from sagan.generators.trained import AttentionResult, TrainedGenerator, blend_classes, default_queries
 from sagan.generators.weights import load_weights, read_header, save_weights
@@ -129,8 +129,7 @@ def export(path: str | Path, out: str | Path, *, progress: bool = False) -> Path
         OSError: If it cannot be written.
     """
     out = Path(out)
-    if out.suffix != ".safetensors":
-        raise ValueError(f"a weights file must end in .safetensors, found {out}")
+    check_weights_file(out)
     generator = load(path, progress=progress)
     save_weights(generator.network, out, generator.class_names, generator.provenance)
     return out
