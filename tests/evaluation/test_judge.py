@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from dataclasses import replace
 
 import pytest
 import torch
@@ -106,3 +107,27 @@ def test_names_of_inception_are_said_to_be_others_with_another_network(dataset, 
     assert "fid: with cells this is FD(cells), not FID\n" in said
     assert "kd" not in said
     assert "kernel-distance:" not in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "network", "message"),
+    [
+        ({"metrics": ("is",), "features": "pixels"}, None, "has no classes, so there is no Inception Score"),
+        ({"metrics": ("accuracy",)}, Cells(), "must know which labels of cells stand for each class"),
+        ({"metrics": ()}, Cells(), "found none"),
+        ({"metrics": (), "features": "efficientnet-lite0"}, None, "found none"),
+    ],
+)
+def test_what_the_network_cannot_measure_is_refused_before_anything_is_opened(fields, network, message):
+    with pytest.raises(ValueError, match=message):
+        sagan.evaluation.evaluate("nowhere", "nowhere", EvaluateConfig(**fields), network=network)
+
+
+def test_nothing_is_exported_where_nothing_can_be_judged(dataset, tmp_path):
+    config = EvaluateConfig(metrics=("fd",), export_statistics=tmp_path / "statistics.npz")
+    few = dataset.images[:3]
+    with pytest.raises(ValueError, match="too few"):
+        sagan.evaluation.evaluate([few], dataset, replace(config, num=3), network=Cells(), progress=False)
+    assert not config.export_statistics.exists()
+    assert sagan.evaluation.evaluate(dataset, dataset, config, network=Cells(), progress=False).exported
+    assert config.export_statistics.exists()
