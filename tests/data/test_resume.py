@@ -223,14 +223,15 @@ def test_what_killed_processes_leave_is_cleared_away(pictures, tmp_path, config)
     assert content(folder) == content(tmp_path / "other")
 
 
-def test_progress_counts_from_where_it_goes_on(pictures, tmp_path, config, decoded, capfd):
+def test_progress_counts_from_where_it_goes_on(pictures, tmp_path, config, decoded, capfd, monkeypatch):
+    monkeypatch.setattr("sagan.data.progress_lines.EVERY_S", 0.0)
     decoded.limit = 20
     with pytest.raises(KeyboardInterrupt):
         pack(config, pictures, tmp_path / "a", False)
     decoded.limit = 10**9
     pack_dataset(config(pictures, skip_unreadable=True), 8, tmp_path / "a", workers=1)
     said = capfd.readouterr().err
-    assert "(going on after 20 pictures)" in said and "35/35" in said
+    assert "(going on after 20 pictures)" in said and "decoding: 35 of 35" in said
 
 
 def test_a_lock_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path):

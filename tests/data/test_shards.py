@@ -275,7 +275,8 @@ def test_a_disk_that_is_too_small_is_said_before_the_work(class_folder, tmp_path
         pack_shards(config(class_folder), 6, tmp_path / "set", 1.0, progress=False)
 
 
-def test_one_progress_bar_counts_all_shards_of_the_part(class_folder, tmp_path, config, capfd):
+def test_one_progress_bar_counts_all_shards_of_the_part(class_folder, tmp_path, config, capfd, monkeypatch):
+    monkeypatch.setattr("sagan.data.progress_lines.EVERY_S", 0.0)
     pack_shards(config(class_folder), 6, tmp_path / "set", gigabytes(2, ("cat", "dog")), part=(1, 2))
     said = capfd.readouterr().err
-    assert "3 shards, part 1 of 2: 2 shards" in said and "3/3" in said
+    assert "3 shards, part 1 of 2: 2 shards" in said and "decoding: 3 of 3" in said
