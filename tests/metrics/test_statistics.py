@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sagan.metrics.frechet import gaussian
-from sagan.metrics.statistics import KeptFeatures, Moments
+from sagan.metrics.frechet import SampledGaussian, gaussian
+from sagan.metrics.statistics import DEFERRED, KeptFeatures, Moments
 
 
 @pytest.fixture
@@ -126,10 +126,45 @@ def test_moments_refuse_what_makes_no_sense(features):
     arrays = one.to_arrays()
     with pytest.raises(ValueError, match="lack scatter, found count, mean"):
         Moments.from_arrays({key: arrays[key] for key in ("count", "mean")})
+    for wrong in ({"rows": np.zeros((2, 5))}, {"rows": np.zeros(6)}, {"rows": np.full((1, 6), np.nan)}):
+        with pytest.raises(ValueError, match="make them again"):
+            Moments.from_arrays(arrays | wrong)
+    of_many = {key: array for key, array in arrays.items() if key != "rows"}
     with pytest.raises(ValueError, match="make them again"):
-        Moments.from_arrays(arrays | {"scatter": np.zeros((5, 5))})
+        Moments.from_arrays(of_many | {"scatter": np.zeros((5, 5))})
     with pytest.raises(ValueError, match="make them again"):
         Moments.from_arrays(arrays | {"mean": np.full(6, np.nan)})
+
+
+@pytest.mark.parametrize("sizes", [[20], [1] * 20, [7, 0, 13]])
+def test_fewer_samples_than_features_are_kept_as_deviations(sizes, tmp_path):
+    """They take less room than a covariance, in memory and in a file, and go on as if nothing had happened."""
+    few = np.random.default_rng(3).normal(size=(20, 64)) + 5.0
+    moments = Moments(64)
+    for batch in cut(few, sizes):
+        moments.update(batch)
+    assert isinstance(moments.gaussian(), SampledGaussian)
+    assert_equal(moments.gaussian(), gaussian(few))
+    np.savez(tmp_path / "few.npz", **moments.to_arrays())
+    with np.load(tmp_path / "few.npz", allow_pickle=False) as arrays:
+        read = Moments.from_arrays(arrays)
+    more = np.random.default_rng(4).normal(size=(DEFERRED * 64, 64))
+    read.update(more)
+    assert not isinstance(read.gaussian(), SampledGaussian)
+    assert_equal(read.gaussian(), gaussian(np.concatenate([few, more])))
+    for one, other in ((few, more), (more, few), (few[:10], few[10:])):
+        left, right = Moments(64), Moments(64)
+        left.update(one)
+        right.update(other)
+        left.merge(right)
+        assert_equal(left.gaussian(), gaussian(np.concatenate([one, other])))
+
+
+def test_statistics_of_older_files_have_a_scatter_of_however_few_samples(features):
+    few = np.random.default_rng(3).normal(size=(20, 64))
+    centred = few - few.mean(0)
+    old = {"count": np.array(20), "mean": few.mean(0), "scatter": centred.T @ centred}
+    assert_equal(Moments.from_arrays(old).gaussian(), gaussian(few))
 
 
 # KeptFeatures.
