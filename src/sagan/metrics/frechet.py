@@ -33,7 +33,7 @@ class SampledGaussian(NamedTuple):
     @property
     def thin(self) -> bool:
         """Whether there are fewer rows than features."""
-        return self.rows.shape[0] < self.rows.shape[1]
+        return len(self.rows) < len(self.mean)
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -185,7 +185,8 @@ def _trace_of_root(a: AnyGaussian, b: AnyGaussian, progress: Progress) -> float:
 
 def _roots_of_eigenvalues(product: Tensor) -> Tensor:
     """Give the roots of the eigenvalues of a symmetric matrix of which the lower triangle is given."""
-    return torch.linalg.eigvalsh(product).clamp(min=0.0).sqrt()
+    roots: Tensor = torch.linalg.eigvalsh(product).clamp(min=0.0).sqrt()
+    return roots
 
 
 def _singular_values(product: Tensor) -> Tensor:
@@ -193,7 +194,8 @@ def _singular_values(product: Tensor) -> Tensor:
     long = product if len(product) > product.shape[1] else product.T
     if len(long) > 1.1 * long.shape[1]:
         long = torch.linalg.qr(long, mode="r")[1]
-    return torch.linalg.svdvals(long)
+    values: Tensor = torch.linalg.svdvals(long)
+    return values
 
 
 def _root(name: str, side: AnyGaussian) -> _Root:

@@ -118,7 +118,7 @@ class Moments:
         self._move(other._mean, other.count)
 
     def gaussian(self) -> AnyGaussian:
-        """Give the mean (d,) and the covariance (d, d) with N - 1 in its denominator, float64; as rows while N is small.
+        """Give the mean (d,) and the covariance (d, d) with N - 1 in its denominator, float64; of few as rows.
 
         The covariance has rank N - 1 at most: distances between such Gaussians mean little unless N is well above d.
 
