@@ -121,7 +121,7 @@ def _check(name: str, side: AnyGaussian) -> None:
 
 
 def _trace(side: AnyGaussian) -> float:
-    return float((side.rows**2).sum() if isinstance(side, SampledGaussian) else np.trace(side.covariance))
+    return float(np.vdot(side.rows, side.rows) if isinstance(side, SampledGaussian) else np.trace(side.covariance))
 
 
 BLOCK = 256
@@ -205,7 +205,8 @@ def _root(name: str, side: AnyGaussian) -> _Root:
         ValueError: If an eigenvalue is clearly below 0.
     """
     if isinstance(side, SampledGaussian):
-        return _Root(torch.from_numpy(np.array(side.rows, np.float64)).T, sound=False, covariance=None)
+        rows = np.require(side.rows, np.float64, ["C", "W"])  # a copy only where PyTorch needs one
+        return _Root(torch.from_numpy(rows).T, sound=False, covariance=None)
     covariance = torch.from_numpy(np.array(side.covariance, np.float64))
     factor, failed = torch.linalg.cholesky_ex(covariance)
     diagonal = factor.diagonal()

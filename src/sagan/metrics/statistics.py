@@ -129,7 +129,7 @@ class Moments:
             raise ValueError(f"a covariance needs at least 2 samples, found {self.count}; evaluate more images")
         mean = self._mean.numpy().copy()
         if self._scatter is None:
-            return SampledGaussian(mean, (torch.cat(self._rows) / (self.count - 1) ** 0.5).numpy())
+            return SampledGaussian(mean, torch.cat(self._rows).div_((self.count - 1) ** 0.5).numpy())
         return Gaussian(mean, (self._summed() / (self.count - 1)).numpy())
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
