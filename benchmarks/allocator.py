@@ -14,24 +14,17 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 
 import torch
 
 from sagan.allocator import keep_freed_memory
+from sagan.data import Batch
 from sagan.recipes.build import build, with_classes
 from sagan.recipes.presets import PRESETS
 from sagan.training.step import train_step
 
 WARM_UP = 5
 CLASSES = 10
-
-
-@dataclass(frozen=True)
-class RandomBatch:
-    images: torch.Tensor
-    labels: torch.Tensor
-    flip: torch.Tensor
 
 
 def one_process(args: argparse.Namespace) -> dict[str, float]:
@@ -43,7 +36,7 @@ def one_process(args: argparse.Namespace) -> dict[str, float]:
     parts = build(config)
     size, batch_size = config.generator.size_px, config.train.batch_size
     random = torch.Generator().manual_seed(0)
-    batch = RandomBatch(
+    batch = Batch(
         torch.randint(0, 256, (batch_size, size, size, 3), dtype=torch.uint8, generator=random),
         torch.randint(0, CLASSES, (batch_size,), generator=random),
         torch.zeros(batch_size, dtype=torch.bool),

@@ -83,9 +83,14 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
         "memory": kept(one, "memory", torch.device("cpu"), progress=False),
     }
     show_rates({f"batches of {BATCH_SIZE} from {name}": reading(image_set) for name, image_set in sets.items()}, rounds)
+    show_waits({"one file": one, f"{SHARDS} shards": many}, rounds)
+
+
+def show_waits(sets: dict[str, ImageSet], rounds: int) -> None:
+    """Print how long a run waits for a batch."""
     print("  milliseconds waited for a batch")
     waits = {}
-    for name, image_set in (("one file", one), (f"{SHARDS} shards", many)):
+    for name, image_set in sets.items():
         for cold in (False, True):
             for ahead in (0, 2):
                 label = f"{name}, {'cold' if cold else 'warm'}, {'read ahead' if ahead else 'not read ahead'}"

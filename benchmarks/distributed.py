@@ -16,11 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from sagan.allocator import keep_freed_memory
+from sagan.data import Batch
 from sagan.recipes.build import build, with_classes
 from sagan.recipes.config import RunConfig
 from sagan.recipes.presets import PRESETS
@@ -33,19 +34,12 @@ CLASSES = 10
 AGREEMENTS = 200
 
 
-@dataclass(frozen=True)
-class RandomBatch:
-    images: torch.Tensor
-    labels: torch.Tensor
-    flip: torch.Tensor
-
-
 def stepper(config: RunConfig, engine: Engine, half: int) -> Callable[[int], tuple[float, float]]:
     """Give what does some steps on random pictures and returns the seconds, and those of processor, that they took."""
     state = build(config, engine).state
     size = config.generator.size_px
     random = torch.Generator().manual_seed(0)
-    batch = RandomBatch(
+    batch = Batch(
         torch.randint(0, 256, (half, size, size, 3), dtype=torch.uint8, generator=random),
         torch.randint(0, CLASSES, (half,), generator=random),
         torch.zeros(half, dtype=torch.bool),

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 
 from sagan.allocator import keep_freed_memory
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.ops.convolve import conv3x3, product_pays
 from sagan.ops.resample import Form, conv_downsample, resample_form, upsample_conv
 

@@ -5,7 +5,7 @@
         --sides ours compiled plain without-channels-last without-joint-spectral \
         without-written-out-gradient without-joined-norm studiogan --profile profile.txt --studiogan PATH
 
-(On a GPU folds are off until they are measured there. Try `graphs` in a call of its own: its memory is its own.)
+(Try `graphs` in a call of its own: its memory is its own. `benchmarks/gpu_day.py` does this and more on a GPU.)
 
 Sides, all with published widths, attention of the form `official`, the hinge loss, one D update a step:
 
@@ -39,7 +39,6 @@ import sys
 import time
 import types
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -48,8 +47,8 @@ from torch import Tensor, nn
 import sagan.models.discriminator
 import sagan.models.generator
 from sagan.allocator import keep_freed_memory
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.data import Batch
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm
 from sagan.recipes.build import build
@@ -67,13 +66,6 @@ SIZES = {32: (10, 16, 2, 1), 64: (100, 32, 3, 1), 128: (1000, 64, 4, 1)}
 ADAM = {32: (2e-4, 2e-4, (0.5, 0.999)), 64: (1e-4, 4e-4, (0.0, 0.999)), 128: (1e-4, 4e-4, (0.0, 0.999))}
 STUDIOGAN_ADAM_EPS = 1e-6
 Z_DIM, BASE_WIDTH = 128, 64
-
-
-@dataclass(frozen=True)
-class RandomBatch:
-    images: Tensor
-    labels: Tensor
-    flip: Tensor
 
 
 # What the plain form leaves out, each by itself as a side of its own.
@@ -116,7 +108,7 @@ def ours(args: argparse.Namespace, *, without: Collection[str] = (), compile: Co
             if isinstance(module, ConditionalBatchNorm2d) and "joined-norm" in without:
                 module.fused = False
     random = torch.Generator().manual_seed(0)
-    batch = RandomBatch(
+    batch = Batch(
         torch.randint(0, 256, (args.batch, args.size, args.size, 3), dtype=torch.uint8, generator=random),
         torch.randint(0, SIZES[args.size][0], (args.batch,), generator=random),
         torch.zeros(args.batch, dtype=torch.bool),
@@ -155,9 +147,8 @@ class PlainSpectralNorm(SpectralNorm):
             return weight / torch.dot(u, torch.mv(weight.flatten(1), v))
 
 
-def studiogan(args: argparse.Namespace) -> Step:
-    """Build StudioGAN's networks from the copy at `--studiogan` and give the step of its worker."""
-    source = Path(args.studiogan)
+def studiogan_modules(source: Path) -> tuple[types.ModuleType, types.ModuleType]:
+    """Import what its networks are in and what they are made of, from a copy of StudioGAN."""
     source = source / "src" if (source / "src").is_dir() else source
     # Its misc module imports plotting and torchvision; the network file needs one class of it, an empty context.
     misc = types.ModuleType("utils.misc")
@@ -171,6 +162,12 @@ def studiogan(args: argparse.Namespace) -> Step:
 
     from models import resnet  # type: ignore[import-not-found]
 
+    return resnet, ops
+
+
+def studiogan_networks(args: argparse.Namespace) -> tuple[nn.Module, nn.Module]:
+    """Build StudioGAN's networks from the copy at `--studiogan`."""
+    resnet, ops = studiogan_modules(Path(args.studiogan))
     classes, _, block_g, block_d = SIZES[args.size]
     modules = types.SimpleNamespace(
         g_conv2d=ops.snconv2d,
@@ -183,27 +180,17 @@ def studiogan(args: argparse.Namespace) -> Step:
         d_act_fn=nn.ReLU(inplace=True),
     )
     model = types.SimpleNamespace(info_type="N/A", g_info_injection="N/A")
-    G = resnet.Generator(
-        Z_DIM, "N/A", args.size, BASE_WIDTH, True, [block_g], "cBN", classes, "ortho", "N/A", False, modules, model
-    )
-    D = resnet.Discriminator(
-        args.size,
-        BASE_WIDTH,
-        True,
-        True,
-        [block_d],
-        "PD",
-        "W/O",
-        "N/A",
-        False,
-        classes,
-        "ortho",
-        "N/A",
-        False,
-        modules,
-        model,
-    )
-    G, D = G.to(args.device), D.to(args.device)
+    of_g = (Z_DIM, "N/A", args.size, BASE_WIDTH, True, [block_g], "cBN", classes, "ortho", "N/A", False)
+    of_d = (args.size, BASE_WIDTH, True, True, [block_d], "PD", "W/O", "N/A", False, classes, "ortho", "N/A", False)
+    G = resnet.Generator(*of_g, modules, model)
+    D = resnet.Discriminator(*of_d, modules, model)
+    return G.to(args.device), D.to(args.device)
+
+
+def studiogan(args: argparse.Namespace) -> Step:
+    """Give the step of StudioGAN's worker with its networks."""
+    G, D = studiogan_networks(args)
+    classes = SIZES[args.size][0]
     lr_g, lr_d, betas = ADAM[args.size]
     optimizer_g = torch.optim.Adam(G.parameters(), lr=lr_g, betas=betas, eps=STUDIOGAN_ADAM_EPS)
     optimizer_d = torch.optim.Adam(D.parameters(), lr=lr_d, betas=betas, eps=STUDIOGAN_ADAM_EPS)
@@ -213,45 +200,46 @@ def studiogan(args: argparse.Namespace) -> Step:
     scaler = torch.amp.GradScaler(args.device, enabled=lowered and args.device == "cuda")
     autocast = torch.autocast(args.device, torch.float16 if args.device == "cuda" else torch.bfloat16, enabled=lowered)
 
-    def wants_gradient(network: nn.Module, wanted: bool) -> None:
-        for parameter in network.parameters():
-            parameter.requires_grad_(wanted)
-
-    def tracks_statistics(wanted: bool) -> None:
-        for module in G.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.track_running_stats = wanted
-
     def generated() -> tuple[Tensor, Tensor]:
         labels = torch.randint(0, classes, (args.batch,), device=args.device)
         return G(torch.randn(args.batch, Z_DIM, device=args.device), labels), labels
 
-    def step() -> None:
-        wants_gradient(G, False)
-        wants_gradient(D, True)
-        tracks_statistics(False)
-        optimizer_d.zero_grad()
+    def loss_d() -> Tensor:
+        x_fake, y_fake = generated()
+        real_logits = D(x, y)["adv_output"]
+        fake_logits = D(x_fake, y_fake)["adv_output"]
+        return torch.relu(1.0 - real_logits).mean() + torch.relu(1.0 + fake_logits).mean()
+
+    def loss_g() -> Tensor:
+        x_fake, y_fake = generated()
+        return -D(x_fake, y_fake)["adv_output"].mean()
+
+    def update(optimizer: torch.optim.Optimizer, loss_of: Callable[[], Tensor]) -> None:
+        optimizer.zero_grad()
         with autocast:
-            x_fake, y_fake = generated()
-            real_logits = D(x, y)["adv_output"]
-            fake_logits = D(x_fake, y_fake)["adv_output"]
-            loss = torch.relu(1.0 - real_logits).mean() + torch.relu(1.0 + fake_logits).mean()
+            loss = loss_of()
         scaler.scale(loss).backward()
-        scaler.step(optimizer_d)
+        scaler.step(optimizer)
         scaler.update()
 
-        wants_gradient(D, False)
-        wants_gradient(G, True)
-        tracks_statistics(True)
-        optimizer_g.zero_grad()
-        with autocast:
-            x_fake, y_fake = generated()
-            loss = -D(x_fake, y_fake)["adv_output"].mean()
-        scaler.scale(loss).backward()
-        scaler.step(optimizer_g)
-        scaler.update()
+    def step() -> None:
+        G.requires_grad_(False)
+        D.requires_grad_(True)
+        track_statistics(G, False)
+        update(optimizer_d, loss_d)
+        D.requires_grad_(False)
+        G.requires_grad_(True)
+        track_statistics(G, True)
+        update(optimizer_g, loss_g)
 
     return step
+
+
+def track_statistics(G: nn.Module, wanted: bool) -> None:
+    """Let StudioGAN's batch normalisations keep running statistics, or not."""
+    for module in G.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = wanted
 
 
 SIDES: dict[str, Callable[[argparse.Namespace], Step]] = {
@@ -273,7 +261,7 @@ def peak_mib(args: argparse.Namespace, side: str) -> float:
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=32, choices=list(SIZES), help="pixels")
     parser.add_argument("--batch", type=int, default=16, help="images")
@@ -298,23 +286,46 @@ def main() -> None:
     args = parser.parse_args()
     if args.clock == "cpu" and args.device != "cpu":
         parser.error("--clock cpu measures a processor; on a GPU take the wall's")
+    return args
+
+
+def main() -> None:
+    args = parsed()
     kept = not args.default_allocator and keep_freed_memory()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high" if args.tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = args.tf32
-    device = torch.device(args.device)
     sides = args.sides or ["ours", "plain", *(["studiogan"] if args.studiogan else [])]
     steps = {side: SIDES[side](args) for side in sides}
     if args.only_memory:
-        for _ in range(2):
-            steps[sides[0]]()
-        if args.device == "cuda":
-            print(torch.cuda.max_memory_allocated() / 2**20)
-            return
-        # Not getrusage: its maximum is inherited from the process that started this one.
-        print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+        print(own_peak_mib(steps[sides[0]], args.device))
         return
+    times = measure(steps, args)
+    where = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} threads"
+    print(
+        f"torch {torch.__version__}, {args.size} px, batch {args.batch}, {where}, {args.clock} time, "
+        f"{args.precision}{', TF32' if args.tf32 else ''}, {args.rounds} rounds, "
+        f"freed memory {'kept' if kept else 'given back'}"
+    )
+    show(times, args)
+    if args.profile is not None:
+        profile(steps[sides[0]], args)
+
+
+def own_peak_mib(step: Step, device: str) -> float:
+    """Do two steps and give the peak memory of this process, in MiB."""
+    for _ in range(2):
+        step()
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    # Not getrusage: its maximum is inherited from the process that started this one.
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+def measure(steps: dict[str, Step], args: argparse.Namespace) -> dict[str, list[float]]:
+    """Let every side do a step in each round; seconds of the rounds that count."""
+    device = torch.device(args.device)
 
     def seconds(step: Step) -> float:
         if args.clock == "wall":
@@ -323,30 +334,27 @@ def main() -> None:
         step()
         return time.process_time() - start
 
-    times: dict[str, list[float]] = {side: [] for side in sides}
+    times: dict[str, list[float]] = {side: [] for side in steps}
     for _ in range(args.warm_up + args.rounds):
         for side, step in steps.items():
             times[side].append(seconds(step))
-    times = {side: measured[args.warm_up :] for side, measured in times.items()}
-    where = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} threads"
-    print(
-        f"torch {torch.__version__}, {args.size} px, batch {args.batch}, {where}, {args.clock} time, "
-        f"{args.precision}{', TF32' if args.tf32 else ''}, {args.rounds} rounds, "
-        f"freed memory {'kept' if kept else 'given back'}"
-    )
+    return {side: measured[args.warm_up :] for side, measured in times.items()}
+
+
+def show(times: dict[str, list[float]], args: argparse.Namespace) -> None:
+    """Print a row a side."""
     flops = step_flops(configuration(args))
-    peak = matmul_rate(device, torch.bfloat16 if args.precision == "bf16" else torch.float32)
+    peak = matmul_rate(torch.device(args.device), torch.bfloat16 if args.precision == "bf16" else torch.float32)
     print(f"model: {flops / 1e9:.1f} GFLOP an image; large matrix product: {peak / 1e9:.0f} GFLOP/s")
     print(f"{'side':<30}{'ms a step':>12}{'images/s':>10}{'of peak':>9}{'ratio':>8}{'peak MiB':>10}")
+    first = next(iter(times.values()))
     for side, measured in times.items():
         middle = statistics.median(measured)
-        ratio = statistics.median(b / a for a, b in zip(times[sides[0]], measured, strict=True))
+        ratio = statistics.median(b / a for a, b in zip(first, measured, strict=True))
         memory = f"{peak_mib(args, side):.0f}" if args.memory else "-"
         rate = args.batch / middle
         share = rate * flops / peak
         print(f"{side:<30}{middle * 1e3:>12.1f}{rate:>10.2f}{share:>9.2f}{ratio:>8.2f}{memory:>10}", flush=True)
-    if args.profile is not None:
-        profile(steps[sides[0]], args)
 
 
 def profile(step: Step, args: argparse.Namespace) -> None:

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.build import build_networks
 from sagan.recipes.config import RunConfig
 from sagan.training.config import EngineConfig, TrainConfig

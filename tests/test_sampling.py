@@ -4,8 +4,9 @@ import torch
 from scipy import stats
 from torch import nn
 
-from sagan.models.discriminator import Discriminator, DiscriminatorConfig
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
+from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import spectral_norms
 from sagan.sampling import (

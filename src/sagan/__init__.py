@@ -2,39 +2,99 @@
 
 from typing import TYPE_CHECKING
 
-from sagan.models.discriminator import Discriminator, DiscriminatorConfig
-from sagan.models.generator import Generator, GeneratorConfig
-from sagan.ops.attention import SelfAttention2d
+from sagan import old_names
+from sagan.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from sagan.evaluation import evaluate
-    from sagan.generators.pretrained import load
+    from sagan.data.checking import check
+    from sagan.data.config import DataConfig
+    from sagan.data.pack_folder import pack
+    from sagan.evaluation import EvaluateConfig, evaluate
+    from sagan.generators.config import AttentionConfig, SampleConfig
+    from sagan.generators.outputs import attention_to_file, sample_to_file
+    from sagan.generators.pretrained import export, load
+    from sagan.metrics.config import MonitorConfig
+    from sagan.models.config import DiscriminatorConfig, GeneratorConfig
+    from sagan.models.discriminator import Discriminator
+    from sagan.models.generator import Generator
+    from sagan.ops.attention import SelfAttention2d
+    from sagan.recipes.choose import preset
+    from sagan.recipes.config import RunConfig
     from sagan.runs.train import train
+    from sagan.speed.benchmark import benchmark
+    from sagan.speed.plan import make_plan as plan
+    from sagan.training.config import EngineConfig, TrainConfig
+    from sagan.training.hooks import Hook
 
 __all__ = [
+    "AttentionConfig",
+    "DataConfig",
     "Discriminator",
     "DiscriminatorConfig",
+    "EngineConfig",
+    "EvaluateConfig",
     "Generator",
     "GeneratorConfig",
+    "Hook",
+    "MonitorConfig",
+    "RunConfig",
+    "SampleConfig",
     "SelfAttention2d",
+    "TrainConfig",
+    "__version__",
+    "attention_to_file",
+    "benchmark",
+    "check",
     "evaluate",
+    "export",
     "load",
+    "pack",
+    "plan",
+    "preset",
+    "sample_to_file",
     "train",
 ]
 
+__version__: str
+
+_public = lazy_names(
+    __name__,
+    {
+        "sagan.data.checking": ["check"],
+        "sagan.data.config": ["DataConfig"],
+        "sagan.data.pack_folder": ["pack"],
+        "sagan.evaluation": ["EvaluateConfig", "evaluate"],
+        "sagan.generators.config": ["AttentionConfig", "SampleConfig"],
+        "sagan.generators.outputs": ["attention_to_file", "sample_to_file"],
+        "sagan.generators.pretrained": ["export", "load"],
+        "sagan.metrics.config": ["MonitorConfig"],
+        "sagan.models.config": ["DiscriminatorConfig", "GeneratorConfig"],
+        "sagan.models.discriminator": ["Discriminator"],
+        "sagan.models.generator": ["Generator"],
+        "sagan.ops.attention": ["SelfAttention2d"],
+        "sagan.recipes.choose": ["preset"],
+        "sagan.recipes.config": ["RunConfig"],
+        "sagan.runs.train": ["train"],
+        "sagan.speed.benchmark": ["benchmark"],
+        "sagan.training.config": ["EngineConfig", "TrainConfig"],
+        "sagan.training.hooks": ["Hook"],
+    },
+)
+
 
 def __getattr__(name: str) -> object:
-    # Training brings in plotting and logging; whoever wants only the networks does not wait for them.
-    if name == "train":
-        from sagan.runs.train import train
+    # The networks, plotting and logging come with the first name that needs them: a help text does not wait for them.
+    if name == "__version__":
+        from importlib import metadata
 
-        return train
-    if name == "load":
-        from sagan.generators.pretrained import load
+        return metadata.version("sagan-torch")
+    if name in old_names.PLACES:  # `plan` is among them: the old module is called like the new function
+        return old_names.module(f"{__name__}.{name}")
+    return _public(name)
 
-        return load
-    if name == "evaluate":
-        from sagan.evaluation import evaluate
 
-        return evaluate
-    raise AttributeError(f"module 'sagan' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+old_names.install()

@@ -3,12 +3,10 @@
 Each discriminator loss is the sum, not the mean, of its real and its generated term.
 """
 
-from typing import Literal
-
 from torch import Tensor
 from torch.nn import functional as F
 
-Loss = Literal["hinge", "non-saturating"]
+from sagan.choices import Loss
 
 
 def discriminator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -1,9 +1,14 @@
-"""What numbers depend on besides code and configuration: versions, device, threads, processes."""
+"""The machine: what numbers depend on besides code and configuration (versions, device, threads), and its GPUs."""
 
+import os
 import platform
+import shutil
 from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def versions() -> dict[str, str]:
@@ -18,8 +23,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def machine(device: torch.device, processes: int) -> dict[str, object]:
+def machine(device: "torch.device", processes: int) -> dict[str, object]:
     """Give what a bit-for-bit continuation depends on besides versions."""
+    import torch
+
     cuda = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else platform.processor() or platform.machine()
     return {
@@ -28,3 +35,10 @@ def machine(device: torch.device, processes: int) -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "processes": processes,
     }
+
+
+def has_cuda_driver() -> bool:
+    """Guess, without importing PyTorch, whether it will find a CUDA GPU: by the driver and what it may see."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
+        return False
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None

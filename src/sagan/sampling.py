@@ -39,6 +39,16 @@ def training_draws(
     return z, torch.from_numpy(labels.integers(0, num_classes, batch_size, dtype=np.int64))
 
 
+def check_truncation(truncation: float | None) -> None:
+    """Check that noise can be redrawn beyond this absolute value.
+
+    Raises:
+        ValueError: If it is too small for redrawing to end.
+    """
+    if truncation is not None and not truncation > 0.01:
+        raise ValueError(f"truncation must be above 0.01 (2 keeps 95 % of the noise as it is), found {truncation}")
+
+
 def sample_latents(
     seed: int, indices: Sequence[int], z_dim: int, truncation: float | None = None, stream: str = "sample"
 ) -> Tensor:
@@ -58,8 +68,7 @@ def sample_latents(
 
     Source: Brock et al. 2019 for the truncation.
     """
-    if truncation is not None and not truncation > 0.01:
-        raise ValueError(f"truncation must be above 0.01 (2 keeps 95 % of the noise as it is), found {truncation}")
+    check_truncation(truncation)
     z = np.empty((len(indices), z_dim), dtype=np.float32)
     for row, index in enumerate(indices):
         generator = keyed_generator(seed, f"{stream} z", index)
@@ -199,6 +208,19 @@ def interpolate(start: Tensor, end: Tensor, frames: int, *, spherical: bool = Tr
     return torch.lerp(start[None], end[None], t)
 
 
+def check_queries(queries_px: Sequence[tuple[int, int]], size_px: int) -> None:
+    """Check that query points (row, column) are pixels of a square image.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for row, column in queries_px:
+        if not (0 <= row < size_px and 0 <= column < size_px):
+            raise ValueError(
+                f"query {row},{column} lies outside the image of {size_px}x{size_px} pixels (row,column from 0)"
+            )
+
+
 @torch.no_grad()
 def attention_maps(
     network: Generator | Discriminator,
@@ -223,9 +245,23 @@ def attention_maps(
     Source: Zhang et al. 2018, figures 1 and 5.
     """
     size = network.config.size_px
-    for row, column in queries_px or ():
-        if not (0 <= row < size and 0 <= column < size):
-            raise ValueError(f"query {row},{column} lies outside the image of {size}x{size} pixels (row,column from 0)")
+    check_queries(queries_px or (), size)
+    maps = {}
+    for name, x in _attended(network, inputs, y).items():
+        block = network.attention[name]
+        assert isinstance(block, SelfAttention2d)
+        height, width = x.shape[2:]
+        queries = None
+        if queries_px is not None:
+            places = [(r * height // size) * width + c * width // size for r, c in queries_px]
+            queries = torch.tensor(places, device=x.device)
+        rows = block.attention_map(x, queries)  # (B, Q, N_key)
+        maps[int(name)] = rows.reshape(*rows.shape[:2], *block.key_grid(height, width))
+    return maps
+
+
+def _attended(network: Generator | Discriminator, inputs: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+    """Run a network and keep what each of its attention blocks gets: {name: (B, C, H, W)}."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str) -> object:
@@ -240,22 +276,7 @@ def attention_maps(
     finally:
         for handle in handles:
             handle.remove()
-
-    maps = {}
-    for name, x in seen.items():
-        block = network.attention[name]
-        assert isinstance(block, SelfAttention2d)
-        height, width = x.shape[2:]
-        queries = (
-            None
-            if queries_px is None
-            else torch.tensor(
-                [(r * height // size) * width + c * width // size for r, c in queries_px], device=x.device
-            )
-        )
-        rows = block.attention_map(x, queries)  # (B, Q, N_key)
-        maps[int(name)] = rows.reshape(*rows.shape[:2], *block.key_grid(height, width))
-    return maps
+    return seen
 
 
 def attention_gammas(network: nn.Module) -> dict[int, float]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sagan.data import DataConfig, DataError, cache_folder, notes, open_dataset, pack_dataset, read_packed
 from sagan.data import files as files_module
+from sagan.data.pack_folder import pack
 from sagan.data.packed import packed_writer, readable_bytes
 
 
@@ -317,3 +318,25 @@ def test_real_pictures(shared_data, config):
     assert len(image_set.images) == 3781 and len(image_set.class_names) == 10
     assert np.bincount(image_set.labels).tolist() == [288, 149, 576, 246, 559, 345, 297, 257, 136, 928]
     assert image_set.info.traits == {} and 100 < image_set.images.mean() < 200
+
+
+def test_one_function_packs_a_file_or_a_folder(class_folder, config, tmp_path):
+    whole = pack(config(class_folder), 8, tmp_path / "a.npy", progress=False)
+    assert whole is not None
+    assert (tmp_path / "a.npy").is_file()
+    by_path = pack(str(class_folder), 8, tmp_path / "b.npy", progress=False)
+    assert by_path is not None and by_path.fingerprint == whole.fingerprint
+    shards = {"shard_gb": 4.6e-6, "progress": False}
+    assert pack(config(class_folder), 8, tmp_path / "folder", part="2/2", **shards) is None
+    together = pack(config(class_folder), 8, tmp_path / "folder", part=(1, 2), **shards)
+    assert together is not None and together.fingerprint == whole.fingerprint
+    assert len(list((tmp_path / "folder").glob("shard-*.npy"))) > 1
+
+
+@pytest.mark.parametrize("part", ["one", "1", "1/2/3", "-1/2", "1/"])
+def test_parts_are_written_as_one_of_how_many(class_folder, config, tmp_path, part):
+    with pytest.raises(DataError, match=r"--part takes I/N"):
+        pack(config(class_folder), 8, tmp_path / "folder", shard_gb=1.0, part=part, progress=False)
+    with pytest.raises(DataError, match="--part goes with --shard-gb"):
+        pack(config(class_folder), 8, tmp_path / "a.npy", part="1/2", progress=False)
+    assert not (tmp_path / "folder").exists()

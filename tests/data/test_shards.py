@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagan.data import Batches, DataError, check, open_dataset, pack_dataset, pack_shards, read_packed
+from sagan.data import Batches, DataError, check, open_dataset, pack_dataset, pack_folder, pack_shards, read_packed
 from sagan.data import files as files_module
 from sagan.data import pack as pack_module
 from sagan.data.shards import ShardedPixels
@@ -190,7 +190,7 @@ def test_a_part_that_does_not_exist(class_folder, tmp_path, config, part):
 
 
 def test_more_shards_than_files_may_be_open(class_folder, tmp_path, config, monkeypatch):
-    monkeypatch.setattr(pack_module, "MAX_SHARDS", 2)
+    monkeypatch.setattr(pack_folder, "MAX_SHARDS", 2)
     size = gigabytes(2, ("cat", "dog"))
     with pytest.raises(DataError, match=r"makes 3 of them, and each is an open file while training; allow 6.6e-06 GB"):
         pack_shards(config(class_folder), 6, tmp_path / "set", size, progress=False)

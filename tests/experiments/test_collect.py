@@ -10,7 +10,8 @@ from sagan.experiments.catalogue import EXPERIMENTS
 from sagan.experiments.collect import mean_and_spread, stages, stages_table, table
 from sagan.experiments.render import as_csv, markdown
 from sagan.experiments.scales import smoke
-from sagan.experiments.sweep import Settings, Sweep
+from sagan.experiments.settings import Settings
+from sagan.experiments.sweep import Sweep
 
 FD = "FD(pixels 8x8)"
 

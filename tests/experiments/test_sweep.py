@@ -13,21 +13,11 @@ import pytest
 from rich.console import Console
 
 from sagan.cli.main import main
+from sagan.experiments.jobs import run
 from sagan.experiments.row import LOG, RESULT, read_result
 from sagan.experiments.scales import scale_of
-from sagan.experiments.sweep import (
-    Settings,
-    Sweep,
-    SweepError,
-    changed,
-    command_of,
-    prepare,
-    read_sweep,
-    remember,
-    run,
-    stage_steps,
-    with_defaults,
-)
+from sagan.experiments.settings import Settings, SweepError, changed, with_defaults
+from sagan.experiments.sweep import Sweep, command_of, prepare, read_sweep, remember, stage_steps
 
 QUIET = Console(quiet=True)
 

@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from sagan.figures import attention_figure, attention_target
+from sagan.figures import AttentionStyle, attention_figure, attention_target
 from sagan.figures.attention import FRAME, QUERY_COLOURS, resize_bilinear
 from sagan.figures.canvas import MARGIN
 
@@ -243,3 +243,11 @@ def test_maps_in_half_precision_are_taken():
     maps = np.random.default_rng(0).random((2, 1, 8, 8))
     maps /= maps.sum((2, 3), keepdims=True)
     attention_figure(IMAGES, maps.astype(np.float16), CENTRE)
+
+
+def test_a_style_says_what_its_fields_say_by_themselves():
+    by_style = attention_figure(IMAGES, MAPS, CENTRE, style=AttentionStyle(ground="grey", arrows=False, scale=3))
+    by_fields = attention_figure(IMAGES, MAPS, CENTRE, style="grey", arrows=False, scale=3)
+    assert (np.asarray(by_style) == np.asarray(by_fields)).all()
+    with pytest.raises(TypeError, match="arrow"):
+        attention_figure(IMAGES, MAPS, CENTRE, arrow=False)

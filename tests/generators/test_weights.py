@@ -6,8 +6,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sagan.generators.weights import WeightsError, load_weights, save_weights
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.generators.weights import WeightsError, load_weights, read_header, save_weights
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.spectral import spectral_norms
 from sagan.sampling import generate, sample_latents, sampling_copy
 
@@ -223,3 +224,8 @@ def test_loading_executes_nothing(tmp_path):
     with pytest.raises(WeightsError):
         load_weights(tmp_path / "g.safetensors")
     assert not (tmp_path / "executed").exists()
+
+
+def test_what_a_file_says_of_itself_is_read_without_its_weights(saved, generator, monkeypatch):
+    monkeypatch.setattr("sagan.generators.weights.load_file", None)
+    assert read_header(saved) == (generator.config, NAMES, {"step": 12, "data": {"source": "x"}})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sagan.evaluation import evaluate
+from sagan.evaluation import EvaluateConfig, evaluate
 from sagan.metrics.inception import load_inception
 
 oracle = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
@@ -24,10 +24,8 @@ def pictures(seed, count=24):
 @pytest.mark.slow
 def test_values_equal_torch_fidelitys(inception_file):
     generated, real = pictures(0), pictures(1)
-    report = evaluate(
-        generated, real, load_inception(inception_file), metrics=["fd", "is", "kd", "prdc"], score_splits=3,
-        progress=False,
-    ).report  # fmt: skip
+    config = EvaluateConfig(metrics=["fd", "is", "kd", "prdc"], score_splits=3, device="cpu")
+    report = evaluate(generated, real, config, network=load_inception(inception_file), progress=False).report
     ours = {value.metric.partition("(")[0]: value for value in report.values}
 
     extractor = oracle.FeatureExtractorInceptionV3(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sagan.evaluation import evaluate
+from sagan.evaluation import EvaluateConfig, evaluate
 from sagan.metrics.inception import load_inception
 
 WEIGHTS, ARCHIVE = (os.environ.get(name) for name in ("SAGAN_INCEPTION_WEIGHTS", "SAGAN_CIFAR10"))
@@ -41,8 +41,8 @@ def test_seeded_subsets_of_cifar10():
     report = evaluate(
         subset(pictures("train")),
         subset(pictures("valid")),
-        load_inception(WEIGHTS),
-        metrics=["fd", "is", "kd"],
+        EvaluateConfig(metrics=["fd", "is", "kd"]),
+        network=load_inception(WEIGHTS),
     ).report
     values = {value.metric: value for value in report.values}
     assert values["FID"].value == pytest.approx(10.32333, abs=1e-2)
@@ -54,5 +54,5 @@ def test_seeded_subsets_of_cifar10():
 
 def test_inception_score_of_the_training_pictures():
     images = pictures("train")
-    report = evaluate(images, images[:100], load_inception(WEIGHTS), metrics=["is"]).report
+    report = evaluate(images, images[:100], EvaluateConfig(metrics=["is"]), network=load_inception(WEIGHTS)).report
     assert report.values[0].value == pytest.approx(11.23678, abs=1e-3)

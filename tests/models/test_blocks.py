@@ -11,10 +11,10 @@ from sagan.models.blocks import (
     GeneratorBlock,
     LayerStyle,
     ResidualAblation,
-    check_positions,
     class_norm,
     initialised,
 )
+from sagan.models.config import check_positions
 from sagan.ops.attention import SelfAttention2d
 from sagan.ops.resample import Form
 from sagan.ops.spectral import spectral_norms

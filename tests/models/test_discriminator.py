@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from sagan.losses import discriminator_loss, generator_loss
-from sagan.models.discriminator import ClassifierLogits, Discriminator, DiscriminatorConfig
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
+from sagan.models.discriminator import ClassifierLogits, Discriminator
+from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import frozen_spectral, spectral_norms
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm, refresh_spectral, spectral_norms
 from sagan.recipes.build import build_networks

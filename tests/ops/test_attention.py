@@ -409,7 +409,8 @@ def test_fused_runs_pytorchs_cpu_kernel(width, value_width):
     query, key, value = (
         t.transpose(1, 2).contiguous().transpose(1, 2) for t in attention_inputs(1, 64, 64, width, value_width)
     )
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+    # acc_events: PyTorch 2.11 warns without it.
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
         attend(query, key, value, "fused")
     assert "aten::_scaled_dot_product_flash_attention_for_cpu" in {event.key for event in profile.key_averages()}
 

@@ -35,25 +35,6 @@ def down(x):
     return (x[..., 0:h:2, 0:w:2] + x[..., 1:h:2, 0:w:2] + x[..., 0:h:2, 1:w:2] + x[..., 1:h:2, 1:w:2]) / 4
 
 
-def layer(kernel, height, width, bias=True):
-    """Make input, weight and bias with different numbers of channels, in float64."""
-    tensors = [torch.randn(2, 3, height, width), torch.randn(5, 3, kernel, kernel), torch.randn(5)]
-    return [t.double().requires_grad_() for t in (tensors if bias else tensors[:2])]
-
-
-def assert_equal_functions(function, reference, inputs):
-    """Compare values and the gradients with respect to every input, at all positions."""
-    found, wanted = function(*inputs), reference(*inputs)
-    assert found.shape == wanted.shape
-    direction = torch.randn_like(wanted)
-    for a, b in zip(
-        [found, *torch.autograd.grad(found, inputs, direction)],
-        [wanted, *torch.autograd.grad(wanted, inputs, direction)],
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b, atol=1e-10, rtol=0)
-
-
 SIZES = [(1, 1), (1, 4), (4, 6), (5, 3)]
 EVEN_AND_ODD = [(2, 2), (4, 6), (5, 7), (3, 2)]
 
@@ -67,7 +48,7 @@ def test_plain_resampling():
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("form", get_args(Form))
 @pytest.mark.parametrize("size", SIZES)
-def test_upsample_conv(size, form, bias):
+def test_upsample_conv(size, form, bias, layer, assert_equal_functions):
     assert_equal_functions(
         lambda x, w, b=None: upsample_conv(x, w, b, form),
         lambda x, w, b=None: F.conv2d(up(x), w, b, padding=1),
@@ -78,7 +59,7 @@ def test_upsample_conv(size, form, bias):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("form", get_args(Form))
 @pytest.mark.parametrize("size", EVEN_AND_ODD)
-def test_conv_downsample(size, form, bias):
+def test_conv_downsample(size, form, bias, layer, assert_equal_functions):
     assert_equal_functions(
         lambda x, w, b=None: conv_downsample(x, w, b, form),
         lambda x, w, b=None: down(F.conv2d(x, w, b, padding=1)),
@@ -87,12 +68,12 @@ def test_conv_downsample(size, form, bias):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_upsample_conv1x1_commutes(size):
+def test_upsample_conv1x1_commutes(size, layer, assert_equal_functions):
     assert_equal_functions(upsample_conv1x1, lambda x, w, b: F.conv2d(up(x), w, b), layer(1, *size))
 
 
 @pytest.mark.parametrize("size", EVEN_AND_ODD)
-def test_conv1x1_downsample_commutes(size):
+def test_conv1x1_downsample_commutes(size, layer, assert_equal_functions):
     assert_equal_functions(conv1x1_downsample, lambda x, w, b: down(F.conv2d(x, w, b)), layer(1, *size))
 
 
@@ -144,5 +125,7 @@ def test_the_form_follows_channels_and_positions(low_positions, in_channels, for
     assert resample_form(low_positions, in_channels, device=CPU) == form
 
 
-def test_nothing_is_known_of_gpus():
-    assert resample_form(10**6, 64, device=torch.device("cuda")) == "plain"
+def test_gpus_take_the_kernel_where_it_was_measured():
+    assert resample_form(10**6, 64, device=torch.device("mps")) == "plain"
+    assert resample_form(4096, 1024, device=torch.device("cuda")) == "kernel"
+    assert resample_form(4095, 64, device=torch.device("cuda")) == "plain"

@@ -4,8 +4,7 @@ import json
 import pytest
 
 from sagan.data import DataConfig
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.config import RunConfig, differences, from_json, to_json
 from sagan.recipes.presets import PRESETS
 from sagan.training.config import EngineConfig, TrainConfig

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from sagan.cli import main as cli
 from sagan.data import DataConfig
-from sagan.evaluation import evaluate, reference_of
+from sagan.evaluation import EvaluateConfig, evaluate, reference_of
 from sagan.generators.pretrained import load
 from sagan.metrics.pixels import PixelNetwork
 from sagan.recipes.config import RunConfig
@@ -236,7 +236,8 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_one(started):
     from sagan.data import open_dataset
 
     dataset = open_dataset(DataConfig(path="digits"), 16)
-    report = evaluate(generator, reference_of(dataset), PixelNetwork(), metrics=["fd"], num=300, progress=False).report
+    config = EvaluateConfig(metrics=["fd"], num=300)
+    report = evaluate(generator, reference_of(dataset), config, network=PixelNetwork(), progress=False).report
     assert all(np.isfinite(value.value) for value in report.values)
 
 

@@ -25,7 +25,7 @@ def script(monkeypatch, tmp_path):
 
 def test_each_process_is_told_which_it_is(script, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr("sagan.runs.launch._cores", lambda: 7)
+    monkeypatch.setattr("sagan.runs.launch.cores", lambda: 7)
     script(
         f"names = 'RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR OMP_NUM_THREADS'.split()\n"
         f"text = ' '.join([*sys.argv[1:], *(os.environ[name] for name in names)])\n"

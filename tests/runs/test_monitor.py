@@ -10,14 +10,13 @@ from PIL import Image
 from rich.console import Console
 
 from sagan.data import DataConfig, open_dataset
-from sagan.evaluation import evaluate, reference_of
+from sagan.evaluation import EvaluateConfig, evaluate, reference_of
 from sagan.generators.pretrained import load, read_snapshot
 from sagan.metrics.config import MonitorConfig
 from sagan.metrics.features import Features, check_images
 from sagan.metrics.pixels import PixelNetwork
 from sagan.metrics.report import compare, report_from_json
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.config import RunConfig
 from sagan.runs.monitor import Monitor
 from sagan.runs.train import train
@@ -94,10 +93,8 @@ def test_the_value_is_that_of_evaluate_on_the_same_samples(tmp_path, console):
     expected = evaluate(
         load(out / "checkpoints" / "step-00000002.pt", preview=True),
         reference_of(images, "train", *held, at_most=200),
-        PixelNetwork(),
-        metrics=["fd"],
-        num=40,
-        seed=1,
+        EvaluateConfig(metrics=["fd"], num=40, seed=1),
+        network=PixelNetwork(),
         progress=False,
     )
     assert scores(out, "FD(pixels 8x8)")[2] == pytest.approx(expected.report.values[0].value, rel=1e-6)
@@ -155,11 +152,11 @@ def test_a_best_value_of_another_metric_says_nothing(tmp_path, console):
     out = tmp_path / "run"
     train(run_config(2), out=out, console=console)
     best = out / "checkpoints" / "best.pt"
-    held = load_checkpoint(best)["reporter"]
+    held = load_checkpoint(best)["hooks"]["scores"]
     assert held["best"]["step"] == 2
     # The kernel distance is far smaller, so any value of it would look like the best if the two were mixed.
     train(run_config(4, {"metrics": ("kd",)}), resume=out, console=console)
-    held = load_checkpoint(best)["reporter"]
+    held = load_checkpoint(best)["hooks"]["scores"]
     assert held["best"] == {"score": scores(out, "KD(pixels 8x8)")[4], "step": 4}
     assert held["monitor"]["metrics"] == ["kd"]
 
@@ -167,7 +164,7 @@ def test_a_best_value_of_another_metric_says_nothing(tmp_path, console):
 def test_a_curve_joins_only_values_that_were_made_alike(tmp_path, console, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "sagan.runs.reporter.training_curves", lambda records, **_: drawn.append(records) or Image.new("L", (9, 9))
+        "sagan.runs.curves.training_curves", lambda records, **_: drawn.append(records) or Image.new("L", (9, 9))
     )
     out = tmp_path / "run"
     train(run_config(4), out=out, console=console)
@@ -182,9 +179,8 @@ def test_resuming_keeps_the_best(tmp_path, console):
     train(run_config(6), out=once, console=console)
     train(run_config(3), out=twice, console=console)
     train(run_config(6), resume=twice, console=console)
-    ends = [
-        load_checkpoint(folder / "checkpoints" / "step-00000006.pt")["reporter"]["best"] for folder in (once, twice)
-    ]
+    name = "step-00000006.pt"
+    ends = [load_checkpoint(folder / "checkpoints" / name)["hooks"]["scores"]["best"] for folder in (once, twice)]
     assert ends[0]["step"] == ends[1]["step"]
     assert ends[0] == ends[1]
 

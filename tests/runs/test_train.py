@@ -19,11 +19,12 @@ from rich.console import Console
 from sagan.data import DataConfig, DataError
 from sagan.generators.pretrained import EXPORTED, load, read_snapshot
 from sagan.generators.weights import load_weights
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.build import build
 from sagan.recipes.config import RunConfig, from_json
-from sagan.runs.folder import check_space, run_lock, truncate_log
+from sagan.runs.folder import check_space
+from sagan.runs.lock import run_lock
+from sagan.runs.log import truncate_log
 from sagan.runs.train import DivergedError, RunError, train
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.config import TrainConfig
@@ -234,7 +235,7 @@ def test_a_checkpoint_is_as_large_as_announced(tmp_path: Path, console: Console)
     networks = build(snapshot.config).state
     real = snapshot.path.stat().st_size
     assert 0.9 < networks.num_bytes() / real < 1.1
-    check_space(out, networks, 2, console)
+    check_space(out, networks, snapshot.config.train, console)
 
 
 def test_divergence_stops_without_a_broken_checkpoint(tmp_path: Path, console: Console) -> None:

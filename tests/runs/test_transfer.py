@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 import torch
 
-from sagan.models.discriminator import Discriminator, DiscriminatorConfig
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
+from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import folded_state_dict, spectral_norms
 from sagan.runs.transfer import class_tables, transfer_from_folded, transfer_weights

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d, set_batch_statistics
 from sagan.ops.spectral import SpectralNorm
 from sagan.recipes.build import build_networks

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.config import RunConfig
 from sagan.recipes.presets import sagan_128
 from sagan.speed.flops import step_flops

@@ -2,59 +2,81 @@ import pytest
 import torch
 
 from sagan.training.config import TrainConfig
+from sagan.training.hooks import Hook, Hooks, Record
 from sagan.training.loop import train_loop
 
 
-class Recorder:
+class Recorder(Hook):
     def __init__(self):
         self.calls = []
         self.metrics = []
 
-    def log(self, state, metrics):
-        self.calls.append(("log", state.step))
-        self.metrics.append(metrics)
+    def on_start(self, record):
+        self.calls.append(("start", record.step))
 
-    def evaluate(self, state):
-        self.calls.append(("evaluate", state.step))
+    def on_step(self, record):
+        self.calls.append(("step", record.step))
+        self.metrics.append(record.metrics)
 
-    def save(self, state, *, last):
-        self.calls.append(("save last" if last else "save", state.step))
+    def on_save(self, record):
+        self.calls.append(("save", record.step))
 
-
-def test_hooks_are_called_after_each_step_and_once_at_the_end(tiny_state, pictures, engine):
-    state, config = tiny_state(total_steps=2)
-    hooks = Recorder()
-    assert train_loop(state, config, pictures, engine, hooks, seed=0)
-    each = lambda step: [("log", step), ("evaluate", step), ("save", step)]  # noqa: E731
-    assert hooks.calls == [*each(1), *each(2), ("save last", 2)]
-    assert all(isinstance(metric, torch.Tensor) for metric in hooks.metrics[0].values())
+    def on_end(self, record):
+        self.calls.append(("end", record.step))
 
 
-def test_stopping_finishes_the_step_and_saves(tiny_state, pictures, engine):
+@pytest.fixture
+def loop(pictures, engine):
+    """Train a state with one hook."""
+
+    def run(state, config, hook, received=lambda: 0, saved=None):
+        record = Record(config, state, engine, saved=saved)
+        return train_loop(Hooks([hook], record), pictures, 0, received)
+
+    return run
+
+
+def test_hooks_are_called_after_each_step_and_once_at_the_end(tiny_state, loop):
+    state, config = tiny_state(total_steps=3, save_every=2)
+    hook = Recorder()
+    assert loop(state, config, hook)
+    steps = [("step", 1), ("step", 2), ("save", 2), ("step", 3), ("save", 3)]
+    assert hook.calls == [("start", 0), ("save", 0), *steps, ("end", 3)]
+    assert all(isinstance(metric, torch.Tensor) for metric in hook.metrics[0].values())
+
+
+def test_stopping_finishes_the_step_and_saves(tiny_state, loop):
     state, config = tiny_state(total_steps=5)
-    hooks = Recorder()
-    assert not train_loop(state, config, pictures, engine, hooks, seed=0, stop=lambda: state.step >= 2)
+    hook = Recorder()
+    assert not loop(state, config, hook, received=lambda: 15 if state.step >= 2 else 0)
     assert state.step == 2
-    assert hooks.calls[-1] == ("save last", 2)
+    assert hook.calls[-2:] == [("save", 2), ("end", 2)]
 
 
-def test_a_loop_in_two_parts_equals_one(tiny_state, pictures, engine, snapshot_of, assert_same):
+def test_nothing_is_saved_twice_for_a_step(tiny_state, loop):
+    state, config = tiny_state(total_steps=5, save_every=2)
+    hook = Recorder()
+    assert not loop(state, config, hook, received=lambda: 15 if state.step >= 2 else 0)
+    assert [call for call in hook.calls if call[0] == "save"] == [("save", 0), ("save", 2)]
+
+
+def test_a_loop_in_two_parts_equals_one(tiny_state, loop, snapshot_of, assert_same):
     whole, config = tiny_state(total_steps=4)
-    train_loop(whole, config, pictures, engine, Recorder(), seed=0)
+    loop(whole, config, Recorder())
     parts, _ = tiny_state(total_steps=4)
-    train_loop(parts, config, pictures, engine, Recorder(), seed=0, stop=lambda: parts.step >= 3)
-    train_loop(parts, config, pictures, engine, Recorder(), seed=0)
+    loop(parts, config, Recorder(), received=lambda: 2 if parts.step >= 3 else 0)
+    loop(parts, config, Recorder())
     assert_same(snapshot_of(whole.state_dict()), snapshot_of(parts.state_dict()))
 
 
-def test_a_finished_run_does_nothing(tiny_state, pictures, engine, snapshot_of, assert_same):
+def test_a_finished_run_does_nothing(tiny_state, loop, snapshot_of, assert_same):
     state, config = tiny_state(total_steps=3)
     state.step = 3
     before = snapshot_of(state)
-    hooks = Recorder()
-    assert train_loop(state, config, pictures, engine, hooks, seed=0)
+    hook = Recorder()
+    assert loop(state, config, hook, saved=3)
     assert_same(before, snapshot_of(state))
-    assert hooks.calls == [("save last", 3)]
+    assert hook.calls == [("start", 3), ("end", 3)]
 
 
 @pytest.mark.parametrize(

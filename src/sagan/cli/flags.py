@@ -1,11 +1,33 @@
-"""Flags that several verbs of the command line share: a preset, and every field of the configuration on top of it."""
+"""Flags that several verbs share: a preset, and every field of the configuration on top of it."""
 
-from dataclasses import dataclass, field
-from typing import Annotated
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Annotated, TypeVar
 
 import tyro
 
-from sagan.recipes.config import RunConfig
+from sagan.cli.parse import parse
+from sagan.machine import has_cuda_driver
+from sagan.recipes.choose import Choice, choose_preset
+from sagan.recipes.config import Changes, RunConfig, with_changes
+from sagan.recipes.presets import PRESETS
+
+F = TypeVar("F", bound="ConfigFlags")
+
+# What `--help` shows of the configuration besides the flags below.
+SHORT = (
+    "config.seed",
+    "config.data.flip",
+    "config.data.balanced",
+    "config.data.class_names",
+    "config.train.augment",
+    "config.train.lr_g",
+    "config.train.lr_d",
+    "config.train.on_collapse",
+    "config.monitor.features",
+    "config.engine.device",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,3 +51,51 @@ class ConfigFlags:
     evaluate_every: int | None = None
     """Steps between measurements of the samples (--monitor says what); short for --train.evaluate-every."""
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+
+
+def named(arguments: Sequence[str], *names: str) -> dict[str, str | None]:
+    """Read a few flags before all others: those that say where the others start from."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in names:
+        early.add_argument(f"--{name}")
+    given, _ = early.parse_known_args(arguments)
+    return vars(given)
+
+
+def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: str) -> tuple[F, Choice]:
+    """Parse the flags of a verb that starts from a preset: the one that is named, else the one for this machine.
+
+    Mistakes and help are answered before PyTorch is there: until it says what GPUs there are, their driver does.
+    """
+    given = named(arguments, "preset", "size")
+    asked = given["size"] or ""
+    size = int(asked) if asked.isdecimal() else None  # anything else is refused by the parser
+    guessed = has_cuda_driver()
+    choice = choose_preset(given["preset"], size, cuda=guessed)
+    parsed = _parse(kind, arguments, verb, what, choice)
+    if given["preset"] is None:
+        import torch
+
+        if torch.cuda.is_available() != guessed:
+            choice = choose_preset(None, size, cuda=not guessed)
+            parsed = _parse(kind, arguments, verb, what, choice)
+    return parsed, choice
+
+
+def _parse(kind: type[F], arguments: Sequence[str], verb: str, what: str, choice: Choice) -> F:
+    own = [item for item in kind.__dataclass_fields__ if item != "config"]
+    description = f"{what}\n\nPresets:\n{listed_presets()}\n\nDefaults shown are those of {choice.sentence}."
+    return parse(kind, arguments, verb, kind(config=choice.config), description, short=[*own, *SHORT])
+
+
+def listed_presets() -> str:
+    """Write the list of presets, a line each."""
+    lines = []
+    for name, build in PRESETS.items():
+        lines.append(f"  {name:<17} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}")
+    return "\n".join(lines)
+
+
+def combined(flags: ConfigFlags) -> RunConfig:
+    """Apply the flags that are short for fields."""
+    return with_changes(flags.config, Changes(**{field.name: getattr(flags, field.name) for field in fields(Changes)}))

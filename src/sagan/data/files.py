@@ -90,30 +90,17 @@ def zip_pictures(file: Path) -> Pictures:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         raise DataError(f"{file} is not a whole zip file ({error}); copy or download it again") from error
-    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    for name in members:
-        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name.split("/")[0]:
-            archive.close()
-            raise DataError(
-                f"{file} holds a member named {name!r}, which points outside the archive; do not trust it, "
-                "or pack the pictures again with relative names"
-            )
-    # Some programs for Windows write backslashes.
-    inner = {name.replace("\\", "/"): name for name in members}
-    inner = {short: name for short, name in inner.items() if not any(map(_is_clutter, short.split("/")))}
-    wrappers = {short.split("/")[0] if "/" in short else "" for short in inner if _is_picture(short)}
-    if len(wrappers) == 1 and (wrapper := wrappers.pop()):
-        inner = {short.removeprefix(f"{wrapper}/"): name for short, name in inner.items()}
-    names = sorted(name for name in inner if _is_picture(name))
-    ignored = sorted(name for name in inner if not _is_picture(name))
     try:
+        members = _members(archive, file)
+        names = sorted(name for name in members if _is_picture(name))
+        ignored = sorted(name for name in members if not _is_picture(name))
         labels, class_names = _arrange(str(file), names, ignored, in_zip=True)
     except DataError:
         archive.close()
         raise
 
     def read(name: str) -> bytes:
-        info = members[inner[name]]
+        info = members[name]
         refuse_huge(info.file_size)
         try:
             return archive.read(info)
@@ -121,6 +108,24 @@ def zip_pictures(file: Path) -> Pictures:
             raise UnreadableError(f"cannot be unpacked ({error})") from error
 
     return _file_pictures(names, labels, class_names, ignored, read)
+
+
+def _members(archive: zipfile.ZipFile, file: Path) -> dict[str, zipfile.ZipInfo]:
+    """Give the files of an archive by their names without clutter and without one folder around everything."""
+    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    for name in members:
+        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name.split("/")[0]:
+            raise DataError(
+                f"{file} holds a member named {name!r}, which points outside the archive; do not trust it, "
+                "or pack the pictures again with relative names"
+            )
+    # Some programs for Windows write backslashes.
+    inner = {name.replace("\\", "/"): info for name, info in members.items()}
+    inner = {short: info for short, info in inner.items() if not any(map(_is_clutter, short.split("/")))}
+    wrappers = {short.split("/")[0] if "/" in short else "" for short in inner if _is_picture(short)}
+    if len(wrappers) == 1 and (wrapper := wrappers.pop()):
+        inner = {short.removeprefix(f"{wrapper}/"): info for short, info in inner.items()}
+    return inner
 
 
 def refuse_huge(size: int) -> None:

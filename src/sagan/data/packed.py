@@ -37,6 +37,7 @@ JOURNAL_EVERY = 1024
 """Pictures after which what is done is made safe on the disk: what a killed writer decodes again at most."""
 BLOCK_BYTES = 1 << 22
 """Bytes that are read at once to hash them."""
+AGAIN = "delete it and pack the data again"
 
 Looked = tuple[Pixels, frozenset[str]] | UnreadableError
 """A decoded picture with what was peculiar about it, or why it cannot be used."""
@@ -121,34 +122,18 @@ def read_packed_file(file: Path) -> ImageSet:
     Raises:
         DataError: If the file is cut off, damaged, of another version or cannot be read.
     """
-    again = "delete it and pack the data again"
     try:
-        with file.open("rb") as stream:
-            shape, _ = _read_header(stream)
-            offset = stream.tell()
-            stream.seek(offset + int(np.prod(shape, dtype=np.int64)))
-            labels = np.lib.format.read_array(stream, allow_pickle=False)
-            record = json.loads(np.lib.format.read_array(stream, allow_pickle=False).tobytes())
-        version = record.pop("sagan_packed")
-        if version != FORMAT_VERSION:
-            raise DataError(f"{file} is a packed file of version {version}, expected {FORMAT_VERSION}; {again}")
-        record["class_names"] = tuple(record["class_names"])
-        record["unreadable"] = tuple((name, reason) for name, reason in record["unreadable"])
-        info = PackedInfo(**record)
-        # An empty stretch cannot be mapped: a shard none of whose pictures could be read.
-        images = (
-            np.memmap(file, np.uint8, mode="r", offset=offset, shape=shape) if shape[0] else np.empty(shape, np.uint8)
-        )
+        images, labels, info = _read_arrays(file)
     except DataError:
         raise
     except (ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} is no whole packed file ({error}); {again}") from error
+        raise DataError(f"{file} is no whole packed file ({error}); {AGAIN}") from error
     except OSError as error:
         raise DataError(f"cannot read {file} ({error.strerror or error}); check its permissions") from error
-    if labels.dtype != np.int64 or labels.shape != shape[:1]:
-        raise DataError(f"{file} holds labels {labels.dtype} {labels.shape} for {shape[0]} pictures; {again}")
+    if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+        raise DataError(f"{file} holds labels {labels.dtype} {labels.shape} for {images.shape[0]} pictures; {AGAIN}")
     if len(labels) and (labels.min() < 0 or labels.max() >= max(1, len(info.class_names))):
-        raise DataError(f"{file} holds labels beyond its {len(info.class_names)} class names; {again}")
+        raise DataError(f"{file} holds labels beyond its {len(info.class_names)} class names; {AGAIN}")
     return ImageSet(
         images=images,
         labels=labels,
@@ -158,6 +143,25 @@ def read_packed_file(file: Path) -> ImageSet:
         file=file,
         info=info,
     )
+
+
+def _read_arrays(file: Path) -> tuple[Pixels, Labels, PackedInfo]:
+    """Map the pixels and read the other two arrays, whatever is in them."""
+    with file.open("rb") as stream:
+        shape, _ = _read_header(stream)
+        offset = stream.tell()
+        stream.seek(offset + int(np.prod(shape, dtype=np.int64)))
+        labels = np.lib.format.read_array(stream, allow_pickle=False)
+        record = json.loads(np.lib.format.read_array(stream, allow_pickle=False).tobytes())
+    version = record.pop("sagan_packed")
+    if version != FORMAT_VERSION:
+        raise DataError(f"{file} is a packed file of version {version}, expected {FORMAT_VERSION}; {AGAIN}")
+    record["class_names"] = tuple(record["class_names"])
+    record["unreadable"] = tuple((name, reason) for name, reason in record["unreadable"])
+    info = PackedInfo(**record)
+    # An empty stretch cannot be mapped: a shard none of whose pictures could be read.
+    images = np.memmap(file, np.uint8, mode="r", offset=offset, shape=shape) if shape[0] else np.empty(shape, np.uint8)
+    return images, labels, info
 
 
 def fingerprint(pixels_sha256: str, labels: Labels, class_names: tuple[str, ...]) -> str:

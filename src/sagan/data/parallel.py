@@ -5,6 +5,7 @@ processes, and they need no start-up time, no copies, and no ``__main__`` guard 
 """
 
 import os
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ from typing import TypeVar
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sagan.data.progress_lines import ProgressLines
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,11 +32,22 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def progress_bar(progress: bool, *, in_bytes: bool = False) -> Progress:
-    """Make a progress bar on standard error with a count and the time left; ``progress=False`` shows nothing."""
+def progress_bar(progress: bool, *, in_bytes: bool = False, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Make a progress bar on standard error with a count and the time left.
+
+    Where standard error is no terminal, it says a line every few seconds instead.
+
+    Args:
+        progress: False shows nothing.
+        in_bytes: Whether it counts bytes.
+        clock: Gives the time in seconds.
+    """
+    console = Console(stderr=True)
+    if progress and not console.is_terminal:
+        return ProgressLines(console, in_bytes=in_bytes, clock=clock)
     count = DownloadColumn() if in_bytes else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not progress)
+    return Progress(*columns, console=console, disable=not progress, get_time=clock)
 
 
 @contextmanager

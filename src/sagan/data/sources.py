@@ -1,6 +1,5 @@
 """From what the user wrote after ``--data`` to a source of pictures."""
 
-import difflib
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from sagan.data.packed import ImageSet
 from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.tars import is_pattern, tar_source
+from sagan.words import did_you_mean
 
 KINDS = (
     "a folder of class folders, a folder of pictures, a zip of either, an .npz, a packed file or folder, tar files in "
@@ -41,8 +41,8 @@ def find_source(path: str, cache: Path, *, size_px: int | None = None, progress:
     place = Path(path).expanduser()
     try:
         if not place.exists():
-            near = difflib.get_close_matches(path.lower(), NAMES, n=1)
-            raise DataError(f"there is no {path}{f' (did you mean {near[0]}?)' if near else ''}; give {KINDS}")
+            hint = did_you_mean(path.lower(), NAMES)
+            raise DataError(f"there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
         if place.is_dir():
             if is_packed(place):
                 image_set = read_packed(place)

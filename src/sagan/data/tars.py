@@ -39,6 +39,15 @@ class _Place(NamedTuple):
     size: int
 
 
+class _Found(NamedTuple):
+    """A picture in one of the tars."""
+
+    name: str
+    label: Label
+    place: tuple[int, int, int]
+    """Number of the tar file, offset and size."""
+
+
 def is_pattern(path: str) -> bool:
     """Tell whether a path means several files, as ``train-{000..146}.tar`` and ``train-*.tar`` do."""
     return bool(PATTERN.search(path)) and not Path(path).exists()
@@ -72,25 +81,12 @@ def tar_pictures(files: Sequence[Path], name: str, library: Any, *, progress: bo
     Raises:
         DataError: See :func:`tar_source`.
     """
-    names: list[str] = []
-    found: list[Label] = []
-    where: list[tuple[int, int, int]] = []
-    ignored: list[str] = []
-    with counted("reading tar headers", len(files), progress) as advance:
-        for number, file in enumerate(files):
-            for sample in _samples(file, library):
-                suffix = _picture_suffix(sample, file)
-                if suffix is None:
-                    ignored.append(f"{file.name}/{sample['__key__']}")
-                    continue
-                names.append(f"{file.name}/{sample['__key__']}.{suffix}")
-                found.append(_label(sample, names[-1]))
-                where.append((number, *sample[suffix]))
-            advance(1)
-    if not names:
+    found, ignored = _find(files, library, progress)
+    if not found:
         raise DataError(f"{name} holds no pictures ({len(ignored):,} samples without one); expected KEY.jpg or KEY.png")
-    labels, class_names = arranged(found, names, name)
-    places = np.array(where, np.int64)
+    names = tuple(picture.name for picture in found)
+    labels, class_names = arranged([picture.label for picture in found], names, name)
+    places = np.array([picture.place for picture in found], np.int64)
 
     def read(index: int) -> bytes:
         number, offset, size = places[index].tolist()
@@ -103,12 +99,29 @@ def tar_pictures(files: Sequence[Path], name: str, library: Any, *, progress: bo
         return data
 
     return Pictures(
-        names=tuple(names),
+        names=names,
         labels=labels,
         class_names=class_names,
         decode=lambda index: decode_picture(read(index)),
         ignored=tuple(ignored),
     )
+
+
+def _find(files: Sequence[Path], library: Any, progress: bool) -> tuple[list[_Found], list[str]]:
+    """Read the headers: the pictures with their labels, and the samples without a picture."""
+    found: list[_Found] = []
+    ignored: list[str] = []
+    with counted("reading tar headers", len(files), progress) as advance:
+        for number, file in enumerate(files):
+            for sample in _samples(file, library):
+                suffix = _picture_suffix(sample, file)
+                if suffix is None:
+                    ignored.append(f"{file.name}/{sample['__key__']}")
+                    continue
+                name = f"{file.name}/{sample['__key__']}.{suffix}"
+                found.append(_Found(name, _label(sample, name), (number, *sample[suffix])))
+            advance(1)
+    return found, ignored
 
 
 def arranged(found: Sequence[Label], names: Sequence[str], source: str) -> tuple[Labels, tuple[str, ...]]:

@@ -1,34 +1,47 @@
 """How good are pictures? Generated ones against real ones, every number with the way it was made."""
 
-from sagan.evaluation.judge import Evaluation, comparison, evaluate
-from sagan.evaluation.networks import FeatureName, load_network
-from sagan.evaluation.passes import Collected, collect, sampled_batches
-from sagan.evaluation.reference import (
-    Reference,
-    ReferenceStatistics,
-    Split,
-    read_statistics,
-    real_batches,
-    reference_of,
-    reference_statistics,
-    write_statistics,
-)
-from sagan.evaluation.values import METRICS, Metric, measure, metric_name
-from sagan.evaluation.within_classes import ClassDistance, intra_distance, plan_intra
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sagan.evaluation.config import METRICS, EvaluateConfig, FeatureName, Metric, Split
+
+if TYPE_CHECKING:
+    from sagan.evaluation.case import Case
+    from sagan.evaluation.judge import evaluate, export_statistics
+    from sagan.evaluation.measures import Found, Measure, Needs, measure, metric_name
+    from sagan.evaluation.networks import load_network
+    from sagan.evaluation.outcome import Evaluation, comparison
+    from sagan.evaluation.passes import Collected, collect, sampled_batches
+    from sagan.evaluation.reference import (
+        Reference,
+        ReferenceStatistics,
+        read_statistics,
+        real_batches,
+        reference_of,
+        reference_statistics,
+        write_statistics,
+    )
+    from sagan.evaluation.within_classes import ClassDistance, intra_distance, plan_intra
 
 __all__ = [
     "METRICS",
+    "Case",
     "ClassDistance",
     "Collected",
+    "EvaluateConfig",
     "Evaluation",
     "FeatureName",
+    "Found",
+    "Measure",
     "Metric",
+    "Needs",
     "Reference",
     "ReferenceStatistics",
     "Split",
     "collect",
     "comparison",
     "evaluate",
+    "export_statistics",
     "intra_distance",
     "load_network",
     "measure",
@@ -41,3 +54,15 @@ __all__ = [
     "sampled_batches",
     "write_statistics",
 ]
+
+# The configuration is read without PyTorch; whoever asks for the rest waits for it.
+_LATER = ("case", "judge", "measures", "networks", "outcome", "passes", "reference", "within_classes")
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        for file in _LATER:
+            found = getattr(import_module(f"sagan.evaluation.{file}"), name, None)
+            if found is not None:
+                return found
+    raise AttributeError(f"module 'sagan.evaluation' has no attribute {name!r}")

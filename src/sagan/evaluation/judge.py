@@ -1,313 +1,216 @@
 """How good are pictures? Generated ones against real ones, every number with the way it was made."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import or_
+from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from sagan.data import ImageSet
-from sagan.evaluation.nearest_pictures import NearestPictures, nearest_pictures
-from sagan.evaluation.passes import Pixels, collect, sampled_batches, sampled_classes, weights_sha256
+from sagan.data import DataConfig, ImageSet
+from sagan.evaluation.case import Case, device_of, named, say
+from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig, Metric
+from sagan.evaluation.measures import MEASURES, Found, Measure, Needs
+from sagan.evaluation.networks import early_network, fitting_network
+from sagan.evaluation.old import takes_old_signature
+from sagan.evaluation.outcome import Evaluation
+from sagan.evaluation.passes import collect
 from sagan.evaluation.reference import (
     HashedBatches,
     Reference,
     ReferenceStatistics,
-    real_batches,
     reference_statistics,
     statistics_of_batches,
+    write_statistics,
 )
-from sagan.evaluation.values import METRICS, Metric, measure, metric_name, too_few
-from sagan.evaluation.within_classes import ClassDistance, class_members, intra_distance
+from sagan.evaluation.sides import (
+    Batches,
+    Given,
+    Judged,
+    Real,
+    Side,
+    check_alike,
+    chosen_part,
+    generated_side,
+    in_batches,
+    open_images,
+    open_judged,
+    open_real,
+)
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.machine import versions
-from sagan.metrics.class_accuracy import ClassLabels, imagenet_folders
+from sagan.metrics.class_accuracy import ClassLabels, imagenet_folders, read_class_labels
 from sagan.metrics.features import FeatureNetwork, network_protocol
-from sagan.metrics.report import UNKNOWN, Protocol, Report, Value, compare, comparison_notes, differing_fields
-
-Batches = Iterable[Pixels | torch.Tensor]
-PUBLISHED_NUM = 50_000
-MIN_PICTURES = 5
+from sagan.metrics.inception import NAME as INCEPTION
+from sagan.metrics.names import metrics_of
+from sagan.metrics.report import Protocol, Report
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What :func:`evaluate` gives."""
-
-    report: Report
-    classes: tuple[ClassDistance, ...] = ()
-    """With ``intra``: each class, the worst first."""
-    neighbours: NearestPictures | None = None
-    """If it was asked for."""
-
-    def text(self) -> str:
-        """Write the values for people: a table, then what all of them share, then warnings."""
-        values = self.report.values
-        width = max(len(value.metric) for value in values)
-        lines = [f"{value.metric:<{width}}  {_number(value)}  {_better(value)}" for value in values]
-        if self.classes:
-            shown = self.classes if len(self.classes) <= 20 else (*self.classes[:10], *self.classes[-10:])
-            lines += ["", "within classes, the worst first:"]
-            lines += [f"  {found.value:>10.4g}  {found.class_name} ({found.real:,} real)" for found in shown]
-        shared = {
-            name: field
-            for name, field in values[0].protocol.items()
-            if all(name in value.protocol and value.protocol[name] == field for value in values)
-        }
-        lines += ["", f"made with: {_fields(shared)}"]
-        # Metrics that were made alike share a line.
-        own: dict[str, list[str]] = {}
-        for value in values:
-            rest = {name: field for name, field in value.protocol.items() if name not in shared}
-            own.setdefault(_fields(rest), []).append(value.metric)
-        lines += [f"  {', '.join(metrics)}: {told}" for told, metrics in own.items() if told]
-        lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in self.report.versions.items()))
-        lines += [f"note: {value.metric}: {text}" for value in values for text in value.warnings]
-        return "\n".join(lines)
-
-
+@takes_old_signature
 def evaluate(
-    generated: TrainedGenerator | ImageSet | Batches,
-    reference: Reference | ReferenceStatistics | Batches,
-    network: FeatureNetwork,
+    generator: Given,
+    data: Real,
+    config: EvaluateConfig | None = None,
     *,
-    metrics: Sequence[Metric] = ("fd", "is", "kd", "prdc"),
-    num: int | None = None,
-    intra_num: int = 5_000,
-    score_splits: int = 10,
-    class_labels: Mapping[str, Sequence[int]] | None = None,
-    seed: int = 0,
-    truncation: float | None = None,
-    neighbours: int = 0,
-    subject: Protocol | None = None,
-    device: str = "cpu",
-    cache_dir: str | None = None,
+    measures: Sequence[Measure] = (),
+    network: FeatureNetwork | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Judge a generator, or pictures that any other one made, by real pictures.
 
     Args:
-        generated: A trained generator, decoded pictures of the reference's size, one array of pictures, or any iterable
-            of batches, uint8 (n, H, W, 3).
-        reference: The real pictures (see :func:`reference_of`), their statistics (:func:`reference_statistics`,
-            :func:`read_statistics`), one array of pictures, or any iterable of batches, uint8 (n, H, W, 3).
-        network: What makes features: :func:`sagan.metrics.inception.load_inception` for FID and IS,
-            :func:`sagan.metrics.efficientnet.load_efficientnet` without network.
-        metrics: ``fd`` Frechet distance, ``is`` Inception Score, ``kd`` kernel distance, ``prdc`` precision, recall,
-            density and coverage, ``accuracy`` the share of samples that the network's own classes name as asked,
-            ``intra`` the Frechet distance within each class.
-        num: Samples to draw, default 50,000; given pictures are all taken, and an iterable of batches must say how many
-            it has if ``is`` is asked for.
-        intra_num: Samples of each class for ``intra``.
-        score_splits: Splits of the Inception Score.
-        class_labels: For ``accuracy``: which labels of the network stand for each class. ImageNet's 1,000 folders need
-            none with a network of 1,000 labels.
-        seed: Seed of the samples.
-        truncation: See :meth:`TrainedGenerator.sample`; the protocol says it.
-        neighbours: Draw so many samples beside their nearest real pictures; 0 draws none.
-        subject: What the report says it judged.
-        device: Where features are computed.
-        cache_dir: Folder of reference statistics; default $SAGAN_CACHE, else the platform's cache folder.
-        progress: Show progress bars with the time left on standard error.
+        generator: A trained generator, the path of a run or a weights file, the path of pictures (folder, zip, .npz),
+            decoded pictures, one array of pictures, or any iterable of batches, uint8 (n, H, W, 3).
+        data: The real pictures: a path or name as ``--data`` takes, decoded pictures, some of them
+            (:func:`reference_of`), their statistics (:func:`read_statistics`), one array, or any iterable of batches.
+        config: What is measured, and how.
+        measures: Measures of your own, beside those of the configuration.
+        network: What makes features, if it is none of ``config.features``.
+        progress: Say on standard error what is decided, and show progress bars with the time left.
 
     Returns:
         The report; the generator is left as it was.
 
     Raises:
-        ValueError: If a metric is unknown or impossible here, or sizes differ.
+        WeightsError: If there are no weights of the feature network.
+        ValueError: If a measure is unknown or impossible here, or sizes differ.
     """
-    unknown = set(metrics) - set(METRICS)
-    if unknown or not metrics:
-        raise ValueError(f"metrics are {', '.join(METRICS)}, found {', '.join(sorted(unknown)) or 'none'}")
-    if "is" in metrics and network.num_classes < 2:
-        raise ValueError(f"{network.name} has no classes, so there is no Inception Score; leave `is` out of metrics")
-    labels = _class_labels(generated, reference, network, class_labels) if "accuracy" in metrics else None
-    if neighbours and not (isinstance(reference, Reference) and isinstance(generated, (TrainedGenerator, ImageSet))):
-        raise ValueError(
-            "the picture of nearest neighbours needs the pictures themselves on both sides, not statistics or passing "
-            "batches"
-        )
-    if "intra" in metrics:
-        if not isinstance(reference, Reference):
-            raise ValueError("the distance within classes needs the real pictures with their classes, not statistics")
-        if not isinstance(generated, (TrainedGenerator, ImageSet)):
-            raise ValueError("the distance within classes needs a generator, or generated pictures with classes")
-        class_members(generated, reference, intra_num)
+    config = config or EvaluateConfig()
+    _refuse_idle(generator, data, config)
+    labels = _read_labels(config)
+    network = network or early_network(config)
+    judged = open_judged(generator, progress)
+    real = open_real(data, judged, config, progress)
+    network = network or _fitting_network(judged.count(config.num), real, config, progress)
+    exported = None if config.export_statistics is None else _export(real, network, config, progress)
+    case = Case(
+        network=network,
+        config=config,
+        generated=judged.kept,
+        reference=real if isinstance(real, Reference) else None,
+        progress=progress,
+    )
 
-    # The real pictures
-    made_from: Protocol
-    real: ReferenceStatistics | None = None
-    if isinstance(reference, Reference):
-        made_from = reference.protocol
-    else:
-        if not isinstance(reference, ReferenceStatistics):
-            reference = statistics_of_batches(network, _batches(reference), device=device, progress=progress)
-        real = reference
-        expected = network_protocol(network)
-        differing = differing_fields({name: real.protocol.get(name) for name in expected}, expected)
-        if differing:
-            told = "; ".join(f"{name}: {one!r} against {other!r}" for name, (one, other) in differing.items())
-            raise ValueError(f"the statistics of the real pictures were made with another network ({told})")
-        made_from = {k: v for k, v in real.protocol.items() if k.startswith("reference") or k == "size_px"}
-    size, num_real = int(str(made_from["size_px"])), int(str(made_from["reference_count"]))
-
-    # The generated ones
-    if isinstance(generated, ImageSet) and isinstance(reference, Reference):
-        check_alike(generated, reference.images)
-    side = _generated_side(generated, size, num, seed, truncation)
-    fewest = num_real if side.num is None else min(num_real, side.num)
-    least = 6 if "prdc" in metrics else MIN_PICTURES
-    if set(metrics) - {"intra"} and fewest < least:
-        raise ValueError(
-            f"{fewest} pictures are too few to judge by: these metrics need at least {least} on each side, and more "
-            f"than {network.width:,} to mean much"
-        )
-    hashed = HashedBatches(side.batches, size)
-    made, told_of = side.protocol, side.subject | (subject or {})
-
-    values: list[Value] = []
-    beside = None
-    if set(metrics) - {"intra"} or neighbours:
-        if isinstance(reference, Reference) and (set(metrics) - {"is", "intra"} or neighbours):
-            real = reference_statistics(
-                network, reference, class_labels=labels, device=device, cache_dir=cache_dir, progress=progress
-            )
-        drawn = collect(
-            network,
-            hashed,
-            side.num,
-            score_splits=score_splits if "is" in metrics else 0,
-            class_labels=labels,
-            classes=None if labels is None else side.classes(),
-            device=device,
-            description="features of generated pictures",
-            progress=progress,
-        )
-        protocol = made | {"generated": drawn.moments.count} | made_from
-        if not isinstance(generated, TrainedGenerator):
-            told_of.setdefault("sha256", hashed.sha256)
-        collected = None if real is None else real.collected
-        values = measure(network, drawn, collected, metrics, protocol, progress=progress)
-        if neighbours and isinstance(reference, Reference) and isinstance(generated, (TrainedGenerator, ImageSet)):
-            how = {"seed": seed, "truncation": truncation, "device": device, "progress": progress}
-            beside = nearest_pictures(network, drawn, generated, reference, neighbours, **how)  # type: ignore[arg-type]
-    found: list[ClassDistance] = []
-    if "intra" in metrics and isinstance(reference, Reference) and isinstance(generated, (TrainedGenerator, ImageSet)):
-        found = intra_distance(
-            network,
-            generated,
-            reference,
-            intra_num,
-            seed=seed,
-            truncation=truncation,
-            device=device,
-            cache_dir=cache_dir,
-            progress=progress,
-        )
-        per_class = intra_num if isinstance(generated, TrainedGenerator) else "all"
-        fewest = min(min(distance.generated, distance.real) for distance in found)
-        values.append(
-            Value(
-                metric=metric_name("intra", network),
-                value=float(np.mean([distance.value for distance in found])),
-                higher_is_better=False,
-                protocol=network_protocol(network) | made | made_from | {"generated_per_class": per_class},
-                warnings=too_few(fewest, network.width, " of a class"),
-            )
-        )
-    by_class = {d.class_name: {"value": d.value, "generated": d.generated, "real": d.real} for d in found}
-    report = Report(subject=told_of, values=tuple(values), versions=versions(), classes=by_class)
-    return Evaluation(report, tuple(sorted(found, key=lambda distance: -distance.value)), beside)
+    asked = [*_asked(case, own=bool(measures)), *measures]
+    for measure in asked:
+        measure.check(case)
+    needs = reduce(or_, (measure.needs for measure in asked))
+    if needs.classes:
+        case = replace(case, class_labels=_class_labels(case, labels))
+    seen, side = _both_sides(case, judged, real, needs)
+    case, subject = _make_passes(case, seen, side, needs)
+    found = [measure.compute(case) for measure in asked]
+    return replace(_evaluation(found, side.subject | judged.subject | subject), exported=exported)
 
 
-class _Side(NamedTuple):
-    """The generated pictures, however they come."""
+def export_statistics(
+    data: str | Path | DataConfig | ImageSet | Reference | ReferenceStatistics,
+    size_px: int,
+    config: EvaluateConfig,
+    *,
+    network: FeatureNetwork | None = None,
+    progress: bool = True,
+) -> str:
+    """Write the statistics of real pictures to ``config.export_statistics``, to judge by them elsewhere.
 
-    batches: Batches
-    num: int | None
-    classes: Callable[[], NDArray[np.int64] | None]
-    protocol: Protocol
-    subject: Protocol
+    Args:
+        data: The real pictures.
+        size_px: The size of the generated pictures that will be judged.
+        config: Which part of the pictures, and the feature network; ``num`` samples will be judged by them.
+        network: What makes features, if it is none of ``config.features``.
+        progress: As in :func:`evaluate`.
 
-
-def _generated_side(
-    generated: TrainedGenerator | ImageSet | Batches, size: int, num: int | None, seed: int, truncation: float | None
-) -> _Side:
-    unknown: Protocol = {"ema": UNKNOWN, "batch_norm": UNKNOWN, "seed": UNKNOWN, "truncation": UNKNOWN}
-    if isinstance(generated, TrainedGenerator):
-        if generated.config.size_px != size:
-            raise ValueError(f"the generator makes pictures of {generated.config.size_px} px, the reference has {size}")
-        count = PUBLISHED_NUM if num is None else num
-        weights = str(generated.provenance.get("weights"))
-        made: Protocol = {
-            "ema": weights.startswith("moving average"),
-            "batch_norm": str(generated.provenance.get("batch_norm")),
-            "seed": seed,
-            "truncation": truncation,
-        }
-        return _Side(
-            sampled_batches(generated, count, seed, truncation),
-            count,
-            lambda: sampled_classes(generated, count, seed),
-            made,
-            {"weights": weights, "generator_sha256": weights_sha256(generated)},
-        )
-    if isinstance(generated, ImageSet):
-        if generated.images.shape[1] != size:
-            raise ValueError(f"the pictures have {generated.images.shape[1]} px, the reference has {size}")
-        everything = Reference(generated, np.arange(len(generated.labels)), "all")
-        return _Side(real_batches(everything), len(generated.labels), lambda: generated.labels, unknown, {})
-    given = len(generated) if isinstance(generated, (np.ndarray, torch.Tensor)) else num
-    return _Side(_batches(generated), given, lambda: None, unknown, {})
-
-
-def check_alike(generated: ImageSet, real: ImageSet) -> None:
-    """Refuse pictures that were brought to one form from sizes or channels that do not belong together.
+    Returns:
+        What was written, in a sentence.
 
     Raises:
-        ValueError: If sizes differ, the real pictures had all to be enlarged, or only one side is grey.
+        ValueError: If no file is named, or they are statistics already.
     """
-    sizes = [images.images.shape[1] for images in (generated, real)]
-    if sizes[0] != sizes[1]:
-        raise ValueError(f"the pictures have {sizes[0]} px, the reference has {sizes[1]}")
-    if real.info.traits.get("enlarged", 0) == len(real.labels):
-        raise ValueError(
-            f"all real pictures are smaller than the generated ones ({sizes[0]} px); make those smaller, or "
-            "take a reference of at least their size"
-        )
-    grey = [images.info.traits.get("grey", 0) == len(images.labels) for images in (generated, real)]
-    if grey[0] != grey[1]:
-        raise ValueError(
-            f"the generated pictures are {'grey' if grey[0] else 'in colour'}, the real ones "
-            f"{'grey' if grey[1] else 'in colour'}; bring both to one form first"
-        )
+    network = network or early_network(config)
+    real = data
+    if not isinstance(real, (Reference, ReferenceStatistics)):
+        images = real if isinstance(real, ImageSet) else open_images(real, size_px, progress)
+        real = chosen_part(images, config)
+    network = network or _fitting_network(config.num, real, config, progress)
+    return _export(real, network, config, progress)
 
 
-def _batches(pictures: Batches) -> Batches:
-    """Give one array of pictures as a single batch; batches stay what they are."""
-    return [pictures] if isinstance(pictures, (np.ndarray, torch.Tensor)) else pictures
+# ------------------------------------------------------------------------------------------------- decisions
 
 
-def _class_labels(
-    generated: object,
-    reference: object,
-    network: FeatureNetwork,
-    given: Mapping[str, Sequence[int]] | None,
-) -> ClassLabels:
+def _refuse_idle(generator: Given, data: Real, config: EvaluateConfig) -> None:
+    """Refuse what would do nothing beside the other arguments."""
+    idle, beside = [], "--statistics"
+    if not isinstance(data, (str, Path, DataConfig, ImageSet)):
+        default = EvaluateConfig()
+        fields = ("split", "holdout_fraction", "holdout_max", "split_seed")
+        idle = [name for name in fields if getattr(config, name) != getattr(default, name)]
+        idle += ["feature_width"] if isinstance(data, ReferenceStatistics) and config.feature_width else []
+        beside = "--statistics" if isinstance(data, ReferenceStatistics) else "pictures that are chosen already"
+    elif isinstance(generator, (DataConfig, ImageSet)):
+        idle = [name for name, given in (("truncation", config.truncation), ("seed", config.seed)) if given]
+        beside = "--generated"
+    if idle:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise ValueError(f"{names} would do nothing beside {beside}")
+
+
+def _read_labels(config: EvaluateConfig) -> Mapping[str, Sequence[int]] | None:
+    given = config.class_labels
+    return read_class_labels(Path(given)) if isinstance(given, (str, Path)) else given
+
+
+def _fitting_network(count: int | None, real: object, config: EvaluateConfig, progress: bool) -> FeatureNetwork:
+    """Choose the number of features by the statistics, or by the pictures in the smaller set."""
+    stored, of, fewest = None, "pictures", PUBLISHED_NUM if count is None else count
+    if isinstance(real, ReferenceStatistics) and real.protocol.get("network") == config.features:
+        stored = real.protocol.get("feature_width")
+    if isinstance(real, Reference):
+        fewest = min(fewest, len(real.indices))
+        if "intra" in metrics_of(config.metrics or ("fd",)):
+            of, fewest = "pictures of a class", min([config.intra_num, *real.class_counts])
+    network, why = fitting_network(config, fewest, of, stored)
+    say(why, progress)
+    return network
+
+
+def _asked(case: Case, *, own: bool) -> list[Measure]:
+    """Choose our measures, and say what is decided or meant."""
+    typed, classes = case.config.metrics, bool(case.network.num_classes)
+    if typed is None:
+        names: tuple[Metric, ...] = ("fd", "is", "kd", "prdc") if classes else ("fd", "kd", "prdc")
+        why = "has classes, so `is` is among them" if classes else "has no classes, so `is` is not among them"
+        say(f"metrics: {', '.join(names)} by default; {case.network.name} {why}", case.progress)
+    else:
+        names = metrics_of(typed) if typed or not (own or case.config.neighbours) else ()
+    wanted = {*names, *(["neighbours"] if case.config.neighbours else [])}
+    asked = [measure for measure in MEASURES if measure.name in wanted]
+    for measure in asked:
+        meant = measure.with_inception
+        if (
+            case.network.name != INCEPTION
+            and meant
+            and meant.lower() in {name.lower() for name in typed or ()} - {"is"}
+        ):
+            called = named(measure.title, case.network)
+            say(f"{meant.lower()}: with {case.network.name} this is {called}, not {meant}", case.progress)
+    return asked
+
+
+def _class_labels(case: Case, given: Mapping[str, Sequence[int]] | None) -> ClassLabels:
     """Find which of the network's labels stand for which class.
 
     Raises:
         ValueError: If there are no classes, those of both sides differ, or nobody says what stands for them.
     """
-    if not isinstance(generated, (TrainedGenerator, ImageSet)) or not generated.class_names:
+    network, generated = case.network, case.generated
+    if generated is None or not generated.class_names:
         raise ValueError("the class accuracy needs samples with classes: a conditional generator, or class folders")
     names = generated.class_names
-    if isinstance(reference, Reference) and reference.images.class_names != names:
+    if case.reference is not None and case.reference.images.class_names != names:
+        real = case.reference.images.class_names
         raise ValueError(
             f"the class accuracy needs the same classes on both sides: the generated side has {', '.join(names[:5])}"
-            f"{' ...' if len(names) > 5 else ''}, the real one {', '.join(reference.images.class_names[:5]) or 'none'}"
+            f"{' ...' if len(names) > 5 else ''}, the real one {', '.join(real[:5]) or 'none'}"
         )
     labels = given or imagenet_folders(names, network.num_classes)
     if labels is None:
@@ -318,28 +221,85 @@ def _class_labels(
     return ClassLabels(labels, names, network.num_classes)
 
 
-def comparison(a: Report, b: Report, names: Sequence[str]) -> str:
-    """Write the comparable values of two reports side by side, and what a reader must know beside them.
-
-    Raises:
-        ProtocolError: If they were made in different ways.
-    """
-    pairs = compare(a, b)
-    width = max(len(first.metric) for first, _ in pairs)
-    lines = [f"{'':<{width}}  {names[0]:>20}  {names[1]:>20}"]
-    for first, second in pairs:
-        lines.append(f"{first.metric:<{width}}  {_number(first):>20}  {_number(second):>20}  {_better(first)}")
-    return "\n".join(lines + [f"note: {note}" for note in comparison_notes(a, b)])
+# ------------------------------------------------------------------------------------------------- passes
 
 
-def _fields(protocol: Protocol) -> str:
-    return ", ".join(f"{name} {field}" for name, field in protocol.items() if field is not None)
+def _export(real: object, network: FeatureNetwork, config: EvaluateConfig, progress: bool) -> str:
+    if not isinstance(real, Reference) or config.export_statistics is None:
+        raise ValueError("these are statistics already; --export-statistics FILE.npz goes with the pictures, --data")
+    how = {"device": device_of(config), "cache_dir": config.cache_dir}
+    statistics = reference_statistics(network, real, progress=progress, **how)  # type: ignore[arg-type]
+    write_statistics(Path(config.export_statistics), statistics)
+    return f"statistics of {len(real.indices):,} real pictures ({network.name}): {config.export_statistics}"
 
 
-def _number(value: Value) -> str:
-    spread = "" if value.spread is None else f" +- {value.spread:.2g}"
-    return f"{value.value:.4g}{spread}"
+def _both_sides(
+    case: Case, judged: Judged, real: Reference | ReferenceStatistics | Batches, needs: Needs
+) -> tuple[Reference | ReferenceStatistics, Side]:
+    """Bring both sides into the form that the passes take, and refuse what does not belong together."""
+    if isinstance(real, ReferenceStatistics):
+        real.require(network_protocol(case.network))
+    elif not isinstance(real, Reference):
+        real = statistics_of_batches(case.network, in_batches(real), device=case.device, progress=case.progress)
+    told = _told_of(real)
+    if isinstance(case.generated, ImageSet) and isinstance(real, Reference):
+        check_alike(case.generated, real.images)
+    side = generated_side(judged, int(str(told["size_px"])), case.config)
+    num_real = int(str(told["reference_count"]))
+    fewest = num_real if side.num is None else min(num_real, side.num)
+    if fewest < needs.least:
+        raise ValueError(
+            f"{fewest} pictures are too few to judge by: these metrics need at least {needs.least} on each side, and "
+            f"more than {case.network.width:,} to mean much"
+        )
+    return real, side
 
 
-def _better(value: Value) -> str:
-    return "(higher is better)" if value.higher_is_better else "(lower is better)"
+def _told_of(real: Reference | ReferenceStatistics) -> Protocol:
+    return real.protocol if isinstance(real, Reference) else real.pictures
+
+
+def _make_passes(case: Case, real: Reference | ReferenceStatistics, side: Side, needs: Needs) -> tuple[Case, Protocol]:
+    """Run the network once over each side, as far as it is needed; give what was found, and what was judged."""
+    told = _told_of(real)
+    if not needs.drawn:
+        return replace(case, protocol=side.protocol | told), {}
+    if isinstance(real, Reference) and needs.real:
+        real = reference_statistics(
+            case.network,
+            real,
+            class_labels=case.class_labels,
+            device=case.device,
+            cache_dir=case.config.cache_dir,
+            progress=case.progress,
+        )
+    hashed = HashedBatches(side.batches, int(str(told["size_px"])))
+    drawn = collect(
+        case.network,
+        hashed,
+        side.num,
+        score_splits=case.config.score_splits if needs.scores else 0,
+        class_labels=case.class_labels,
+        classes=side.classes() if needs.classes else None,
+        device=case.device,
+        description="features of generated pictures",
+        progress=case.progress,
+    )
+    protocol = side.protocol | {"generated": drawn.moments.count} | told
+    found = real.collected if isinstance(real, ReferenceStatistics) else None
+    subject: Protocol = {} if isinstance(case.generated, TrainedGenerator) else {"sha256": hashed.sha256}
+    return replace(case, protocol=protocol, drawn=drawn, real=found), subject
+
+
+def _evaluation(found: Sequence[Found], subject: Protocol) -> Evaluation:
+    """Put together what the measures found."""
+    classes = [distance for one in found for distance in one.classes]
+    report = Report(
+        subject=subject,
+        values=tuple(value for one in found for value in one.values),
+        versions=versions(),
+        classes={d.class_name: {"value": d.value, "generated": d.generated, "real": d.real} for d in classes},
+    )
+    pictures = [one.pictures for one in found if one.pictures is not None]
+    worst_first = tuple(sorted(classes, key=lambda distance: -distance.value))
+    return Evaluation(report, worst_first, pictures[0] if pictures else None)

@@ -1,23 +1,14 @@
 """Feature networks by name."""
 
 from pathlib import Path
-from typing import Literal
 
+from sagan.evaluation.config import EvaluateConfig, FeatureName
 from sagan.metrics.dinov2 import load_dinov2
-from sagan.metrics.efficientnet import load_efficientnet, width_for
+from sagan.metrics.efficientnet import WIDE_FROM, load_efficientnet, width_for
 from sagan.metrics.features import FeatureNetwork
 from sagan.metrics.inception import load_inception
 from sagan.metrics.pixels import PixelNetwork
-
-FeatureName = Literal[
-    "inception",
-    "efficientnet-lite0",
-    "dinov2-vit-s-14",
-    "dinov2-vit-b-14",
-    "dinov2-vit-l-14",
-    "dinov2-vit-g-14",
-    "pixels",
-]
+from sagan.metrics.weights import WeightsError
 
 
 def load_network(
@@ -50,3 +41,41 @@ def load_network(
     if file is not None:
         raise ValueError(f"{name} takes no weights file; leave it away")
     return PixelNetwork() if name == "pixels" else load_dinov2(name)
+
+
+def early_network(config: EvaluateConfig) -> FeatureNetwork | None:
+    """Load the feature network before anything else takes time; None if its width is open until pictures are counted.
+
+    Raises:
+        WeightsError: If its weights are not to be had, damaged, or of another network.
+        ValueError: If a file or a width is named for a network that takes none.
+    """
+    try:
+        network = load_network(
+            config.features, config.feature_weights, num_images=WIDE_FROM, width=config.feature_width
+        )
+    except WeightsError as error:
+        if config.features != "inception" or config.feature_weights is not None:
+            raise
+        raise WeightsError(
+            f"there are no weights of the Inception network here, and they could not be downloaded. Three ways out: "
+            "--feature-weights FILE; --features efficientnet-lite0, a Python package that needs no network and gives "
+            f"FD(efficientnet-lite0) instead of FID; or a network connection. In detail: {error}"
+        ) from None
+    return None if config.features == "efficientnet-lite0" and config.feature_width is None else network
+
+
+def fitting_network(config: EvaluateConfig, fewest: int, of: str, stored: object = None) -> tuple[FeatureNetwork, str]:
+    """Load EfficientNet-Lite0 with as many features as fit, and give the reason in a line.
+
+    Args:
+        config: Names the file, if any.
+        fewest: Pictures in the smaller of the two sets.
+        of: What these are, e.g. ``pictures of a class``.
+        stored: The number of features in the statistics to judge by; None if they are yet to be made.
+    """
+    width = None if stored is None else int(str(stored))
+    network = load_network("efficientnet-lite0", config.feature_weights, num_images=fewest, width=width)
+    few = "fewer than" if fewest < WIDE_FROM else "not fewer than"
+    why = f"since {fewest:,} {of} are {few} {WIDE_FROM:,}" if stored is None else "as in the statistics to judge by"
+    return network, f"features: {network.width:,} of {network.name}, {why}"

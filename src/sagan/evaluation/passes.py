@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sagan.data.parallel import progress_bar
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.class_accuracy import ClassAccuracy, ClassLabels
-from sagan.metrics.features import FeatureNetwork, extract
+from sagan.metrics.features import FeatureNetwork, Features, extract
 from sagan.metrics.inception_score import ScoreSums
 from sagan.metrics.statistics import KeptFeatures, Moments
 from sagan.sampling import generate, sample_labels, sample_latents
@@ -82,19 +82,46 @@ class Collected:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """Which of all pictures a pass sees, and what it leaves beside features."""
+
+    count: int | None = None
+    """How many pictures there are; None counts them, which the Inception Score does not allow."""
+    first: int = 0
+    """Index of the first of them among all."""
+    total: int | None = None
+    """How many there are in all parts; unset is ``first + count``."""
+    score_splits: int = 0
+    """Splits of the Inception Score; 0 leaves it out."""
+    class_labels: ClassLabels | None = None
+    """With ``classes``, counts how many pictures are named as asked."""
+    classes: NDArray[np.int64] | None = None
+    """The class (count,) of each picture."""
+    device: str = "cpu"
+    """Where to compute."""
+    description: str = "features"
+    """What the progress bar says."""
+    progress: bool = True
+    """Show a progress bar with the time left on standard error."""
+
+    def nothing_yet(self, network: FeatureNetwork) -> Collected:
+        """Give what is collected before the first picture."""
+        if self.score_splits and self.count is None:
+            raise ValueError(
+                "the Inception Score cuts the pictures into splits and must know how many there are: pass num, or "
+                "leave `is` out of metrics"
+            )
+        scores = None
+        if self.score_splits and self.count is not None:
+            total = self.first + self.count if self.total is None else self.total
+            scores = ScoreSums(self.score_splits, network.num_classes, total)
+        accuracy = None if self.class_labels is None else ClassAccuracy(self.class_labels)
+        return Collected(Moments(network.width), KeptFeatures(KEPT), scores, accuracy)
+
+
 def collect(
-    network: FeatureNetwork,
-    batches: Iterable[Pixels | torch.Tensor],
-    count: int | None = None,
-    *,
-    first: int = 0,
-    total: int | None = None,
-    score_splits: int = 0,
-    class_labels: ClassLabels | None = None,
-    classes: NDArray[np.int64] | None = None,
-    device: str = "cpu",
-    description: str = "features",
-    progress: bool = True,
+    network: FeatureNetwork, batches: Iterable[Pixels | torch.Tensor], count: int | None = None, **fields: Any
 ) -> Collected:
     """Run a feature network once over pictures and keep what the metrics need.
 
@@ -108,47 +135,42 @@ def collect(
         network: The feature network.
         batches: uint8 (n, H, W, 3), together ``count`` pictures in their order.
         count: How many pictures there are; None counts them, which the Inception Score does not allow.
-        first: Index of the first of them among all.
-        total: How many there are in all parts; default ``first + count``.
-        score_splits: Splits of the Inception Score; 0 leaves it out.
-        class_labels: With ``classes``, counts how many pictures are named as asked.
-        classes: The class (count,) of each picture.
-        device: Where to compute.
-        description: What the progress bar says.
-        progress: Show a progress bar with the time left on standard error.
+        **fields: Those of :class:`Pass`.
 
     Raises:
+        TypeError: If a field is none of :class:`Pass`.
         ValueError: If the batches are not as described, or hold another number of pictures.
     """
-    if score_splits and count is None:
-        raise ValueError(
-            "the Inception Score cuts the pictures into splits and must know how many there are: pass num, or leave "
-            "`is` out of metrics"
-        )
-    moments, kept = Moments(network.width), KeptFeatures(KEPT)
-    scores = None
-    if score_splits and count is not None:
-        scores = ScoreSums(score_splits, network.num_classes, first + count if total is None else total)
-    accuracy = None if class_labels is None else ClassAccuracy(class_labels)
+    how = Pass(count=count, **fields)
+    found = how.nothing_yet(network)
     seen = 0
-    with progress_bar(progress) as bar:
-        task = bar.add_task(description, total=count)
-        for part in extract(network, batches, device=device, batch_size=BATCH_SIZE):
+    with progress_bar(how.progress) as bar:
+        task = bar.add_task(how.description, total=count)
+        for part in extract(network, batches, device=how.device, batch_size=BATCH_SIZE):
             here = slice(seen, seen + len(part.features))
             seen = here.stop
             if count is not None and seen > count:
                 break
-            indices = first + np.arange(here.start, here.stop)
-            moments.update(part.features)
-            kept.update(part.features, indices)
-            if scores is not None:
-                scores.update(part.logits, indices)
-            if accuracy is not None and classes is not None:
-                accuracy.update(part.logits, classes[here])
+            _add(found, part, how.first + np.arange(here.start, here.stop), how.classes, here)
             bar.update(task, completed=seen)
     if count is not None and seen != count:
         raise ValueError(f"{count:,} pictures were announced, found {'more' if seen > count else f'{seen:,}'}")
-    return Collected(moments, kept, scores, accuracy)
+    return found
+
+
+def _add(
+    found: Collected,
+    part: Features,
+    indices: NDArray[np.int64],
+    classes: NDArray[np.int64] | None,
+    here: slice,
+) -> None:
+    found.moments.update(part.features)
+    found.kept.update(part.features, indices)
+    if found.scores is not None:
+        found.scores.update(part.logits, indices)
+    if found.accuracy is not None and classes is not None:
+        found.accuracy.update(part.logits, classes[here])
 
 
 def sampled_batches(

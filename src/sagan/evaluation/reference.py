@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from sagan.data import ImageSet, cache_folder
+from sagan.evaluation.config import Split
 from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
 from sagan.metrics.class_accuracy import ClassLabels
 from sagan.metrics.features import FeatureNetwork, check_images, network_protocol
 from sagan.metrics.report import Protocol, differing_fields
 
-Split = Literal["all", "train", "heldout"]
 DRAW_SEED = 2020
 
 
@@ -54,6 +54,24 @@ class ReferenceStatistics(NamedTuple):
     collected: Collected
     protocol: Protocol
     """Of the network and of the pictures."""
+    name: str = "the reference"
+    """What messages call it: the file that it was read from."""
+
+    @property
+    def pictures(self) -> Protocol:
+        """The fields that tell of the pictures alone."""
+        return {k: v for k, v in self.protocol.items() if k.startswith("reference") or k == "size_px"}
+
+    def require(self, expected: Protocol) -> None:
+        """Refuse statistics that were made in another way.
+
+        Raises:
+            ValueError: If one of the expected fields of the protocol is missing or another.
+        """
+        differing = differing_fields({name: self.protocol.get(name) for name in expected}, expected)
+        if differing:
+            told = "; ".join(f"{name}: {one!r}, wanted {other!r}" for name, (one, other) in differing.items())
+            raise ValueError(f"{self.name} holds statistics of another kind ({told}); make it again")
 
 
 def reference_of(
@@ -239,13 +257,11 @@ def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | 
         raise ValueError(f"{file}: no such file of statistics") from None
     except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
         raise ValueError(f"{file} holds no statistics of pictures, or is damaged ({error}); make it again") from error
-    differing = differing_fields({name: made.get(name) for name in expected}, expected)
-    if differing:
-        told = "; ".join(f"{name}: {one!r}, wanted {other!r}" for name, (one, other) in differing.items())
-        raise ValueError(f"{file} holds statistics of another kind ({told}); make it again")
+    statistics = ReferenceStatistics(collected, made, str(file))
+    statistics.require(expected)
     kept = collected.kept
     if (kept.limit, len(kept)) != (KEPT, min(KEPT, collected.moments.count)):
         raise ValueError(
             f"{file} holds features of {len(kept):,} pictures under a limit of {kept.limit:,}; make it again"
         )
-    return ReferenceStatistics(collected, made)
+    return statistics

@@ -4,16 +4,17 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from sagan.data import ImageSet, cache_folder
 from sagan.data.parallel import progress_bar
+from sagan.evaluation.case import Case, say
+from sagan.evaluation.config import EvaluateConfig
 from sagan.evaluation.passes import BATCH_SIZE, Pixels, sampled_batches, weights_sha256
 from sagan.evaluation.reference import Reference, real_batches
 from sagan.generators.pretrained import TrainedGenerator
@@ -69,58 +70,23 @@ def intra_distance(
     reference: Reference,
     num: int,
     *,
-    seed: int = 0,
-    truncation: float | None = None,
-    device: str = "cpu",
-    cache_dir: str | None = None,
     progress: bool = True,
+    **fields: Any,
 ) -> list[ClassDistance]:
     """Compute the Frechet distance within each class: ``num`` samples of it against all its real pictures.
-
-    One class is in memory at a time. The mean over the classes is intra-FID (Miyato and Koyama 2018, section 4.1).
-    Finished classes are kept in the cache folder: the same call after an interruption goes on behind them.
 
     Args:
         network: The feature network.
         generated: Draws the samples, or holds them in classes.
         reference: The real pictures; its classes are the generator's.
         num: Samples of each class, at least 2; of given pictures all are taken.
-        seed: Seed of the samples.
-        truncation: See :meth:`TrainedGenerator.sample`.
-        device: Where features are computed.
-        cache_dir: Folder of the cache; default $SAGAN_CACHE, else the platform's cache folder.
         progress: Print the plan and show a progress bar with the time left on standard error.
+        **fields: ``seed``, ``truncation``, ``device`` (default the CPU) and ``cache_dir`` of :class:`EvaluateConfig`.
 
     Raises:
         ValueError: If the classes of both sides differ, or a class has fewer than 2 pictures on one.
     """
-    members, drawn = class_members(generated, reference, num)
-    file = _progress_file(network, generated, reference, num, seed, truncation, cache_dir)
-    found = _read(file)
-    left = [name for name in members if name not in found]
-    if progress and left:
-        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-        console.print("within classes: timing a batch and a distance for the plan ...")
-        how = {"seed": seed, "truncation": truncation, "device": device, "cache_dir": cache_dir}
-        console.print(plan_intra(network, generated, reference, num, **how).text())  # type: ignore[arg-type]
-        console.print(f"finished classes are kept in {file}: the same command goes on there")
-    pictures = sum(drawn[name] + len(members[name]) for name in left)
-    with progress_bar(progress and bool(left)) as bar:
-        task = bar.add_task("within classes", total=pictures)
-
-        def advance(count: int) -> None:
-            bar.advance(task, count)
-
-        for number, name in enumerate(members):
-            if name in found:
-                continue
-            bar.update(task, description=f"within classes, {number + 1} of {len(members)}: {name}")
-            real = _moments(network, real_batches(reference, members[name]), device, advance)
-            batches = _class_batches(generated, drawn[name], seed, truncation, number)
-            value = frechet_distance(_moments(network, batches, device, advance).gaussian(), real.gaussian())
-            found[name] = ClassDistance(name, value, drawn[name], len(members[name]))
-            _append(file, found[name])
-    return [found[name] for name in members]
+    return within_classes(_case(network, generated, reference, num, fields, progress))
 
 
 def plan_intra(
@@ -128,49 +94,102 @@ def plan_intra(
     generated: TrainedGenerator | ImageSet,
     reference: Reference,
     num: int,
-    *,
-    seed: int = 0,
-    truncation: float | None = None,
-    device: str = "cpu",
-    cache_dir: str | None = None,
+    **fields: Any,
 ) -> IntraPlan:
     """Estimate time and memory of :func:`intra_distance` with the same arguments by timing a batch and a distance.
 
     Raises:
         ValueError: As :func:`intra_distance`.
     """
-    members, drawn = class_members(generated, reference, num)
-    found = _read(_progress_file(network, generated, reference, num, seed, truncation, cache_dir))
-    left = [name for name in members if name not in found]
-    count = min(BATCH_SIZE, *drawn.values())
+    return plan(_case(network, generated, reference, num, fields, False))
+
+
+def _case(
+    network: FeatureNetwork,
+    generated: TrainedGenerator | ImageSet,
+    reference: Reference,
+    num: int,
+    fields: dict[str, Any],
+    progress: bool,
+) -> Case:
+    config = EvaluateConfig(intra_num=num, **{"device": "cpu"} | fields)
+    return Case(network=network, generated=generated, reference=reference, config=config, progress=progress)
+
+
+def within_classes(case: Case) -> list[ClassDistance]:
+    """Compute the Frechet distance within each class, one class in memory at a time.
+
+    The mean over the classes is intra-FID (Miyato and Koyama 2018, section 4.1). Finished classes are kept in the cache
+    folder: the same call after an interruption goes on behind them.
+
+    Raises:
+        ValueError: As :func:`check_classes`.
+    """
+    classes = check_classes(case)
+    file = _progress_file(case)
+    found = _read(file)
+    left = [one for one in classes if one.name not in found]
+    if case.progress and left:
+        say("within classes: timing a batch and a distance for the plan ...", case.progress)
+        say(plan(case).text(), case.progress)
+        say(f"finished classes are kept in {file}: the same command goes on there", case.progress)
+    with progress_bar(case.progress and bool(left)) as bar:
+        task = bar.add_task("within classes", total=_pictures(left))
+        for one in left:
+            bar.update(task, description=f"within classes, {one.label + 1} of {len(classes)}: {one.name}")
+            found[one.name] = _distance(case, one, lambda count: bar.advance(task, count))
+            _append(file, found[one.name])
+    return [found[one.name] for one in classes]
+
+
+def plan(case: Case) -> IntraPlan:
+    """Estimate time and memory of :func:`within_classes` by timing a batch and a distance.
+
+    Raises:
+        ValueError: As :func:`check_classes`.
+    """
+    classes = check_classes(case)
+    done = _read(_progress_file(case))
+    left = [one for one in classes if one.name not in done]
+    count = min(BATCH_SIZE, *(one.drawn for one in classes))
     seconds = []
     for part in (min(8, count), count):  # the first, small one warms up
         start = time.perf_counter()
-        _moments(network, _class_batches(generated, part, seed, truncation, 0), device, lambda _: None)
+        _moments(case, _class_batches(case, part, 0), lambda _: None)
         seconds.append(time.perf_counter() - start)
-    d = network.width
+    d, side = case.network.width, _sides(case)[1].images.images.shape[1]
     some = gaussian(np.random.default_rng(0).standard_normal((2 * d, d)))
     start = time.perf_counter()
     frechet_distance(some, some)
     return IntraPlan(
         classes=len(left),
-        done=len(members) - len(left),
-        pictures=sum(drawn[name] + len(members[name]) for name in left),
+        done=len(classes) - len(left),
+        pictures=_pictures(left),
         pictures_per_s=count / seconds[-1],
         distance_s=time.perf_counter() - start,
         # Two scatters and what the distance takes (eight arrays), and a batch of pictures.
-        peak_bytes=10 * d * d * 8 + BATCH_SIZE * (network.image_px**2 + reference.images.images.shape[1] ** 2) * 3 * 4,
+        peak_bytes=10 * d * d * 8 + BATCH_SIZE * (case.network.image_px**2 + side**2) * 3 * 4,
     )
 
 
-def class_members(
-    generated: TrainedGenerator | ImageSet, reference: Reference, num: int
-) -> tuple[dict[str, NDArray[np.int64]], dict[str, int]]:
-    """Give the indices of each class's real pictures, and how many generated ones it has.
+class OneClass(NamedTuple):
+    """The pictures of one class on both sides."""
+
+    name: str
+    label: int
+    real: NDArray[np.int64]
+    """Indices of its real pictures."""
+    drawn: int
+    """How many generated ones it has."""
+
+
+def check_classes(case: Case) -> list[OneClass]:
+    """Give the pictures of each class of both sides.
 
     Raises:
-        ValueError: If the classes of both sides differ, or a class has fewer than 2 pictures on one.
+        ValueError: If one side has no classes, they differ, or a class has fewer than 2 pictures on one.
     """
+    generated, reference = _sides(case)
     names = reference.images.class_names
     if not names or names != generated.class_names:
         raise ValueError(
@@ -178,54 +197,63 @@ def class_members(
             f"{len(generated.class_names)}, the real one {len(names)}, or they have other names"
         )
     labels = reference.images.labels[reference.indices]
-    members = {name: reference.indices[labels == label] for label, name in enumerate(names)}
-    drawn = {
-        name: int((generated.labels == label).sum()) if isinstance(generated, ImageSet) else num
-        for label, name in enumerate(names)
-    }
-    for name, real in members.items():
-        if min(len(real), drawn[name]) < 2:
+    classes = []
+    for label, name in enumerate(names):
+        given = int((generated.labels == label).sum()) if isinstance(generated, ImageSet) else case.config.intra_num
+        classes.append(OneClass(name, label, reference.indices[labels == label], given))
+        if min(len(classes[-1].real), given) < 2:
             raise ValueError(
-                f"class {name} has {len(real)} real pictures in this split and {drawn[name]} generated ones; a "
+                f"class {name} has {len(classes[-1].real)} real pictures in this split and {given} generated ones; a "
                 "distance needs at least 2 of each"
             )
-    return members, drawn
+    return classes
 
 
-def _class_batches(
-    generated: TrainedGenerator | ImageSet, num: int, seed: int, truncation: float | None, label: int
-) -> Iterator[Pixels]:
+def _sides(case: Case) -> tuple[TrainedGenerator | ImageSet, Reference]:
+    if case.reference is None:
+        raise ValueError("the distance within classes needs the real pictures with their classes, not statistics")
+    if case.generated is None:
+        raise ValueError("the distance within classes needs a generator, or generated pictures with classes")
+    return case.generated, case.reference
+
+
+def _pictures(classes: Sequence[OneClass]) -> int:
+    return sum(one.drawn + len(one.real) for one in classes)
+
+
+def _distance(case: Case, one: OneClass, advance: Callable[[int], None]) -> ClassDistance:
+    _, reference = _sides(case)
+    real = _moments(case, real_batches(reference, one.real), advance)
+    drawn = _moments(case, _class_batches(case, one.drawn, one.label), advance)
+    value = frechet_distance(drawn.gaussian(), real.gaussian())
+    return ClassDistance(one.name, value, one.drawn, len(one.real))
+
+
+def _class_batches(case: Case, num: int, label: int) -> Iterator[Pixels]:
+    generated, _ = _sides(case)
     if isinstance(generated, TrainedGenerator):
-        return sampled_batches(generated, num, seed, truncation, label)
+        return sampled_batches(generated, num, case.config.seed, case.config.truncation, label)
     chosen = np.flatnonzero(generated.labels == label)[:num]
     return real_batches(Reference(generated, chosen, "all"))
 
 
-def _moments(
-    network: FeatureNetwork, batches: Iterable[Pixels], device: str, advance: Callable[[int], None]
-) -> Moments:
-    moments = Moments(network.width)
-    for part in extract(network, batches, device=device, batch_size=BATCH_SIZE):
+def _moments(case: Case, batches: Iterable[Pixels], advance: Callable[[int], None]) -> Moments:
+    moments = Moments(case.network.width)
+    for part in extract(case.network, batches, device=case.device, batch_size=BATCH_SIZE):
         moments.update(part.features)
         advance(len(part.features))
     return moments
 
 
-def _progress_file(
-    network: FeatureNetwork,
-    generated: TrainedGenerator | ImageSet,
-    reference: Reference,
-    num: int,
-    seed: int,
-    truncation: float | None,
-    cache_dir: str | None,
-) -> Path:
+def _progress_file(case: Case) -> Path:
     """Name the file of finished classes: by the content of the weights and of the pictures, and by all numbers."""
-    made = network_protocol(network) | reference.protocol
+    generated, reference = _sides(case)
+    config = case.config
+    made = network_protocol(case.network) | reference.protocol
     made["generated"] = generated.fingerprint if isinstance(generated, ImageSet) else weights_sha256(generated)
-    made |= {"num": num, "seed": seed, "truncation": truncation}
+    made |= {"num": config.intra_num, "seed": config.seed, "truncation": config.truncation}
     key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:24]
-    return cache_folder(cache_dir) / "within-classes" / f"{key}.jsonl"
+    return cache_folder(config.cache_dir) / "within-classes" / f"{key}.jsonl"
 
 
 def _read(file: Path) -> dict[str, ClassDistance]:

@@ -6,10 +6,13 @@ from dataclasses import asdict
 
 from rich.console import Console
 
+from sagan.data.parallel import cores
 from sagan.experiments.catalogue import EXPERIMENTS, Row
+from sagan.experiments.jobs import default_jobs
 from sagan.experiments.row import Order
 from sagan.experiments.scales import ScaleName, paper, scale_of, small, smoke
-from sagan.experiments.sweep import Sweep, cores, default_jobs, experiment_of
+from sagan.experiments.settings import experiment_of
+from sagan.experiments.sweep import Sweep
 from sagan.recipes.config import RunConfig, differences, to_json
 from sagan.runs.folder import size
 from sagan.speed.plan import Plan, long_time, make_plan

@@ -1,7 +1,7 @@
 """The demonstration: train on the embedded digits, then measure what came out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from sagan.data import DataConfig, open_dataset
 from sagan.generators.pretrained import TrainedGenerator, load
+from sagan.recipes.choose import preset
 from sagan.recipes.config import RunConfig
-from sagan.runs.folder import write_text
+from sagan.runs.folder import next_folder, write_text
 from sagan.runs.train import TrainResult, train
 
 SAMPLES = 1000
@@ -39,9 +40,19 @@ class DigitsReport:
         )
 
 
-def run_demo(out: Path | None, config: RunConfig) -> tuple[TrainResult, DigitsReport | None]:
-    """Train on the digits and, if all steps were done, measure and write ``report.json`` into the run folder."""
-    result = train(config, out=out)
+def run_demo(
+    out: Path | None = None, config: RunConfig | None = None, *, steps: int | None = None, seed: int = 0
+) -> tuple[TrainResult, DigitsReport | None]:
+    """Train on the digits and, if all steps were done, measure and write ``report.json`` into the run folder.
+
+    Args:
+        out: The run folder; None is runs/demo-NUMBER.
+        config: What to train; None is the preset `demo` with ``steps`` and ``seed``.
+        steps: Generator updates; None is the preset's.
+        seed: Seed of everything.
+    """
+    config = config or replace(preset("demo", steps=steps), seed=seed)
+    result = train(config, out=out or next_folder("demo"))
     if not result.finished:
         return result, None
     report = measure_digits(load(result.out))

@@ -122,10 +122,7 @@ def _read_batch(images: Images) -> tuple[Indices, Indices]:
     problem[~plain] = PROBLEMS.index("no plain ground")
     regions = _regions(pixels - ground[:, None, None])
     area = regions.area / size_px**2
-    smallest, largest = (math.pi / 4 * DIAMETERS[index] ** 2 for index in (0, -1))
-    parts = (area >= LEAST_AREA * smallest) & (area <= MOST_AREA * largest)
-    clutter = np.bincount(regions.picture[~parts], area[~parts] * (area[~parts] >= SPECK_AREA * smallest), n)
-    two = (np.bincount(regions.picture[parts], minlength=n) == 2) & (clutter <= LEAST_AREA * smallest)
+    parts, two = _parts(regions.picture, area, n)
     problem[plain & ~two] = PROBLEMS.index("not two parts")
 
     chosen = np.flatnonzero(parts & (problem == 0)[regions.picture])
@@ -151,6 +148,18 @@ def _read_batch(images: Images) -> tuple[Indices, Indices]:
     problem[pictures[near]] = PROBLEMS.index("parts too near")
     read[pictures[~near]] = values.reshape(-1, 2, len(ATTRIBUTES))[~near]
     return problem, read
+
+
+def _parts(picture: Indices, area: Rows, n: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which regions have the area of a part, (R,), and which pictures two of them and hardly anything else, (n,).
+
+    Shape: picture (R,); area (R,), in pictures.
+    """
+    smallest, largest = (math.pi / 4 * DIAMETERS[index] ** 2 for index in (0, -1))
+    parts = (area >= LEAST_AREA * smallest) & (area <= MOST_AREA * largest)
+    clutter = np.bincount(picture[~parts], area[~parts] * (area[~parts] >= SPECK_AREA * smallest), n)
+    two = (np.bincount(picture[parts], minlength=n) == 2) & (clutter <= LEAST_AREA * smallest)
+    return parts, two
 
 
 def _grounds(pixels: Rows) -> tuple[Rows, NDArray[np.bool_]]:
@@ -186,11 +195,7 @@ class _Regions:
 def _regions(offsets: Rows) -> _Regions:
     """Find regions in pictures less their ground's colour, (N, H, W, 3)."""
     distance = np.linalg.norm(offsets, axis=3)
-    in_plane = np.zeros((3, 3, 3), bool)
-    in_plane[1] = ndimage.generate_binary_structure(2, 1)
-    labels, count = ndimage.label(distance >= PART_LEVELS, in_plane)
-    # The edge pixels that a region covers too little to be counted in belong to it as well.
-    labels = np.where(labels, labels, ndimage.maximum_filter(labels, size=(1, 3, 3)))
+    labels, count = _labelled(distance)
     picture, row, column = np.nonzero(labels)
     region = labels[picture, row, column] - 1
     colours, strength = offsets[picture, row, column], distance[picture, row, column]
@@ -223,6 +228,15 @@ def _regions(offsets: Rows) -> _Regions:
         uneven=np.sqrt(total(share * off) / area),
         coverage=coverage,
     )
+
+
+def _labelled(distance: Rows) -> tuple[Indices, int]:
+    """Number the connected regions of each picture that are far from the ground, from 1: (N, H, W), and their count."""
+    in_plane = np.zeros((3, 3, 3), bool)
+    in_plane[1] = ndimage.generate_binary_structure(2, 1)
+    labels, count = ndimage.label(distance >= PART_LEVELS, in_plane)
+    # The edge pixels that a region covers too little to be counted in belong to it as well.
+    return np.where(labels, labels, ndimage.maximum_filter(labels, size=(1, 3, 3))), count
 
 
 def _colours(colours: Rows, uneven: Rows) -> Indices:

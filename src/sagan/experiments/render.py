@@ -14,7 +14,8 @@ from PIL import Image
 from sagan.experiments.catalogue import Row
 from sagan.experiments.collect import Table, called, pairs_by_class, quantities, stages, stages_table, table
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
-from sagan.experiments.sweep import ROWS, SWEEP, Sweep, SweepError, read_sweep, slug, stage_steps
+from sagan.experiments.settings import SweepError
+from sagan.experiments.sweep import ROWS, SWEEP, Sweep, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
 from sagan.runs.folder import write_text
 
@@ -40,10 +41,19 @@ def render(sweep: Sweep) -> list[Path]:
     folder = sweep.folder
     if not any(sweep.results(row) for row in sweep.rows):
         return []
-    contents = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
-    made = table(sweep)
-    caption = how_made(sweep)
+    made, caption = table(sweep), how_made(sweep)
+    picture = table_picture(made.columns, made.rows, title=sweep.experiment.title, caption=caption)
     written = [folder / "table.md", folder / "table.csv"]
+    write_text(written[0], "\n\n".join(_texts(sweep, made, caption)) + "\n")
+    if "stages" in sweep.experiment.pictures:
+        made = replace(made, numbers=(*made.numbers, *stages_table(sweep).numbers))
+    write_text(written[1], as_csv(made))
+    return [*written, save_image(picture, folder / "table.png"), *_pictures(sweep, caption)]
+
+
+def _texts(sweep: Sweep, made: Table, caption: str) -> list[str]:
+    """Write the paragraphs of the page: the tables, and how their numbers came about."""
+    contents = json.loads((sweep.folder / SWEEP).read_text(encoding="utf-8"))
     texts = [f"# {sweep.experiment.title}", sweep.experiment.question, markdown(made)]
     if "pairs" in sweep.experiment.measures:
         texts += [
@@ -51,20 +61,15 @@ def render(sweep: Sweep) -> list[Path]:
         ]
         texts += [markdown(pairs_by_class(sweep))]
     if "stages" in sweep.experiment.pictures:
-        by_step = stages_table(sweep)
-        texts += ["During training, measured by the monitor:", markdown(by_step)]
-        made = replace(made, numbers=(*made.numbers, *by_step.numbers))
+        texts += ["During training, measured by the monitor:", markdown(stages_table(sweep))]
     texts += ["Means and standard deviations over the seeds.", "## How it was made", caption]
     texts += ["\n".join(f"- `{command}`" for command in contents["commands"])]
-    texts += protocols(sweep)
-    write_text(written[0], "\n\n".join(texts) + "\n")
-    write_text(written[1], as_csv(made))
-    written.append(
-        save_image(
-            table_picture(made.columns, made.rows, title=sweep.experiment.title, caption=caption), folder / "table.png"
-        )
-    )
-    written += _dots(sweep, caption)
+    return texts + protocols(sweep)
+
+
+def _pictures(sweep: Sweep, caption: str) -> list[Path]:
+    """Draw what the experiment shows besides its table."""
+    written = _dots(sweep, caption)
     if "stages" not in sweep.experiment.pictures:
         written += _last_samples(sweep, caption)
     if "curves" in sweep.experiment.pictures:

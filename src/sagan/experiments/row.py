@@ -21,8 +21,7 @@ from PIL import Image
 
 from sagan.allocator import keep_freed_memory
 from sagan.data import ImageSet, open_dataset
-from sagan.evaluation import evaluate, load_network, reference_of
-from sagan.evaluation.values import Metric
+from sagan.evaluation import EvaluateConfig, Metric, evaluate, load_network, reference_of
 from sagan.experiments.catalogue import Measure
 from sagan.experiments.pairs import measure_pairs
 from sagan.experiments.published import FIGURE6_CLASSES
@@ -281,18 +280,15 @@ def _values(order: Order, dataset: ImageSet, generator: TrainedGenerator, metric
     reference = reference_of(dataset, "all", at_most=judging.real)
     count = min(judging.num, len(reference.indices)) if metrics != ["intra"] else judging.intra_num
     network = load_network(judging.features, judging.feature_weights, num_images=count)
-    found = evaluate(
-        generator,
-        reference,
-        network,
-        metrics=metrics,
+    config = EvaluateConfig(
+        metrics=tuple(metrics),
         num=judging.num,
         intra_num=judging.intra_num,
         seed=SEED,
         device="cuda" if torch.cuda.is_available() else "cpu",
         cache_dir=order.config.data.cache_dir,
-        progress=False,
     )
+    found = evaluate(generator, reference, config, network=network, progress=False)
     return dict(json.loads(found.report.to_json()))
 
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sagan.data import DataConfig
-from sagan.evaluation import FeatureName
+from sagan.evaluation.config import FeatureName
 from sagan.metrics.config import MonitorConfig
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.config import RunConfig
 from sagan.training.config import TrainConfig
 

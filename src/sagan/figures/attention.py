@@ -8,7 +8,8 @@ looks, not how sharply.
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypedDict, Unpack, get_args
 
 import matplotlib
 import numpy as np
@@ -28,6 +29,8 @@ from sagan.figures.canvas import (
 )
 
 Maps = NDArray[np.floating]
+Point = tuple[float, float]
+Ground = Literal["heat", "grey"]
 
 # Colours of the query points in order; red first, because the first query is the one that people look at.
 QUERY_COLOURS: tuple[RGB, ...] = (PALETTE[1], PALETTE[0], PALETTE[2], PALETTE[3], PALETTE[6], PALETTE[5], PALETTE[4])
@@ -37,6 +40,29 @@ MIN_PANEL = 96
 SUM_TOLERANCE = 2e-2
 # Marks are drawn this many times larger and averaged down: smooth edges.
 SUPERSAMPLING = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionStyle:
+    """How an attention figure is drawn."""
+
+    ground: Ground = "heat"
+    """``"heat"`` lays the map in colours over the darkened grey image, ``"grey"`` shows the map alone."""
+    arrows: bool = True
+    """Draw an arrow from each query to what it attends to."""
+    scale: int | None = None
+    """Whole factor by which each image is enlarged (nearest pixel); None makes the figure about 960 px wide."""
+
+    def __post_init__(self) -> None:
+        if self.ground not in get_args(Ground):
+            raise ValueError(f'style is "heat" or "grey", found {self.ground!r}')
+
+
+class StyleChanges(TypedDict, total=False):
+    """Fields of a style that are given by themselves."""
+
+    arrows: bool
+    scale: int | None
 
 
 def attention_target(attention_map: Maps) -> tuple[float, float]:
@@ -70,9 +96,8 @@ def attention_figure(
     row_labels: Sequence[str] | None = None,
     title: str | None = None,
     caption: str | None = None,
-    style: Literal["heat", "grey"] = "heat",
-    arrows: bool = True,
-    scale: int | None = None,
+    style: AttentionStyle | Ground = "heat",
+    **changes: Unpack[StyleChanges],
 ) -> Image.Image:
     """Draw one row per image: the image with its query points, then for each query the map over the image.
 
@@ -91,38 +116,42 @@ def attention_figure(
         row_labels: One per image, for example its class.
         title: Written above.
         caption: Written below: layer, form, gamma, seed. With gamma near 0 the maps hardly matter to the network.
-        style: ``"heat"`` lays the map in colours over the darkened grey image, ``"grey"`` shows the map alone.
-        arrows: Draw the arrows.
-        scale: Whole factor by which each image is enlarged (nearest pixel); None makes the figure about 960 px wide.
+        style: How to draw it, or the ground of the maps alone.
+        **changes: Fields ``arrows`` and ``scale`` of the style, in place of what it says.
 
     Raises:
         ValueError: If a shape, type or range differs from the above, or a query lies outside the image.
+        TypeError: If ``changes`` has another name.
     """
     check_images(images)
     n, height, width, _ = images.shape
     queries = _check_queries(queries, n, height, width)
     _check_maps(maps, n, queries.shape[1], height, width)
     check_labels(row_labels, n, "row_labels", "image")
-    if style not in ("heat", "grey"):
-        raise ValueError(f'style is "heat" or "grey", found {style!r}')
+    style = replace(AttentionStyle(ground=style) if isinstance(style, str) else style, **changes)
     columns = 1 + queries.shape[1]
-    chosen = choose_scale(n * height, columns * width, scale)
-    if scale is None:
-        chosen = max(chosen, math.ceil(MIN_PANEL / min(height, width)))
-
+    scale = choose_scale(n * height, columns * width, style.scale)
+    if style.scale is None:
+        scale = max(scale, math.ceil(MIN_PANEL / min(height, width)))
     cells = []
     for image, image_maps, points in zip(images, maps, queries, strict=True):
-        panels, dots, targets = [], [], []
-        large = enlarge(image, chosen)
-        for colour, attention_map, point in zip(QUERY_COLOURS, image_maps, points, strict=False):
-            dot = _to_panel(point, (height, width), large)
-            dots.append((colour, dot))
-            targets.append((colour, dot, _to_panel(attention_target(attention_map), attention_map.shape, large)))
-            panel = Image.fromarray(_shade(large, attention_map, style))
-            panels.append(_framed(_draw_marks(panel, [(colour, dot)], []), colour))
-        cells.append(_framed(_draw_marks(Image.fromarray(large), dots, targets if arrows else []), None))
-        cells.extend(panels)
+        cells += _row(image, image_maps, points, scale, style)
     return draw_table(Table(cells=cells, columns=columns, gap=6, row_labels=row_labels, title=title, caption=caption))
+
+
+def _row(
+    image: Pixels, maps: Maps, points: NDArray[np.integer], scale: int, style: AttentionStyle
+) -> list[Image.Image]:
+    """Draw the enlarged image with its query points, and a panel for each of its maps."""
+    panels, dots, targets = [], [], []
+    large = enlarge(image, scale)
+    for colour, attention_map, point in zip(QUERY_COLOURS, maps, points, strict=False):
+        dot = _to_panel(point, image.shape, large)
+        dots.append((colour, dot))
+        targets.append((colour, dot, _to_panel(attention_target(attention_map), attention_map.shape, large)))
+        panel = Image.fromarray(_shade(large, attention_map, style.ground))
+        panels.append(_framed(_draw_marks(panel, [(colour, dot)], []), colour))
+    return [_framed(_draw_marks(Image.fromarray(large), dots, targets if style.arrows else []), None), *panels]
 
 
 def resize_bilinear(values: Maps, height: int, width: int) -> NDArray[np.float64]:
@@ -151,9 +180,6 @@ def _shade(large: Pixels, attention_map: Maps, style: str) -> Pixels:
     opacity = 0.9 * strength[..., None]
     blended: NDArray[np.float64] = (1 - opacity) * grey[..., None] + opacity * heat
     return np.rint(blended).astype(np.uint8)
-
-
-Point = tuple[float, float]
 
 
 def _to_panel(cell: Sequence[float], grid: tuple[int, ...], large: Pixels) -> Point:

@@ -161,14 +161,7 @@ def draw_table(table: Table) -> Image.Image:
     cell_width, cell_height = table.cells[0].size
     rows = -(-len(table.cells) // table.columns)
     row_labels, column_labels = table.row_labels or [], table.column_labels or []
-
-    pitch_x, pitch_y = cell_width + table.gap, cell_height + table.gap
-    if any(row_labels):
-        pitch_y = max(pitch_y, line_height(LABEL_SIZE))
-    if any(column_labels):
-        # Neighbouring labels keep a letter's distance.
-        wanted = min(COLUMN_LABEL_WIDTH, max(_text_width([label]) for label in column_labels)) + LABEL_SIZE // 2
-        pitch_x = max(pitch_x, wanted)
+    pitch_x, pitch_y = _pitch(table)
     fitting_lines = min(LABEL_LINES, max(1, pitch_y // line_height(LABEL_SIZE)))
     row_lines = [wrap(label, LABEL_SIZE, ROW_LABEL_WIDTH, fitting_lines) for label in row_labels]
     column_lines = [wrap(label, LABEL_SIZE, pitch_x - LABEL_SIZE // 2, LABEL_LINES) for label in column_labels]
@@ -194,6 +187,18 @@ def draw_table(table: Table) -> Image.Image:
         y = top - LABEL_SIZE // 2 - len(lines) * line_height(LABEL_SIZE)
         _write(draw, lines, LABEL_SIZE, INK, x=x, y=y, anchor="m")
     return add_text(body, title=table.title, caption=table.caption)
+
+
+def _pitch(table: Table) -> tuple[int, int]:
+    """Give the distance from one cell to the next across and down."""
+    pitch_x, pitch_y = (side + table.gap for side in table.cells[0].size)
+    if any(table.row_labels or []):
+        pitch_y = max(pitch_y, line_height(LABEL_SIZE))
+    if table.column_labels and any(table.column_labels):
+        # Neighbouring labels keep a letter's distance.
+        widest = max(_text_width([label]) for label in table.column_labels)
+        pitch_x = max(pitch_x, min(COLUMN_LABEL_WIDTH, widest) + LABEL_SIZE // 2)
+    return pitch_x, pitch_y
 
 
 def add_text(body: Image.Image, *, title: str | None, caption: str | None) -> Image.Image:

@@ -87,9 +87,7 @@ def comparison_curves(
     Raises:
         ValueError: If no run has the quantity, or a record is malformed as in :func:`training_panels`.
     """
-    panel = comparison_panel(runs, key, label=label)
-    figure = draw_panels([panel], panel_inches=(9.0, 4.8), legend_beside=True)
-    return add_text(_render(figure), title=title, caption=caption)
+    return _large(comparison_panel(runs, key, label=label), title, caption)
 
 
 def band_curves(
@@ -125,7 +123,11 @@ def band_curves(
         bands[name] = np.array([at.min() for at in values]), np.array([at.max() for at in values])
     if not series:
         raise ValueError(f"none of the runs has {key!r} in its log")
-    panel = Panel(title=label or key, series=series, bands=bands)
+    return _large(Panel(title=label or key, series=series, bands=bands), title, caption)
+
+
+def _large(panel: Panel, title: str | None, caption: str | None) -> Image.Image:
+    """Draw a panel as a picture of its own."""
     figure = draw_panels([panel], panel_inches=(9.0, 4.8), legend_beside=True)
     return add_text(_render(figure), title=title, caption=caption)
 
@@ -257,33 +259,12 @@ def _colour(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
 
 
 def _draw_panel(axes: Axes, panel: Panel, legend_beside: bool) -> None:
-    muted, pale = _colour(MUTED), _colour((206, 212, 218))
     lines: list[Line2D] = []
     # Yellow is too light for a line on white.
     colours = [_colour(rgb) for rgb in PALETTE if rgb != (240, 228, 66)]
-    for number, (name, (steps, values)) in enumerate(panel.series.items()):
-        colour = colours[number % len(colours)]
-        if name in panel.bands:
-            axes.fill_between(steps, *panel.bands[name], color=colour, alpha=0.16, linewidth=0)
+    for number, name in enumerate(panel.series):
         line_style = LINE_STYLES[number // len(colours) % len(LINE_STYLES)]
-        finite = np.isfinite(values)
-        if not finite.all():
-            # What is not finite is what a reader must see first: a cross on the axis.
-            crosses = np.zeros(np.count_nonzero(~finite))
-            at_the_axis = axes.get_xaxis_transform()
-            axes.plot(steps[~finite], crosses, "x", color=colour, markersize=7, transform=at_the_axis, clip_on=False)
-        steps, values = steps[finite], values[finite]
-        if panel.noisy and len(values) >= SMOOTH_FROM:
-            if len(values) <= MAX_POINTS:
-                axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-            else:
-                steps, values, lows, highs = thin(steps, values, MAX_POINTS)
-                axes.fill_between(steps, lows, highs, color=colour, alpha=0.16, linewidth=0)
-            values = moving_median(values, max(5, len(values) // 40 * 2 + 1))
-        marker = "o" if len(values) <= 25 else ""
-        lines += axes.plot(
-            steps, values, color=colour, linestyle=line_style, linewidth=1.7, marker=marker, markersize=3.5
-        )
+        lines += _draw_curve(axes, panel, name, colours[number % len(colours)], line_style)
     for step in panel.marks:
         axes.axvline(step, color=_colour(INK), linestyle="--", linewidth=1.0)
     title_pad = 6
@@ -293,6 +274,38 @@ def _draw_panel(axes: Axes, panel: Panel, legend_beside: bool) -> None:
         if not legend_beside:
             title_pad = 8 + 14 * -(-len(lines) // LEGEND_COLUMNS)
     axes.set_title(panel.title, loc="left", fontsize=11, color=_colour(INK), pad=title_pad, parse_math=False)
+    _draw_axes(axes, panel)
+
+
+def _draw_curve(
+    axes: Axes, panel: Panel, name: str, colour: tuple[float, float, float], line_style: str
+) -> list[Line2D]:
+    """Draw one series of a panel with its band and its crosses; gives the line for the legend."""
+    steps, values = panel.series[name]
+    if name in panel.bands:
+        axes.fill_between(steps, *panel.bands[name], color=colour, alpha=0.16, linewidth=0)
+    finite = np.isfinite(values)
+    if not finite.all():
+        # What is not finite is what a reader must see first: a cross on the axis.
+        crosses = np.zeros(np.count_nonzero(~finite))
+        at_the_axis = axes.get_xaxis_transform()
+        axes.plot(steps[~finite], crosses, "x", color=colour, markersize=7, transform=at_the_axis, clip_on=False)
+    steps, values = steps[finite], values[finite]
+    if panel.noisy and len(values) >= SMOOTH_FROM:
+        if len(values) <= MAX_POINTS:
+            axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+        else:
+            steps, values, lows, highs = thin(steps, values, MAX_POINTS)
+            axes.fill_between(steps, lows, highs, color=colour, alpha=0.16, linewidth=0)
+        values = moving_median(values, max(5, len(values) // 40 * 2 + 1))
+    marker = "o" if len(values) <= 25 else ""
+    return list(
+        axes.plot(steps, values, color=colour, linestyle=line_style, linewidth=1.7, marker=marker, markersize=3.5)
+    )
+
+
+def _draw_axes(axes: Axes, panel: Panel) -> None:
+    muted, pale = _colour(MUTED), _colour((206, 212, 218))
     axes.set_xlabel("step", fontsize=9, color=muted)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _short_number(step)))

@@ -102,6 +102,11 @@ def save_animation(
     suffix = _known_suffix(path, ANIMATION_LIMITS, "animation", (frames.shape[2], frames.shape[1]))
     if boomerang:
         frames = np.concatenate([frames, frames[-2:0:-1]])
+    return _write_whole(path, _encode(frames, suffix, fps, loop))
+
+
+def _encode(frames: Pixels, suffix: str, fps: float, loop: bool) -> bytes:
+    """Give the contents of an animation's file."""
     first, *rest = [Image.fromarray(frame) for frame in frames]
     file = BytesIO()
     if suffix == ".gif":
@@ -121,7 +126,7 @@ def save_animation(
             loop=0 if loop else 1,
             lossless=True,
         )
-    return _write_whole(path, file.getvalue())
+    return file.getvalue()
 
 
 def _known_suffix(path: Path, limits: Mapping[str, int], what: str, size: tuple[int, int]) -> str:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from sagan.models.generator import Generator, GeneratorConfig
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
 
 FORMAT = "sagan generator"
@@ -70,8 +71,19 @@ def save_weights(
         temporary.unlink(missing_ok=True)
 
 
-def load_weights(path: Path) -> Weights:
-    """Read a file that :func:`save_weights` wrote.
+class Header(NamedTuple):
+    """What a weights file says of itself, read without its weights."""
+
+    config: GeneratorConfig
+    """The configuration that the generator was trained with."""
+    class_names: tuple[str, ...]
+    """One name a class; empty if unconditional."""
+    provenance: dict[str, object]
+    """How the weights came about."""
+
+
+def read_header(path: Path) -> Header:
+    """Read what a file that :func:`save_weights` wrote says of itself.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -94,14 +106,24 @@ def load_weights(path: Path) -> Weights:
     try:
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["config"]).items()}
         config = GeneratorConfig(**fields)  # type: ignore[arg-type]
-        class_names = tuple(json.loads(metadata["class_names"]))
-        provenance = json.loads(metadata["provenance"])
+        header = Header(config, tuple(json.loads(metadata["class_names"])), json.loads(metadata["provenance"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} carries a configuration that this version does not know: {error}") from error
-    if len(class_names) != config.num_classes:
+    if len(header.class_names) != config.num_classes:
         raise WeightsError(
-            f"{path} is damaged: it has {config.num_classes} classes and {len(class_names)} names for them"
+            f"{path} is damaged: it has {config.num_classes} classes and {len(header.class_names)} names for them"
         )
+    return header
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a file that :func:`save_weights` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        WeightsError: If the file is damaged, of another program, or of a newer format.
+    """
+    config, class_names, provenance = read_header(path)
     # The normalisation is in the weights already; only the structure without it fits.
     generator = Generator(dataclasses.replace(config, spectral_norm=False))
     try:

@@ -178,6 +178,31 @@ def block_8(name: str, width: int, pool: Literal["average", "maximum"]) -> nn.Mo
     )
 
 
+def body() -> nn.Sequential:
+    """Give everything before the last mean: (N, 3, 299, 299) -> (N, 2048, 8, 8)."""
+    stem = partial(Unit, "")
+    return nn.Sequential(
+        stem("Conv2d_1a_3x3", 3, 32, 3, stride=2),  # (N, 32, 149, 149)
+        stem("Conv2d_2a_3x3", 32, 32, 3, padding=0),  # (N, 32, 147, 147)
+        stem("Conv2d_2b_3x3", 32, 64, 3),
+        nn.MaxPool2d(3, stride=2),  # (N, 64, 73, 73)
+        stem("Conv2d_3b_1x1", 64, 80, 1),
+        stem("Conv2d_4a_3x3", 80, 192, 3, padding=0),  # (N, 192, 71, 71)
+        nn.MaxPool2d(3, stride=2),  # (N, 192, 35, 35)
+        block_35("Mixed_5b", 192, 32),
+        block_35("Mixed_5c", 256, 64),
+        block_35("Mixed_5d", 288, 64),  # (N, 288, 35, 35)
+        block_35_to_17("Mixed_6a", 288),
+        block_17("Mixed_6b", 128),
+        block_17("Mixed_6c", 160),
+        block_17("Mixed_6d", 160),
+        block_17("Mixed_6e", 192),  # (N, 768, 17, 17)
+        block_17_to_8("Mixed_7a"),
+        block_8("Mixed_7b", 1280, "average"),
+        block_8("Mixed_7c", 2048, "maximum"),  # (N, 2048, 8, 8)
+    )
+
+
 class Inception(nn.Module):
     """The network of FID: uint8 pictures to 2,048 features and 1,008 logits.
 
@@ -209,27 +234,7 @@ class Inception(nn.Module):
         self.logit_bias = logit_bias
         self.logits = "with bias" if logit_bias else "without bias"
         with torch.device("meta"):  # The weights come from the file: nothing is drawn.
-            stem = partial(Unit, "")
-            self.body = nn.Sequential(
-                stem("Conv2d_1a_3x3", 3, 32, 3, stride=2),  # (N, 32, 149, 149)
-                stem("Conv2d_2a_3x3", 32, 32, 3, padding=0),  # (N, 32, 147, 147)
-                stem("Conv2d_2b_3x3", 32, 64, 3),
-                nn.MaxPool2d(3, stride=2),  # (N, 64, 73, 73)
-                stem("Conv2d_3b_1x1", 64, 80, 1),
-                stem("Conv2d_4a_3x3", 80, 192, 3, padding=0),  # (N, 192, 71, 71)
-                nn.MaxPool2d(3, stride=2),  # (N, 192, 35, 35)
-                block_35("Mixed_5b", 192, 32),
-                block_35("Mixed_5c", 256, 64),
-                block_35("Mixed_5d", 288, 64),  # (N, 288, 35, 35)
-                block_35_to_17("Mixed_6a", 288),
-                block_17("Mixed_6b", 128),
-                block_17("Mixed_6c", 160),
-                block_17("Mixed_6d", 160),
-                block_17("Mixed_6e", 192),  # (N, 768, 17, 17)
-                block_17_to_8("Mixed_7a"),
-                block_8("Mixed_7b", 1280, "average"),
-                block_8("Mixed_7c", 2048, "maximum"),  # (N, 2048, 8, 8)
-            )
+            self.body = body()
             self.head = nn.Linear(self.width, self.num_classes)
         reader = StateReader(state, "the Inception network of FID (2015-12-05)", file)
         for module in self.body.modules():

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sagan.ops.attention import AttentionForm, SelfAttention2d
+from sagan.choices import AttentionForm, Conditioning, SpectralGradient
+from sagan.models.config import Init
+from sagan.ops.attention import SelfAttention2d
 from sagan.ops.convolve import conv3x3, product_pays
-from sagan.ops.norm import ConditionalBatchNorm2d, Conditioning
+from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.resample import (
     conv1x1_downsample,
     conv_downsample,
@@ -19,9 +21,7 @@ from sagan.ops.resample import (
     upsample_conv,
     upsample_conv1x1,
 )
-from sagan.ops.spectral import SpectralGradient, spectral_norm
-
-Init = Literal["xavier", "chainer", "orthogonal"]
+from sagan.ops.spectral import spectral_norm
 
 L = TypeVar("L", nn.Conv2d, nn.Linear, nn.Embedding)
 
@@ -227,58 +227,6 @@ class ResidualAblation(nn.Module):
         h: Tensor = self.conv1(F.relu(x))
         h = self.conv2(F.relu_(h))
         return x + self.gamma * h
-
-
-def check_positions(
-    network: str,
-    available: dict[int, int],
-    attention: Sequence[int],
-    residual: Sequence[int],
-    residual_ratio: int | None = None,
-) -> None:
-    """Check where attention and ablation blocks are asked for.
-
-    Args:
-        network: "generator" or "discriminator", for the message.
-        available: Positions that the network has, as {height of the feature map: channels there}.
-        attention: Positions of attention blocks.
-        residual: Positions of ablation blocks.
-        residual_ratio: Bottleneck ratio of ablation blocks, or None.
-
-    Raises:
-        ValueError: If a position does not exist, is named twice, or has channels that attention cannot split by 8 or
-            that the ratio leaves none of.
-    """
-    names = ", ".join(f"feat{k}" for k in sorted(available))
-    for field, positions in (("attention", attention), ("residual", residual)):
-        for position in positions:
-            if position not in available:
-                raise ValueError(f"{field}: the {network} has no feat{position}; it has {names}")
-        if len(set(positions)) != len(positions):
-            raise ValueError(f"{field}: a position is named twice in {tuple(positions)}")
-    both = sorted(set(attention) & set(residual))
-    if both:
-        raise ValueError(
-            f"attention and residual both name feat{both[0]} of the {network}; "
-            "the residual block stands in attention's place, so name it in one of them (attention may be empty)"
-        )
-    for position in attention:
-        if available[position] % 8:
-            raise ValueError(
-                f"attention at feat{position} of the {network} needs channels divisible by 8, found "
-                f"{available[position]}; change base_width"
-            )
-    for position in residual:
-        if residual_ratio is not None and not 1 <= residual_ratio <= available[position]:
-            raise ValueError(
-                f"residual_ratio must be from 1 to the {available[position]} channels at feat{position} of the "
-                f"{network}, found {residual_ratio}"
-            )
-
-
-def default_attention(size_px: int) -> tuple[int, ...]:
-    """Where attention is when nothing is said: a quarter of the image size, half of it at 32 px and below."""
-    return (size_px // 2,) if size_px <= 32 else (size_px // 4,)
 
 
 def attention_modules(

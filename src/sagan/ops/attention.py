@@ -13,16 +13,14 @@ full      C/8    C/8  C      all N            C -> C       a widespread reimplem
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sagan.choices import AttentionForm, AttentionImplementation, SpectralGradient
 from sagan.ops import spectral
-
-AttentionForm = Literal["slides", "official", "paper_v2", "full"]
-AttentionImplementation = Literal["auto", "explicit", "fused", "tiled"]
 
 # "auto" stores the map while that of one sample has at most this many entries (1 MiB in fp32: up to 32x32 positions in
 # the form "official", 16x16 in the others). benchmarks/attention.py, C=256, one AVX2 core, forward + backward, tiled
@@ -81,17 +79,13 @@ class SelfAttention2d(nn.Module):
         *,
         implementation: AttentionImplementation = "auto",
         sn_eps: float = 1e-12,
-        sn_gradient: spectral.SpectralGradient = "stop",
+        sn_gradient: SpectralGradient = "stop",
         init: Callable[[Tensor], object] = nn.init.xavier_uniform_,
     ) -> None:
         super().__init__()
-        if channels < 8 or channels % 8:
-            raise ValueError(
-                f"attention needs a number of channels divisible by 8 (query and key have an eighth), found {channels}"
-            )
-        if form not in get_args(AttentionForm):
-            raise ValueError(f"unknown attention form {form!r}; choose one of {', '.join(get_args(AttentionForm))}")
-        _check_implementation(implementation)
+        _check_channels(channels)
+        _check_choice("form", form, get_args(AttentionForm))
+        _check_choice("implementation", implementation, get_args(AttentionImplementation))
         self.channels = channels
         self.form = form
         self.implementation = implementation
@@ -201,7 +195,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, implementation: AttentionI
     Raises:
         ValueError: If the implementation is unknown.
     """
-    _check_implementation(implementation)
+    _check_choice("implementation", implementation, get_args(AttentionImplementation))
     if implementation == "auto":
         if query.shape[1] * key.shape[1] <= _EXPLICIT_MAP_ENTRIES:
             implementation = "explicit"
@@ -320,7 +314,13 @@ def _query_positions(queries: Tensor | Sequence[int], count: int) -> Tensor:
     return positions
 
 
-def _check_implementation(implementation: str) -> None:
-    known = get_args(AttentionImplementation)
-    if implementation not in known:
-        raise ValueError(f"unknown attention implementation {implementation!r}; choose one of {', '.join(known)}")
+def _check_channels(channels: int) -> None:
+    if channels < 8 or channels % 8:
+        raise ValueError(
+            f"attention needs a number of channels divisible by 8 (query and key have an eighth), found {channels}"
+        )
+
+
+def _check_choice(what: str, found: str, known: tuple[str, ...]) -> None:
+    if found not in known:
+        raise ValueError(f"unknown attention {what} {found!r}; choose one of {', '.join(known)}")

@@ -5,13 +5,13 @@ numbers come from outside, so the functions here are pure and a run can be repea
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-AugmentOp = Literal["color", "translation", "cutout"]
+from sagan.choices import AugmentOp
 
 
 def num_draws(policy: Sequence[AugmentOp]) -> int:

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
-BatchStatistics = Literal["local", "sync", "ghost"]
-Conditioning = Literal["tables", "linear"]
+from sagan.choices import BatchStatistics, Conditioning
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -322,6 +321,20 @@ def _separately(network: nn.Module) -> Iterator[None]:
             layer.synchronised, layer.group_size = synchronised, group_size
 
 
+@contextmanager
+def _only_training(network: nn.Module, layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Inside the context only ``layers`` are in training mode."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        network.eval()
+        for layer in layers:
+            layer.train()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 @torch.no_grad()
 def standing_statistics(
     network: nn.Module,
@@ -351,7 +364,6 @@ def standing_statistics(
     layers = [m for m in network.modules() if isinstance(m, (ConditionalBatchNorm2d, nn.BatchNorm2d))]
     # In float64 on the host: some devices have no float64.
     sums = [torch.zeros(2, layer.num_features, dtype=torch.float64) for layer in layers]
-    modes = [(module, module.training) for module in network.modules()]
 
     def accumulate(index: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         sums[index] += torch.stack(mean_and_variance(inputs[0])).cpu().double()
@@ -359,18 +371,13 @@ def standing_statistics(
     handles = [layer.register_forward_pre_hook(partial(accumulate, i)) for i, layer in enumerate(layers)]
     batches = 0
     try:
-        network.eval()
-        for layer in layers:
-            layer.train()
-        with _separately(network):
+        with _only_training(network, layers), _separately(network):
             for forward in forwards:
                 forward()
                 batches += 1
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
     if add_up is not None:
         sums = [add_up(pair) for pair in sums]
         batches = int(add_up(torch.tensor(batches)))

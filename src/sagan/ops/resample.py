@@ -27,6 +27,9 @@ Form = Literal["plain", "kernel", "box", "product"]
 # With so few input channels a pass over the large map costs more than the products that it saves.
 KERNEL_CHANNELS = 16
 
+# From so many low-resolution positions on `kernel` was measured on a GPU, and was the fastest form of every layer.
+CUDA_KERNEL_POSITIONS = 4096
+
 
 def upsample_nearest(x: Tensor) -> Tensor:
     """Repeat every position twice in both directions.
@@ -146,14 +149,17 @@ def sum_of_shifts(weight: Tensor) -> Tensor:
 def resample_form(low_positions: int, in_channels: int, *, device: torch.device) -> Form:
     """Tell which form of :func:`upsample_conv` and :func:`conv_downsample` is expected to be the fastest.
 
-    ``benchmarks/folding.py`` measures it; its table is in ``results/speed/README.md``. Known for processors only:
-    ``plain`` elsewhere.
+    ``benchmarks/folding.py`` measures it; its tables are in ``results/speed/README.md`` (processors) and
+    ``results/gpu/README.md`` (one H200: bf16, 1.06 to 7.3 times as fast as ``plain``). Elsewhere, and for smaller maps
+    on a GPU, it is ``plain``.
 
     Args:
         low_positions: B * H * W at the lower of the two resolutions.
         in_channels: C_in of the convolution.
         device: Where the convolution runs.
     """
+    if device.type == "cuda":
+        return "kernel" if low_positions >= CUDA_KERNEL_POSITIONS else "plain"
     if device.type != "cpu":
         return "plain"
     if in_channels <= KERNEL_CHANNELS:

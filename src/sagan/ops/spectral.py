@@ -15,18 +15,19 @@ its vectors. Evaluation mode would stop them, but it also changes every other la
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from sagan.choices import SpectralGradient
+
 M = TypeVar("M", bound=nn.Module)
 
 # Whether u and v are constants to the gradient of a weight (the paper), or functions of it through the one iteration
 # that made them (the official code has no stop-gradient there). Where u and v have converged, both are the same.
-SpectralGradient = Literal["stop", "full"]
 
 INITIAL_ITERATIONS = 15
 

@@ -1,19 +1,19 @@
 """The configuration of a run: its owners' configurations together, and their round trip to a readable file."""
 
 import dataclasses
-import difflib
 import json
 import types
 import typing
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
-from sagan.data import DataConfig
+from sagan.data.config import DataConfig
 from sagan.metrics.config import MonitorConfig
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.training.config import EngineConfig, TrainConfig
+from sagan.words import nearest
 
 C = TypeVar("C")
 
@@ -91,15 +91,88 @@ def merged(config: RunConfig, other: RunConfig, names: Collection[str]) -> RunCo
     return config
 
 
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """Changes of a configuration that are often made, by short names; None changes nothing."""
+
+    data: str | None = None
+    """Pictures: `data.path`."""
+    size: int | None = None
+    """Image size in pixels of both networks; attention goes to that size's default."""
+    base_width: int | None = None
+    """Base width of both networks."""
+    attention: tuple[int, ...] | None = None
+    """Feature-map heights with attention in both networks."""
+    steps: int | None = None
+    """Generator updates in all: `train.total_steps`."""
+    batch_size: int | None = None
+    """Images in a batch: `train.batch_size`."""
+    evaluate_every: int | None = None
+    """Steps between measurements: `train.evaluate_every`."""
+
+
+def with_changes(config: RunConfig, changes: Changes) -> RunConfig:
+    """Apply changes, and make the paths of what exists absolute.
+
+    Raises:
+        ValueError: If a value is wrong, or values do not fit together.
+    """
+    if changes.size is not None and changes.size != config.generator.size_px:
+        config = with_size(config, changes.size)
+    both = _given(base_width=changes.base_width, attention=changes.attention)
+    train = _given(total_steps=changes.steps, batch_size=changes.batch_size, evaluate_every=changes.evaluate_every)
+    return with_absolute_paths(
+        dataclasses.replace(
+            config,
+            generator=dataclasses.replace(config.generator, **both),
+            discriminator=dataclasses.replace(config.discriminator, **both),
+            train=dataclasses.replace(config.train, **train),
+            data=dataclasses.replace(config.data, **_given(path=changes.data)),
+        )
+    )
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def with_size(config: RunConfig, size_px: int) -> RunConfig:
+    """Give the configuration at another size; attention goes to that size's default, as its place need not exist."""
+    changes: dict[str, Any] = {"size_px": size_px, "attention": None, "residual": ()}
+    return dataclasses.replace(
+        config,
+        generator=dataclasses.replace(config.generator, **changes),
+        discriminator=dataclasses.replace(config.discriminator, **changes),
+    )
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Make the paths of what exists absolute, so that a run can be resumed from another folder; names stay names."""
+    from sagan.data import NAMES, is_pattern
+
+    data, monitor = config.data, config.monitor
+    places = {"path": data.path, "cache_dir": data.cache_dir, "class_names": data.class_names}
+    if data.path in NAMES:
+        del places["path"]
+    found: dict[str, Any] = {
+        name: str(Path(place).expanduser().resolve()) for name, place in places.items() if place is not None
+    }
+    found = {name: place for name, place in found.items() if Path(place).exists() or is_pattern(place)}
+    if monitor.feature_weights is not None:
+        absolute = str(Path(monitor.feature_weights).expanduser().resolve())
+        monitor = dataclasses.replace(monitor, feature_weights=absolute)
+    return dataclasses.replace(config, data=dataclasses.replace(data, **found), monitor=monitor)
+
+
 def _build(kind: type[C], values: object, prefix: str) -> C:
     if not isinstance(values, dict):
         raise ValueError(f"configuration {prefix or 'file'}: expected an object with keys, found {values!r}")
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in hints:
-            near = difflib.get_close_matches(key, hints, 1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known: {', '.join(hints)}"
-            raise ValueError(f"unknown configuration key {prefix}{key}{hint}")
+            near = nearest(key, hints)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(hints)}"
+            raise ValueError(f"unknown configuration key {prefix}{key}; {hint}")
     return kind(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
 
 

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sagan.data import DataConfig
-from sagan.models.blocks import default_attention
-from sagan.models.discriminator import DiscriminatorConfig
-from sagan.models.generator import GeneratorConfig
+from sagan.data.config import DataConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig, default_attention
 from sagan.recipes.config import RunConfig, merged
 from sagan.training.config import TrainConfig
 

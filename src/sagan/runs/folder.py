@@ -1,21 +1,14 @@
-"""A run's folder: its name, its lock, its configuration, its log, the room that it needs, and what made it."""
+"""A run's folder: its name, its configuration, what is in it, and the room that it needs."""
 
-import json
-import os
-import platform
+import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from rich.console import Console
 
-from sagan.data import DataConfig, ImageSet
-from sagan.machine import machine, versions
-from sagan.recipes.config import RunConfig, differences, from_json, merged
-from sagan.training.engine import Engine
+from sagan.recipes.config import RunConfig, from_json, merged
+from sagan.training.config import TrainConfig
 from sagan.training.state import TrainState
 
 # Fields of the configuration that a resumed run may change. Those of `train` leave every computed number as it would
@@ -43,8 +36,6 @@ RESUMABLE = {
     "discriminator.num_classes",
 }
 LOCK = ".lock"
-# The byte that is locked where locks are on bytes: far behind the text that says who holds it, which stays readable.
-LOCK_BYTE = 1 << 20
 
 
 class RunError(ValueError):
@@ -73,41 +64,6 @@ def check_empty(folder: Path) -> None:
         raise RunError(f"{folder} exists and is not empty; choose another --out")
 
 
-@contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run folder for this process; the operating system lets go of it when the process ends, however it ends.
-
-    Raises:
-        RunError: If another process holds it.
-    """
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
-        try:
-            _lock(file)
-        except OSError as error:
-            file.seek(0)
-            raise RunError(
-                f"{folder} is in use by another training process ({file.read().strip() or 'unknown'}); "
-                "wait for it, stop it, or choose another --out"
-            ) from error
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
-        yield
-
-
-def _lock(file: IO[str]) -> None:
-    if os.name == "nt":
-        import msvcrt
-
-        os.lseek(file.fileno(), LOCK_BYTE, os.SEEK_SET)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def stored_config(folder: Path, checkpointed: RunConfig | None = None) -> RunConfig:
     """Give the configuration to resume with.
 
@@ -132,86 +88,19 @@ def stored_config(folder: Path, checkpointed: RunConfig | None = None) -> RunCon
     return merged(checkpointed, written, RESUMABLE)
 
 
-def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
-    """Give the configuration to go on with.
-
-    Raises:
-        RunError: If a field differs that would change the run; each is named.
-    """
-    if new is None:
-        return old
-    changed = [name for name in differences(old, new) if name not in RESUMABLE]
-    if new.train.lr_decay_start is not None and old.train.total_steps != new.train.total_steps:
-        changed.append("train.total_steps (the learning rates fall towards it)")
-    if changed:
-        raise RunError(
-            f"a run keeps its configuration, but {', '.join(changed)} {'differs' if len(changed) == 1 else 'differ'}: "
-            "only --steps and cadences can change. To go on with other settings start a new run with --init-from"
-        )
-    return new
-
-
-def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
-    """Check by content that the pictures are those that the run was saved with.
-
-    Raises:
-        RunError: If they are not.
-    """
-    if isinstance(saved, dict) and saved["fingerprint"] != dataset.fingerprint:
-        raise RunError(
-            f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} "
-            f"now, from {dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
-        )
-
-
-def holdout_of(path: Path, provenance: Mapping[str, object], split: str) -> tuple[DataConfig, int]:
-    """Give what a run held out, as fields of a configuration, and its seed.
-
-    They stand in the weights' provenance; weights files of older versions have them only in the run's folder.
-
-    Raises:
-        RunError: If a part of the data is asked for and they are unknown.
-    """
-    if isinstance(provenance.get("holdout_fraction"), float):
-        fraction, most = float(str(provenance["holdout_fraction"])), int(str(provenance["holdout_max"]))
-        return DataConfig(holdout_fraction=fraction, holdout_max=most), int(str(provenance["seed"]))
-    if (path / "config.json").is_file():
-        config = stored_config(path)
-        return config.data, config.seed
-    if split != "all":
-        raise RunError(
-            f"{path} does not say which pictures its run held out; judge its run folder, or by all of the data "
-            "(--split all)"
-        )
-    return DataConfig(), 0
-
-
-def check_trained_on(provenance: Mapping[str, object], dataset: ImageSet) -> None:
-    """Check by content that a generator was trained on a data set: only of that one are parts held out or not.
-
-    Raises:
-        RunError: If it was trained on another, or does not say on which.
-    """
-    data = provenance.get("data")
-    if not isinstance(data, dict) or data.get("fingerprint") != dataset.fingerprint:
-        raise RunError(
-            f"{dataset.source} is not what this generator was trained on, or it does not say on what, so none of it "
-            "was held out; judge by all of it (--split all)"
-        )
-
-
-def check_space(folder: Path, state: TrainState, keep_last: int, console: Console) -> None:
+def check_space(folder: Path, state: TrainState, train: TrainConfig, console: Console) -> None:
     """Print the disk space that the run's checkpoints take, and refuse a disk that has less.
 
     Raises:
         RunError: If there is too little.
     """
     present = sum(path.stat().st_size for path in (folder / "checkpoints").glob("*.pt"))
-    # keep_last, the best one, the latest healthy one, and the one being written before the oldest goes.
-    need = state.num_bytes() * (keep_last + 3)
+    # The last one is being written before the oldest goes; a run that may go back keeps the best one of before as well.
+    best = "the best, the best before it" if train.on_collapse == "rollback" else "the best"
+    need = state.num_bytes() * (train.keep_last + (4 if train.on_collapse == "rollback" else 3))
     free = shutil.disk_usage(folder).free
     console.print(
-        f"disk: {size(state.num_bytes())} a checkpoint, up to {size(need)} in all ({keep_last} latest, the best, "
+        f"disk: {size(state.num_bytes())} a checkpoint, up to {size(need)} in all ({train.keep_last} latest, {best}, "
         f"the latest healthy, one being written); {size(free)} free",
         markup=False,
     )
@@ -222,25 +111,17 @@ def check_space(folder: Path, state: TrainState, keep_last: int, console: Consol
         )
 
 
-def truncate_log(path: Path, step: int) -> list[dict[str, object]]:
-    """Read a run's log up to a step and cut off what lies beyond it: lines of steps that will be done again.
+def step_of(path: Path) -> int:
+    """Give the step that a file of a run is named after, as in step-00000500.png; -1 if it is not."""
+    found = re.fullmatch(r"step-(\d+)", path.stem)
+    return int(found[1]) if found else -1
 
-    Lines that are no record, as one that a crash cut short, are dropped too. The file is replaced in one move.
-    """
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    kept: list[dict[str, object]] = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int) and record["step"] <= step:
-            kept.append(record)
-    if len(kept) != len(lines):
-        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
-    return kept
+
+def take_back(folder: Path, step: int) -> None:
+    """Remove the files of later steps, which will be done again."""
+    for path in folder.glob("step-*"):
+        if step_of(path) > step:
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -248,13 +129,6 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
-
-
-def changes_since(contents: dict[str, object], engine: Engine) -> list[str]:
-    """Name what differs in versions and machine from those that wrote a checkpoint."""
-    now = {**versions(), **machine(engine.device, engine.process.world_size)}
-    before: dict[str, object] = {**contents["versions"], **contents["machine"]}  # type: ignore[dict-item]
-    return [f"{key} {before[key]} -> {now[key]}" for key in now if key in before and before[key] != now[key]]
 
 
 def size(num_bytes: float) -> str:

@@ -13,11 +13,54 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+from sagan.data.parallel import cores
+from sagan.recipes.config import RunConfig
+from sagan.runs.folder import next_folder
+from sagan.training.config import Device
 from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
 
 CHECK_EVERY_S = 0.2
 # How long the others may take to end by themselves when one has failed, and then after being asked to.
 GRACE_S, TERM_S = 3.0, 10.0
+
+
+def number_of_processes(devices: str, device: Device) -> int:
+    """Read how many processes are asked for on this machine.
+
+    Args:
+        devices: A number, or ``auto`` for one per GPU.
+        device: What the run computes on.
+
+    Raises:
+        ValueError: If it is neither, or there are fewer GPUs.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    if devices == "auto":
+        return max(1, gpus)
+    if not devices.isdecimal() or int(devices) < 1:
+        raise ValueError(f"--devices takes a number of processes from 1 on, or auto; found {devices!r}")
+    if gpus and int(devices) > gpus:
+        raise ValueError(
+            f"--devices {devices}: this machine has {gpus} GPUs, and each process needs its own; "
+            "take fewer, or --engine.device cpu"
+        )
+    return int(devices)
+
+
+def launch_run(
+    config: RunConfig, arguments: Sequence[str], processes: int, *, out: Path | None, resume: Path | None
+) -> int:
+    """Run ``sagan train ARGUMENTS`` in several processes; all must know the folder, so it is named here.
+
+    Raises:
+        ValueError: If the batch cannot be shared equally.
+    """
+    config.train.check_division(processes)
+    folder = resume or out or next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
+    named = [] if resume or out else ["--out", str(folder)]
+    return launch(["train", *arguments, *named], processes, folder)
 
 
 def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
@@ -34,7 +77,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
     Returns:
         The exit code: 0, 128 + the signal that was passed on, or that of the process that failed first.
     """
-    threads = max(1, _cores() // processes)
+    threads = max(1, cores() // processes)
     shared = {
         WORLD_SIZE: str(processes),
         LOCAL_WORLD_SIZE: str(processes),
@@ -45,17 +88,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
     print(f"starting {processes} processes, {shared['OMP_NUM_THREADS']} threads each", file=sys.stderr, flush=True)
     with ExitStack() as stack:
         outputs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes - 1)]
-        children = [
-            subprocess.Popen(
-                [sys.executable, "-m", "sagan", *arguments],
-                env=os.environ | shared | {RANK: str(rank), LOCAL_RANK: str(rank)},
-                stdout=output,
-                stderr=output,
-                # A group of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once.
-                start_new_session=True,
-            )
-            for rank, output in enumerate([None, *outputs])
-        ]
+        children = [_start(arguments, shared, rank, output) for rank, output in enumerate([None, *outputs])]
         stack.callback(_kill, children)
         passed_on: list[int] = []
 
@@ -70,6 +103,19 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
             return children[0].returncode % 256 if not passed_on else 128 + passed_on[-1]
         _end_others(children)
         return _explain(children, failed, outputs, resume)
+
+
+def _start(
+    arguments: Sequence[str], shared: dict[str, str], rank: int, output: IO[str] | None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sagan", *arguments],
+        env=os.environ | shared | {RANK: str(rank), LOCAL_RANK: str(rank)},
+        stdout=output,
+        stderr=output,
+        # A group of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once.
+        start_new_session=True,
+    )
 
 
 def _first_failure(children: list[subprocess.Popen[bytes]], passed_on: list[int]) -> int | None:
@@ -125,10 +171,6 @@ def _kill(children: list[subprocess.Popen[bytes]]) -> None:
     _send(children, signal.SIGKILL)
     for child in children:
         child.wait()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_port() -> int:

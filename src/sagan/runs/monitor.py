@@ -1,9 +1,11 @@
 """What is measured of the samples while a run trains, by a chosen cheap set of metrics."""
 
+from dataclasses import replace
+
 import torch
 
 from sagan.data import ImageSet
-from sagan.evaluation import evaluate, load_network, reference_of, reference_statistics
+from sagan.evaluation import EvaluateConfig, evaluate, load_network, reference_of, reference_statistics
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.config import MonitorConfig
 from sagan.metrics.report import Report, Value
@@ -51,19 +53,12 @@ class Monitor:
 
         The samples are those of the same noise and classes each time, so that a curve shows training alone.
         """
+        config = EvaluateConfig(
+            metrics=self.config.metrics, num=self.config.num, score_splits=1, seed=SAMPLE_SEED, device=self.device
+        )
+        report = evaluate(generator, self.real, config, network=self.network, progress=False).report
         step = generator.provenance.get("step")
-        return evaluate(
-            generator,
-            self.real,
-            self.network,
-            metrics=self.config.metrics,
-            num=self.config.num,
-            score_splits=1,
-            seed=SAMPLE_SEED,
-            subject={"step": step if isinstance(step, int) else None},
-            device=self.device,
-            progress=False,
-        ).report
+        return replace(report, subject=report.subject | {"step": step if isinstance(step, int) else None})
 
 
 def best_by(report: Report, config: MonitorConfig) -> Value:

@@ -10,6 +10,8 @@ from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import refresh_spectral
 
+ALIKE = "both runs need the same size, widths, attention and head"
+
 
 class TransferReport:
     """What was kept: ``classes`` by name, ``fresh`` classes that start anew."""
@@ -47,12 +49,10 @@ def transfer_weights(
     state = {key: value.clone() for key, value in target.state_dict().items()}
     tables = class_tables(target)
     same_classes = list(old_names) == list(new_names)
+    network = f"the other run's {type(target).__name__.lower()}"
     for key, value in state.items():
         if key not in source:
-            raise ValueError(
-                f"the other run's {type(target).__name__.lower()} has no {key}; "
-                "both runs need the same size, widths, attention and head"
-            )
+            raise ValueError(f"{network} has no {key}; {ALIKE}")
         old = source[key]
         if key in tables:
             if old.shape[1:] != value.shape[1:]:
@@ -68,10 +68,7 @@ def transfer_weights(
             value.copy_(old)
     extra = sorted(set(source) - set(state))
     if extra:
-        raise ValueError(
-            f"the other run's {type(target).__name__.lower()} also has {extra[0]}; "
-            "both runs need the same size, widths, attention and head"
-        )
+        raise ValueError(f"{network} also has {extra[0]}; {ALIKE}")
     target.load_state_dict(state)
     if not same_classes:
         refresh_spectral(target)
@@ -117,10 +114,7 @@ def _weights_of(network: nn.Module, layer: str) -> set[str]:
 
 
 def _shapes(key: str, old: torch.Tensor, new: torch.Tensor) -> str:
-    return (
-        f"{key} is {tuple(old.shape)} in the other run and {tuple(new.shape)} here; "
-        "both runs need the same size, widths, attention and head"
-    )
+    return f"{key} is {tuple(old.shape)} in the other run and {tuple(new.shape)} here; {ALIKE}"
 
 
 def _short(names: Sequence[str]) -> str:

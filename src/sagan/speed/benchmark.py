@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,12 +23,11 @@ from sagan.recipes.config import RunConfig
 from sagan.runs.folder import size
 from sagan.sampling import generate, sample_labels, sample_latents
 from sagan.speed.clock import Spread, matmul_dtype, matmul_rate, timed_rounds
+from sagan.speed.config import ALL, What
 from sagan.speed.flops import step_flops
 from sagan.speed.step import LOOK_IMAGES, measure_step, random_batch
 from sagan.training.engine import Engine
 
-What = Literal["step", "sampling", "data", "features"]
-ALL: tuple[What, ...] = ("step", "sampling", "data", "features")
 FORMAT, FORMAT_VERSION = "sagan benchmark", 1
 WARM_UP = 3
 FEATURE_IMAGES = 32
@@ -159,22 +157,7 @@ def benchmark(
     if with_data:
         config = with_classes(config, len(open_dataset(config.data, config.generator.size_px).class_names))
     engine = Engine(config.engine)
-    rates: list[Rate] = []
-    missing: list[str] = []
-    if "step" in what:
-        console.print(f"training steps of {config.train.batch_size:,} images, in a process of their own ...")
-        rates.append(step_rate(config, engine, rounds))
-    if "sampling" in what:
-        console.print("sampling ...")
-        rates.append(sampling_rate(config, engine, rounds))
-    if "data" in what:
-        console.print("reading pictures ...")
-        rates.append(reading_rate(config, rounds, with_data=with_data))
-    if "features" in what:
-        networks, missing = feature_networks()
-        for network in networks:
-            console.print(f"features of {network.name} ...")
-            rates.append(features_rate(network, config, engine.device, rounds))
+    rates, missing = _rates(config, engine, what, rounds, with_data, console)
     return Benchmark(
         machine={
             **versions(),
@@ -191,6 +174,29 @@ def benchmark(
         rates=tuple(rates),
         missing=tuple(missing),
     )
+
+
+def _rates(
+    config: RunConfig, engine: Engine, what: Sequence[What], rounds: int, with_data: bool, console: Console
+) -> tuple[list[Rate], list[str]]:
+    """Measure what was asked for; give also what could not be measured, and why."""
+    rates: list[Rate] = []
+    missing: list[str] = []
+    if "step" in what:
+        console.print(f"training steps of {config.train.batch_size:,} images, in a process of their own ...")
+        rates.append(step_rate(config, engine, rounds))
+    if "sampling" in what:
+        console.print("sampling ...")
+        rates.append(sampling_rate(config, engine, rounds))
+    if "data" in what:
+        console.print("reading pictures ...")
+        rates.append(reading_rate(config, rounds, with_data=with_data))
+    if "features" in what:
+        networks, missing = feature_networks()
+        for network in networks:
+            console.print(f"features of {network.name} ...")
+            rates.append(features_rate(network, config, engine.device, rounds))
+    return rates, missing
 
 
 def step_rate(config: RunConfig, engine: Engine, rounds: int) -> Rate:

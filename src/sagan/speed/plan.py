@@ -18,7 +18,8 @@ from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STA
 from sagan.recipes.build import with_classes
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import size
-from sagan.runs.reporter import GRID_CLASSES, GRID_COLUMNS, LOOK_BATCH
+from sagan.runs.record import LOOK_BATCH
+from sagan.runs.samples import GRID_CLASSES, GRID_COLUMNS
 from sagan.speed.step import StepCost, measure_step
 from sagan.training.config import TrainConfig
 
@@ -180,6 +181,26 @@ def make_plan(
     if data is not None:
         config = with_classes(config, data.num_classes)
         check_enough(config, data)
+    costs, limit, micro_batch = _chosen(config, limit_bytes, console)
+    accumulate = config.train.batch_size // micro_batch
+    return Plan(
+        config=replace(config, train=replace(config.train, accumulate=accumulate)),
+        data=data,
+        costs=costs,
+        step_s=step_seconds(costs, micro_batch, accumulate),
+        peak_bytes=peak_bytes(costs, micro_batch),
+        limit_bytes=limit,
+    )
+
+
+def _chosen(
+    config: RunConfig, limit_bytes: int | None, console: Console | None
+) -> tuple[dict[int, StepCost], int | None, int]:
+    """Measure steps at one or two sizes or more, until the micro-batch to take is known.
+
+    Returns:
+        What the steps cost by size, the memory that there is, and the micro-batch.
+    """
     sizes = micro_batches(config.train)
 
     def measured(micro_batch: int) -> StepCost:
@@ -204,16 +225,7 @@ def make_plan(
         micro_batch = largest_fitting(sizes, costs, limit)
         if FIRST_STEPS * step_seconds(costs, micro_batch, 1) > AFFORDABLE_S:
             break
-    micro_batch = largest_fitting(sizes, costs, limit)
-    accumulate = config.train.batch_size // micro_batch
-    return Plan(
-        config=replace(config, train=replace(config.train, accumulate=accumulate)),
-        data=data,
-        costs=costs,
-        step_s=step_seconds(costs, micro_batch, accumulate),
-        peak_bytes=peak_bytes(costs, micro_batch),
-        limit_bytes=limit,
-    )
+    return costs, limit, largest_fitting(sizes, costs, limit)
 
 
 _TOO_LARGE = "take a smaller --size or --base-width, or a machine with more memory"

@@ -118,23 +118,13 @@ def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: 
     seconds = timed_rounds(step, engine.device, rounds, warm_up=0, limit_s=limit_s)
     processor_s = (time.process_time() - processor) / seconds.rounds
     peak = _most_held(engine)
-
-    def update() -> None:
-        for _ in range(train.d_steps):
-            state.optimizer_d.step()
-        state.optimizer_g.step()
-        if state.ema is not None:
-            update_ema(state.ema, state.G, 0.5)
-
-    micro_batch = train.batch_size // train.accumulate
-    part = Batch(*(tensor[:micro_batch] for tensor in batch))
-    judge = timed_rounds(lambda: mean_logit(state, part, engine, micro_batch), engine.device, 3)
+    judge_s = _judge_seconds(state, batch, engine, train.batch_size // train.accumulate)
     sample_s = _sample_seconds(state, engine)
     return StepCost(
         seconds=seconds,
         processor_s=processor_s,
-        update_s=timed_rounds(update, engine.device, 3).median,
-        judge_s=judge.median / micro_batch,
+        update_s=_update_seconds(state, engine, train.d_steps),
+        judge_s=judge_s,
         sample_s=sample_s,
         base_bytes=base,
         state_bytes=None if held is None or base is None else held - base,
@@ -156,6 +146,25 @@ def random_batch(config: RunConfig, count: int | None = None) -> Batch:
         torch.from_numpy(random.integers(0, max(1, config.discriminator.num_classes), count)),
         torch.zeros(count, dtype=torch.bool),
     )
+
+
+def _update_seconds(state: TrainState, engine: Engine, d_steps: int) -> float:
+    """Update the weights by the gradients of the last step, and the moving average."""
+
+    def update() -> None:
+        for _ in range(d_steps):
+            state.optimizer_d.step()
+        state.optimizer_g.step()
+        if state.ema is not None:
+            update_ema(state.ema, state.G, 0.5)
+
+    return timed_rounds(update, engine.device, 3).median
+
+
+def _judge_seconds(state: TrainState, batch: Batch, engine: Engine, micro_batch: int) -> float:
+    """Let D judge a micro-batch of real pictures; seconds a picture."""
+    part = Batch(*(tensor[:micro_batch] for tensor in batch))
+    return timed_rounds(lambda: mean_logit(state, part, engine, micro_batch), engine.device, 3).median / micro_batch
 
 
 def _sample_seconds(state: TrainState, engine: Engine) -> float:

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from sagan.losses import Loss
-from sagan.ops.augment import AugmentOp
-from sagan.ops.norm import BatchStatistics
+from sagan.choices import AugmentOp, BatchStatistics, Loss
 
 OnCollapse = Literal["warn", "rollback", "stop"]
 

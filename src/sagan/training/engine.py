@@ -9,15 +9,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from sagan.ops.pixels import uint8_to_images
-from sagan.training.config import Compile, EngineConfig
+from sagan.training.config import Compile, Device, EngineConfig
 from sagan.training.heartbeat import Heartbeat
 from sagan.training.processes import ADDRESS, Process, current_process
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -56,48 +59,13 @@ class Engine:
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        # Three seconds: only for those who train
-        from lightning_fabric import Fabric
-        from lightning_fabric.plugins.environments import torchelastic
-        from lightning_fabric.strategies import ddp
-
         self.process: Process = current_process()
-        accelerator = config.device
-        if accelerator == "auto":
-            accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        if accelerator == "cuda" and not torch.cuda.is_available():
-            raise ValueError(
-                "device cuda: PyTorch sees no CUDA device here; use --engine.device cpu, or see `sagan info`"
-            )
-        if accelerator == "mps" and not torch.backends.mps.is_available():
-            raise ValueError("device mps: PyTorch sees no Apple GPU here; use --engine.device cpu, or see `sagan info`")
+        accelerator = _accelerator(config.device)
         precision = config.precision
         if precision == "auto":
             precision = "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported(False) else "fp32"
-        mixed: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if precision == "bf16" else "32-true"
-        if self.process.world_size == 1:
-            self._fabric = Fabric(accelerator=accelerator, devices=1, precision=mixed)
-        else:
-            here = self.process.local_world_size
-            if accelerator == "mps" or (accelerator == "cuda" and torch.cuda.device_count() < here):
-                raise ValueError(
-                    f"{here} processes on this machine need a GPU each, found "
-                    f"{torch.cuda.device_count()} CUDA devices; start fewer, or use --engine.device cpu"
-                )
-            logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says is for its developers
-            self._fabric = Fabric(
-                accelerator=accelerator,
-                devices=here,
-                num_nodes=self.process.world_size // here,
-                precision=mixed,
-                strategy=ddp.DDPStrategy(
-                    timeout=STEP_TIMEOUT,
-                    gradient_as_bucket_view=True,
-                    # Buffers need no exchange at each forward: spectral vectors follow from weights, the same on all.
-                    **_keep_buffers(),
-                ),
-                plugins=[torchelastic.TorchElasticEnvironment()],
-            )
+        self._fabric = _fabric(self.process, accelerator, "bf16-mixed" if precision == "bf16" else "32-true")
+        if self.process.world_size > 1:
             self._fabric.launch()
             # Between processors also where gradients travel between GPUs: agreeing and waiting then holds no GPU up,
             # and a process that ends is noticed at once.
@@ -255,6 +223,48 @@ class Engine:
     def _leave(self, what: str) -> None:
         print(f"sagan: {lost_sentence(self.process, what)}", file=sys.stderr, flush=True)
         os._exit(1)  # the main thread hangs in a call that no exception reaches
+
+
+def _accelerator(device: Device) -> str:
+    """Find the kind of device: the one asked for, or the best that is there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda: PyTorch sees no CUDA device here; use --engine.device cpu, or see `sagan info`")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device mps: PyTorch sees no Apple GPU here; use --engine.device cpu, or see `sagan info`")
+    return device
+
+
+def _fabric(process: Process, accelerator: str, precision: Literal["bf16-mixed", "32-true"]) -> "Fabric":
+    """Make what joins the processes of a run; a single one needs no more than its device."""
+    # Three seconds: only for those who train
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import torchelastic
+    from lightning_fabric.strategies import ddp
+
+    if process.world_size == 1:
+        return Fabric(accelerator=accelerator, devices=1, precision=precision)
+    here = process.local_world_size
+    if accelerator == "mps" or (accelerator == "cuda" and torch.cuda.device_count() < here):
+        raise ValueError(
+            f"{here} processes on this machine need a GPU each, found "
+            f"{torch.cuda.device_count()} CUDA devices; start fewer, or use --engine.device cpu"
+        )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says is for its developers
+    return Fabric(
+        accelerator=accelerator,
+        devices=here,
+        num_nodes=process.world_size // here,
+        precision=precision,
+        strategy=ddp.DDPStrategy(
+            timeout=STEP_TIMEOUT,
+            gradient_as_bucket_view=True,
+            # Buffers need no exchange at each forward: spectral vectors follow from weights, the same on all.
+            **_keep_buffers(),
+        ),
+        plugins=[torchelastic.TorchElasticEnvironment()],
+    )
 
 
 def _keep_buffers() -> dict[str, Any]:

@@ -22,6 +22,8 @@ from sagan.training.config import TrainConfig
 
 Floats = NDArray[np.float64]
 
+REMEDY = "Lower learning rates usually help, or spectral normalisation on both networks"
+
 POWER_ITERATIONS = 20
 CELLS = 8
 # Real pictures of a class that the samples are compared with, at most.
@@ -34,6 +36,10 @@ NOT_FINITE = "not finite"
 # Observations in a row count for something only if they reach over so many steps, however often the log is written: the
 # first few steps of a run are anything.
 MIN_STEPS = 30
+
+
+class DivergedError(RuntimeError):
+    """Training produced a number that is not finite, or collapsed in another way; a checkpoint from before is kept."""
 
 
 @dataclass(frozen=True)

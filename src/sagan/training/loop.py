@@ -1,47 +1,31 @@
-"""The loop: steps and, between them, three hooks. It knows neither pictures nor metrics nor files."""
+"""The loop: steps and, between them, hooks. It knows neither pictures nor metrics nor files."""
 
 from collections.abc import Callable
-from typing import Protocol
 
-from torch import Tensor
-
-from sagan.training.config import TrainConfig
-from sagan.training.engine import Engine
-from sagan.training.state import TrainState
+from sagan.training.hooks import Hooks
 from sagan.training.step import NextBatch, train_step
 
 
-class Hooks(Protocol):
-    """What happens between steps."""
+def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callable[[], int] = lambda: 0) -> bool:
+    """Train until ``total_steps``, or until a signal or a hook ends the run after a finished step.
 
-    def log(self, state: TrainState, metrics: dict[str, Tensor]) -> None:
-        """Take the metrics of the step that was just done; called after every step."""
-
-    def evaluate(self, state: TrainState) -> None:
-        """Look at the samples; called after every step, decides itself whether it is due."""
-
-    def save(self, state: TrainState, *, last: bool) -> None:
-        """Save if due; always if ``last``."""
-
-
-def train_loop(
-    state: TrainState,
-    config: TrainConfig,
-    next_batch: NextBatch,
-    engine: Engine,
-    hooks: Hooks,
-    seed: int,
-    stop: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Train until ``config.total_steps``, or until ``stop`` says so after a finished step.
+    Args:
+        hooks: What happens between steps; their record has the training state, the recipe and the engine.
+        next_batch: As for :func:`~sagan.training.step.train_step`.
+        seed: The run's seed.
+        received: Gives the number of the signal that this process received, or 0; asked before each step.
 
     Returns:
         Whether all steps are done.
     """
-    while state.step < config.total_steps and not stop():
-        metrics = train_step(state, config, next_batch, engine, seed)
-        hooks.log(state, metrics)
-        hooks.evaluate(state)
-        hooks.save(state, last=False)
-    hooks.save(state, last=True)
+    record, state, config = hooks.record, hooks.record.state, hooks.record.config
+    with hooks.running():
+        if state.step == 0:
+            hooks.save()  # from now on the run can be resumed, whatever happens
+        while state.step < config.total_steps and not hooks.stopped(received()):
+            hooks.step(train_step(state, config, next_batch, record.engine, seed))
+            # After a rollback the state is that of a checkpoint, which is saved.
+            if state.step % config.save_every == 0 or state.step == config.total_steps:
+                hooks.save()
+        hooks.save()
     return state.step >= config.total_steps

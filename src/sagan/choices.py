@@ -1,0 +1,21 @@
+"""The options that have names, as types: what a flag or a field of a configuration takes. Without PyTorch.
+
+What each does is said where it is done: the room is named beside it.
+"""
+
+from typing import Literal
+
+AttentionForm = Literal["slides", "official", "paper_v2", "full"]
+"""Published forms of the attention block (ops/attention.py)."""
+AttentionImplementation = Literal["auto", "explicit", "fused", "tiled"]
+"""Ways to compute it (ops/attention.py)."""
+SpectralGradient = Literal["stop", "full"]
+"""Whether gradients flow through the singular vectors (ops/spectral.py)."""
+BatchStatistics = Literal["local", "sync", "ghost"]
+"""What batch normalisation works over in training (ops/norm.py)."""
+Conditioning = Literal["tables", "linear"]
+"""How the class gives gain and bias (ops/norm.py)."""
+AugmentOp = Literal["color", "translation", "cutout"]
+"""Differentiable augmentations (ops/augment.py)."""
+Loss = Literal["hinge", "non-saturating"]
+"""Adversarial losses (losses.py)."""

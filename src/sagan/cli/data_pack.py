@@ -1,0 +1,56 @@
+"""``sagan data pack``: decode pictures once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from sagan.cli.parse import parse
+
+WHAT = "Decode pictures once, to be memory-mapped. After an interruption the same command goes on."
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackFlags:
+    """Flags of ``sagan data pack``."""
+
+    path: tyro.conf.Positional[str]
+    """What `sagan train --data` takes: a folder, zip, .npz, tar files, hf:NAME, the name of a data set."""
+    size: int
+    """Height and width in pixels to decode to."""
+    out: Path
+    """The packed file, or with --shard-gb the folder; --data takes it, here or on another machine."""
+    shard_gb: float | None = None
+    """Pack into a folder of files that are at most so large, in 10^9 bytes, e.g. 1."""
+    part: str | None = None
+    """I/N: pack only the I-th of N parts of the shards, so that N machines can share the work; the one that
+    finishes last completes the folder."""
+    workers: int | None = None
+    """Threads that decode; unset is one for each core."""
+    class_names: str | None = None
+    """A file that maps folder names to readable class names."""
+    skip_unreadable: bool = False
+    """Leave unreadable pictures out instead of stopping."""
+
+
+def run(arguments: list[str]) -> int:
+    """Parse, pack, say what is there now."""
+    flags = parse(PackFlags, arguments, "data pack", description=WHAT)
+    from sagan.data import DataConfig, notes
+    from sagan.data.pack_folder import pack
+
+    config = DataConfig(path=flags.path, class_names=flags.class_names, skip_unreadable=flags.skip_unreadable)
+    packed = pack(config, flags.size, flags.out, shard_gb=flags.shard_gb, part=flags.part, workers=flags.workers)
+    if packed is None:
+        print(
+            f"{flags.out}: part {flags.part} is done, others are not yet; the last one completes the folder, or this "
+            "command without --part once their shards are here"
+        )
+        return 0
+    for note in notes(packed):
+        print(note)
+    print(
+        f"{flags.out}: {len(packed.labels):,} pictures, {len(packed.class_names)} classes, "
+        f"content {packed.fingerprint[:16]}"
+    )
+    return 0

@@ -1,0 +1,110 @@
+"""`sagan evaluate`: judge a generator, or pictures of any other one."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sagan.cli.parse import UsageError, parse
+from sagan.evaluation.config import EvaluateConfig
+
+SUFFIXES = {
+    "out": (".json",),
+    "export_statistics": (".npz",),
+    "neighbours_picture": (".png", ".jpg", ".jpeg", ".webp"),
+}
+ROWS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(EvaluateConfig):
+    """The flags: those of the configuration, what is judged, by what, and what is written."""
+
+    run: tyro.conf.Positional[Path | None] = None
+    """A run folder, a checkpoint, or a .safetensors weights file."""
+    generated: str | None = None
+    """Instead of a run: pictures that any generator made (folder, zip or .npz), all of one square size."""
+    data: str | None = None
+    """The real pictures to judge by, as in `sagan train`."""
+    statistics: Path | None = None
+    """Instead of --data: statistics of real pictures that --export-statistics wrote, here or elsewhere."""
+    size: int | None = None
+    """With --export-statistics alone: the size in pixels of the generated pictures to be judged."""
+    feature_weights: Path | None = None
+    """A local file of the feature network's weights."""
+    class_labels: Path | None = None
+    """For accuracy: a .json file {"class": [labels of the network], ...}; ImageNet's 1,000 folders need none."""
+    score_splits: Annotated[int, tyro.conf.arg(name="splits")] = 10
+    """Splits of the Inception Score."""
+    neighbours: tyro.conf.Suppress[int] = 0
+    neighbours_picture: Annotated[Path | None, tyro.conf.arg(name="neighbours")] = None
+    """A picture to draw: eight samples beside the real pictures nearest to them (is it copying?)."""
+    out: Path | None = None
+    """A .json file for the values and their protocols."""
+    compare: tuple[Path, Path] | None = None
+    """Instead of all that: two such files, side by side; values made in different ways are refused."""
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Judge a generator, or pictures of any other one."""
+    a = parse(Arguments, arguments, "evaluate", description="How good are generated pictures? IS, FID and more.")
+    if a.compare is not None:
+        return _compare(*a.compare)
+    _check(a)
+
+    from sagan.data import DataConfig
+    from sagan.evaluation import evaluate as judge
+    from sagan.evaluation import export_statistics, read_statistics
+    from sagan.figures import save_image
+    from sagan.runs.folder import write_text
+
+    generator = a.run if a.generated is None else DataConfig(path=a.generated)
+    data = a.data if a.statistics is None else read_statistics(a.statistics, {})
+    assert data is not None
+    if generator is None:
+        assert a.size is not None
+        print(export_statistics(data, a.size, a))
+        return 0
+    result = judge(generator, data, replace(a, neighbours=ROWS if a.neighbours_picture is not None else 0))
+    if result.exported is not None:
+        print(result.exported)
+    print(result.text())
+    if a.out is not None:
+        write_text(a.out, result.report.to_json())
+        print(f"values and protocols: {a.out}")
+    if a.neighbours_picture is not None and result.neighbours is not None:
+        print(f"nearest real pictures: {save_image(result.neighbours.picture, a.neighbours_picture)}")
+    return 0
+
+
+def _compare(*paths: Path) -> int:
+    from sagan.evaluation import comparison
+    from sagan.metrics.report import report_from_json
+
+    first, second = (report_from_json(path.read_bytes(), str(path)) for path in paths)
+    print(comparison(first, second, [path.name for path in paths]))
+    return 0
+
+
+def _check(a: Arguments) -> None:
+    """Refuse flags that do not go together, and places that cannot be written, before anything is imported."""
+    if a.run is not None and a.generated is not None:
+        raise UsageError("judge a run or weights file, or pictures with --generated: one of them")
+    if a.run is None and a.generated is None and a.export_statistics is None:
+        raise UsageError("name a run folder or weights file, or pictures with --generated: one of them")
+    if (a.data is None) == (a.statistics is None):
+        raise UsageError(
+            "which real pictures? --data takes what `sagan train --data` takes, --statistics what --export-statistics "
+            "wrote: one of them"
+        )
+    for field, suffixes in SUFFIXES.items():
+        path, flag = getattr(a, field), field.removesuffix("_picture").replace("_", "-")
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise UsageError(f"--{flag} must end in {' or '.join(suffixes)}, found {path}")
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it, or choose another place")
+    if a.run is None and a.generated is None and a.size is None:
+        raise UsageError("at which size? --export-statistics without a run needs --size PX, that of the generated ones")
+    if a.class_labels is not None and not a.class_labels.is_file():
+        raise UsageError(f"--class-labels {a.class_labels} is not a file; expected a .json file")

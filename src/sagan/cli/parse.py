@@ -1,0 +1,131 @@
+"""Flags to dataclasses, help in a short and a long form, and the error for what cannot be right on a command line."""
+
+import ast
+import dataclasses
+import inspect
+import io
+import itertools
+import re
+import shutil
+import sys
+import textwrap
+import typing
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+A = TypeVar("A")
+
+HELP, HELP_ALL = ("-h", "--help"), "--help-all"
+
+
+class UsageError(ValueError):
+    """A mistake on the command line."""
+
+
+def parse(
+    kind: type[A],
+    arguments: Sequence[str],
+    verb: str,
+    default: A | None = None,
+    description: str = "",
+    short: Sequence[str] | None = None,
+) -> A:
+    """Parse flags into a dataclass; mistakes end with exit code 2 and the nearest known flag.
+
+    Args:
+        kind: The dataclass; a nested one is a group of flags.
+        arguments: What stands behind the verb.
+        verb: The verb, for messages.
+        default: Where the flags start from, where that is not the dataclass's own.
+        description: What the verb does; it is wrapped to the terminal's width.
+        short: The fields, dotted where they are nested, that ``--help`` shows; all others only ``--help-all`` does.
+            Unset shows all.
+    """
+    import tyro
+
+    shown: Any = kind
+    if asks_for_help(arguments):
+        if short is not None and HELP_ALL not in arguments:
+            shown, default = _shortened(kind, default, short), None
+            description += (
+                f"\n\n`sagan {verb} {HELP_ALL}` lists every flag, also those of the networks and of training."
+            )
+        arguments = ["--help"]
+    options = {} if default is None else {"default": default}
+    # In the encoding of the terminal, which says whether tyro may draw boxes.
+    printed = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding or "utf-8", errors="replace", write_through=True)
+    with redirect_stdout(printed) if list(arguments) == ["--help"] else nullcontext():
+        try:
+            return tyro.cli(shown, args=list(arguments), prog=f"sagan {verb}", description="", **options)  # type: ignore[no-any-return,call-overload]
+        except SystemExit as end:
+            printed.seek(0)
+            if not (text := printed.read()):
+                raise
+            code = end.code
+    usage, _, flags = text.partition("\n\n")  # tyro would join the lines of a description
+    usage = wrapped(" ".join(usage.split()), hanging=7)
+    flags = "\n".join(line.rstrip() for line in flags.strip().splitlines())
+    print(f"{usage}\n\n{wrapped(description)}\n\n{flags}")
+    raise SystemExit(code)
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Tell whether a help text is asked for, in whatever form."""
+    return any(argument in (*HELP, HELP_ALL) for argument in arguments)
+
+
+def wrapped(text: str, hanging: int = 0) -> str:
+    """Wrap a text to the terminal's width; in lists, lines that begin with blanks, under the second column.
+
+    Args:
+        text: Lines of text.
+        hanging: By how many blanks the lines after the first are indented, in what is no list.
+    """
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.split("\n"):
+        entry = re.match(r"  +(\S+(?: \S+)*)(  +)", line)
+        column = len(entry[0]) if entry else hanging
+        indent = " " * (column if column <= width // 2 else 6)
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    return "\n".join(lines)
+
+
+def _shortened(kind: type[Any], default: Any, short: Sequence[str]) -> type[Any]:
+    """Make a dataclass of some fields of another, and of those nested in it, with the same flags and texts."""
+    import tyro
+
+    fields = []
+    for path in short:
+        owner, value = kind, default
+        *groups, name = path.split(".")
+        for group in groups:
+            owner = typing.get_type_hints(owner)[group]
+            value = getattr(value, group) if value is not None else None
+        hint = typing.get_type_hints(owner, include_extras=True)[name]
+        flag = ".".join([*groups, name]).removeprefix("config.").replace("_", "-")
+        argument = tyro.conf.arg(name=flag, help=field_docs(typing.cast("Any", owner))[name])
+        field = next(field for field in dataclasses.fields(owner) if field.name == name)
+        given = field.default if value is None else getattr(value, name)
+        item: Any = (path.replace(".", "_"), Annotated[hint, argument])
+        fields.append(item if given is dataclasses.MISSING else (*item, dataclasses.field(default=given)))
+    return dataclasses.make_dataclass("Shortened", fields, frozen=True, kw_only=True)
+
+
+@cache
+def field_docs(kind: Any) -> dict[str, str]:
+    """Read the text below each field of a dataclass, those of its bases included."""
+    docs: dict[str, str] = {}
+    for owner in reversed(kind.__mro__):
+        if not dataclasses.is_dataclass(owner):
+            continue
+        body = typing.cast(
+            "ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(typing.cast("Any", owner)))).body[0]
+        ).body
+        for field, text in itertools.pairwise(body):
+            named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            if named and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                docs[typing.cast("Any", field).target.id] = " ".join(str(text.value.value).split())
+    return docs

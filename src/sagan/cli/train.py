@@ -1,0 +1,67 @@
+"""``sagan train``: train a run, or go on with one."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset
+from sagan.cli.parse import UsageError, parse
+
+WHAT = "Train a class-conditional self-attention GAN on your pictures."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFlags(ConfigFlags):
+    """Flags of ``sagan train``."""
+
+    out: Path | None = None
+    """The new run folder; unset is runs/NAME-NUMBER."""
+    resume: Path | None = None
+    """Go on with the run in this folder (only --steps and cadences may change)."""
+    init_from: Path | None = None
+    """Start from the weights of another run or a weights file; classes are matched by name."""
+    devices: str = "1"
+    """Processes on this machine that share each batch, each with a GPU of its own or a part of the cores: a number,
+    or `auto` for one per GPU. For several machines start `sagan train` with torchrun or srun instead."""
+
+
+def run(arguments: list[str]) -> int:
+    """Parse, train, give the exit code: 0, or 128 + the signal that stopped it."""
+    given = named(arguments, "preset", "resume")
+    if given["resume"] is None:
+        flags, choice = parse_with_preset(TrainFlags, arguments, "train", WHAT)
+        if flags.data is None and flags.config.data.path == choice.config.data.path and flags.preset != "demo":
+            raise UsageError(
+                "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, pairs, "
+                "fashion-mnist, cifar10, cifar100"
+            )
+    else:
+        flags, choice = _parse_resumed(arguments, given), None
+    from sagan.runs.launch import launch_run, number_of_processes
+    from sagan.runs.train import train
+    from sagan.training.processes import current_process
+
+    config = combined(flags)
+    alone = current_process().world_size == 1
+    if choice is not None and choice.reason and alone:
+        print(choice.sentence, file=sys.stderr)
+    processes = number_of_processes(flags.devices, config.engine.device)
+    if processes > 1 and alone:
+        return launch_run(config, arguments, processes, out=flags.out, resume=flags.resume)
+    result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from)
+    return 0 if result.signal is None else 128 + result.signal
+
+
+def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainFlags:
+    if given["preset"] is not None:
+        raise UsageError("--resume goes on with the run's own configuration: leave --preset away")
+    from sagan.runs.folder import stored_config
+
+    base = stored_config(Path(str(given["resume"])))
+    return parse(
+        TrainFlags,
+        arguments,
+        "train",
+        TrainFlags(config=base),
+        f"{WHAT}\n\nDefaults shown are those of the run's own configuration.",
+    )

@@ -1,0 +1,160 @@
+"""Open a data set as decoded pictures of one size: packed into the cache folder on first use, ever after from there."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sagan.data.config import DataConfig, DataError, cache_folder
+from sagan.data.decode import TREATMENTS, require_size
+from sagan.data.lock import alone
+from sagan.data.named import NAMED_SIZES, NAMES
+from sagan.data.names import read_class_names, rename_classes
+from sagan.data.pack import pack_file, refuse_unreadable, say
+from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed_file
+from sagan.data.pictures import Source, hash_lines
+from sagan.data.shards import is_packed, read_packed
+from sagan.data.sources import find_source
+
+
+def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> ImageSet:
+    """Open a data set as decoded pictures of one size, packing it into the cache folder on first use.
+
+    A packed file or folder of that size is opened as it is. The cached file is found again by the paths, sizes and
+    times of the files it was made from and by ``size_px``, so nothing is ever decoded twice; changed files are decoded
+    anew, and an interrupted packing goes on. Classes without pictures are left out. Of several processes that call this
+    at once, one decodes and the others wait for it.
+
+    Args:
+        config: What to open.
+        size_px: Height and width of the pictures.
+        progress: Show what is done on standard error.
+
+    Raises:
+        DataError: If the data are not as expected, some file cannot be read as a picture and ``skip_unreadable`` is not
+            set, or the disk is full.
+    """
+    require_size(size_px)
+    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
+        image_set = read_packed(given)
+        if image_set.images.shape[1] == size_px:
+            return _rename(image_set, config)
+    cache = cache_folder(config.cache_dir)
+    source = find_source(config.path, cache, size_px=size_px, progress=progress)
+    file = _cached_file(source, size_px, cache)
+    image_set = _open_cached(file) or _pack_cached(source, size_px, file, progress=progress)
+    if not config.skip_unreadable:
+        refuse_unreadable(image_set.info.unreadable, source.name)
+    return _rename(image_set, config)
+
+
+def picture_size(config: DataConfig) -> int:
+    """Find the size in pixels of pictures that are all square and equal, as a generator makes them.
+
+    A packed file says it; elsewhere up to 100 pictures, spread over all, are decoded to see.
+
+    Raises:
+        DataError: If a picture is not square, sizes differ, or nothing is found.
+    """
+    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
+        return int(read_packed(given).images.shape[1])
+    pictures = find_source(config.path, cache_folder(config.cache_dir)).load()
+    chosen = sorted({round(i) for i in np.linspace(0, len(pictures.names) - 1, 100)}) if pictures.names else []
+    sizes: dict[tuple[int, int], str] = {}
+    for index in chosen:
+        height, width = pictures.decode(index).pixels.shape[:2]
+        sizes.setdefault((height, width), pictures.names[index])
+    if not sizes:
+        raise DataError(f"{config.path} holds no pictures")
+    height, width = next(iter(sizes))
+    if len(sizes) > 1 or height != width:
+        found = "; ".join(f"{name}: {w}x{h}" for (h, w), name in list(sizes.items())[:3])
+        raise DataError(
+            f"generated pictures must be square and of one size, found {found}; bring them to one size first"
+        )
+    return height
+
+
+class DataSize(NamedTuple):
+    """What can be said about a data set before it is decoded."""
+
+    num_images: int
+    """Pictures, by their names: some may turn out to be unreadable."""
+    num_classes: int
+    """0 when there are no classes."""
+    new_bytes: int
+    """What packing will write to the cache folder; 0 if the pictures are packed at that size already."""
+
+
+def data_size(config: DataConfig, size_px: int) -> DataSize:
+    """Count the pictures that :func:`open_dataset` would open; nothing is decoded, downloaded or written.
+
+    Raises:
+        DataError: If nothing is found, or it is of no known kind.
+    """
+    require_size(size_px)
+    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
+        image_set = read_packed(given)
+        if image_set.images.shape[1] == size_px:
+            return DataSize(len(image_set.labels), len(image_set.class_names), 0)
+    cache = cache_folder(config.cache_dir)
+    source = find_source(config.path, cache, size_px=size_px)
+    packed = _open_cached(_cached_file(source, size_px, cache))
+    if packed is not None:
+        return DataSize(len(packed.labels), len(packed.class_names), 0)
+    if config.path in NAMED_SIZES:
+        num_images, num_classes = NAMED_SIZES[config.path]
+    else:
+        pictures = source.load()
+        num_images = len(pictures.names)
+        num_classes = len(np.unique(pictures.labels)) if pictures.class_names else 0
+    return DataSize(num_images, num_classes, num_images * size_px * size_px * 3)
+
+
+def notes(image_set: ImageSet) -> list[str]:
+    """Say in sentences what a person should know about how the pictures were made, e.g. how many were enlarged."""
+    total = len(image_set.images)
+    said = [
+        f"{image_set.info.traits[trait]:,} of {total:,} pictures: {trait} ({treatment})"
+        for trait, treatment in TREATMENTS.items()
+        if image_set.info.traits.get(trait)
+    ]
+    if image_set.info.unreadable:
+        said.append(f"{len(image_set.info.unreadable):,} unreadable files were left out")
+    if len(image_set.class_names) == 1:
+        said.append(f"there is ONE class, {image_set.class_names[0]}; if there should be more, check the folders")
+    return said
+
+
+def _cached_file(source: Source, size_px: int, cache: Path) -> Path:
+    key = hash_lines([source.key, str(size_px), str(FORMAT_VERSION)])
+    readable = re.sub(r"[^A-Za-z0-9-]+", "-", Path(source.name).stem)[:40] or "data"
+    return cache / "packed" / f"{readable}-{size_px}px-{key[:16]}.npy"
+
+
+def _pack_cached(source: Source, size_px: int, file: Path, *, progress: bool) -> ImageSet:
+    with alone(file, lambda: say(f"another process is packing {source.name}; waiting for it")):
+        # The other process may have made it while this one waited.
+        return _open_cached(file) or pack_file(source, size_px, file, keep_unreadable=True, progress=progress)
+
+
+def _open_cached(file: Path) -> ImageSet | None:
+    try:
+        return read_packed_file(file) if file.exists() else None
+    except DataError:  # Whatever happened to it, it can be made again.
+        return None
+
+
+def _rename(image_set: ImageSet, config: DataConfig) -> ImageSet:
+    """Give the classes the readable names that the configuration asks for."""
+    if config.class_names is None or not image_set.class_names:
+        return image_set
+    mapping = read_class_names(config.class_names)
+    class_names = rename_classes(image_set.class_names, mapping, config.class_names)
+    return dataclasses.replace(
+        image_set,
+        class_names=class_names,
+        fingerprint=fingerprint(image_set.info.pixels_sha256, image_set.labels, class_names),
+    )

@@ -1,0 +1,266 @@
+"""Where a trained network looks, written to files: the generator over its samples, the discriminator over pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sagan.data import DataConfig, ImageSet, open_dataset
+from sagan.figures import attention_figure, save_image
+from sagan.generators.config import AttentionConfig, AttentionFields, Style, check_attention_file, class_index
+from sagan.generators.files import describe_weights, save_arrays
+from sagan.generators.pretrained import load, load_discriminator
+from sagan.generators.trained import AttentionResult, TrainedGenerator, default_queries
+from sagan.models.config import GeneratorConfig
+from sagan.models.discriminator import Discriminator
+from sagan.ops.pixels import uint8_to_images
+from sagan.sampling import attention_gammas, attention_maps, check_queries, check_truncation
+
+
+def attention_to_file(
+    path: str | Path,
+    out: str | Path,
+    config: AttentionConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+    progress: bool = False,
+) -> str:
+    """Load a network and draw where it looks; what is wrong is refused before anything is computed.
+
+    Args:
+        path: As in :func:`sagan.generators.pretrained.load`; with ``data`` not a weights file.
+        out: A picture or .npz file.
+        config: Over which images, and from which points.
+        data: Real pictures: draws the discriminator's attention over them, not the generator's over samples.
+        progress: Show a progress bar while standing statistics are computed.
+
+    Returns:
+        What was written, as a sentence.
+
+    Raises:
+        ValueError: If the network has no attention (there), or a class, a query or the file's type is wrong.
+        OSError: If the network cannot be read or the file cannot be written.
+    """
+    config, out = config or AttentionConfig(), Path(out)
+    check_attention_file(out)
+    if data is not None:
+        if config.truncation is not None:
+            raise ValueError("--truncation is for samples: leave it away with --data")
+        D, _ = load_discriminator(path)
+        checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
+        return write_discriminator_attention(D, open_dataset(data, D.config.size_px), out, config)
+    check_truncation(config.truncation)
+
+    def check(generator: GeneratorConfig, class_names: tuple[str, ...]) -> None:
+        checked_position("generator", generator.size_px, generator.attention_positions, config)
+        for name in config.classes:
+            class_index(name, class_names)
+
+    return write_attention(load(path, preview=True, progress=progress, check=check), out, config)
+
+
+def checked_position(network: str, size_px: int, positions: Sequence[int], config: AttentionConfig) -> int:
+    """Check that a network has attention there and its images have the query points; give the position.
+
+    Args:
+        network: What it is, for messages.
+        size_px: Height and width of its images.
+        positions: Where it has attention.
+        config: What is asked for.
+
+    Raises:
+        ValueError: If it has none (there), or a query point lies outside the images.
+    """
+    check_queries(config.queries_px or (), size_px)
+    if not positions:
+        raise ValueError(f"this {network} has no attention: it was configured without")
+    if config.position is not None and config.position not in positions:
+        known = ", ".join(f"feat{k}" for k in positions)
+        raise ValueError(f"this {network} has attention at {known}, not at feat{config.position}")
+    return max(positions) if config.position is None else config.position
+
+
+def draw_attention(
+    result: AttentionResult,
+    queries_px: Sequence[tuple[int, int]],
+    *,
+    position: int,
+    names: Sequence[str] | None,
+    network: str,
+    caption: str,
+    style: Style = "heat",
+) -> Image.Image:
+    """Draw one layer's maps over the images: query dots, and for each query the map (SAGAN, figure 5)."""
+    return attention_figure(
+        result.images,
+        result.maps[position],
+        np.array(queries_px),
+        row_labels=names,
+        title=f"{network}, attention at feat{position}, gamma {result.gammas[position]:+.4f}",
+        caption=caption,
+        style=style,
+    )
+
+
+def write_attention(
+    generator: TrainedGenerator,
+    out: Path,
+    config: AttentionConfig | None = None,
+    **fields: Unpack[AttentionFields],
+) -> str:
+    """Draw where the generator looks while it makes samples of each class; an .npz gets the arrays instead.
+
+    Args:
+        generator: The generator.
+        out: A picture or .npz file.
+        config: Over which images, and from which points.
+        **fields: Fields of ``config`` that are given by themselves.
+
+    Returns:
+        What was written, as a sentence.
+
+    Raises:
+        ValueError: If the generator has no attention (there), or a class or query is wrong.
+    """
+    config = replace(config or AttentionConfig(), **fields)
+    check_attention_file(out)
+    size_px, form = generator.config.size_px, generator.config.attention_form
+    position = checked_position("generator", size_px, generator.config.attention_positions, config)
+    first = list(range(min(4, generator.config.num_classes)))
+    wanted = [generator.class_index(name) for name in config.classes] or first
+    labels = [c for c in wanted for _ in range(config.num)]
+    queries = default_queries(size_px) if config.queries_px is None else config.queries_px
+    result = generator.attention(len(labels) or config.num, labels or None, config.seed, queries, config.truncation)
+    shown = _Shown(
+        network="generator",
+        position=position,
+        queries_px=queries,
+        names=[generator.class_names[c] for c in labels] or None,
+        caption=f"{describe_weights(generator)}; form {form}; seed {config.seed}",
+        style=config.style,
+    )
+    return _write_attention(result, out, shown)
+
+
+def discriminator_attention(
+    D: Discriminator,
+    dataset: ImageSet,
+    *,
+    classes: Sequence[str] = (),
+    num: int = 1,
+    seed: int = 0,
+    queries_px: Sequence[tuple[int, int]] | None = None,
+) -> AttentionResult:
+    """Compute where the discriminator looks in ``num`` real pictures of each class.
+
+    Args:
+        D: The discriminator, in evaluation mode.
+        dataset: The pictures, at D's size. Their classes need not be D's: its maps do not depend on the class.
+        classes: Class names or numbers of the data; empty is the first four.
+        num: Pictures of each class, chosen by the seed.
+        seed: Chooses the pictures.
+        queries_px: Points (row, column) in pixels; unset is the centre and the centres of the four quarters.
+
+    Raises:
+        ValueError: If ``num`` is below 1, a class is unknown, or has fewer pictures than asked for.
+    """
+    if num < 1:
+        raise ValueError(f"num must be at least 1, found {num}")
+    names = dataset.class_names
+    wanted = [class_index(name, names) for name in classes] or list(range(min(4, len(names)))) or [0]
+    chosen = _chosen(dataset, wanted, num, seed)
+    images: NDArray[np.uint8] = np.stack([dataset.images[i] for i in chosen])
+    labels = np.array([int(dataset.labels[i]) for i in chosen])
+    queries = default_queries(D.config.size_px) if queries_px is None else queries_px
+    x = uint8_to_images(torch.from_numpy(images)).permute(0, 3, 1, 2).contiguous()
+    found = attention_maps(D, x, torch.zeros(len(x), dtype=torch.int64), queries)
+    maps = {position: values.float().numpy() for position, values in found.items()}
+    return AttentionResult(images, labels if names else None, maps, attention_gammas(D))
+
+
+def _chosen(dataset: ImageSet, classes: Sequence[int], num: int, seed: int) -> list[int]:
+    """Choose ``num`` pictures of each class by the seed."""
+    random = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for c in classes:
+        candidates = np.flatnonzero(np.asarray(dataset.labels) == c)
+        if len(candidates) < num:
+            what = f"class {dataset.class_names[c]}" if dataset.class_names else dataset.source
+            raise ValueError(f"{what} has {len(candidates)} pictures, {num} were asked for")
+        chosen += sorted(int(i) for i in random.choice(candidates, num, replace=False))
+    return chosen
+
+
+def write_discriminator_attention(
+    D: Discriminator,
+    dataset: ImageSet,
+    out: Path,
+    config: AttentionConfig | None = None,
+    **fields: Unpack[AttentionFields],
+) -> str:
+    """Draw where the discriminator looks in real pictures; an .npz gets the arrays instead.
+
+    Arguments as in :func:`discriminator_attention` and :func:`write_attention`.
+
+    Raises:
+        ValueError: As :func:`discriminator_attention`, and if the discriminator has no attention (there).
+    """
+    config = replace(config or AttentionConfig(), **fields)
+    check_attention_file(out)
+    position = checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
+    queries = default_queries(D.config.size_px) if config.queries_px is None else config.queries_px
+    result = discriminator_attention(
+        D, dataset, classes=config.classes, num=config.num, seed=config.seed, queries_px=queries
+    )
+    shown = _Shown(
+        network="discriminator",
+        position=position,
+        queries_px=queries,
+        names=[dataset.class_names[c] for c in result.labels] if result.labels is not None else None,
+        caption=f"real pictures of {Path(dataset.source).name}; form {D.config.attention_form}; seed {config.seed}",
+        style=config.style,
+    )
+    return _write_attention(result, out, shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """What stands in and around an attention figure."""
+
+    network: str
+    position: int
+    queries_px: Sequence[tuple[int, int]]
+    names: Sequence[str] | None
+    caption: str
+    style: Style
+
+
+def _write_attention(result: AttentionResult, out: Path, shown: _Shown) -> str:
+    if out.suffix.lower() == ".npz":
+        arrays = {"images": result.images, "queries": np.array(shown.queries_px)}
+        arrays |= {f"maps_feat{k}": m for k, m in result.maps.items()}
+        arrays |= {f"gamma_feat{k}": np.array(g) for k, g in result.gammas.items()}
+        if result.labels is not None:
+            arrays["labels"] = result.labels
+        save_arrays(out, arrays)
+    else:
+        figure = draw_attention(
+            result,
+            shown.queries_px,
+            position=shown.position,
+            names=shown.names,
+            network=shown.network,
+            caption=shown.caption,
+            style=shown.style,
+        )
+        save_image(figure, out)
+    gammas = ", ".join(f"feat{k} {g:+.4f}" for k, g in result.gammas.items())
+    return (
+        f"{out}: {len(result.images)} images, {len(shown.queries_px)} queries, feat{shown.position} of the "
+        f"{shown.network}; gamma {gammas}"
+    )

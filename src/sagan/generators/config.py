@@ -1,0 +1,139 @@
+"""What can be asked of a trained generator, checked before anything is computed. Without PyTorch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict, get_args
+
+from sagan.words import did_you_mean
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+ANIMATIONS = (".gif", ".webp")
+
+Style = Literal["heat", "grey"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """Which samples are drawn, or which walk between two."""
+
+    classes: tuple[str, ...] = ()
+    """Class names or numbers; unset is all."""
+    num: int = 10
+    """Images of each class (in all, if the generator is unconditional)."""
+    seed: int = 0
+    """Same seed, same samples."""
+    truncation: float | None = None
+    """Redraw noise beyond this absolute value, e.g. 1.0: less varied, often cleaner."""
+    interpolate: int | None = None
+    """Instead of samples, walk between two latents (and two classes) in so many images."""
+    end_seed: int | None = None
+    """Seed of the last latent of an interpolation; unset is seed + 1, the same as seed keeps the latent."""
+
+    def __post_init__(self) -> None:
+        if self.num < 1:
+            raise ValueError(f"num must be at least 1, found {self.num}")
+        if self.interpolate is None and self.end_seed is not None:
+            raise ValueError("--end-seed goes with --interpolate N")
+        if self.interpolate is not None and self.interpolate < 2:
+            raise ValueError(f"an interpolation needs at least 2 frames, found {self.interpolate}")
+        if self.interpolate is not None and len(self.classes) > 2:
+            raise ValueError(f"an interpolation walks between at most two classes, found {len(self.classes)}")
+
+    def check_file(self, out: Path) -> None:
+        """Check that samples can be written under this name.
+
+        Raises:
+            ValueError: If the file's type is unknown.
+            OSError: If ``out`` is a folder that holds files already.
+        """
+        suffix = out.suffix.lower()
+        if self.interpolate is not None:
+            if suffix not in (*PICTURES, *ANIMATIONS):
+                raise ValueError(
+                    f"{out}: write an interpolation to {', '.join((*PICTURES, '.gif'))} (.gif and .webp move)"
+                )
+        elif suffix not in (*PICTURES, ".npz"):
+            if suffix and len(suffix) <= 5:
+                raise ValueError(
+                    f"{out}: write samples to {', '.join(PICTURES)}, .npz, or a folder (a name without a suffix)"
+                )
+            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+                raise OSError(f"{out} exists and is not an empty folder; choose another --out")
+
+
+class AttentionFields(TypedDict, total=False):
+    """Fields of :class:`AttentionConfig` that are given by themselves."""
+
+    classes: Sequence[str]
+    num: int
+    seed: int
+    queries_px: Sequence[tuple[int, int]] | None
+    position: int | None
+    style: Style
+    truncation: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """Over which images, and from which points, is shown where a network looks."""
+
+    classes: Sequence[str] = ()
+    """Class names or numbers; unset is the first four."""
+    num: int = 1
+    """Images of each class."""
+    seed: int = 0
+    """Chooses the samples, or the real pictures."""
+    queries_px: Sequence[tuple[int, int]] | None = None
+    """Points (row, column) in pixels; unset is the centre and the centres of the four quarters."""
+    position: int | None = None
+    """Height of the feature map of the layer; unset is the one closest to the pixels."""
+    style: Style = "heat"
+    """Heat colours over the image, or plain grey maps."""
+    truncation: float | None = None
+    """Redraw the noise of samples beyond this absolute value."""
+
+    def __post_init__(self) -> None:
+        if self.num < 1:
+            raise ValueError(f"num must be at least 1, found {self.num}")
+        if self.style not in get_args(Style):
+            raise ValueError(f"style must be one of {', '.join(get_args(Style))}, found {self.style!r}")
+
+
+def check_attention_file(out: Path) -> None:
+    """Check that an attention figure, or its arrays, can be written under this name.
+
+    Raises:
+        ValueError: If the file's type is unknown.
+    """
+    if out.suffix.lower() not in (*PICTURES, ".npz"):
+        raise ValueError(f"{out}: write attention to {', '.join(PICTURES)}, or .npz for the arrays")
+
+
+def query_point(text: str) -> tuple[int, int]:
+    """Read a query point written as ROW,COLUMN.
+
+    Raises:
+        ValueError: If it is written in another way.
+    """
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise ValueError(f"--query takes points as ROW,COLUMN in pixels, e.g. 16,16; found {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def class_index(name: str | int, class_names: Sequence[str]) -> int:
+    """Find a class by its name or its number.
+
+    Raises:
+        ValueError: If there is no such class; the nearest names are told.
+    """
+    if not class_names:
+        raise ValueError("this network is unconditional: it has no classes to choose from")
+    if name in class_names:
+        return list(class_names).index(str(name))
+    number = int(name) if str(name).isdecimal() else -1
+    if 0 <= number < len(class_names):
+        return number
+    hint = did_you_mean(str(name), class_names, 3) or f"known: {', '.join(class_names[:10])}"
+    raise ValueError(f"no class {name!r}; {hint} A number from 0 to {len(class_names) - 1} works too")

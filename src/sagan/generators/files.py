@@ -1,0 +1,41 @@
+"""Files of what generators give: arrays in one move, names of folders, and the line that says where it comes from."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sagan.generators.trained import TrainedGenerator
+
+
+def describe_weights(generator: TrainedGenerator) -> str:
+    """Say in one line where samples come from: step, data, moving average, batch-normalisation statistics."""
+    facts = generator.provenance
+    data = facts.get("data")
+    source = f"; data {data['source']}" if isinstance(data, dict) else ""
+    return f"step {facts.get('step')}{source}; {facts.get('weights')}; batch norm: {facts.get('batch_norm')}"
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a compressed .npz in one move: a full disk leaves an older file as it was.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def safe_name(name: str) -> str:
+    """Make a class name usable as a folder name."""
+    return re.sub(r"[^\w .,+-]", "_", name).strip(" .") or "class"

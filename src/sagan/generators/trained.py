@@ -1,0 +1,181 @@
+"""A generator that is ready to sample: pictures, walks between two, and where it looked."""
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sagan.generators.config import class_index
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
+from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.sampling import attention_gammas, attention_maps, generate, interpolate, sample_labels, sample_latents
+
+
+class AttentionResult(NamedTuple):
+    """Images and where the network looked while it made or judged them."""
+
+    images: NDArray[np.uint8]
+    """(N, H, W, 3)."""
+    labels: NDArray[np.int64] | None
+    """(N,), None if unconditional."""
+    maps: dict[int, NDArray[np.float32]]
+    """{position K: (N, Q, H_key, W_key)}; each map sums to 1."""
+    gammas: dict[int, float]
+    """{position K: gamma}; near 0 the map hardly matters."""
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """A generator that is ready to sample, with its class names.
+
+    Attributes:
+        network: The generator in evaluation mode.
+        class_names: One name a class; empty if unconditional.
+        provenance: How the weights came about.
+    """
+
+    network: Generator
+    class_names: tuple[str, ...]
+    provenance: dict[str, object]
+
+    @property
+    def config(self) -> GeneratorConfig:
+        """The generator's configuration."""
+        return self.network.config
+
+    def class_index(self, name: str | int) -> int:
+        """Find a class by its name or number; see :func:`class_index`."""
+        return class_index(name, self.class_names)
+
+    def labels(
+        self, num: int, classes: str | int | Sequence[str | int] | None = None, seed: int = 0
+    ) -> torch.Tensor | None:
+        """Give the classes of ``num`` samples, int64 (num,): as asked (repeated in order), else uniformly drawn."""
+        if classes is None:
+            return sample_labels(seed, range(num), self.config.num_classes)
+        wanted = [classes] if isinstance(classes, (str, int)) else list(classes)
+        if not wanted:
+            raise ValueError("classes is empty; leave it unset for all classes")
+        indices = [self.class_index(name) for name in wanted]
+        return torch.tensor([indices[i % len(indices)] for i in range(num)], dtype=torch.int64)
+
+    def sample(
+        self,
+        num: int = 16,
+        classes: str | int | Sequence[str | int] | None = None,
+        seed: int = 0,
+        truncation: float | None = None,
+        batch_size: int = 64,
+    ) -> NDArray[np.uint8]:
+        """Sample images.
+
+        Args:
+            num: How many, at least 1.
+            classes: A class, or several that are repeated in order, by name or number; unset draws them uniformly.
+            seed: Sample i depends on the seed, i and its class alone.
+            truncation: Redraw noise beyond this absolute value; smaller is less varied and often cleaner.
+            batch_size: Images computed at a time; the result does not depend on it (up to rounding).
+
+        Shape: -> uint8 (num, H, W, 3).
+
+        Raises:
+            ValueError: If a class is unknown, or a number is out of range.
+        """
+        if num < 1:
+            raise ValueError(f"num must be at least 1, found {num}")
+        z = sample_latents(seed, range(num), self.config.z_dim, truncation)
+        return generate(self.network, z, self.labels(num, classes, seed), batch_size)
+
+    def attention(
+        self,
+        num: int = 4,
+        classes: str | int | Sequence[str | int] | None = None,
+        seed: int = 0,
+        queries_px: Sequence[tuple[int, int]] | None = None,
+        truncation: float | None = None,
+    ) -> AttentionResult:
+        """Sample images and compute where the generator looked from each query point.
+
+        Args:
+            num: How many images.
+            classes: As in :meth:`sample`.
+            seed: As in :meth:`sample`: the same images.
+            queries_px: Points (row, column) in pixels; unset is :func:`default_queries`.
+            truncation: As in :meth:`sample`.
+
+        Raises:
+            ValueError: If ``num`` is below 1, a class is unknown, or a query lies outside the image.
+        """
+        if num < 1:
+            raise ValueError(f"num must be at least 1, found {num}")
+        queries = default_queries(self.config.size_px) if queries_px is None else queries_px
+        z = sample_latents(seed, range(num), self.config.z_dim, truncation)
+        y = self.labels(num, classes, seed)
+        device = next(self.network.parameters()).device
+        on_device = None if y is None else y.to(device)
+        found = attention_maps(self.network, z.to(device), on_device, queries)
+        maps = {position: values.float().cpu().numpy() for position, values in found.items()}
+        images = generate(self.network, z, y)
+        return AttentionResult(images, None if y is None else y.numpy(), maps, attention_gammas(self.network))
+
+    def interpolation(
+        self,
+        frames: int = 9,
+        classes: tuple[str | int, str | int] | None = None,
+        seed: int = 0,
+        end_seed: int | None = None,
+        truncation: float | None = None,
+    ) -> NDArray[np.uint8]:
+        """Walk between two latents, and between two classes if two different ones are given.
+
+        The class is walked by mixing the gains and biases of the two classes in every conditional batch normalisation.
+
+        Args:
+            frames: How many images, at least 2.
+            classes: (start, end); unset uses the class that the seed draws.
+            seed: Seed of the first latent.
+            end_seed: Seed of the last latent; unset is ``seed + 1``, equal to ``seed`` keeps the latent.
+            truncation: As in :meth:`sample`.
+
+        Shape: -> uint8 (frames, H, W, 3).
+        """
+        ends = [
+            sample_latents(s, [0], self.config.z_dim, truncation)[0]
+            for s in (seed, seed + 1 if end_seed is None else end_seed)
+        ]
+        z = interpolate(ends[0], ends[1], frames)
+        if self.config.num_classes == 0:
+            if classes is not None:
+                raise ValueError("this generator is unconditional: it has no classes to walk between")
+            return generate(self.network, z, None)
+        if classes is None:
+            drawn = self.labels(1, None, seed)
+            assert drawn is not None
+            first = last = int(drawn[0])
+        else:
+            first, last = (self.class_index(name) for name in classes)
+        blended = blend_classes(self.network, first, last, frames)
+        return generate(blended, z, torch.arange(frames))
+
+
+def blend_classes(G: Generator, first: int, last: int, rows: int) -> Generator:
+    """Copy a generator with ``rows`` classes whose gains and biases go evenly from ``first`` to ``last``."""
+    blended = copy.deepcopy(G)
+    blended.config = dataclasses.replace(G.config, num_classes=rows, class_conditioning="tables")
+    t = torch.linspace(0.0, 1.0, rows)[:, None]
+    for layer in blended.modules():
+        if isinstance(layer, ConditionalBatchNorm2d) and layer.num_classes > 0:
+            layer.set_tables(*(torch.lerp(table[first], table[last], t.to(table)) for table in layer.tables()))
+    return blended
+
+
+def default_queries(size_px: int) -> tuple[tuple[int, int], ...]:
+    """Give five query points (row, column) in pixels: the centre and the centres of the four quarters."""
+    middle, near, far = size_px // 2, size_px // 4, size_px * 3 // 4
+    return ((middle, middle), (near, near), (near, far), (far, near), (far, far))

@@ -1,0 +1,255 @@
+"""What the two networks are made of: their configurations and width tables. Without PyTorch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sagan.choices import AttentionForm, Conditioning, SpectralGradient
+
+Init = Literal["xavier", "chainer", "orthogonal"]
+SamplingNorm = Literal["standing", "running"]
+Head = Literal["projection", "auxiliary", "none"]
+Width = Literal["wide", "thin"]
+
+# Channels of the generator in multiples of base_width: the 4x4 start, then the output of each block.
+GENERATOR_WIDTHS: dict[int, tuple[int, ...]] = {
+    256: (16, 16, 16, 8, 4, 2, 1),
+    128: (16, 16, 8, 4, 2, 1),
+    64: (16, 8, 4, 2, 1),
+    32: (4, 4, 4, 4),
+    16: (4, 4, 4),
+}
+# Channels of each block of the discriminator in multiples of base_width, and how many blocks, from the first, halve the
+# size.
+DISCRIMINATOR_WIDTHS: dict[int, tuple[int, ...]] = {
+    256: (1, 2, 4, 8, 16, 16, 16),
+    128: (1, 2, 4, 8, 16, 16),
+    64: (1, 2, 4, 8, 16),
+    32: (2, 2, 2, 2),
+    16: (2, 2, 2),
+}
+DOWN_BLOCKS: dict[int, int] = {256: 6, 128: 5, 64: 4, 32: 2, 16: 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """What a generator is made of."""
+
+    size_px: int = 128
+    """Height and width of the images, in pixels: 16, 32, 64, 128 or 256."""
+    num_classes: int = 1000
+    """Number of classes; 0 is unconditional. Training sets it from the data."""
+    z_dim: int = 128
+    """Width of the noise vector z."""
+    base_width: int = 64
+    """Channels of the narrowest published layer (`ch`); 64 gives the published widths at every size."""
+    attention: tuple[int, ...] | None = None
+    """Feature-map heights with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32 px), empty is none."""
+    attention_form: AttentionForm = "slides"
+    """Which published form the attention block has."""
+    residual: tuple[int, ...] = ()
+    """Feature-map heights with the residual block of the ablation in attention's place."""
+    residual_ratio: int | None = None
+    """Bottleneck ratio of the ablation block; unset matches the attention block's number of weights."""
+    spectral_norm: bool = True
+    """Spectral normalisation on every convolution, linear and attention layer (never on class tables)."""
+    sn_eps: float = 1e-12
+    """Lower bound of the norms in the power iteration."""
+    sn_gradient: SpectralGradient = "stop"
+    """Whether the gradient takes the singular vectors for constants (`stop`, the paper) or goes through the iteration
+    that made them (`full`, official code): at first up to 40 % apart, at convergence the same."""
+    init: Init = "xavier"
+    """How weights start: `xavier` (official code), `chainer` (the same with gain sqrt(2) in the 3x3 convolutions of
+    blocks; SNGAN-projection) or `orthogonal` (StudioGAN)."""
+    class_conditioning: Conditioning = "tables"
+    """Gain and bias of batch normalisation: plain numbers for each class (`tables`, official code), or `linear` maps of
+    the class, spectrally normalised where the generator is (StudioGAN)."""
+    bn_eps: float = 1e-5
+    """Added to the variance in batch normalisation."""
+    bn_momentum: float = 0.1
+    """How fast running statistics move (0 to 1); they matter where `sampling_norm` is `running`."""
+    bn_momentum_last: float | None = None
+    """The same of the last batch normalisation, after all blocks; unset is `bn_momentum` (official code: 0.001 and
+    0.0001)."""
+    bn_biased: bool = False
+    """Whether running variances average the biased variances of batches (official code) or the unbiased (PyTorch)."""
+    sampling_norm: SamplingNorm = "standing"
+    """What batch normalisation uses for sampling: `standing` statistics, computed anew, or the `running` averages
+    (latest official code), which need many updates to be usable."""
+    fold: bool = True
+    """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
+
+    def __post_init__(self) -> None:
+        if self.size_px not in GENERATOR_WIDTHS:
+            raise ValueError(f"size_px must be one of {sorted(GENERATOR_WIDTHS)}, found {self.size_px}")
+        for field, least in (("num_classes", 0), ("z_dim", 1), ("base_width", 1)):
+            if getattr(self, field) < least:
+                raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
+        if self.attention_form not in get_args(AttentionForm):
+            known = ", ".join(get_args(AttentionForm))
+            raise ValueError(f"attention_form must be one of {known}, found {self.attention_form!r}")
+        for field, kind in (
+            ("sn_gradient", SpectralGradient),
+            ("init", Init),
+            ("class_conditioning", Conditioning),
+            ("sampling_norm", SamplingNorm),
+        ):
+            if getattr(self, field) not in get_args(kind):
+                raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
+        for field in ("bn_momentum", "bn_momentum_last"):
+            momentum = getattr(self, field)
+            if momentum is not None and not 0.0 < momentum <= 1.0:
+                raise ValueError(f"{field} must be in (0, 1], found {momentum}")
+        check_positions("generator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the 4x4 start and of each block's output."""
+        return tuple(multiple * self.base_width for multiple in GENERATOR_WIDTHS[self.size_px])
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Where attention can be: {height of a block's output: its channels}."""
+        return {8 * 2**i: width for i, width in enumerate(self.widths[1:])}
+
+    @property
+    def attention_positions(self) -> tuple[int, ...]:
+        """Where attention is: the field, or its default."""
+        return default_attention(self.size_px) if self.attention is None else self.attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorConfig:
+    """What a discriminator is made of."""
+
+    size_px: int = 128
+    """Height and width of the images, in pixels: 16, 32, 64, 128 or 256."""
+    num_classes: int = 1000
+    """Number of classes; 0 is unconditional and needs no head. Training sets it from the data."""
+    base_width: int = 64
+    """Channels of the narrowest published layer (`ch`); 64 gives the published widths at every size."""
+    attention: tuple[int, ...] | None = None
+    """Feature-map heights with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32 px), empty is none."""
+    attention_form: AttentionForm = "slides"
+    """Which published form the attention block has."""
+    residual: tuple[int, ...] = ()
+    """Feature-map heights with the residual block of the ablation in attention's place."""
+    residual_ratio: int | None = None
+    """Bottleneck ratio of the ablation block; unset matches the attention block's number of weights."""
+    spectral_norm: bool = True
+    """Spectral normalisation on every layer, the class embedding included."""
+    sn_eps: float = 1e-12
+    """Lower bound of the norms in the power iteration."""
+    sn_gradient: SpectralGradient = "stop"
+    """Whether the gradient takes the singular vectors for constants (`stop`, the paper) or goes through the iteration
+    that made them (`full`, official code): at first up to 40 % apart, at convergence the same."""
+    init: Init = "xavier"
+    """How weights start: `xavier` (official code), `chainer` (the same with gain sqrt(2) in the 3x3 convolutions of
+    blocks; SNGAN-projection) or `orthogonal` (StudioGAN)."""
+    width: Width = "wide"
+    """Hidden channels of a block: its output's (`wide`, SAGAN) or its input's (`thin`, SNGAN-projection)."""
+    head: Head = "projection"
+    """How the class enters: `projection`, `auxiliary` classifier (AC-GAN), or `none`."""
+    last_block_down: bool = False
+    """Whether the last block halves the size too (the 64 px network of SNGAN-projection)."""
+    linear_bias: bool = True
+    """Whether the last linear layer has a bias (the 32 px network of SNGAN-projection has none)."""
+    shortcut_relu: bool = False
+    """Whether shortcuts see the activated input of their block, as an in-place ReLU has it (StudioGAN)."""
+    fold: bool = True
+    """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
+
+    def __post_init__(self) -> None:
+        if self.size_px not in DISCRIMINATOR_WIDTHS:
+            raise ValueError(f"size_px must be one of {sorted(DISCRIMINATOR_WIDTHS)}, found {self.size_px}")
+        for field, least in (("num_classes", 0), ("base_width", 1)):
+            if getattr(self, field) < least:
+                raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
+        for field, kind in (
+            ("head", Head),
+            ("width", Width),
+            ("attention_form", AttentionForm),
+            ("sn_gradient", SpectralGradient),
+            ("init", Init),
+        ):
+            if getattr(self, field) not in get_args(kind):
+                raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
+        check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each block's output."""
+        return tuple(multiple * self.base_width for multiple in DISCRIMINATOR_WIDTHS[self.size_px])
+
+    @property
+    def downs(self) -> tuple[bool, ...]:
+        """Whether each block halves the size."""
+        blocks = len(DISCRIMINATOR_WIDTHS[self.size_px])
+        return tuple(i < DOWN_BLOCKS[self.size_px] or (self.last_block_down and i == blocks - 1) for i in range(blocks))
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Where attention can be: {height of a feature map: channels of the FIRST block's output of that height}."""
+        positions: dict[int, int] = {}
+        height = self.size_px
+        for width, down in zip(self.widths, self.downs, strict=True):
+            height = height // 2 if down else height
+            positions.setdefault(height, width)
+        return positions
+
+    @property
+    def attention_positions(self) -> tuple[int, ...]:
+        """Where attention is: the field, or its default."""
+        return default_attention(self.size_px) if self.attention is None else self.attention
+
+
+def default_attention(size_px: int) -> tuple[int, ...]:
+    """Where attention is when nothing is said: a quarter of the image size, half of it at 32 px and below."""
+    return (size_px // 2,) if size_px <= 32 else (size_px // 4,)
+
+
+def check_positions(
+    network: str,
+    available: dict[int, int],
+    attention: Sequence[int],
+    residual: Sequence[int],
+    residual_ratio: int | None = None,
+) -> None:
+    """Check where attention and ablation blocks are asked for.
+
+    Args:
+        network: "generator" or "discriminator", for the message.
+        available: Positions that the network has, as {height of the feature map: channels there}.
+        attention: Positions of attention blocks.
+        residual: Positions of ablation blocks.
+        residual_ratio: Bottleneck ratio of ablation blocks, or None.
+
+    Raises:
+        ValueError: If a position does not exist, is named twice, or has channels that attention cannot split by 8 or
+            that the ratio leaves none of.
+    """
+    names = ", ".join(f"feat{k}" for k in sorted(available))
+    for field, positions in (("attention", attention), ("residual", residual)):
+        for position in positions:
+            if position not in available:
+                raise ValueError(f"{field}: the {network} has no feat{position}; it has {names}")
+        if len(set(positions)) != len(positions):
+            raise ValueError(f"{field}: a position is named twice in {tuple(positions)}")
+    both = sorted(set(attention) & set(residual))
+    if both:
+        raise ValueError(
+            f"attention and residual both name feat{both[0]} of the {network}; "
+            "the residual block stands in attention's place, so name it in one of them (attention may be empty)"
+        )
+    for position in attention:
+        if available[position] % 8:
+            raise ValueError(
+                f"attention at feat{position} of the {network} needs channels divisible by 8, found "
+                f"{available[position]}; change base_width"
+            )
+    for position in residual:
+        if residual_ratio is not None and not 1 <= residual_ratio <= available[position]:
+            raise ValueError(
+                f"residual_ratio must be from 1 to the {available[position]} channels at feat{position} of the "
+                f"{network}, found {residual_ratio}"
+            )

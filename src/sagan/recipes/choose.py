@@ -1,0 +1,93 @@
+"""Which preset: the one that is named, else the one that fits this machine."""
+
+from typing import NamedTuple
+
+from sagan.recipes.config import Changes, RunConfig, with_changes
+from sagan.recipes.presets import PRESETS
+from sagan.words import did_you_mean
+
+SIZES = (32, 64, 128, 256)
+
+
+class Choice(NamedTuple):
+    """A preset and why."""
+
+    name: str
+    """Its name."""
+    reason: str
+    """Why it was chosen, in a few words; empty where it was named."""
+
+    @property
+    def config(self) -> RunConfig:
+        """Its configuration."""
+        return PRESETS[self.name]()
+
+    @property
+    def sentence(self) -> str:
+        """The name, with the reason."""
+        return f"preset {self.name}" + (f" ({self.reason})" if self.reason else "")
+
+
+def preset(
+    name: str | None = None,
+    *,
+    data: str | None = None,
+    size: int | None = None,
+    base_width: int | None = None,
+    attention: tuple[int, ...] | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+) -> RunConfig:
+    """Give the configuration of a preset with the changes that are often made; others are made with ``replace``.
+
+    Args:
+        name: Its name; unset chooses one that fits this machine and the size.
+        data: As in :func:`with_changes`, like all that follow.
+        size: Height and width in pixels.
+        base_width: Of both networks.
+        attention: Heights of the feature maps with attention in both networks.
+        steps: Generator updates in all.
+        batch_size: Images in a batch.
+
+    Raises:
+        ValueError: If there is none of that name (the nearest one is told), or a value is wrong.
+    """
+    if name is None:
+        import torch
+
+        choice = choose_preset(None, size, cuda=torch.cuda.is_available())
+    else:
+        choice = choose_preset(name, size, cuda=False)
+    changes = Changes(
+        data=data, size=size, base_width=base_width, attention=attention, steps=steps, batch_size=batch_size
+    )
+    return with_changes(choice.config, changes)
+
+
+def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choice:
+    """Choose a preset.
+
+    Args:
+        name: The one that is wanted; None takes one for this machine.
+        size_px: The size that is wanted, if one is.
+        cuda: Whether there is a CUDA GPU.
+
+    Raises:
+        ValueError: If there is none of that name, or none for that size without a GPU.
+    """
+    if name is not None:
+        if name not in PRESETS:
+            hint = did_you_mean(name, PRESETS)
+            raise ValueError(f"unknown preset {name!r}; {f'{hint} ' if hint else ''}known: {', '.join(PRESETS)}")
+        return Choice(name, "")
+    size = size_px or (64 if cuda else 32)
+    if size <= 16:
+        return Choice("demo", f"{size} px")
+    if cuda:
+        return Choice(f"sagan-{min(size, 128)}" if size in SIZES else "sagan-64", "a GPU, --size chooses another")
+    if size >= 128:
+        raise ValueError(
+            f"no preset trains {size} px without a GPU in reasonable time; take --size 64, or insist with --preset "
+            "sagan-128 and a small --base-width, --train.batch-size and --steps"
+        )
+    return Choice(f"sagan-{size}-cpu" if size in (32, 64) else "sagan-32-cpu", "no GPU, --size chooses another")

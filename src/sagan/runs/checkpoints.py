@@ -1,0 +1,70 @@
+"""The checkpoints of a run: the latest ones, the latest healthy one, and the best one."""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from sagan.machine import machine, versions
+from sagan.training.checkpoint import (
+    CheckpointError,
+    checkpoint_path,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from sagan.training.hooks import Hook, Record
+
+BEST = "best.pt"
+# The best one from before the latest healthy checkpoint, while a rollback to that one can still come.
+BEST_BEFORE = ".best-before.pt"
+
+
+class Checkpoints(Hook):
+    """Writes checkpoints, and removes those that are no longer needed.
+
+    Args:
+        folder: Where they lie.
+        about: What each of them holds besides the training state and the states of hooks.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, object]) -> None:
+        self.folder, self.about = folder, about
+        self.best, self.best_before = folder / BEST, folder / BEST_BEFORE
+
+    def on_start(self, record: Record) -> None:
+        """Take back a best checkpoint of a step that will be done again: the one before it is the best then."""
+        with suppress(FileNotFoundError, CheckpointError):
+            if load_checkpoint(self.best)["step"] > record.step:
+                if self.best_before.exists():
+                    temporary = self.folder / f".{BEST}.tmp"
+                    shutil.copyfile(self.best_before, temporary)
+                    temporary.replace(self.best)
+                else:
+                    self.best.unlink()
+
+    def on_step(self, record: Record) -> None:
+        """Save the best samples' state apart."""
+        if record.best:
+            with record.aside():
+                if record.config.on_collapse == "rollback" and self.best.exists() and not self.best_before.exists():
+                    self.best.replace(self.best_before)
+                save_checkpoint(self.best, self._contents(record))
+
+    def on_save(self, record: Record) -> None:
+        """Save, and prune."""
+        with record.aside():
+            save_checkpoint(checkpoint_path(self.folder, record.step), self._contents(record))
+            healthy = checkpoint_path(self.folder, record.healthy_step)
+            prune_checkpoints(self.folder, record.config.keep_last, keep=healthy)
+            if record.healthy:
+                self.best_before.unlink(missing_ok=True)
+
+    def _contents(self, record: Record) -> dict[str, object]:
+        return {
+            **record.state.state_dict(),
+            **self.about,
+            "hooks": record.states(),
+            "versions": versions(),
+            "machine": machine(record.engine.device, record.engine.process.world_size),
+        }

@@ -1,0 +1,155 @@
+"""Before the first step: the data, the networks and the state that a run starts, or goes on, with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sagan.data import Batches, ImageSet, kept, open_dataset
+from sagan.generators.pretrained import Snapshot, read_snapshot
+from sagan.recipes.build import Parts, build, with_classes
+from sagan.recipes.config import RunConfig, to_json
+from sagan.runs.folder import RunError, check_space, stored_config, write_text
+from sagan.runs.hooks import ORDER, Scene
+from sagan.runs.monitor import Monitor
+from sagan.runs.resume import changes_since, check_same_data, resumed_config
+from sagan.runs.start_from import start_from
+from sagan.runs.start_report import report_start
+from sagan.runs.states import states_of
+from sagan.training.engine import Engine
+from sagan.training.hooks import Hook, named
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for."""
+
+    config: RunConfig | None
+    """What to train; None takes that of the run to go on with."""
+    folder: Path
+    """The run folder."""
+    resuming: bool
+    """Whether to go on with the run in that folder."""
+    init_from: str | Path | None
+    """A run or weights file whose weights a new run starts from."""
+    console: Console
+    """Where to report."""
+    hooks: Sequence[Hook]
+    """The user's own hooks."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to train."""
+
+    scene: Scene
+    parts: Parts
+    batches: Batches
+    """This process's part of the global batches."""
+    monitor: Monitor | None
+    """What measures samples, on process 0 if the run measures any."""
+    states: Mapping[str, Mapping[str, Any]]
+    """What the checkpoint that it goes on from holds of its hooks."""
+
+
+def prepare(order: Order) -> Run:
+    """Make everything that training needs, tell it, and write down the configuration.
+
+    Raises:
+        RunError: If the run cannot start or go on.
+        DataError: If the data cannot be used.
+        CheckpointError: If a checkpoint cannot be used.
+        ValueError: If the device that is asked for is not there, or batches cannot be shared.
+    """
+    note = order.console.print
+    snapshot = read_snapshot(order.folder, warn=lambda text: note(f"note: {text}")) if order.resuming else None
+    scene = set_the_scene(order, snapshot)
+    parts = build(scene.config, scene.engine)
+    dataset = kept(scene.dataset, scene.config.data.keep, scene.engine.device)
+    scene = replace(scene, dataset=dataset)
+    report_start(scene, parts.state)
+    if scene.engine.writes:
+        check_space(order.folder, parts.state, scene.config.train, order.console)
+    states: dict[str, dict[str, Any]] = {}
+    if snapshot is not None:
+        states = restore(scene, parts, snapshot, order.hooks)
+        del snapshot  # as large as the state; it need not stay for the whole training
+    elif order.init_from is not None:
+        said = start_from(parts.state, order.init_from, dataset.class_names)
+        order.console.print(f"starting from {order.init_from}: {said}")
+    monitor, batches = monitor_of(scene), batches_of(scene)
+    if scene.engine.writes:  # only now: what refuses to start leaves no run behind
+        write_text(order.folder / "config.json", to_json(scene.config))
+        write_text(order.folder / "classes.txt", "".join(f"{name}\n" for name in dataset.class_names))
+    return Run(scene, parts, batches, monitor, states)
+
+
+def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
+    """Settle the configuration and open the pictures."""
+    config = order.config
+    if snapshot is not None:
+        config = resumed_config(stored_config(order.folder, snapshot.config), config)
+    config = config or RunConfig()
+    engine = Engine(config.engine)
+    config.train.check_division(engine.process.world_size)
+    with engine.first_on_each_machine():  # the first one may have to decode the pictures
+        dataset: ImageSet = open_dataset(config.data, config.generator.size_px)
+    if snapshot is not None:
+        check_same_data(snapshot.contents.get("data"), dataset, order.folder)
+    config = with_classes(config, len(dataset.class_names))
+    parts = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
+    return Scene(config, order.folder, order.console, engine, dataset, *parts)
+
+
+def restore(scene: Scene, parts: Parts, snapshot: Snapshot, yours: Sequence[Hook]) -> dict[str, dict[str, Any]]:
+    """Load the training state, say what is not as it was, and give the states of the hooks.
+
+    Raises:
+        RunError: If the run is past its last step.
+    """
+    state, say, contents = parts.state, scene.console.print, snapshot.contents
+    state.load_state_dict(contents)
+    changed = changes_since(contents, scene.engine)
+    if changed:
+        say(
+            f"note: not the machine or versions that saved this ({'; '.join(changed)}): the run goes on, but not "
+            "bit for bit as it would have"
+        )
+    say(f"resuming at step {state.step:,} from {snapshot.path}")
+    if state.step > scene.config.train.total_steps:
+        raise RunError(f"{scene.folder} is at step {state.step:,} already; --steps takes more than that")
+    states = states_of(contents)
+    missing = states.keys() - {place.name for place in ORDER} - named(yours).keys()
+    for name in sorted(missing):
+        say(f"note: the checkpoint keeps the state of a hook {name!r}, which is not among the hooks now: it is dropped")
+    return states
+
+
+def batches_of(scene: Scene) -> Batches:
+    """Give this process's part of the batches that the run trains on."""
+    train, data = scene.config.train, scene.config.data
+    return Batches(
+        scene.dataset,
+        scene.train_indices,
+        train.batch_size,
+        scene.config.seed,
+        balanced=data.balanced,
+        flip=data.flip,
+        rows=scene.engine.rows(train.batch_size, train.accumulate),
+    )
+
+
+def monitor_of(scene: Scene) -> Monitor | None:
+    """Make what measures samples, where the run measures any."""
+    config = scene.config
+    if not (scene.engine.writes and config.train.evaluate_every):
+        return None
+    return Monitor(
+        config.monitor,
+        scene.dataset,
+        (config.data.holdout_fraction, config.data.holdout_max, config.seed),
+        device=scene.engine.device,
+        cache_dir=config.data.cache_dir,
+    )

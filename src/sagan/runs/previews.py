@@ -1,0 +1,80 @@
+"""Pictures of samples while a run trains: the same noise and classes each time, and how varied they are."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sagan.data import ImageSet
+from sagan.figures import sample_grid, save_image
+from sagan.models.generator import Generator
+from sagan.recipes.config import RunConfig
+from sagan.runs.due import draws
+from sagan.runs.folder import take_back
+from sagan.runs.samples import GRID_CLASSES, GRID_COLUMNS, weights_caption
+from sagan.sampling import generate, sample_latents
+from sagan.training.health import REAL_PER_CLASS, RealPictures, real_pictures, variety
+from sagan.training.hooks import Hook, Record
+
+
+class Previews(Hook):
+    """Draws a grid of samples where one is due, and compares its variety with that of the training pictures.
+
+    Args:
+        config: The run.
+        folder: The run's folder ``samples``.
+        dataset: Its pictures.
+        train_indices: Those that it trains on.
+    """
+
+    def __init__(self, config: RunConfig, folder: Path, dataset: ImageSet, train_indices: NDArray[np.int64]) -> None:
+        self.config, self.folder = config, folder
+        self.dataset, self.train_indices = dataset, train_indices
+        self.class_names = dataset.class_names
+        self.rows = list(range(min(GRID_CLASSES, len(self.class_names)))) or [0] * 4
+        self.real: RealPictures | None = None
+
+    def on_start(self, record: Record) -> None:
+        """Remove the pictures of steps that will be done again."""
+        take_back(self.folder, record.step)
+
+    def on_step(self, record: Record) -> None:
+        """Draw and compare, if it is due."""
+        if record.sampler is None or not draws(self.config.train, record.step):
+            return
+        with record.aside():
+            labels = torch.tensor([row for row in self.rows for _ in range(GRID_COLUMNS)])
+            images = self._samples(record.sampler, labels)
+            record.pictures["samples"] = self._draw(images, record.step)
+            found = variety(images, labels.numpy(), self._real())
+            if found:
+                record.add({"step": record.step} | {f"variety/{kind}": value for kind, value in found.items()})
+
+    def _samples(self, sampler: Generator, labels: torch.Tensor) -> NDArray[np.uint8]:
+        z = sample_latents(0, range(len(labels)), sampler.config.z_dim)
+        return generate(sampler, z, labels if self.class_names else None)
+
+    def _draw(self, images: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+        """Draw the grid, keep the first sample of each row for the timeline, and give the picture (H, W, 3)."""
+        grid = sample_grid(
+            images,
+            columns=GRID_COLUMNS,
+            row_labels=[self.class_names[row] for row in self.rows] if self.class_names else None,
+            title=f"step {step:,}",
+            caption=weights_caption(self.config),
+        )
+        save_image(grid, self.folder / f"step-{step:08d}.png")
+        np.save(self.folder / f"step-{step:08d}.npy", images[::GRID_COLUMNS])
+        return np.asarray(grid.convert("RGB"))
+
+    def _real(self) -> RealPictures:
+        """Measure, once, the training pictures of the classes that are drawn."""
+        if self.real is None:
+            labels, kinds = self.dataset.labels[self.train_indices], {*self.rows}
+            members = [self.train_indices[labels == k] if self.class_names else self.train_indices for k in kinds]
+            chosen = np.concatenate([some[:REAL_PER_CLASS] for some in members])
+            self.real = real_pictures(
+                self.dataset.images[chosen], self.dataset.labels[chosen], len(self.rows) * GRID_COLUMNS // len(kinds)
+            )
+        return self.real

@@ -1,0 +1,83 @@
+"""The numbers of a run: metrics of every step become a line of the log every so many steps."""
+
+import time
+
+from torch import Tensor
+
+from sagan.data import Batches
+from sagan.recipes.config import RunConfig
+from sagan.runs.due import logs
+from sagan.sampling import attention_gammas
+from sagan.training.engine import Engine
+from sagan.training.health import largest_sigma
+from sagan.training.hooks import Hook, Line, Record, State
+from sagan.training.step import mean_logit
+
+LOOK_BATCH = 256
+
+
+class Means(Hook):
+    """Adds up the metrics of every step, and makes a line of their means when one is due.
+
+    Args:
+        config: The run.
+        engine: Where the sums lie.
+        looks: By the name of a value, batches whose mean logit is taken for each line.
+    """
+
+    def __init__(self, config: RunConfig, engine: Engine, looks: dict[str, Batches]) -> None:
+        self.train, self.engine, self.looks = config.train, engine, looks
+        # Sums since the last line; a checkpoint carries them, so that the log resumes exactly too.
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.started: float | None = None
+
+    def on_start(self, record: Record) -> None:
+        """Start the clocks; that of the whole run goes on from the last line of the log."""
+        if self.started is None:
+            before = max((float(str(line.get("elapsed_s", 0.0))) for line in record.history), default=0.0)
+            self.started = time.monotonic() - before
+        self._start_interval(record)
+
+    def on_step(self, record: Record) -> None:
+        """Add up; make a line if it is due."""
+        for key, value in record.metrics.items():
+            self.sums[key] = self.sums[key] + value if key in self.sums else value.clone()
+        self.count += 1
+        self.timed += 1
+        if logs(self.train, record.step):
+            line = self._line(record)
+            self.sums, self.count = {}, 0
+            self._start_interval(record)
+            record.add(line)
+
+    def state_dict(self) -> dict[str, object]:
+        """Give the sums since the last line."""
+        return {"sums": self.sums, "count": self.count}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on with the sums since the last line."""
+        self.sums = {key: self.engine.tensor(value) for key, value in state["sums"].items()}  # type: ignore[attr-defined]
+        self.count = int(state["count"])  # type: ignore[call-overload]
+
+    def _start_interval(self, record: Record) -> None:
+        self.timed, self.interval_started, self.aside_before = 0, time.monotonic(), record.aside_s
+
+    def _line(self, record: Record) -> Line:
+        state, train = record.state, self.train
+        line: Line = {"step": state.step} | {key: float(value) / self.count for key, value in self.sums.items()}
+        seconds = time.monotonic() - self.interval_started - (record.aside_s - self.aside_before)
+        with record.aside():
+            # The same measure on pictures that D trains on and on pictures that it never sees: when the first rises and
+            # the second does not, D memorises.
+            for name, batches in self.looks.items():
+                batch, at_once = batches(state.step // train.log_every), train.batch_size // train.accumulate
+                line[name] = float(mean_logit(state, batch, self.engine, at_once))
+        line["images_per_s"] = train.batch_size * self.timed / seconds
+        line |= {f"gamma/G/{k}": v for k, v in attention_gammas(state.G).items()}
+        line |= {f"gamma/D/{k}": v for k, v in attention_gammas(state.D).items()}
+        with record.aside():
+            line |= {"sigma/G": largest_sigma(state.G), "sigma/D": largest_sigma(state.D)}
+        assert self.started is not None
+        line["elapsed_s"] = time.monotonic() - self.started
+        return line

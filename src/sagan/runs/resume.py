@@ -1,0 +1,48 @@
+"""What may differ when a run goes on: its configuration, its pictures, the machine and versions."""
+
+from pathlib import Path
+
+from sagan.data import ImageSet
+from sagan.machine import machine, versions
+from sagan.recipes.config import RunConfig, differences
+from sagan.runs.folder import RESUMABLE, RunError
+from sagan.training.engine import Engine
+
+
+def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
+    """Give the configuration to go on with.
+
+    Raises:
+        RunError: If a field differs that would change the run; each is named.
+    """
+    if new is None:
+        return old
+    changed = [name for name in differences(old, new) if name not in RESUMABLE]
+    if new.train.lr_decay_start is not None and old.train.total_steps != new.train.total_steps:
+        changed.append("train.total_steps (the learning rates fall towards it)")
+    if changed:
+        raise RunError(
+            f"a run keeps its configuration, but {', '.join(changed)} {'differs' if len(changed) == 1 else 'differ'}: "
+            "only --steps and cadences can change. To go on with other settings start a new run with --init-from"
+        )
+    return new
+
+
+def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
+    """Check by content that the pictures are those that the run was saved with.
+
+    Raises:
+        RunError: If they are not.
+    """
+    if isinstance(saved, dict) and saved["fingerprint"] != dataset.fingerprint:
+        raise RunError(
+            f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} "
+            f"now, from {dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
+        )
+
+
+def changes_since(contents: dict[str, object], engine: Engine) -> list[str]:
+    """Name what differs in versions and machine from those that wrote a checkpoint."""
+    now = {**versions(), **machine(engine.device, engine.process.world_size)}
+    before: dict[str, object] = {**contents["versions"], **contents["machine"]}  # type: ignore[dict-item]
+    return [f"{key} {before[key]} -> {now[key]}" for key in now if key in before and before[key] != now[key]]

@@ -1,0 +1,95 @@
+"""The way back after a collapse: to the latest healthy checkpoint, or the end of the run."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sagan.runs.due import draws, logs, measures
+from sagan.runs.states import states_of
+from sagan.training.checkpoint import checkpoint_path, go_back, load_checkpoint
+from sagan.training.config import TrainConfig
+from sagan.training.health import REMEDY, DivergedError
+from sagan.training.hooks import Hook, Record, State
+
+
+class Rollback(Hook):
+    """Takes the run back where the watch sees a collapse, and remembers the latest healthy checkpoint.
+
+    It runs on all processes: process 0 decides, and all go back together.
+
+    Args:
+        train: The recipe.
+        folder: The folder of the checkpoints.
+        console: Where to tell.
+    """
+
+    def __init__(self, train: TrainConfig, folder: Path, console: Console) -> None:
+        self.train, self.folder, self.console = train, folder, console
+        self.healthy_step = 0
+
+    def on_start(self, record: Record) -> None:
+        """Say which checkpoint is the latest healthy one."""
+        record.healthy_step = self.healthy_step
+
+    def on_step(self, record: Record) -> None:
+        """Go back if a collapse was seen; it is seen in a line of the log, or in samples."""
+        if any(due(self.train, record.step) for due in (logs, draws, measures)):
+            self._go_back_if_collapsed(record)
+
+    def on_save(self, record: Record) -> None:
+        """Go back, if need be, instead of saving; otherwise remember a healthy checkpoint."""
+        self._go_back_if_collapsed(record)
+        if record.healthy and not record.went_back:
+            record.healthy_step = self.healthy_step = record.step
+
+    def state_dict(self) -> dict[str, object]:
+        """Give the step of the latest healthy checkpoint."""
+        return {"healthy_step": self.healthy_step}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take that over."""
+        self.healthy_step = int(state["healthy_step"])  # type: ignore[call-overload]
+
+    def _go_back_if_collapsed(self, record: Record) -> None:
+        if self.train.on_collapse == "warn":
+            return
+        before, seen = record.step, ", ".join(record.symptoms)
+        to = self._way_back(record, seen) if seen else None
+        # The step of that checkpoint, and 1, so that 0 says that process 0 does not go back.
+        agreed = record.engine.largest(0 if to is None else to + 1)
+        if agreed:
+            contents = load_checkpoint(checkpoint_path(self.folder, agreed - 1))
+            record.go_back(contents, states_of(contents))
+            if record.engine.writes:
+                self._tell(record, before, seen)
+
+    def _way_back(self, record: Record, seen: str) -> int:
+        """Make the latest healthy checkpoint the latest one of all, and give its step.
+
+        Raises:
+            DivergedError: If the run is to stop instead, has gone back often enough, or has no healthy checkpoint left.
+        """
+        healthy, stopped = checkpoint_path(self.folder, self.healthy_step), f"stopped at step {record.step:,}: {seen}"
+        kept = f"the latest healthy checkpoint is {healthy.name}: `sagan train --init-from` starts a new run from it"
+        if self.train.on_collapse == "stop":
+            raise DivergedError(f"{stopped}; {kept}")
+        if record.state.rollbacks >= self.train.max_rollbacks:
+            raise DivergedError(
+                f"{stopped}, after {record.state.rollbacks} rollbacks (--train.max-rollbacks); {kept}. {REMEDY}"
+            )
+        if not healthy.exists():
+            raise DivergedError(f"{stopped}; {healthy} to go back to is gone")
+        go_back(self.folder, self.healthy_step)
+        return self.healthy_step
+
+    def _tell(self, record: Record, before: int, seen: str) -> None:
+        rollbacks = record.state.rollbacks
+        factor = self.train.rollback_lr_factor**rollbacks
+        line: dict[str, Any] = {"step": record.step, "health": "rolled back", "from_step": before, "because": seen}
+        record.add(line | {"rollbacks": rollbacks, "lr_factor": factor})
+        self.console.print(
+            f"health: rolled back from step {before:,} to {record.step:,} ({rollbacks} of at most "
+            f"{self.train.max_rollbacks}); on with other draws and {factor:g} times the learning rates",
+            highlight=False,
+        )

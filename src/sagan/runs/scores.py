@@ -1,0 +1,76 @@
+"""The monitor's values in a run: measured where due, written with their protocols, the best one remembered."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, TrainedGenerator, provenance
+from sagan.metrics.config import MonitorConfig
+from sagan.metrics.report import Report
+from sagan.models.generator import Generator
+from sagan.recipes.config import RunConfig
+from sagan.runs.due import measures
+from sagan.runs.folder import take_back, write_text
+from sagan.runs.monitor import Monitor, best_by
+from sagan.training.hooks import Hook, Record, State
+
+
+class Scores(Hook):
+    """Measures samples where that is due, and says when they are the best so far.
+
+    Args:
+        config: The run.
+        folder: The run's folder ``evaluations``.
+        monitor: What measures.
+        class_names: The classes of the generator.
+    """
+
+    def __init__(self, config: RunConfig, folder: Path, monitor: Monitor, class_names: tuple[str, ...]) -> None:
+        self.config, self.folder, self.monitor, self.class_names = config, folder, monitor, class_names
+        self.best: dict[str, float] | None = None
+
+    def on_start(self, record: Record) -> None:
+        """Remove the values of steps that will be done again."""
+        take_back(self.folder, record.step)
+
+    def on_step(self, record: Record) -> None:
+        """Measure if it is due."""
+        if record.sampler is None or not measures(self.config.train, record.step):
+            return
+        with record.aside():
+            report = self._measure(record.sampler, record.step)
+            # Values that were made in other ways, as after a resumed run changed its monitor, do not share a curve.
+            made = hashlib.sha256(json.dumps([value.protocol for value in report.values]).encode()).hexdigest()[:12]
+            scores = {f"score/{value.metric}": value.value for value in report.values}
+            record.add({"step": record.step, "score_protocol": made} | scores)
+            # Each value with the way it was made, as `sagan evaluate --compare` reads it.
+            self.folder.mkdir(exist_ok=True)
+            write_text(self.folder / f"step-{record.step:08d}.json", report.to_json())
+            record.best = self._is_best(report, record.step)
+
+    def state_dict(self) -> dict[str, object]:
+        """Give the best value, its step, and what it is a value of."""
+        return {"best": self.best, "monitor": plain(self.config.monitor)}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over the best value; one of another metric says nothing of this one's."""
+        same = state.get("monitor", plain(MonitorConfig())) == plain(self.config.monitor)
+        self.best = state.get("best") if same else None  # type: ignore[assignment]
+
+    def _measure(self, sampler: Generator, step: int) -> Report:
+        origin = provenance(self.config, {"step": step}, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
+        return self.monitor.measure(TrainedGenerator(sampler, self.class_names, origin))
+
+    def _is_best(self, report: Report, step: int) -> bool:
+        value = best_by(report, self.config.monitor)
+        sign = 1.0 if value.higher_is_better else -1.0
+        if self.best is not None and sign * value.value <= sign * self.best["score"]:
+            return False
+        self.best = {"score": value.value, "step": step}
+        return True
+
+
+def plain(config: MonitorConfig) -> dict[str, object]:
+    """Write what is measured as a checkpoint gives it back: with lists for tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}

@@ -1,0 +1,32 @@
+"""A fresh run that starts from other weights."""
+
+from pathlib import Path
+
+from sagan.generators.pretrained import read_snapshot
+from sagan.generators.weights import load_weights
+from sagan.ops.spectral import refresh_spectral
+from sagan.runs.transfer import transfer_from_folded, transfer_weights
+from sagan.training.state import TrainState
+
+
+def start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...]) -> str:
+    """Put the weights of another run, or of a weights file, into a fresh state and say what was kept.
+
+    Raises:
+        ValueError: If the networks differ in more than their classes.
+    """
+    if Path(path).suffix == ".safetensors":
+        weights = load_weights(Path(path))
+        kept = transfer_from_folded(state.G, weights.generator.state_dict(), weights.class_names, class_names)
+        said = f"generator: {kept}; the discriminator starts fresh (a weights file has none)"
+    else:
+        snapshot = read_snapshot(path)
+        contents = snapshot.contents
+        ema = contents["ema"]
+        kept = transfer_weights(state.G, contents["G"] if ema is None else ema, snapshot.class_names, class_names)  # type: ignore[arg-type]
+        refresh_spectral(state.G)  # an average's vectors are those of the network that was averaged
+        transfer_weights(state.D, contents["D"], snapshot.class_names, class_names)  # type: ignore[arg-type]
+        said = f"both networks{'' if ema is None else ', the generator from its moving average'}: {kept}"
+    if state.ema is not None:
+        state.ema.load_state_dict(state.G.state_dict())
+    return f"{said}; the optimisers start fresh"

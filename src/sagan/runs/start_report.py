@@ -1,0 +1,62 @@
+"""What a person is told when a run starts: pictures, networks, device."""
+
+import torch
+
+from sagan.data import notes
+from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator
+from sagan.ops.attention import SelfAttention2d
+from sagan.recipes.config import RunConfig
+from sagan.runs.hooks import Scene
+from sagan.training.engine import Engine
+from sagan.training.state import TrainState
+
+
+def report_start(scene: Scene, state: TrainState) -> None:
+    """Print what the run is made of."""
+    lines = [
+        f"run folder: {scene.folder}",
+        *pictures_in_words(scene),
+        *(network_in_words(name, network) for name, network in (("generator", state.G), ("discriminator", state.D))),
+        *device_in_words(scene.config, scene.engine),
+    ]
+    for line in lines:
+        scene.console.print(line, markup=False, highlight=False)
+
+
+def pictures_in_words(scene: Scene) -> list[str]:
+    """Say how many pictures of what there are."""
+    dataset, names = scene.dataset, scene.dataset.class_names
+    classes = f"{len(names)} classes" if names else "no classes (unconditional)"
+    counts = f"{len(scene.train_indices):,} images to train on, {len(scene.heldout_indices):,} held out"
+    return [f"data: {dataset.source}: {counts}, {classes}", *(f"note: {note}" for note in notes(dataset))]
+
+
+def network_in_words(name: str, network: Generator | Discriminator) -> str:
+    """Say how large a network is and where it has attention, or a residual block in its place."""
+    count = sum(p.numel() for p in network.parameters())
+    where = ", ".join(f"feat{k}" for k in network.config.attention_positions) or "none"
+    extra = "".join(f"; {ablation(network, k)}" for k in network.config.residual)
+    return f"{name}: {count:,} parameters; attention ({network.config.attention_form}): {where}{extra}"
+
+
+def ablation(network: Generator | Discriminator, position: int) -> str:
+    """Say how many parameters the residual block of the ablation has, and attention in its place would have."""
+    config = network.config
+    attention = SelfAttention2d(config.positions[position], config.attention_form, spectral_norm=False)
+    counts = [sum(p.numel() for p in block.parameters()) for block in (network.residual[str(position)], attention)]
+    return f"residual block at feat{position}: {counts[0]:,} parameters (attention there has {counts[1]:,})"
+
+
+def device_in_words(config: RunConfig, engine: Engine) -> list[str]:
+    """Say what is computed on what."""
+    train, processes = config.train, engine.process.world_size
+    cut = f", in {train.accumulate} micro-batches" if train.accumulate > 1 else ""
+    if train.g_batch_size is not None:
+        cut += f"; {train.g_batch_size} generated in a generator update"
+    threads = f"; {torch.get_num_threads()} threads" if engine.device.type == "cpu" else ""
+    lines = [f"device: {engine.reason}; batch {train.batch_size}{cut}{threads}"]
+    if processes > 1:
+        here = train.batch_size // processes
+        lines.append(f"processes: {processes}, {here} images of each batch on each; batch norm {train.batch_norm}")
+    return lines

@@ -1,0 +1,93 @@
+"""The watch over a run's health: it says what is wrong, and ends a run whose numbers are no longer finite."""
+
+import math
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from sagan.runs.due import draws, measures
+from sagan.training.checkpoint import checkpoints
+from sagan.training.config import TrainConfig
+from sagan.training.health import REMEDY, DivergedError, Finding, Watch
+from sagan.training.hooks import Hook, Line, Record, State
+
+
+class Watcher(Hook):
+    """Feeds :class:`~sagan.training.health.Watch` with lines of the log, and tells what it finds.
+
+    Args:
+        train: The recipe.
+        folder: The folder of the checkpoints.
+        console: Where to tell.
+    """
+
+    def __init__(self, train: TrainConfig, folder: Path, console: Console) -> None:
+        self.train, self.folder, self.console = train, folder, console
+        self.watch = Watch(train)
+        self.not_finite: str | None = None
+
+    def on_start(self, record: Record) -> None:
+        """Say what is known of the checkpoint that training goes on from."""
+        self.not_finite, record.finite = None, True
+        self._leave(record)
+
+    def on_line(self, record: Record, line: Line) -> None:
+        """Judge the means of a line of the log, or how varied samples are."""
+        step = int(str(line["step"]))
+        if "loss_d" in line:
+            means = {key: float(str(line[key])) for key in record.metrics}
+            sigma = max(float(str(line["sigma/G"])), float(str(line["sigma/D"])))
+            self._tell(record, self.watch.log_line(step, means, sigma))
+            self.not_finite = next((name for name, value in means.items() if not math.isfinite(value)), None)
+        found = {k.removeprefix("variety/"): float(str(v)) for k, v in line.items() if k.startswith("variety/")}
+        if found:
+            self._tell(record, self.watch.look(step, found))
+
+    def on_step(self, record: Record) -> None:
+        """End the run if a mean is not finite; look at the weights before samples are drawn.
+
+        Raises:
+            DivergedError: If a mean or a weight is not finite and the run does not go back then.
+        """
+        if self.not_finite is not None and self.train.on_collapse != "rollback":
+            last = checkpoints(self.folder)
+            raise DivergedError(
+                f"training diverged by step {record.step}: {self.not_finite} is not finite; the last checkpoint, "
+                f"{last[-1].name if last else 'none yet'}, is from before. {REMEDY}"
+            )
+        if draws(self.train, record.step) or measures(self.train, record.step):
+            self._check_weights(record)
+
+    def on_save(self, record: Record) -> None:
+        """Look at the weights before they are saved."""
+        self._check_weights(record)
+
+    def state_dict(self) -> dict[str, object]:
+        """Give what is known of the run's health."""
+        return {"healthy": self.watch.healthy, **self.watch.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take that over; of a checkpoint from before health was watched nothing bad is known."""
+        self.watch.load_state_dict(state)
+
+    def _check_weights(self, record: Record) -> None:
+        networks = (record.state.G, record.state.D)
+        record.finite = all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
+        if record.finite:
+            return
+        self._tell(record, self.watch.not_finite(record.step, "a weight", math.nan))
+        if self.train.on_collapse != "rollback":
+            raise DivergedError(
+                f"training diverged by step {record.step}: a weight is not finite, so this state was not saved; "
+                f"earlier checkpoints are kept. {REMEDY}"
+            )
+
+    def _tell(self, record: Record, findings: list[Finding]) -> None:
+        for finding in findings:
+            self.console.print(str(finding), highlight=False)
+            record.add(finding.record())
+        self._leave(record)
+
+    def _leave(self, record: Record) -> None:
+        record.symptoms, record.healthy = tuple(self.watch.active), self.watch.healthy

@@ -1,0 +1,278 @@
+"""Hooks: what happens between the steps of training. Small objects with one job each, and the record they share."""
+
+import copy
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sagan.models.generator import Generator
+from sagan.training.config import TrainConfig
+from sagan.training.engine import Engine
+from sagan.training.state import TrainState
+
+Line = dict[str, object]
+"""A line of the log: ``step`` and what was found out after that step."""
+State = Mapping[str, object]
+# What the processes agree on when a hook, no signal, asks for the end: below every signal that is listened to.
+BY_HOOK = 1
+
+
+class Hook:
+    """Something that happens between steps; every method may be left out. docs/hooks.md has examples."""
+
+    name: str = ""
+    """What a checkpoint keeps the state under; unset is the name of the class."""
+    everywhere: bool = False
+    """Whether it runs on every process of a run, or on process 0 alone, which writes and reports."""
+
+    def on_start(self, record: "Record") -> None:
+        """Training goes on from ``record.step``: take back what was written after that step.
+
+        Called once the state is loaded, before the first step, and again after each rollback to an earlier checkpoint.
+        """
+
+    def on_step(self, record: "Record") -> None:
+        """A step is done; ``record.metrics`` has its numbers, the same on all processes."""
+
+    def on_line(self, record: "Record", line: Line) -> None:
+        """A line for the log was made (:meth:`Record.add`), on process 0."""
+
+    def on_save(self, record: "Record") -> None:
+        """A checkpoint is due: at step 0, every ``save_every`` steps, and at the end. Never twice for a step."""
+
+    def on_end(self, record: "Record") -> None:
+        """Training is over, whether it is finished, was stopped, or failed."""
+
+    def state_dict(self) -> dict[str, object]:
+        """Give what a checkpoint is to keep: tensors, numbers, strings, and containers of them."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over what :meth:`state_dict` gave: before :meth:`on_start`, on resuming and at each rollback."""
+
+
+@dataclass
+class Record:
+    """What is known after a step. Hooks read in it what others found out, and write what they find."""
+
+    config: TrainConfig
+    """The recipe."""
+    state: TrainState
+    """Networks, optimisers, moving average, step. Only look at it: training must not notice."""
+    engine: Engine
+    """Device, precision, processes."""
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+    """Scalars of the step just done (loss_d, loss_g, real_logits, fake_logits, ...), on the device."""
+    history: list[Line] = field(default_factory=list)
+    """All lines of the log so far."""
+    sampler: Generator | None = None
+    """A copy of the generator, ready to sample from, where samples are looked at after this step."""
+    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """Pictures drawn after this step, by name, (H, W, 3)."""
+    best: bool = False
+    """Whether the samples after this step are the best measured so far."""
+    finite: bool = True
+    """Whether all weights were finite when they were last looked at."""
+    symptoms: tuple[str, ...] = ()
+    """What is wrong with the run now (see :mod:`sagan.training.health`)."""
+    healthy: bool = True
+    """Whether there is neither a symptom nor the first sign of one."""
+    healthy_step: int = 0
+    """The latest checkpoint from when the run was healthy."""
+    values: dict[str, object] = field(default_factory=dict)
+    """What your own hooks tell each other after this step."""
+    aside_s: float = 0.0
+    """Seconds since the start that went into other things than training."""
+    stop_reason: str | None = None
+    """Why a hook on this process wants the run to end."""
+    stopped_by: int = 0
+    """What ended the run on all processes: the number of a signal, ``BY_HOOK``, or 0."""
+    saved: int | None = None
+    """The step of the checkpoint that was last written or loaded."""
+    went_back: bool = False
+    """Whether the run went back to an earlier checkpoint after this step."""
+    runner: "Hooks | None" = field(default=None, repr=False)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state.step
+
+    def add(self, line: Line) -> None:
+        """Hand a line for the log to every hook (``on_line``), in the order in which lines are made."""
+        assert self.runner is not None
+        self.runner.hand_out(line)
+
+    def stop(self, reason: str) -> None:
+        """End the run, saved, on all processes after the same step; ``reason`` is what people are told."""
+        self.stop_reason = self.stop_reason or reason
+
+    def states(self) -> dict[str, object]:
+        """Give the state of every hook, by name, for a checkpoint."""
+        assert self.runner is not None
+        return self.runner.state_dict()
+
+    def go_back(self, contents: Mapping[str, object], states: Mapping[str, State]) -> None:
+        """Put the training state of a checkpoint, and the state of every hook, in place of what they are now."""
+        assert self.runner is not None
+        self.state.load_state_dict(dict(contents))
+        self.went_back, self.saved = True, self.step
+        self.runner.start_again(states)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Time what is not training, so that images/s counts training alone."""
+        start = time.monotonic()
+        yield
+        self.aside_s += time.monotonic() - start
+
+
+class Hooks:
+    """Calls hooks in order, and keeps their states together.
+
+    Args:
+        hooks: In the order in which they are called.
+        record: What they share.
+
+    Raises:
+        ValueError: If two hooks have the same name.
+    """
+
+    def __init__(self, hooks: Sequence[Hook], record: Record) -> None:
+        self.record = record
+        self.by_name = named(hooks)
+        # Where a checkpoint has nothing of a hook, as one from before it was added, a rollback puts this back.
+        self._fresh = {name: copy.deepcopy(hook.state_dict()) for name, hook in self.by_name.items()}
+        self._lines: deque[Line] = deque()
+        self._handing_out = False
+        record.runner = self
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start all hooks, and end those that started whatever happens."""
+        with ExitStack() as endings:
+            started: list[Hook] = []
+            endings.callback(lambda: _end(started, self.record))
+            for hook in self.by_name.values():
+                hook.on_start(self.record)
+                started.append(hook)
+            yield
+
+    def step(self, metrics: dict[str, Tensor]) -> None:
+        """Tell that a step is done."""
+        record = self.record
+        record.metrics, record.went_back, record.best = metrics, False, False
+        for hook in self.by_name.values():
+            hook.on_step(record)
+            if record.went_back:  # the others have nothing more to do with that step
+                break
+        # Let go of what is large, and of what was true of this step alone.
+        record.metrics, record.sampler, record.pictures, record.values = {}, None, {}, {}
+
+    def save(self) -> None:
+        """Tell that a checkpoint is due, unless that of this step is there already."""
+        record = self.record
+        if record.saved == record.step:
+            return
+        record.saved = record.step
+        for hook in self.by_name.values():
+            hook.on_save(record)
+            if record.went_back:
+                break
+
+    def stopped(self, signal: int) -> bool:
+        """Agree with the other processes on whether to stop here.
+
+        Args:
+            signal: The number of the signal that this process received, or 0.
+        """
+        mine = signal or (BY_HOOK if self.record.stop_reason is not None else 0)
+        self.record.stopped_by = self.record.engine.largest(mine)
+        return self.record.stopped_by > 0
+
+    def hand_out(self, line: Line) -> None:
+        """Hand a line to every hook; one that is made meanwhile waits until all have this one."""
+        self._lines.append(line)
+        if self._handing_out:
+            return
+        self._handing_out = True
+        try:
+            while self._lines:
+                line = self._lines.popleft()
+                for hook in self.by_name.values():
+                    hook.on_line(self.record, line)
+        finally:
+            self._handing_out = False
+
+    def state_dict(self) -> dict[str, object]:
+        """Give the state of each hook that has one, by name.
+
+        Raises:
+            TypeError: If one holds what a checkpoint cannot be read back with.
+        """
+        states = {name: hook.state_dict() for name, hook in self.by_name.items()}
+        for name, state in states.items():
+            check_plain(state, name)
+        return {name: state for name, state in states.items() if state}
+
+    def load_state_dict(self, states: Mapping[str, State]) -> None:
+        """Give each hook its state; one without any keeps what it has."""
+        for name, hook in self.by_name.items():
+            if name in states:
+                hook.load_state_dict(states[name])
+
+    def start_again(self, states: Mapping[str, State]) -> None:
+        """Take every hook back to a checkpoint."""
+        self.load_state_dict({**copy.deepcopy(self._fresh), **states})
+        for hook in self.by_name.values():
+            hook.on_start(self.record)
+
+
+def _end(started: Sequence[Hook], record: Record) -> None:
+    with ExitStack() as endings:  # one that fails does not keep the others from ending
+        for hook in reversed(started):
+            endings.callback(hook.on_end, record)
+
+
+def named(hooks: Sequence[Hook]) -> dict[str, Hook]:
+    """Give hooks by their names.
+
+    Raises:
+        ValueError: If two have the same.
+    """
+    by_name: dict[str, Hook] = {}
+    for hook in hooks:
+        name = hook.name or type(hook).__name__
+        if name in by_name:
+            raise ValueError(
+                f"two hooks are called {name!r}, and a checkpoint keeps the state of each under its name; "
+                "give one of them another `name`"
+            )
+        by_name[name] = hook
+    return by_name
+
+
+def check_plain(value: object, name: str) -> None:
+    """Check that a hook's state can be read back without running code.
+
+    Raises:
+        TypeError: If it holds anything but tensors, numbers, strings, None and containers of them.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_plain(key, name)
+            check_plain(item, name)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            check_plain(item, name)
+    elif not (value is None or type(value) in (bool, int, float, str, bytes) or isinstance(value, Tensor)):
+        raise TypeError(
+            f"the state of the hook {name!r} holds {value!r} of type {type(value).__name__}; a checkpoint keeps "
+            "tensors, numbers, strings, None, and dicts, lists and tuples of them"
+        )

@@ -1,0 +1,60 @@
+"""``sagan export``: one file that needs nothing else, written whole or not at all."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sagan
+
+Run = Callable[..., tuple[int, str, str]]
+Mistake = Callable[[tuple[int, str, str]], str]
+
+
+def test_samples_from_one_file_need_no_data_set(run: Run, digits_run: Path) -> None:
+    code, out, _ = run("export", digits_run, "--out", "weights.safetensors")
+    assert code == 0, out
+    generator = sagan.load("weights.safetensors")
+    assert generator.class_names == sagan.load(digits_run).class_names
+    assert np.array_equal(generator.sample(3, seed=2), sagan.load(digits_run).sample(3, seed=2))
+    assert run("sample", "weights.safetensors", "--num", "1", "--out", "a.jpg")[0] == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_sentence(run: Run, digits_run: Path, error: Mistake) -> None:
+    said = error(run("export", digits_run, "--out", "/dev/full/x.safetensors"))
+    assert "/dev/full" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits on file sizes are POSIX")
+def test_a_write_that_fails_leaves_the_older_file(digits_run: Path, tmp_path: Path) -> None:
+    older = tmp_path / "weights.safetensors"
+    older.write_bytes(b"older")
+    script = (
+        "import resource, sys; from sagan.cli.main import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); sys.exit(main(sys.argv[1:]))"
+    )
+    for out in (older, tmp_path / "samples.npz"):
+        verb = "export" if out == older else "sample"
+        done = subprocess.run(
+            [sys.executable, "-c", script, verb, str(digits_run), "--out", str(out)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("sagan: ")
+        assert "Traceback" not in done.stderr
+    assert older.read_bytes() == b"older"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["weights.safetensors"]
+
+
+@pytest.mark.usefixtures("_nothing_is_computed")
+def test_another_kind_of_file_is_refused_before_anything_is_computed(
+    run: Run, checkpoint: Path, error: Mistake
+) -> None:
+    assert "must end in .safetensors, found weights.pt" in error(run("export", checkpoint, "--out", "weights.pt"))

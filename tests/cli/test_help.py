@@ -1,0 +1,107 @@
+"""Help, version and mistakes: answered at once, without PyTorch, as wide as the terminal, short and long."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sagan.cli.main import VERBS, main
+from sagan.cli.parse import wrapped
+
+HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "numpy", "PIL", "rich", "lightning_fabric")
+# Asks the command line for several things one after the other, and says each time what was imported for it.
+SCRIPT = """
+import contextlib, io, json, sys
+from sagan.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = main(arguments)
+    print(json.dumps([arguments, code, [name for name in json.loads(sys.argv[2]) if name in sys.modules]]))
+"""
+
+
+def asked(questions):
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(questions), json.dumps(HEAVY)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_help_and_version_need_no_heavy_library():
+    questions = [[], ["--help"], ["--version"], ["data"], ["paper", "--help"]]
+    questions += [[*verb.split(), form] for verb in VERBS for form in ("--help", "--help-all", "-h")]
+    found = asked(questions)
+    assert len(found) == len(questions)
+    for arguments, code, heavy in found:
+        assert code == (2 if arguments == ["data"] else 0), arguments
+        assert heavy == [], arguments
+
+
+def test_mistakes_need_no_heavy_library():
+    questions = [["trian"], ["train", "--preset", "sagan-33"], ["train", "--engine.device", "gpu"]]
+    questions += [["sample", "run", "--out", "x.png", "--num", "0"], ["attention", "run", "--out", "x", "--query", "9"]]
+    questions += [["evaluate", "run", "--features", "inceptoin"], ["paper", "run", "table1", "--scale", "smal"]]
+    questions += [[*verb.split(), "--no-such-flag", "1"] for verb in VERBS]
+    for arguments, code, heavy in asked(questions):
+        assert code == 2, arguments
+        assert heavy == [], arguments
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_help_is_as_wide_as_the_terminal(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in [["--help"], ["data", "--help"], *([*verb.split(), "--help"] for verb in VERBS)]:
+        assert main(arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        too_wide = [line for line in lines if len(line) > columns]
+        assert not too_wide, f"{arguments}: {too_wide}"
+    assert main(["train", "--help-all"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= columns
+
+
+def flags(text):
+    return {word for line in text.splitlines() for word in re.findall(r"^ {1,4}(--[a-z][a-z0-9.-]*)", line)}
+
+
+@pytest.mark.parametrize("verb", ["train", "plan", "benchmark"])
+def test_the_short_help_has_the_flags_that_people_use(capsys, verb):
+    assert main([verb, "--help"]) == 0
+    short = capsys.readouterr().out
+    assert f"sagan {verb} --help-all" in " ".join(short.split())
+    assert main([verb, "--help-all"]) == 0
+    every = flags(capsys.readouterr().out)
+    assert {"--data", "--preset", "--size", "--steps", "--seed"} <= flags(short)
+    assert 15 <= len(flags(short)) <= 25
+    assert flags(short) < every
+    assert {"--generator.z-dim", "--discriminator.head", "--train.beta2", "--monitor.real", "--data.keep"} <= every
+
+
+def test_long_help_is_grouped(capsys):
+    assert main(["train", "--help-all"]) == 0
+    text = capsys.readouterr().out
+    for group in ("generator options", "discriminator options", "train options", "monitor options", "engine options"):
+        assert group in text
+
+
+def test_lists_are_wrapped_under_their_second_column(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    assert wrapped("  one  first and second and third and fourth") == (
+        "  one  first and second and\n       third and fourth"
+    )
+    assert wrapped("usage: a b c d e f g h i j k l m n", hanging=7).splitlines()[1].startswith("       ")
+
+
+def test_python_m_sagan_cli_works():
+    for module in ("sagan", "sagan.cli"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=False, env=os.environ
+        )
+        assert (done.returncode, done.stdout[:11]) == (0, "sagan-torch")

@@ -1,0 +1,79 @@
+"""``sagan sample``: what it writes is looked at, and what cannot be right is refused before anything is computed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., tuple[int, str, str]]
+Mistake = Callable[[tuple[int, str, str]], str]
+
+
+def test_sample_writes_a_grid_images_and_arrays(run: Run, digits_run: Path, tmp_path: Path, error: Mistake) -> None:
+    code, out, _ = run("sample", digits_run, "--class", "3", "7", "--num", "4", "--out", "grid.png")
+    assert code == 0
+    assert "grid.png: 8 samples" in out
+    with Image.open("grid.png") as grid:
+        assert np.asarray(grid.convert("L")).std() > 5
+    assert run("sample", digits_run, "--num", "2", "--seed", "5", "--out", "many.npz")[0] == 0
+    with np.load("many.npz") as arrays:
+        assert arrays["images"].shape == (20, 16, 16, 3)
+        assert arrays["images"].dtype == np.uint8
+        assert arrays["labels"].tolist() == [c for c in range(10) for _ in range(2)]
+        assert len(arrays["class_names"]) == 10
+        first = arrays["images"]
+    assert run("sample", digits_run, "--num", "2", "--seed", "5", "--out", "folder")[0] == 0
+    files = sorted((tmp_path / "folder").rglob("*.png"))
+    assert len(files) == 20
+    with Image.open(files[0]) as image:
+        assert np.array_equal(np.asarray(image), first[0])
+    assert "not an empty folder" in error(run("sample", digits_run, "--out", "folder"))
+
+
+def test_truncation_and_interpolation(run: Run, digits_run: Path, error: Mistake) -> None:
+    assert run("sample", digits_run, "--truncation", "0.5", "--num", "1", "--out", "t.npz")[0] == 0
+    assert run("sample", digits_run, "--num", "1", "--out", "u.npz")[0] == 0
+    with np.load("t.npz") as t, np.load("u.npz") as u:
+        assert not np.array_equal(t["images"], u["images"])
+    assert run("sample", digits_run, "--interpolate", "5", "--class", "1", "8", "--out", "walk.gif")[0] == 0
+    with Image.open("walk.gif") as walk:
+        assert walk.n_frames == 8  # five there, three back  # type: ignore[attr-defined]
+    assert run("sample", digits_run, "--interpolate", "5", "--out", "walk.png")[0] == 0
+    with Image.open("walk.png") as walk:
+        assert walk.width > 4 * walk.height / 2
+    assert "at least 2 frames" in error(run("sample", digits_run, "--interpolate", "1", "--out", "w.png"))
+
+
+@pytest.mark.usefixtures("_nothing_is_computed")
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--out", "x.txt"), "write samples to .png, .jpg, .jpeg, .webp, .npz, or a folder"),
+        (("--out", "x.png", "--num", "0"), "num must be at least 1, found 0"),
+        (("--out", "x.png", "--class", "zebra"), "no class 'zebra'; known: 0, 1, 2"),
+        (("--out", "x.png", "--class", "3", "10"), "no class '10'"),
+        (("--out", "x.png", "--truncation", "0"), "truncation must be above 0.01"),
+        (("--out", "full"), "not an empty folder"),
+        (("--out", "x.png", "--end-seed", "3"), "--end-seed goes with --interpolate"),
+        (("--out", "x.png", "--interpolate", "1"), "at least 2 frames, found 1"),
+        (("--out", "x.npz", "--interpolate", "3"), "write an interpolation to"),
+        (("--out", "x.gif", "--interpolate", "3", "--class", "1", "2", "3"), "at most two classes, found 3"),
+        (("--out", "x.gif", "--interpolate", "3", "--class", "1", "zebra"), "no class 'zebra'"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_anything_is_computed(
+    run: Run, checkpoint: Path, digits_run: Path, flags: tuple[str, ...], message: str, error: Mistake
+) -> None:
+    Path("full").mkdir()
+    Path("full", "precious.txt").write_text("mine")
+    for place in (checkpoint, digits_run, digits_run / "generator.safetensors"):
+        assert message in error(run("sample", place, *flags))
+    assert sorted(path.name for path in Path().iterdir()) == ["full"]
+
+
+@pytest.mark.usefixtures("_nothing_is_computed")
+def test_what_is_right_is_computed(run: Run, checkpoint: Path) -> None:
+    with pytest.raises(AssertionError, match="work was begun"):
+        run("sample", checkpoint, "--num", "1", "--out", "x.png")

@@ -1,0 +1,165 @@
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan.data import DataError, check
+from sagan.data.checking import LABEL_PX, SHEET_COLUMNS, SHEET_ROWS, THUMBNAIL_PX
+
+
+def test_counts_sizes_and_formats(class_folder, config, picture):
+    picture(30, 20).save(class_folder / "dog" / "big.jpg")
+    picture(4, 5).save(class_folder / "dog" / "small.bmp")
+    report = check(config(class_folder), 10, progress=False)
+    assert report.num_images == 7 and report.class_counts == {"cat": 3, "dog": 4}
+    assert report.imbalance == pytest.approx(4 / 3)
+    assert report.widths_px == (4, 12, 30) and report.heights_px == (5, 10, 20)
+    assert report.formats == {"PNG": 5, "JPEG": 1, "BMP": 1} and report.traits == {"enlarged": 1}
+    assert (report.unreadable, report.duplicates, report.ignored) == ((), (), ())
+
+
+def test_peculiar_pictures_are_counted_with_what_will_be_done(tmp_path, config):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    Image.new("L", (8, 8), 1).save(folder / "grey.png")
+    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(folder / "alpha.png")
+    Image.new("CMYK", (8, 8), (9, 9, 9, 9)).save(folder / "cmyk.jpg")
+    Image.fromarray(np.full((8, 8), 999, np.uint16)).save(folder / "deep.png")
+    Image.new("P", (8, 8), 3).save(folder / "palette.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 6), "red").save(folder / "turned.jpg", exif=exif)
+    Image.new("RGB", (8, 8), "red").save(
+        folder / "moving.png", save_all=True, append_images=[Image.new("RGB", (8, 8), "blue")]
+    )
+    report = check(config(folder), 8, progress=False)
+    assert report.traits == {
+        "grey": 2,
+        "alpha": 1,
+        "CMYK": 1,
+        "16-bit": 1,
+        "palette": 1,
+        "EXIF-rotated": 1,
+        "animated": 1,
+        "enlarged": 1,
+    }
+    assert report.heights_px[2] == 8 and report.widths_px[0] == 6  # The turned one is 6 wide and 8 high.
+    text = report.text()
+    assert "alpha: 1 (transparent parts are laid on white)" in text and "16-bit: 1 (scaled to 8 bits)" in text
+
+
+def test_bad_files_are_named_and_never_end_the_check(class_folder, config):
+    (class_folder / "cat" / "text.png").write_text("I am a text")
+    (class_folder / "cat" / "cut.jpg").write_bytes(jpeg()[:400])
+    (class_folder / "dog" / "empty.gif").touch()
+    (class_folder / "dog" / "link.png").symlink_to("nowhere.png")
+    Image.new("RGB", (1, 1)).save(class_folder / "dog" / "dot.png")
+    (class_folder / "readme.md").touch()
+    report = check(config(class_folder), progress=False)
+    reasons = dict(report.unreadable)
+    assert set(reasons) == {"cat/text.png", "cat/cut.jpg", "dog/empty.gif", "dog/link.png", "dog/dot.png"}
+    assert reasons["dog/link.png"] == "cannot be read (No such file or directory)"
+    assert report.class_counts == {"cat": 3, "dog": 2} and report.ignored == ("readme.md",)
+    assert any("5 file(s) cannot be read" in warning for warning in report.warnings)
+    assert "  cat/text.png: not a picture in a known format" in report.text()
+
+
+def jpeg():
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_nothing_readable_is_still_a_report(tmp_path, config):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").touch()
+    report = check(config(tmp_path / "bad"), 8, progress=False)
+    assert report.num_images == 0 and report.widths_px == (0, 0, 0) and report.imbalance == float("inf")
+    assert "bad: 0 pictures" in report.text()
+
+
+def test_copies_are_found_by_their_pixels_not_their_bytes(class_folder, config):
+    original = Image.open(class_folder / "cat" / "0.png")
+    original.save(class_folder / "dog" / "copy.bmp")
+    shutil.copy(class_folder / "cat" / "1.png", class_folder / "cat" / "1 (copy).png")
+    report = check(config(class_folder), progress=False)
+    assert {frozenset(group) for group in report.duplicates} == {
+        frozenset({"cat/0.png", "dog/copy.bmp"}),
+        frozenset({"cat/1.png", "cat/1 (copy).png"}),
+    }
+    assert report.num_copies == 2
+    assert any("2 of 7 pictures are exact copies" in warning for warning in report.warnings)
+
+
+def test_equal_bytes_in_another_shape_are_no_copies(tmp_path, config):
+    (tmp_path / "plain").mkdir()
+    for width, height in ((4, 6), (6, 4)):
+        Image.new("RGB", (width, height), "red").save(tmp_path / "plain" / f"{width}.png")
+    assert check(config(tmp_path / "plain"), progress=False).duplicates == ()
+
+
+def test_one_class_where_many_were_meant_is_said_loudly(class_folder, tmp_path, config):
+    parent = tmp_path / "parent"
+    (parent / "train").mkdir(parents=True)
+    for path in (class_folder / "cat").iterdir():
+        shutil.copy(path, parent / "train")
+    report = check(config(parent), progress=False)
+    assert "only ONE CLASS, train" in report.warnings[0] and f"{parent}/train" in report.warnings[0]
+    assert report.text().splitlines()[1].startswith("WARNING: there is only ONE CLASS")
+    flat = check(config(parent / "train"), progress=False)
+    assert "NO CLASSES" in flat.warnings[0] and "classes: none" in flat.text()
+
+
+def test_imbalance_small_classes_and_small_pictures_are_warned_of(tmp_path, config):
+    images = np.random.default_rng(0).integers(0, 256, (1300, 4, 4, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=[0] * 1200 + [1] * 100)
+    assert check(config(tmp_path / "a.npz"), 4, progress=False).imbalance == 12.0
+    assert "the largest has 1,200 pictures, the smallest 100" in check(config(tmp_path / "a.npz")).warnings[0]
+    np.savez(tmp_path / "b.npz", images=images, labels=[0] * 1201 + [1] * 99)
+    said = check(config(tmp_path / "b.npz"), 8, progress=False).warnings
+    assert len(said) == 3 and "1 class(es) have fewer than 100 pictures, too few to learn from: 1 99" in said[1]
+    assert "most pictures are smaller than 8 px" in said[2]
+    np.savez(tmp_path / "c.npz", images=images, labels=[0] * 650 + [1] * 650)
+    assert check(config(tmp_path / "c.npz"), 4, progress=False).warnings == ()
+
+
+def test_the_contact_sheet_shows_a_row_for_each_class(tmp_path, config):
+    colours = {"blue": (0, 0, 255), "green": (0, 128, 0), "red": (255, 0, 0)}
+    for name, colour in colours.items():
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for index in range(12):
+            Image.new("RGB", (9, 9), colour).save(tmp_path / "set" / name / f"{index:02}.png")
+    (tmp_path / "set" / "red" / "00.png").write_bytes(b"no")
+    sheet = np.asarray(check(config(tmp_path / "set"), progress=False).contact_sheet)
+    pitch = THUMBNAIL_PX + 2
+    assert sheet.shape == (3 * pitch, LABEL_PX + SHEET_COLUMNS * pitch, 3)
+    for row, colour in enumerate(colours.values()):
+        line = sheet[row * pitch + 10]
+        for column in range(SHEET_COLUMNS):
+            expected = (211, 211, 211) if (row, column) == (2, 0) else colour
+            assert tuple(line[LABEL_PX + column * pitch + 10]) == expected
+        assert (sheet[row * pitch : (row + 1) * pitch, :LABEL_PX] < 100).any()  # Its name is written there.
+
+
+def test_a_sheet_of_many_classes_says_how_many_are_not_shown(tmp_path, config):
+    count = SHEET_ROWS + 7
+    names = np.array([f"a very long class name that does not fit into its column, {index}" for index in range(count)])
+    images = np.zeros((count, 2, 2, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(count), class_names=names)
+    sheet = check(config(tmp_path / "a.npz"), progress=False).contact_sheet
+    assert sheet.height == SHEET_ROWS * (THUMBNAIL_PX + 2) + 20
+    assert (np.asarray(sheet)[-20:, :LABEL_PX] < 100).any()
+
+
+def test_a_class_that_has_a_name_but_no_picture_is_shown_as_zero(tmp_path, config):
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 4, 4), np.uint8), labels=[0, 2], class_names=["a", "b", "c"])
+    report = check(config(tmp_path / "a.npz"), progress=False)
+    assert report.class_counts == {"a": 1, "b": 0, "c": 1} and report.imbalance == float("inf")
+
+
+def test_a_path_alone_is_enough_and_wrong_places_are_explained(class_folder, tmp_path):
+    assert check(str(class_folder), progress=False).num_images == 5
+    with pytest.raises(DataError, match="there is no"):
+        check(str(tmp_path / "nowhere"), progress=False)

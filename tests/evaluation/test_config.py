@@ -1,0 +1,52 @@
+"""What an evaluation may choose: names as they are typed, numbers, and no PyTorch to read it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sagan.evaluation import EvaluateConfig
+from sagan.metrics.config import MonitorConfig
+from sagan.metrics.names import metrics_of
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("fid",), ("fd",)),
+        (("FID", "KID"), ("fd", "kd")),
+        (("precision", "recall", "density", "coverage"), ("prdc",)),
+        (("inception-score", "is"), ("is",)),
+        (("class_accuracy", "intra-fid"), ("accuracy", "intra")),
+    ],
+)
+def test_what_people_type_is_understood(typed, meant):
+    assert metrics_of(typed) == meant
+
+
+def test_a_run_stores_the_names_of_old():
+    assert MonitorConfig(metrics=("FID", "precision")) == MonitorConfig(metrics=("fd", "prdc"))
+    with pytest.raises(ValueError, match="takes some of fd, is, kd, prdc, found intra-fid"):
+        MonitorConfig(metrics=("intra-fid",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"metrics": ("fidd",)}, "found fidd; did you mean fid"),
+        ({"num": 1}, "num must be at least 2, found 1"),
+        ({"score_splits": 0}, "score_splits must be at least 1, found 0"),
+        ({"export_statistics": "real.txt"}, "export_statistics must end in .npz, found real.txt"),
+    ],
+)
+def test_what_cannot_be_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        EvaluateConfig(**fields)
+
+
+@pytest.mark.parametrize("module", ["sagan.evaluation.config", "sagan.cli.evaluate"])
+def test_flags_are_read_without_pytorch(module):
+    heavy = "{'torch', 'scipy', 'sklearn', 'matplotlib'}"
+    script = f"import sys; import {module}; print(*sorted({heavy} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

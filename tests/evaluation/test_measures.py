@@ -1,0 +1,166 @@
+"""From measures to what a user reads: names, values, and measures of one's own."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cells import NAMES, Cells, by_name, evaluate
+
+import sagan.evaluation
+from sagan.evaluation import EvaluateConfig, comparison, metric_name, reference_of, sampled_batches
+from sagan.generators.pretrained import TrainedGenerator
+from sagan.metrics.features import network_protocol
+from sagan.metrics.frechet import frechet_distance, gaussian
+from sagan.metrics.inception import NAME as INCEPTION
+from sagan.metrics.neighbours import precision_recall
+from sagan.metrics.report import ProtocolError, compare, report_from_json
+from sagan.sampling import sample_labels
+
+
+def test_the_distance_is_that_of_all_features(dataset, generator):
+    network = Cells()
+    result = evaluate(generator, reference_of(dataset), network, metrics=["fd"], num=70, seed=3)
+    samples = torch.from_numpy(np.concatenate(list(sampled_batches(generator, 70, 3))))
+    expected = frechet_distance(
+        gaussian(network(samples).features.numpy()),
+        gaussian(network(torch.from_numpy(np.array(dataset.images))).features.numpy()),
+    )
+    assert result.report.values[0].value == pytest.approx(expected, rel=1e-6)
+    assert expected > 0.1
+
+
+def test_too_few_pictures_are_said(dataset, generator):
+    result = evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=12)
+    assert "12 pictures for 12 features" in result.report.values[0].warnings[0]
+    assert np.isfinite(result.report.values[0].value)
+    assert "note: FD(cells)" in result.text()
+
+
+def test_names_say_which_network(dataset):
+    network = Cells()
+    assert metric_name("fd", network) == "FD(cells)"
+    network.name = INCEPTION
+    assert [metric_name(metric, network) for metric in ("fd", "is", "kd", "intra")] == ["FID", "IS", "KID", "intra-FID"]
+
+
+def test_real_colours_are_named_as_they_are(dataset):
+    labels = {name: [index] for index, name in enumerate(NAMES)}
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=labels)
+    values = by_name(result)
+    assert values["class accuracy(cells)"].value == 1.0
+    assert values["class accuracy(cells) of the real pictures"].value == 1.0
+    swapped = labels | {"red": [1], "green": [0]}
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["accuracy"], class_labels=swapped)
+    share = float((dataset.labels == 2).mean())
+    values = by_name(result)
+    assert values["class accuracy(cells)"].value == pytest.approx(share)
+    # Statistics under other labels are not taken from the cache.
+    assert values["class accuracy(cells) of the real pictures"].value == pytest.approx(share)
+
+
+def test_accuracy_of_samples_is_counted_by_the_class_that_was_asked_for(dataset, generator):
+    labels = {name: [index] for index, name in enumerate(NAMES)}
+    result = evaluate(
+        generator,
+        reference_of(dataset),
+        Cells(),
+        metrics=["accuracy"],
+        num=60,
+        seed=4,
+        class_labels=labels,
+    )
+    samples = np.concatenate(list(sampled_batches(generator, 60, 4)))
+    asked = sample_labels(4, range(60), 3, stream="evaluation").numpy()
+    named = Cells()(torch.from_numpy(samples)).logits.argmax(1).numpy()
+    assert by_name(result)["class accuracy(cells)"].value == pytest.approx((named == asked).mean())
+    assert len(set(asked.tolist())) == 3
+
+
+def test_accuracy_says_what_it_lacks(dataset, generator):
+    def accuracy(side, **how):
+        return evaluate(side, reference_of(dataset), Cells(), metrics=["accuracy"], num=20, **how)
+
+    with pytest.raises(ValueError, match=r"--class-labels FILE\.json"):
+        accuracy(generator)
+    with pytest.raises(ValueError, match="needs samples with classes"):
+        accuracy(np.array(dataset.images), class_labels={"red": [0]})
+    stranger = TrainedGenerator(generator.network, ("a", "b", "c"), generator.provenance)
+    with pytest.raises(ValueError, match="the generated side has a, b, c, the real one red, green, blue"):
+        accuracy(stranger, class_labels={"a": [0], "b": [1], "c": [2]})
+
+
+def test_the_inception_score_alone_looks_at_no_real_picture(dataset, generator):
+    network = Cells()
+    evaluate(generator, reference_of(dataset), network, metrics=["is"], num=20)
+    assert network.seen == 20
+
+
+# ------------------------------------------------------------ from measures to what a user reads
+
+
+def test_precision_and_recall_are_not_exchanged(dataset):
+    # Copies of a few real pictures: each lies among the real ones, and most of the real ones lie far from them.
+    copies = np.repeat(np.array(dataset.images)[dataset.labels == 0][:8], 3, axis=0)
+    result = evaluate(copies, reference_of(dataset), Cells(), metrics=["precision"])
+    values = by_name(result)
+    assert values["precision(cells)"].value == 1.0
+    assert values["recall(cells)"].value < 0.5
+    assert values["coverage(cells)"].value < 0.5
+    real = torch.from_numpy(np.array(dataset.images))
+    expected = precision_recall(Cells()(torch.from_numpy(copies)).features, Cells()(real).features)
+    assert (expected.precision, expected.recall) == (
+        values["precision(cells)"].value,
+        values["recall(cells)"].value,
+    )
+    lines = {line.split()[0]: line.split()[1] for line in result.text().splitlines() if "is better" in line}
+    assert lines["precision(cells)"] == "1"
+    assert float(lines["recall(cells)"]) < 0.5
+    written = {value["metric"]: value["value"] for value in json.loads(result.report.to_json())["values"]}
+    assert written["precision(cells)"] > written["recall(cells)"]
+
+
+def test_a_measure_of_ones_own_from_the_docs(dataset, generator):
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    (block,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "(Measure)" in code]
+    assert len(block.strip().splitlines()) <= 20
+    names = {"generator": generator, "data": reference_of(dataset), "network": Cells()}
+    exec(block, names)
+    value = by_name(names["result"])["mean shift(cells)"]
+    real = Cells()(torch.from_numpy(np.array(dataset.images))).features.double().mean(0)
+    drawn = torch.from_numpy(np.concatenate(list(sampled_batches(generator, 100, 0))))
+    shift = float((Cells()(drawn).features.double().mean(0) - real).norm())
+    assert value.value == pytest.approx(shift, rel=1e-5)
+    fields = network_protocol(Cells()) | {"generated": 100, "seed": 0, "reference_sha256": dataset.fingerprint}
+    assert fields.items() <= value.protocol.items()
+    report = names["result"].report
+    assert report_from_json(report.to_json()) == report
+    assert "mean shift(cells)" in comparison(report, report, ["a", "b"])
+    assert "mean shift(cells)" in names["result"].text()
+    other = sagan.evaluation.evaluate(
+        generator,
+        reference_of(dataset),
+        EvaluateConfig(metrics=(), num=50),
+        measures=[names["MeanShift"]()],
+        network=Cells(),
+        progress=False,
+    )
+    assert [one.metric for one in other.report.values] == ["mean shift(cells)"]
+    with pytest.raises(ProtocolError, match="generated: 100 against 50"):
+        compare(report, other.report)
+
+
+def test_a_typed_fid_is_said_to_be_another_distance(dataset, generator, capsys):
+    config = EvaluateConfig(metrics=("FID", "precision"), num=20)
+    sagan.evaluation.evaluate(generator, reference_of(dataset), config, network=Cells())
+    said = capsys.readouterr().err
+    assert "fid: with cells this is FD(cells), not FID\n" in said
+
+
+def test_the_program_says_why(dataset, generator, capsys):
+    config = EvaluateConfig(features="pixels", num=20)
+    result = sagan.evaluation.evaluate(generator, reference_of(dataset), config)
+    assert "metrics: fd, kd, prdc by default; pixels 8x8 has no classes" in capsys.readouterr().err
+    assert "FD(pixels 8x8)" in by_name(result)

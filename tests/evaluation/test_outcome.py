@@ -1,0 +1,54 @@
+"""What an evaluation prints, and two of them side by side."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cells import Cells, evaluate
+
+from sagan.evaluation import (
+    Evaluation,
+    comparison,
+    reference_of,
+    sampled_batches,
+)
+from sagan.metrics.report import ProtocolError, compare
+
+
+def test_values_made_in_different_ways_are_not_compared(dataset, generator):
+    def report(**how):
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], **how).report
+
+    assert "FD(cells)" in comparison(report(num=20), report(num=20), ["a", "b"])
+    with pytest.raises(ProtocolError, match="generated: 20 against 30"):
+        compare(report(num=20), report(num=30))
+
+
+def test_an_evaluation_without_classes_prints_none(dataset):
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=["fd"])
+    assert isinstance(result, Evaluation)
+    assert "within classes" not in result.text()
+
+
+def test_pictures_of_another_generator_compare_with_a_run(dataset, generator):
+    samples = np.concatenate(list(sampled_batches(generator, 40, 0)))
+    ours, theirs = (
+        evaluate(side, reference_of(dataset), Cells(), metrics=["fd"], num=40).report for side in (generator, samples)
+    )
+    text = comparison(ours, theirs, ["ours", "theirs"])
+    assert ours.values[0].value == pytest.approx(theirs.values[0].value)
+    assert "unknown of given pictures, so not compared: batch_norm, ema, seed, truncation" in text
+    more = evaluate(samples[:30], reference_of(dataset), Cells(), metrics=["fd"]).report
+    with pytest.raises(ProtocolError, match="generated: 40 against 30"):
+        comparison(ours, more, ["ours", "more"])
+
+
+def test_a_comparison_notes_versions_and_what_it_leaves_out(dataset, generator):
+    def report(metrics):
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=metrics, num=40).report
+
+    older = replace(report(["fd"]), versions=report(["fd"]).versions | {"torch": "1.0"})
+    text = comparison(report(["fd", "is"]), older, ["a", "b"])
+    assert "note: other versions: torch" in text
+    assert "against 1.0" in text
+    assert "in one of the two only: IS(cells)" in text

@@ -1,0 +1,83 @@
+"""One pass of a network: what it keeps, and the parts of several processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cells import Cells
+
+from sagan.evaluation import (
+    Collected,
+    collect,
+    measure,
+    reference_of,
+    reference_statistics,
+    sampled_batches,
+)
+from sagan.generators.pretrained import load
+from sagan.generators.weights import save_weights
+
+
+def test_kept_features_are_bounded_and_moments_see_all(monkeypatch):
+    monkeypatch.setattr("sagan.evaluation.passes.KEPT", 30)
+    collected = collect(Cells(), [np.zeros((50, 16, 16, 3), np.uint8)] * 2, 100, progress=False)
+    assert (len(collected.kept), collected.moments.count) == (30, 100)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"), [(9, "9 pictures were announced, found more"), (11, "11 pictures were announced, found 10")]
+)
+def test_a_wrong_count_is_refused(count, message):
+    with pytest.raises(ValueError, match=message):
+        collect(Cells(), [np.zeros((10, 16, 16, 3), np.uint8)], count, progress=False)
+
+
+HALF = """
+import sys
+import numpy as np
+sys.path.insert(0, {tests!r})
+from cells import Cells
+from sagan.evaluation import collect
+from sagan.generators.pretrained import load
+from sagan.evaluation import sampled_batches
+first, count, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+generator = load({weights!r})
+found = collect(Cells(), sampled_batches(generator, count, 5, first=first), count, first=first, total=70,
+                score_splits=7, progress=False)
+np.savez(out, **found.to_arrays())
+"""
+
+
+def test_two_processes_equal_one(generator, dataset, tmp_path):
+    weights = tmp_path / "generator.safetensors"
+    save_weights(generator.network, weights, generator.class_names, generator.provenance)
+    script = HALF.format(tests=str(Path(__file__).parent), weights=str(weights))
+    parts = [(0, 30), (30, 40)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, str(first), str(count), str(tmp_path / f"{first}.npz")])
+        for first, count in parts
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    halves = []
+    for first, _ in parts:
+        with np.load(tmp_path / f"{first}.npz") as stored:
+            halves.append(Collected.from_arrays(dict(stored)))
+    joined = halves[1]  # in the wrong order
+    joined.merge(halves[0])
+    whole = collect(Cells(), sampled_batches(load(weights), 70, 5), 70, score_splits=7, progress=False)
+    network, real = Cells(), reference_statistics(Cells(), reference_of(dataset), progress=False).collected
+    values = [measure(network, side, real, ["fd", "is", "kd", "prdc"], {}, progress=False) for side in (joined, whole)]
+    for one, other in zip(*values, strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-9, abs=1e-12), one.metric
+        assert (one.spread or 0.0) == pytest.approx(other.spread or 0.0, rel=1e-9), one.metric
+
+
+def test_parts_that_do_not_belong_together_are_refused():
+    images = [np.zeros((10, 16, 16, 3), np.uint8)]
+    plain = collect(Cells(), images, 10, progress=False)
+    with pytest.raises(ValueError, match="one has scores or accuracies and the other has not"):
+        plain.merge(collect(Cells(), images, 10, first=10, score_splits=2, progress=False))
+    with pytest.raises(ValueError, match="given twice"):
+        plain.merge(collect(Cells(), images, 10, progress=False))

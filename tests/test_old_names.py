@@ -1,0 +1,61 @@
+"""Names of before the rooms were rebuilt: all work and say where they have gone."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import sagan
+from sagan.old_names import FUNCTIONS, PLACES
+
+
+@pytest.mark.parametrize("old", PLACES)
+def test_an_old_module_hands_on_what_the_new_one_has(old):
+    new = importlib.import_module(f"sagan.{PLACES[old]}")
+    module = importlib.import_module(f"sagan.{old}")
+    names = [name for name in vars(new) if not name.startswith("_")][:5]
+    for name in names:
+        with pytest.warns(DeprecationWarning, match=f"sagan.{old} has moved to sagan.{PLACES[old]}"):
+            assert getattr(module, name) is getattr(new, name)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from sagan.presets import recipe_steps",
+        "import sagan.presets; recipe_steps = sagan.presets.recipe_steps",
+        "import sagan; recipe_steps = sagan.presets.recipe_steps",
+        "from sagan import presets; recipe_steps = presets.recipe_steps",
+    ],
+)
+def test_every_way_to_name_an_old_module(code):
+    """Each in a fresh process: what was imported before changes what Python looks for."""
+    script = (
+        "import warnings\nwith warnings.catch_warnings(record=True) as seen:\n    warnings.simplefilter('always')\n"
+    )
+    script += f"    {code.replace('; ', chr(10) + '    ')}\nfrom sagan.recipes.presets import recipe_steps as new\n"
+    script += "assert recipe_steps is new\nassert any('has moved' in str(warning.message) for warning in seen), seen\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_module_whose_name_is_a_function_now_is_both(monkeypatch):
+    module = importlib.import_module("sagan.plan")
+    assert FUNCTIONS["plan"] == "make_plan"
+    monkeypatch.setattr("sagan.speed.plan.make_plan", lambda config: f"plan of {config}")
+    assert module("this") == "plan of this"
+    assert sagan.plan("that") == "plan of that"
+    with pytest.raises(TypeError, match="is a module"):
+        importlib.import_module("sagan.presets")()
+
+
+def test_what_never_was_is_still_unknown():
+    with pytest.raises(AttributeError, match="'sagan' has no attribute 'presents'"):
+        _ = sagan.presents
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("sagan.presents")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("json.plan")
+    with pytest.raises(ImportError, match="recipe_step"):
+        from sagan.presets import recipe_step  # noqa: F401
