@@ -9,8 +9,8 @@ one after the other in one process. Then what the earlier tree made - a run to r
 statistics, rows of experiments - is given to both, with :func:`later_commands`. Compared are exit codes, both streams,
 and every file: weights and optimisers bit for bit, pictures and arrays byte for byte, logs and reports value by value.
 
-Prints a table, and what differs; exits with 1 where something differs that :data:`CHANGED` does not list. Four to five
-minutes on two cores. What no two calls share - times, free memory, the folder - is taken out by the rules of
+Prints a table, and what differs; exits with 1 where something differs that no pattern of :data:`CHANGED` matches. Four
+to five minutes on two cores. What no two calls share - times, free memory, the folder - is taken out by the rules of
 :data:`RULES` and :data:`MEASURED` alone.
 """
 
@@ -43,8 +43,10 @@ BEFORE = "57d55e0"
 SHOWN_LINES = 12
 
 CHANGED: dict[str, str] = {
-    # "item as the table names it": "why it is meant to differ",
+    # r"^help: train: ": "why it is meant to differ",
 }
+"""What is meant to differ: a pattern that is looked for in ``ITEM: DIFFERENCE`` as they are printed, and why. It holds
+for the differences that it matches alone; others of the same item count."""
 
 RULES = {
     "folder of the work": (r"<work>/", "<work>/"),  # put in by `plain_text`
@@ -548,25 +550,32 @@ def compare_file(name: str, files: Sequence[Path], works: Sequence[Path]) -> lis
 # ---------------------------------------------------------------------------------------------------------------- table
 
 
+def reason_of(name: str, difference: str) -> str | None:
+    """Say why a difference is meant; None if nobody said so."""
+    return next((why for pattern, why in CHANGED.items() if re.search(pattern, f"{name}: {difference}")), None)
+
+
 def tell(found: dict[str, list[str]]) -> int:
-    """Print the table and what differs; gives how many differences are not meant."""
+    """Print the table and what differs; gives how many items differ in what is not meant to."""
     width = max(map(len, found))
-    unlisted = 0
+    counts = {"same": 0, "changed on purpose": 0, "DIFFERS": 0}
     for name, differences in found.items():
-        verdict = "same"
-        if differences:
-            verdict = f"changed on purpose: {CHANGED[name]}" if name in CHANGED else "DIFFERS"
-            unlisted += name not in CHANGED
-        print(f"{name:<{width}}  {verdict}")
-        for line in differences[:SHOWN_LINES] if name not in CHANGED else []:
+        reasons = [reason_of(name, line) for line in differences]
+        unmeant = [line for line, why in zip(differences, reasons, strict=True) if why is None]
+        verdict = "DIFFERS" if unmeant else "changed on purpose" if differences else "same"
+        counts[verdict] += 1
+        told = "; ".join(dict.fromkeys(why for why in reasons if why is not None))
+        print(f"{name:<{width}}  {verdict}{f' ({told})' if told else ''}")
+        for line in unmeant[:SHOWN_LINES]:
             print(f"    {line}")
-        if len(differences) > SHOWN_LINES and name not in CHANGED:
-            print(f"    ... and {len(differences) - SHOWN_LINES} more")
-    same = sum(not differences for differences in found.values())
-    print(f"{len(found)} items: {same} the same, {unlisted} differ, {len(found) - same - unlisted} changed on purpose")
-    for name in CHANGED.keys() - {name for name, differences in found.items() if differences}:
-        print(f"note: {name!r} is listed as changed and is not")
-    return unlisted
+        if len(unmeant) > SHOWN_LINES:
+            print(f"    ... and {len(unmeant) - SHOWN_LINES} more")
+    print(f"{len(found)} items: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    everything = [f"{name}: {line}" for name, lines in found.items() for line in lines]
+    for pattern in CHANGED:
+        if not any(re.search(pattern, line) for line in everything):
+            print(f"note: nothing differs as {pattern!r} says")
+    return counts["DIFFERS"]
 
 
 def compare_trees(trees: Sequence[Path], folder: Path) -> dict[str, list[str]]:

@@ -37,6 +37,28 @@ def machine(device: "torch.device", processes: int) -> dict[str, object]:
     }
 
 
+def usable_device(device: "str | torch.device") -> str:
+    """Give the name of a device that computes here; ``auto`` is a CUDA GPU where there is one.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        asked = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device {device}: PyTorch knows no such device; use auto, cpu or cuda") from None
+    if asked.type == "cuda" and (asked.index or 0) >= torch.cuda.device_count():
+        few = f"only {torch.cuda.device_count()} of them" if torch.cuda.is_available() else "no CUDA device"
+        raise ValueError(f"device {device}: PyTorch sees {few} here; use cpu, or see `sagan info`")
+    if asked.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device {device}: PyTorch sees no Apple GPU here; use cpu, or see `sagan info`")
+    return str(device)
+
+
 def has_cuda_driver() -> bool:
     """Guess, without importing PyTorch, whether it will find a CUDA GPU: by the driver and what it may see."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):

@@ -108,7 +108,7 @@ def test_what_was_held_out_is_known_from_weights_and_checkpoints_too(
     ("flags", "message"),
     [
         (("--num", "-5"), "num must be at least 2, found -5"),
-        (("--intra-num", "0"), "intra_num must be at least 2, found 0"),
+        (("--intra-num", "0"), "--intra-num must be at least 2, found 0"),
         (("--splits", "0"), "score_splits must be at least 1, found 0"),
         (("--holdout-fraction", "2"), "holdout_fraction must be at least 0 and below 1, found 2.0"),
         (("--neighbours", "near.txt"), "--neighbours must end in .png"),

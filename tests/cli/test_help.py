@@ -49,6 +49,8 @@ def test_mistakes_need_no_heavy_library():
     questions = [["trian"], ["train", "--preset", "sagan-33"], ["train", "--engine.device", "gpu"]]
     questions += [["sample", "run", "--out", "x.png", "--num", "0"], ["attention", "run", "--out", "x", "--query", "9"]]
     questions += [["evaluate", "run", "--features", "inceptoin"], ["paper", "run", "table1", "--scale", "smal"]]
+    questions += [[verb, "run", "--out", "x.txt"] for verb in ("sample", "attention", "export")]
+    questions += [["data", "check", "digits", "--sheet", "x.foo"]]
     questions += [[*verb.split(), "--no-such-flag", "1"] for verb in VERBS]
     for arguments, code, heavy in asked(questions):
         assert code == 2, arguments

@@ -60,7 +60,7 @@ def test_mistakes_on_the_command_line(run: Run, tmp_path: Path, digits_run: Path
     assert "which pictures" in error(run("train", "--out", tmp_path / "r"))
     assert "there is no nowhere" in error(run("train", "--data", "nowhere", "--out", tmp_path / "r"))
     assert "--train.lr-d" in error(run("train", "--data", "digits", "--train.lrd", "1"))
-    assert "batch_size must be at least 2" in error(run("train", "--preset", "demo", "--train.batch-size", "1"))
+    assert "batch-size must be at least 2" in error(run("train", "--preset", "demo", "--train.batch-size", "1"))
     assert "size_px must be one of" in error(run("train", "--data", "digits", "--size", "48"))
     assert "has no feat64; it has feat8, feat16" in error(run("train", "--preset", "demo", "--attention", "64"))
     assert "no class 'zebra'" in error(run("sample", digits_run, "--class", "zebra", "--out", "x.png"))
@@ -114,3 +114,20 @@ def test_the_systems_own_errors_say_what_to_do(run: Run, digits_run: Path, error
         assert "/proc/no" in said
         assert "choose a" in said
         assert "Errno" not in said
+
+
+def test_a_refused_value_has_one_form_and_a_misread_one_a_box(run: Run) -> None:
+    refused = "must be at least"
+    for arguments, sentence in (
+        (("sample", "r", "--out", "x.png", "--num", "0"), f"sagan: --num {refused} 1, found 0\n"),
+        (("evaluate", "r", "--data", "digits", "--num=1"), f"sagan: --num {refused} 2, found 1\n"),
+        (("attention", "r", "--out", "x.png", "--num", "0"), "sagan: num must be at least 1, found 0\n"),
+    ):
+        assert run(*arguments) == (2, "", sentence)
+    code, _, err = run("train", "--preset", "demo", "--train.batch-size", "1")
+    assert code == 2
+    assert err.startswith("sagan: --train.batch-size must be at least 2")
+    code, _, err = run("sample", "r", "--out", "x.png", "--num", "many")
+    assert code == 2
+    assert "Error parsing --num" in err
+    assert "perhaps" in run("sample", "r", "--out", "x.png", "--nums", "1")[2].lower()

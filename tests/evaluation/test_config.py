@@ -34,6 +34,13 @@ def test_a_run_stores_the_names_of_old():
     ("fields", "message"),
     [
         ({"metrics": ("fidd",)}, "found fidd; did you mean fid"),
+        ({"split": "heldou"}, "split must be one of all, train, heldout, found 'heldou'; did you mean heldout?"),
+        ({"split": "foo"}, "split must be one of all, train, heldout, found 'foo'$"),
+        (
+            {"features": "inceptoin"},
+            "features must be one of .*, found 'inceptoin'; did you mean inception?",
+        ),
+        ({"feature_width": 640}, "feature_width must be one of 320, 1280, found 640"),
         ({"num": 1}, "num must be at least 2, found 1"),
         ({"score_splits": 0}, "score_splits must be at least 1, found 0"),
         ({"export_statistics": "real.txt"}, "export_statistics must end in .npz, found real.txt"),

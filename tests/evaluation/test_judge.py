@@ -2,14 +2,14 @@
 
 import hashlib
 import io
+from dataclasses import replace
 
 import pytest
 import torch
 from cells import Cells, by_name, evaluate
 
-from sagan.evaluation import (
-    reference_of,
-)
+import sagan
+from sagan.evaluation import EvaluateConfig, reference_of
 from sagan.metrics.features import network_protocol
 from sagan.metrics.report import report_from_json
 
@@ -83,3 +83,51 @@ def test_what_cannot_succeed_is_refused_before_the_first_picture(dataset, genera
     with pytest.raises(ValueError, match=message):
         evaluate(generator, reference_of(dataset), network, **how)
     assert network.seen == 0
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_opened():
+    config = EvaluateConfig(device="foo", features="pixels")
+    with pytest.raises(ValueError, match="device foo: PyTorch knows no such device"):
+        sagan.evaluation.evaluate("nowhere", "nowhere", config)
+    with pytest.raises(ValueError, match="device foo: PyTorch knows no such device"):
+        sagan.evaluation.export_statistics("nowhere", 16, config)
+
+
+@pytest.mark.parametrize("side", ["generator", "data"])
+def test_a_side_that_is_not_given_is_refused(dataset, side):
+    with pytest.raises(ValueError, match=f"{side} is None; give {side} a path"):
+        sagan.evaluation.evaluate(**{"generator": dataset, "data": dataset, side: None}, network=Cells())
+
+
+def test_names_of_inception_are_said_to_be_others_with_another_network(dataset, capsys):
+    typed = ("Inception_Score", "kernel-distance", "fid")
+    sagan.evaluation.evaluate(dataset, dataset, EvaluateConfig(metrics=typed), network=Cells())
+    said = capsys.readouterr().err
+    assert "inception-score: with cells this is IS(cells), not IS\n" in said
+    assert "fid: with cells this is FD(cells), not FID\n" in said
+    assert "kd" not in said
+    assert "kernel-distance:" not in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "network", "message"),
+    [
+        ({"metrics": ("is",), "features": "pixels"}, None, "has no classes, so there is no Inception Score"),
+        ({"metrics": ("accuracy",)}, Cells(), "must know which labels of cells stand for each class"),
+        ({"metrics": ()}, Cells(), "found none"),
+        ({"metrics": (), "features": "efficientnet-lite0"}, None, "found none"),
+    ],
+)
+def test_what_the_network_cannot_measure_is_refused_before_anything_is_opened(fields, network, message):
+    with pytest.raises(ValueError, match=message):
+        sagan.evaluation.evaluate("nowhere", "nowhere", EvaluateConfig(**fields), network=network)
+
+
+def test_nothing_is_exported_where_nothing_can_be_judged(dataset, tmp_path):
+    config = EvaluateConfig(metrics=("fd",), export_statistics=tmp_path / "statistics.npz")
+    few = dataset.images[:3]
+    with pytest.raises(ValueError, match="too few"):
+        sagan.evaluation.evaluate([few], dataset, replace(config, num=3), network=Cells(), progress=False)
+    assert not config.export_statistics.exists()
+    assert sagan.evaluation.evaluate(dataset, dataset, config, network=Cells(), progress=False).exported
+    assert config.export_statistics.exists()

@@ -43,3 +43,8 @@ def test_a_misspelt_argument_is_refused(dataset):
         warnings.simplefilter("error")
         judge_new = sagan.evaluate
         judge_new(dataset, reference_of(dataset), network=Cells(), metrisc=["fd"], progress=False)
+
+
+def test_arguments_of_both_signatures_are_refused(dataset):
+    with pytest.raises(TypeError, match=r"takes data, generator or, as it was before, metrics, not both; write eval"):
+        sagan.evaluate(generator=dataset, data=dataset, metrics=["fd"])

@@ -23,7 +23,7 @@ def test_only_a_near_class_is_suggested():
     clothes = ["T-shirt", "pants", "pullover", "bag"]
     with pytest.raises(ValueError, match=r"^no class 'pnats'; did you mean pants\? A number from 0 to 3 works too$"):
         class_index("pnats", clothes)
-    with pytest.raises(ValueError, match=r"^no class 'cat'; known: T-shirt, pants, pullover, bag A number"):
+    with pytest.raises(ValueError, match=r"^no class 'cat'; known: T-shirt, pants, pullover, bag\. A number"):
         class_index("cat", clothes)
 
 
@@ -69,3 +69,9 @@ def test_attention_that_cannot_be():
     for fields, message in (({"num": 0}, "num must be at least 1"), ({"style": "blue"}, "style must be one of heat")):
         with pytest.raises(ValueError, match=message):
             AttentionConfig(**fields)
+
+
+@pytest.mark.parametrize("kind", [SampleConfig, AttentionConfig])
+def test_one_class_is_not_read_letter_by_letter(kind):
+    assert kind(classes="cat").classes == ("cat",)
+    assert kind(classes=["cat", "dog"]).classes == ("cat", "dog")

@@ -107,3 +107,14 @@ def test_a_folder_that_kept_only_the_weights_samples_from_them(run_folder, tmp_p
     folder, _ = run_folder()
     save_weights(load(folder).network, tmp_path / "kept" / EXPORTED, NAMES, {"step": 3})
     assert np.array_equal(load(tmp_path / "kept").sample(2), load(tmp_path / "kept" / EXPORTED).sample(2))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("foo", "device foo: PyTorch knows no such device"), ("cuda", "device cuda: PyTorch sees no CUDA device here")],
+)
+def test_a_device_that_is_not_there_is_refused_first(monkeypatch, device, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match=message):
+        load("nowhere", device=device)

@@ -247,7 +247,10 @@ def test_the_best_checkpoint_of_an_abandoned_branch_makes_way_for_the_one_before
     at(4, is_best=True)
     at(6, is_best=True)
     assert load_checkpoint(best)["step"] == 6
-    state.step = 3  # back to the healthy checkpoint
+    state.step = 3  # resumed from the healthy checkpoint: step 6 will come again, and its state is kept until then
+    hook.on_start(record)
+    assert load_checkpoint(best)["step"] == 6
+    record.went_back = True  # gone back to it: step 6 will never come again
     hook.on_start(record)
     assert load_checkpoint(best)["step"] == 2
     at(5, is_best=True)

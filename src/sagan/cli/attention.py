@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from sagan.cli.parse import parse
-from sagan.generators.config import AttentionConfig, Style, query_point
+from sagan.generators.config import AttentionConfig, Style, check_attention_file, query_point
 
 WHAT = "Draw where the network looks, from query points (SAGAN, figure 5)."
 
@@ -41,6 +41,7 @@ class AttentionFlags:
 def run(arguments: list[str]) -> int:
     """Parse, draw, say what was written."""
     flags = parse(AttentionFlags, arguments, "attention", description=WHAT)
+    check_attention_file(flags.out)
     config = AttentionConfig(
         classes=flags.classes,
         num=flags.num,

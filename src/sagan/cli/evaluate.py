@@ -46,7 +46,7 @@ class Arguments(EvaluateConfig):
     """Instead of all that: two such files, side by side; values made in different ways are refused."""
 
 
-def evaluate(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """Judge a generator, or pictures of any other one."""
     a = parse(Arguments, arguments, "evaluate", description="How good are generated pictures? IS, FID and more.")
     if a.compare is not None:

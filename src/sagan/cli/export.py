@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from sagan.cli.parse import parse
+from sagan.generators.config import check_weights_file
 
 WHAT = "Write one file to share: weights, configuration, class names."
 
@@ -23,6 +24,7 @@ class ExportFlags:
 def run(arguments: list[str]) -> int:
     """Parse, write, say how to load it."""
     flags = parse(ExportFlags, arguments, "export", description=WHAT)
+    check_weights_file(flags.out)
     from sagan.generators.pretrained import export
 
     out = export(flags.run, flags.out, progress=True)

@@ -139,7 +139,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb(train.run, "train on your pictures, or go on with a run"),
     "sample": Verb(sample.run, "pictures by class from a run or a weights file; interpolations"),
     "attention": Verb(attention.run, "where the network looks"),
-    "evaluate": Verb(evaluate.evaluate, "IS, FID and other measures, each with the way it was made"),
+    "evaluate": Verb(evaluate.run, "IS, FID and other measures, each with the way it was made"),
     "export": Verb(export.run, "one weights file to share"),
     "data check": Verb(data_check.run, "what is in a folder of pictures, before you train on it"),
     "data pack": Verb(data_pack.run, "decode pictures once into one file, or into shards on several machines"),

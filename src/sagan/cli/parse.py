@@ -9,9 +9,10 @@ import re
 import shutil
 import sys
 import textwrap
+import traceback
 import typing
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -32,7 +33,7 @@ def parse(
     description: str = "",
     short: Sequence[str] | None = None,
 ) -> A:
-    """Parse flags into a dataclass; mistakes end with exit code 2 and the nearest known flag.
+    """Parse flags into a dataclass; what cannot be read ends with exit code 2 and the nearest known flag.
 
     Args:
         kind: The dataclass; a nested one is a group of flags.
@@ -42,6 +43,9 @@ def parse(
         description: What the verb does; it is wrapped to the terminal's width.
         short: The fields, dotted where they are nested, that ``--help`` shows; all others only ``--help-all`` does.
             Unset shows all.
+
+    Raises:
+        UsageError: If the flags can be read, but the dataclass refuses their values.
     """
     import tyro
 
@@ -58,7 +62,8 @@ def parse(
     printed = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding or "utf-8", errors="replace", write_through=True)
     with redirect_stdout(printed) if list(arguments) == ["--help"] else nullcontext():
         try:
-            return tyro.cli(shown, args=list(arguments), prog=f"sagan {verb}", description="", **options)  # type: ignore[no-any-return,call-overload]
+            with _refusals_as_sentences(arguments):
+                return tyro.cli(shown, args=list(arguments), prog=f"sagan {verb}", description="", **options)  # type: ignore[no-any-return,call-overload]
         except SystemExit as end:
             printed.seek(0)
             if not (text := printed.read()):
@@ -69,6 +74,37 @@ def parse(
     flags = "\n".join(line.rstrip() for line in flags.strip().splitlines())
     print(f"{usage}\n\n{wrapped(description)}\n\n{flags}")
     raise SystemExit(code)
+
+
+@contextmanager
+def _refusals_as_sentences(arguments: Sequence[str]) -> Iterator[None]:
+    """Turn what a dataclass refuses into a sentence; tyro draws a box around it, which is kept for all other mistakes.
+
+    Raises:
+        UsageError: With the sentence of the dataclass; a field at its beginning is written as the flag that was given.
+    """
+    printed = io.StringIO()
+    try:
+        with redirect_stderr(printed):
+            yield
+    except (SystemExit, ValueError) as end:
+        refusal: BaseException | None = end
+        while refusal is not None and not _is_of_dataclass(refusal):
+            refusal = refusal.__context__
+        if refusal is not None:
+            field, _, rest = str(refusal).partition(" ")
+            flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+            named = [flag for flag in flags if flag.split(".")[-1].lstrip("-").replace("-", "_") == field]
+            raise UsageError(f"{named[-1] if named else field} {rest}".rstrip()) from None
+        sys.stderr.write(printed.getvalue())
+        raise
+    sys.stderr.write(printed.getvalue())
+
+
+def _is_of_dataclass(error: BaseException) -> bool:
+    """Tell whether an error was raised by the checks of a dataclass."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, ValueError) and any(frame.f_code.co_name == "__post_init__" for frame, _ in frames)
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:

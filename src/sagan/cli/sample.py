@@ -25,6 +25,7 @@ class SampleFlags(SampleConfig):
 def run(arguments: list[str]) -> int:
     """Parse, sample, say what was written."""
     flags = parse(SampleFlags, arguments, "sample", description="Write samples by class, or an interpolation.")
+    flags.check_file(flags.out)
     from sagan.generators.outputs import sample_to_file
 
     print(sample_to_file(flags.run, flags.out, flags, progress=True))

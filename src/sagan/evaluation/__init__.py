@@ -1,9 +1,9 @@
 """How good are pictures? Generated ones against real ones, every number with the way it was made."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sagan.evaluation.config import METRICS, EvaluateConfig, FeatureName, Metric, Split
+from sagan.lazy import lazy_names
 
 if TYPE_CHECKING:
     from sagan.evaluation.case import Case
@@ -56,13 +56,24 @@ __all__ = [
 ]
 
 # The configuration is read without PyTorch; whoever asks for the rest waits for it.
-_LATER = ("case", "judge", "measures", "networks", "outcome", "passes", "reference", "within_classes")
-
-
-def __getattr__(name: str) -> object:
-    if name in __all__:
-        for file in _LATER:
-            found = getattr(import_module(f"sagan.evaluation.{file}"), name, None)
-            if found is not None:
-                return found
-    raise AttributeError(f"module 'sagan.evaluation' has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "sagan.evaluation.case": ["Case"],
+        "sagan.evaluation.judge": ["evaluate", "export_statistics"],
+        "sagan.evaluation.measures": ["Found", "Measure", "Needs", "measure", "metric_name"],
+        "sagan.evaluation.networks": ["load_network"],
+        "sagan.evaluation.outcome": ["Evaluation", "comparison"],
+        "sagan.evaluation.passes": ["Collected", "collect", "sampled_batches"],
+        "sagan.evaluation.reference": [
+            "Reference",
+            "ReferenceStatistics",
+            "read_statistics",
+            "real_batches",
+            "reference_of",
+            "reference_statistics",
+            "write_statistics",
+        ],
+        "sagan.evaluation.within_classes": ["ClassDistance", "intra_distance", "plan_intra"],
+    },
+)

@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
-
 from sagan.data import ImageSet
 from sagan.data.parallel import progress_bar
 from sagan.evaluation.config import EvaluateConfig
 from sagan.evaluation.passes import KEPT, Collected
 from sagan.evaluation.reference import Reference
 from sagan.generators.pretrained import TrainedGenerator
+from sagan.machine import usable_device
 from sagan.metrics.class_accuracy import ClassLabels
 from sagan.metrics.features import FeatureNetwork, network_protocol
 from sagan.metrics.inception import NAME as INCEPTION
@@ -118,10 +117,12 @@ def named(name: str, network: FeatureNetwork, with_inception: str | None = None)
 
 
 def device_of(config: EvaluateConfig) -> str:
-    """Give the device that features are computed on."""
-    if config.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return config.device
+    """Give the device that features are computed on.
+
+    Raises:
+        ValueError: If it is not there.
+    """
+    return usable_device(config.device)
 
 
 def too_few(count: int, width: int, of: str = "") -> tuple[str, ...]:

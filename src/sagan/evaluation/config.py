@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from sagan.metrics.names import METRICS, Metric, metrics_of
+from sagan.words import did_you_mean
 
 FeatureName = Literal[
     "inception",
@@ -16,6 +17,7 @@ FeatureName = Literal[
     "dinov2-vit-g-14",
     "pixels",
 ]
+FeatureWidth = Literal[320, 1280]
 Split = Literal["all", "train", "heldout"]
 
 PUBLISHED_NUM = 50_000
@@ -37,7 +39,7 @@ class EvaluateConfig:
     comes through torch-fidelity and torch.hub."""
     feature_weights: Path | str | None = None
     """A local file of the feature network's weights."""
-    feature_width: Literal[320, 1280] | None = None
+    feature_width: FeatureWidth | None = None
     """Features of efficientnet-lite0; unset is 320 below 10,000 pictures (with intra: of a class), else 1280."""
     num: int | None = None
     """Samples to draw; unset is the published number, 50,000. Given pictures are all taken."""
@@ -76,9 +78,20 @@ class EvaluateConfig:
             object.__setattr__(self, "metrics", typed)
             if typed:
                 metrics_of(typed)
+        for field, kind in (("features", FeatureName), ("feature_width", FeatureWidth), ("split", Split)):
+            _check_choice(field, getattr(self, field), get_args(kind))
         numbers = (("num", self.num, 2), ("intra_num", self.intra_num, 2), ("score_splits", self.score_splits, 1))
         for field, number, least in (*numbers, ("neighbours", self.neighbours, 0)):
             if number is not None and number < least:
                 raise ValueError(f"{field} must be at least {least}, found {number}")
         if self.export_statistics is not None and Path(self.export_statistics).suffix.lower() != ".npz":
             raise ValueError(f"export_statistics must end in .npz, found {self.export_statistics}")
+
+
+def _check_choice(field: str, value: object, known: Sequence[object]) -> None:
+    """Refuse what is none of a field's values; None leaves it open where that is its default."""
+    if value in known or (value is None and getattr(EvaluateConfig, field) is None):
+        return
+    names = [str(name) for name in known]
+    hint = did_you_mean(str(value), names)
+    raise ValueError(f"{field} must be one of {', '.join(names)}, found {value!r}{f'; {hint}' if hint else ''}")

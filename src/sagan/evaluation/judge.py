@@ -9,7 +9,7 @@ from pathlib import Path
 from sagan.data import DataConfig, ImageSet
 from sagan.evaluation.case import Case, device_of, named, say
 from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig, Metric
-from sagan.evaluation.measures import MEASURES, Found, Measure, Needs
+from sagan.evaluation.measures import MEASURES, Found, Measure, Needs, no_labels
 from sagan.evaluation.networks import early_network, fitting_network
 from sagan.evaluation.old import takes_old_signature
 from sagan.evaluation.outcome import Evaluation
@@ -41,7 +41,7 @@ from sagan.machine import versions
 from sagan.metrics.class_accuracy import ClassLabels, imagenet_folders, read_class_labels
 from sagan.metrics.features import FeatureNetwork, network_protocol
 from sagan.metrics.inception import NAME as INCEPTION
-from sagan.metrics.names import metrics_of
+from sagan.metrics.names import NAMED_BY_INCEPTION, TYPED, metrics_of, plain
 from sagan.metrics.report import Protocol, Report
 
 
@@ -75,13 +75,15 @@ def evaluate(
         ValueError: If a measure is unknown or impossible here, or sizes differ.
     """
     config = config or EvaluateConfig()
+    device_of(config)
     _refuse_idle(generator, data, config)
+    _typed(config, own=bool(measures))
     labels = _read_labels(config)
     network = network or early_network(config)
+    asked = None if network is None else _asked(network, config, measures, progress)
     judged = open_judged(generator, progress)
     real = open_real(data, judged, config, progress)
     network = network or _fitting_network(judged.count(config.num), real, config, progress)
-    exported = None if config.export_statistics is None else _export(real, network, config, progress)
     case = Case(
         network=network,
         config=config,
@@ -90,7 +92,7 @@ def evaluate(
         progress=progress,
     )
 
-    asked = [*_asked(case, own=bool(measures)), *measures]
+    asked = asked or _asked(network, config, measures, progress)
     for measure in asked:
         measure.check(case)
     needs = reduce(or_, (measure.needs for measure in asked))
@@ -99,6 +101,7 @@ def evaluate(
     seen, side = _both_sides(case, judged, real, needs)
     case, subject = _make_passes(case, seen, side, needs)
     found = [measure.compute(case) for measure in asked]
+    exported = None if config.export_statistics is None else _export(real, network, config, progress)
     return replace(_evaluation(found, side.subject | judged.subject | subject), exported=exported)
 
 
@@ -125,6 +128,7 @@ def export_statistics(
     Raises:
         ValueError: If no file is named, or they are statistics already.
     """
+    device_of(config)
     network = network or early_network(config)
     real = data
     if not isinstance(real, (Reference, ReferenceStatistics)):
@@ -138,7 +142,12 @@ def export_statistics(
 
 
 def _refuse_idle(generator: Given, data: Real, config: EvaluateConfig) -> None:
-    """Refuse what would do nothing beside the other arguments."""
+    """Refuse sides that are not given, and what would do nothing beside the other arguments."""
+    for name, side in (("generator", generator), ("data", data)):
+        if side is None:
+            raise ValueError(f"{name} is None; give {name} a path, pictures or what else `help(sagan.evaluate)` lists")
+    if config.export_statistics is not None and not isinstance(data, (str, Path, DataConfig, ImageSet, Reference)):
+        raise _nothing_to_export()
     idle, beside = [], "--statistics"
     if not isinstance(data, (str, Path, DataConfig, ImageSet)):
         default = EvaluateConfig()
@@ -173,27 +182,31 @@ def _fitting_network(count: int | None, real: object, config: EvaluateConfig, pr
     return network
 
 
-def _asked(case: Case, *, own: bool) -> list[Measure]:
-    """Choose our measures, and say what is decided or meant."""
-    typed, classes = case.config.metrics, bool(case.network.num_classes)
+def _typed(config: EvaluateConfig, *, own: bool) -> tuple[Metric, ...] | None:
+    """Read the metrics that are asked for; none may be, beside other things to do. None leaves them open."""
+    if config.metrics is None:
+        return None
+    return metrics_of(config.metrics) if config.metrics or not (own or config.neighbours) else ()
+
+
+def _asked(network: FeatureNetwork, config: EvaluateConfig, own: Sequence[Measure], progress: bool) -> list[Measure]:
+    """Choose the measures, say what is decided or meant, and refuse what this network cannot measure."""
+    typed, classes = _typed(config, own=bool(own)), bool(network.num_classes)
+    default: tuple[Metric, ...] = ("fd", "is", "kd", "prdc") if classes else ("fd", "kd", "prdc")
+    names = default if typed is None else typed
     if typed is None:
-        names: tuple[Metric, ...] = ("fd", "is", "kd", "prdc") if classes else ("fd", "kd", "prdc")
         why = "has classes, so `is` is among them" if classes else "has no classes, so `is` is not among them"
-        say(f"metrics: {', '.join(names)} by default; {case.network.name} {why}", case.progress)
-    else:
-        names = metrics_of(typed) if typed or not (own or case.config.neighbours) else ()
-    wanted = {*names, *(["neighbours"] if case.config.neighbours else [])}
+        say(f"metrics: {', '.join(names)} by default; {network.name} {why}", progress)
+    wanted = {*names, *(["neighbours"] if config.neighbours else [])}
     asked = [measure for measure in MEASURES if measure.name in wanted]
-    for measure in asked:
-        meant = measure.with_inception
-        if (
-            case.network.name != INCEPTION
-            and meant
-            and meant.lower() in {name.lower() for name in typed or ()} - {"is"}
-        ):
-            called = named(measure.title, case.network)
-            say(f"{meant.lower()}: with {case.network.name} this is {called}, not {meant}", case.progress)
-    return asked
+    for name in dict.fromkeys(plain(name) for name in config.metrics or ()):
+        if network.name != INCEPTION and name in NAMED_BY_INCEPTION:
+            measure = next(measure for measure in asked if measure.name == TYPED[name])
+            called = named(measure.title, network)
+            say(f"{name}: with {network.name} this is {called}, not {measure.with_inception}", progress)
+    for measure in (*asked, *own):
+        measure.check_network(network, config)
+    return [*asked, *own]
 
 
 def _class_labels(case: Case, given: Mapping[str, Sequence[int]] | None) -> ClassLabels:
@@ -214,10 +227,7 @@ def _class_labels(case: Case, given: Mapping[str, Sequence[int]] | None) -> Clas
         )
     labels = given or imagenet_folders(names, network.num_classes)
     if labels is None:
-        raise ValueError(
-            f"the class accuracy must know which labels of {network.name} stand for each class: give them with "
-            '--class-labels FILE.json, e.g. {"cat": [281, 282, 283, 284, 285], ...}'
-        )
+        raise no_labels(network)
     return ClassLabels(labels, names, network.num_classes)
 
 
@@ -226,11 +236,15 @@ def _class_labels(case: Case, given: Mapping[str, Sequence[int]] | None) -> Clas
 
 def _export(real: object, network: FeatureNetwork, config: EvaluateConfig, progress: bool) -> str:
     if not isinstance(real, Reference) or config.export_statistics is None:
-        raise ValueError("these are statistics already; --export-statistics FILE.npz goes with the pictures, --data")
+        raise _nothing_to_export()
     how = {"device": device_of(config), "cache_dir": config.cache_dir}
     statistics = reference_statistics(network, real, progress=progress, **how)  # type: ignore[arg-type]
     write_statistics(Path(config.export_statistics), statistics)
     return f"statistics of {len(real.indices):,} real pictures ({network.name}): {config.export_statistics}"
+
+
+def _nothing_to_export() -> ValueError:
+    return ValueError("these are statistics already; --export-statistics FILE.npz goes with the pictures, --data")
 
 
 def _both_sides(

@@ -11,10 +11,11 @@ import numpy as np
 
 from sagan.data import ImageSet
 from sagan.evaluation.case import Case, named, too_few
-from sagan.evaluation.config import Metric
+from sagan.evaluation.config import EvaluateConfig, Metric
 from sagan.evaluation.nearest_pictures import NearestPictures, nearest_pictures
 from sagan.evaluation.passes import Collected
 from sagan.evaluation.within_classes import ClassDistance, check_classes, within_classes
+from sagan.metrics.class_accuracy import IMAGENET_CLASSES
 from sagan.metrics.features import FeatureNetwork
 from sagan.metrics.frechet import frechet_distance
 from sagan.metrics.kernel import kernel_distance
@@ -68,6 +69,13 @@ class Measure:
     """What its value is called with the Inception network of 2015, where that has a name of its own."""
     needs: ClassVar[Needs] = Needs()
 
+    def check_network(self, network: FeatureNetwork, config: EvaluateConfig) -> None:
+        """Refuse what this network cannot measure, before any picture is opened.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+
     def check(self, case: Case) -> None:
         """Refuse what cannot be measured, before any pass.
 
@@ -114,11 +122,11 @@ class InceptionScore(Measure):
     with_inception = "IS"
     needs = Needs(real=False, scores=True)
 
-    def check(self, case: Case) -> None:
+    def check_network(self, network: FeatureNetwork, config: EvaluateConfig) -> None:
         """Refuse a network without classes."""
-        if case.network.num_classes < 2:
+        if network.num_classes < 2:
             raise ValueError(
-                f"{case.network.name} has no classes, so there is no Inception Score; leave `is` out of metrics"
+                f"{network.name} has no classes, so there is no Inception Score; leave `is` out of metrics"
             )
 
     def compute(self, case: Case) -> Found:
@@ -195,12 +203,25 @@ class DensityCoverage(Measure):
         return Found([case.value(name, share, higher_is_better=True, own=own) for name, share in shares])
 
 
+def no_labels(network: FeatureNetwork) -> ValueError:
+    """Say that nobody tells which labels of the network stand for each class."""
+    return ValueError(
+        f"the class accuracy must know which labels of {network.name} stand for each class: give them with "
+        '--class-labels FILE.json, e.g. {"cat": [281, 282, 283, 284, 285], ...}'
+    )
+
+
 class ClassAccuracy(Measure):
     """How many samples the network's own classes name as asked, and of the real pictures as the yardstick."""
 
     name = "accuracy"
     title = "class accuracy"
     needs = Needs(classes=True)
+
+    def check_network(self, network: FeatureNetwork, config: EvaluateConfig) -> None:
+        """Refuse a network whose labels nobody names; those of ImageNet name themselves, if the classes are its."""
+        if config.class_labels is None and network.num_classes != IMAGENET_CLASSES:
+            raise no_labels(network)
 
     def compute(self, case: Case) -> Found:
         """Compute the share of both sides."""

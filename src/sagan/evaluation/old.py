@@ -33,6 +33,13 @@ def takes_old_signature(new: F) -> F:
         third = arguments[2] if len(arguments) > 2 else None
         if OLD.isdisjoint(given) and (third is None or isinstance(third, EvaluateConfig)):
             return new(*arguments, **given)
+        mixed = sorted({"generator", "data", "config"} & given.keys())
+        if mixed:
+            old = ", ".join(sorted(OLD & given.keys())) or "network"
+            raise TypeError(
+                f"evaluate() takes {', '.join(mixed)} or, as it was before, {old}, not both; write "
+                "evaluate(generator, data, EvaluateConfig(...)), and what is measured into the configuration"
+            )
         sides = dict(zip(("generated", "reference", "network"), arguments, strict=False))
         return _as_before(new, **sides, **given)
 

@@ -31,6 +31,7 @@ class SampleConfig:
     """Seed of the last latent of an interpolation; unset is seed + 1, the same as seed keeps the latent."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
         if self.interpolate is None and self.end_seed is not None:
@@ -94,10 +95,16 @@ class AttentionConfig:
     """Redraw the noise of samples beyond this absolute value."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
         if self.style not in get_args(Style):
             raise ValueError(f"style must be one of {', '.join(get_args(Style))}, found {self.style!r}")
+
+
+def _each(classes: Sequence[str]) -> tuple[str, ...]:
+    """Take a single class for one, not for its letters."""
+    return (classes,) if isinstance(classes, str) else tuple(classes)
 
 
 def check_attention_file(out: Path) -> None:
@@ -108,6 +115,16 @@ def check_attention_file(out: Path) -> None:
     """
     if out.suffix.lower() not in (*PICTURES, ".npz"):
         raise ValueError(f"{out}: write attention to {', '.join(PICTURES)}, or .npz for the arrays")
+
+
+def check_weights_file(out: Path) -> None:
+    """Check that weights can be written under this name.
+
+    Raises:
+        ValueError: If it does not end in ``.safetensors``.
+    """
+    if out.suffix != ".safetensors":
+        raise ValueError(f"a weights file must end in .safetensors, found {out}")
 
 
 def query_point(text: str) -> tuple[int, int]:
@@ -135,5 +152,5 @@ def class_index(name: str | int, class_names: Sequence[str]) -> int:
     number = int(name) if str(name).isdecimal() else -1
     if 0 <= number < len(class_names):
         return number
-    hint = did_you_mean(str(name), class_names, 3) or f"known: {', '.join(class_names[:10])}"
+    hint = did_you_mean(str(name), class_names, 3) or f"known: {', '.join(class_names[:10])}."
     raise ValueError(f"no class {name!r}; {hint} A number from 0 to {len(class_names) - 1} works too")

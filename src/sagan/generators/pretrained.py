@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from sagan.data.parallel import progress_bar
-from sagan.generators.config import class_index
+from sagan.generators.config import check_weights_file, class_index
 from sagan.generators.snapshot import Snapshot, read_snapshot
 from sagan.generators.trained import AttentionResult, TrainedGenerator, blend_classes, default_queries
 from sagan.generators.weights import load_weights, read_header, save_weights
+from sagan.machine import usable_device
 from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
 from sagan.recipes.build import build_networks
@@ -72,12 +73,12 @@ def load(
         says which batch statistics it has.
 
     Raises:
+        ValueError: If the device is not there.
         FileNotFoundError: If there is nothing there.
         WeightsError: If a weights file cannot be used.
         CheckpointError: If a checkpoint cannot be used.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = usable_device(device)
     path = Path(path)
     latest = _latest_step(path)
     exported = exported_step(path)
@@ -128,8 +129,7 @@ def export(path: str | Path, out: str | Path, *, progress: bool = False) -> Path
         OSError: If it cannot be written.
     """
     out = Path(out)
-    if out.suffix != ".safetensors":
-        raise ValueError(f"a weights file must end in .safetensors, found {out}")
+    check_weights_file(out)
     generator = load(path, progress=progress)
     save_weights(generator.network, out, generator.class_names, generator.provenance)
     return out

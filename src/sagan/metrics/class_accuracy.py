@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from sagan.metrics.statistics import Arrays, Rows, checked_rows
 
+IMAGENET_CLASSES = 1000
+
 
 class ClassLabels:
     """Which labels of a feature network stand for each class of a data set, e.g. ImageNet's five cats for ``cat``.
@@ -151,6 +153,6 @@ def imagenet_folders(class_names: Sequence[str], num_labels: int) -> dict[str, l
     order of its own, so it needs a file.
     """
     wordnet = [name for name in class_names if len(name) == 9 and name[0] == "n" and name[1:].isdecimal()]
-    if num_labels != 1000 or len(wordnet) != 1000 or list(class_names) != sorted(wordnet):
+    if num_labels != IMAGENET_CLASSES or len(wordnet) != IMAGENET_CLASSES or list(class_names) != sorted(wordnet):
         return None
     return {name: [label] for label, name in enumerate(class_names)}

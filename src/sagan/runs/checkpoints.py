@@ -33,7 +33,12 @@ class Checkpoints(Hook):
         self.best, self.best_before = folder / BEST, folder / BEST_BEFORE
 
     def on_start(self, record: Record) -> None:
-        """Take back a best checkpoint of a step that will be done again: the one before it is the best then."""
+        """After a rollback, take back a best checkpoint of the abandoned branch: the one before it is the best then.
+
+        A run that is resumed does the same steps again, which is no other branch, so that its best checkpoint stays.
+        """
+        if not record.went_back:
+            return
         with suppress(FileNotFoundError, CheckpointError):
             if load_checkpoint(self.best)["step"] > record.step:
                 if self.best_before.exists():

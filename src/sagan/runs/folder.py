@@ -50,6 +50,11 @@ def next_folder(stem: str) -> Path:
     return folder
 
 
+def folder_for(config: RunConfig) -> Path:
+    """Name a new folder for a run after its pictures and their size."""
+    return next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
+
+
 def check_empty(folder: Path) -> None:
     """Refuse a folder that holds a run or anything else.
 

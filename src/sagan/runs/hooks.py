@@ -13,19 +13,20 @@ from sagan.data import Batches, ImageSet
 from sagan.recipes.config import RunConfig, to_json
 from sagan.runs.board import Board
 from sagan.runs.checkpoints import Checkpoints
-from sagan.runs.curves import Curves, Timeline
+from sagan.runs.curves import Curves
 from sagan.runs.display import Display
 from sagan.runs.log import Log
+from sagan.runs.means import LOOK_BATCH, Means
 from sagan.runs.monitor import SAMPLE_SEED, Monitor
 from sagan.runs.previews import Previews
-from sagan.runs.record import LOOK_BATCH, Means
 from sagan.runs.rollback import Rollback
 from sagan.runs.sampler import Sampler
 from sagan.runs.samples import weights_caption
 from sagan.runs.scores import Scores
+from sagan.runs.timeline import Timeline
 from sagan.runs.watch import Watcher
 from sagan.training.engine import Engine
-from sagan.training.hooks import Hook, named
+from sagan.training.hooks import Hook, named, plain_state
 
 YOURS = "(your own hooks)"
 
@@ -101,11 +102,13 @@ def check_names(yours: Sequence[Hook]) -> None:
 
     Raises:
         ValueError: If two have the same name, or one that of a hook of every run.
+        TypeError: If one is no hook, or has a state that a checkpoint cannot keep.
     """
     taken = {place.name for place in ORDER}
-    for name in named(yours):
+    for name, hook in named(yours).items():
         if name in taken:
             raise ValueError(f"a hook is called {name!r}, which is a hook of every run; give it another `name`")
+        plain_state(hook.state_dict(), name)
 
 
 def everywhere(scene: Scene) -> dict[str, Hook]:

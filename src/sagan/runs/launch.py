@@ -15,7 +15,7 @@ from typing import IO
 
 from sagan.data.parallel import cores
 from sagan.recipes.config import RunConfig
-from sagan.runs.folder import next_folder
+from sagan.runs.folder import folder_for
 from sagan.training.config import Device
 from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
 
@@ -58,7 +58,7 @@ def launch_run(
         ValueError: If the batch cannot be shared equally.
     """
     config.train.check_division(processes)
-    folder = resume or out or next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
+    folder = resume or out or folder_for(config)
     named = [] if resume or out else ["--out", str(folder)]
     return launch(["train", *arguments, *named], processes, folder)
 

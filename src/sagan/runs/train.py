@@ -11,7 +11,7 @@ from rich.console import Console
 from sagan.data import prefetched
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
-from sagan.runs.folder import RunError, check_empty, next_folder, quoted
+from sagan.runs.folder import RunError, check_empty, folder_for, quoted
 from sagan.runs.hooks import check_names, hooks_of
 from sagan.runs.lock import run_lock
 from sagan.runs.prepare import Order, Run, prepare
@@ -144,7 +144,7 @@ def _old_folder(folder: Path) -> Path:
 
 def _new_folder(config: RunConfig | None, out: str | Path | None) -> Path:
     config = config or RunConfig()
-    folder = Path(out) if out is not None else next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
+    folder = Path(out) if out is not None else folder_for(config)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; choose another --out")
     return folder

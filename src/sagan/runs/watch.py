@@ -35,7 +35,7 @@ class Watcher(Hook):
     def on_line(self, record: Record, line: Line) -> None:
         """Judge the means of a line of the log, or how varied samples are."""
         step = int(str(line["step"]))
-        if "loss_d" in line:
+        if line.keys() >= {"sigma/G", "sigma/D", *record.metrics} and record.metrics:
             means = {key: float(str(line[key])) for key in record.metrics}
             sigma = max(float(str(line["sigma/G"])), float(str(line["sigma/D"])))
             self._tell(record, self.watch.log_line(step, means, sigma))

@@ -18,7 +18,7 @@ from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STA
 from sagan.recipes.build import with_classes
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import size
-from sagan.runs.record import LOOK_BATCH
+from sagan.runs.means import LOOK_BATCH
 from sagan.runs.samples import GRID_CLASSES, GRID_COLUMNS
 from sagan.speed.step import StepCost, measure_step
 from sagan.training.config import TrainConfig
@@ -162,7 +162,7 @@ class Plan:
 
 
 def make_plan(
-    config: RunConfig, *, with_data: bool, limit_bytes: int | None = None, console: Console | None = None
+    config: RunConfig, *, with_data: bool = True, limit_bytes: int | None = None, console: Console | None = None
 ) -> Plan:
     """Do a few steps of a run and predict what all of it takes; nothing is left behind.
 

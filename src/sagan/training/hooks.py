@@ -3,9 +3,10 @@
 import copy
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,9 +106,17 @@ class Record:
         return self.state.step
 
     def add(self, line: Line) -> None:
-        """Hand a line for the log to every hook (``on_line``), in the order in which lines are made."""
+        """Hand a line for the log to every hook (``on_line``), in the order in which lines are made, on process 0.
+
+        Args:
+            line: ``step``, and numbers or strings by name.
+
+        Raises:
+            TypeError: If a value is something else, or there is no step.
+        """
         assert self.runner is not None
-        self.runner.hand_out(line)
+        if self.engine.writes:
+            self.runner.hand_out(plain_line(line))
 
     def stop(self, reason: str) -> None:
         """End the run, saved, on all processes after the same step; ``reason`` is what people are told."""
@@ -123,6 +132,7 @@ class Record:
         assert self.runner is not None
         self.state.load_state_dict(dict(contents))
         self.went_back, self.saved = True, self.step
+        self.stop_reason = None  # what a hook saw is undone with the steps that it saw
         self.runner.start_again(states)
 
     @contextmanager
@@ -216,9 +226,7 @@ class Hooks:
         Raises:
             TypeError: If one holds what a checkpoint cannot be read back with.
         """
-        states = {name: hook.state_dict() for name, hook in self.by_name.items()}
-        for name, state in states.items():
-            check_plain(state, name)
+        states = {name: plain_state(hook.state_dict(), name) for name, hook in self.by_name.items()}
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, states: Mapping[str, State]) -> None:
@@ -240,14 +248,41 @@ def _end(started: Sequence[Hook], record: Record) -> None:
             endings.callback(hook.on_end, record)
 
 
-def named(hooks: Sequence[Hook]) -> dict[str, Hook]:
+def plain_line(line: Line) -> Line:
+    """Give a line with NumPy's numbers and tensors of one number as Python's.
+
+    Raises:
+        TypeError: If there is no step, or a value is neither a number, a truth value, a string nor None.
+    """
+    plain = {key: value.item() if _is_number(value) else value for key, value in line.items()}
+    if not isinstance(plain.get("step"), int):
+        raise TypeError(
+            f"a line for the log needs its step, as record.add({{'step': record.step, ...}}), found {line!r}"
+        )
+    for key, value in plain.items():
+        if not (value is None or isinstance(value, (bool, int, float, str))):
+            raise TypeError(f"a line for the log holds numbers and strings; {key} is one {type(value).__name__}")
+    return plain
+
+
+def _is_number(value: object) -> TypeGuard[np.generic | Tensor]:
+    return isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1)
+
+
+def named(hooks: Iterable[object] | Hook) -> dict[str, Hook]:
     """Give hooks by their names.
 
     Raises:
         ValueError: If two have the same.
+        TypeError: If one is no hook.
     """
+    if isinstance(hooks, Hook):
+        raise TypeError(f"hooks is a list of hooks, e.g. [{type(hooks).__name__}()], found one hook")
     by_name: dict[str, Hook] = {}
     for hook in hooks:
+        if not isinstance(hook, Hook):
+            what = f"the class {hook.__name__} (write {hook.__name__}())" if isinstance(hook, type) else repr(hook)
+            raise TypeError(f"a hook is an object of a class that inherits from sagan.Hook, found {what}")
         name = hook.name or type(hook).__name__
         if name in by_name:
             raise ValueError(
@@ -258,21 +293,21 @@ def named(hooks: Sequence[Hook]) -> dict[str, Hook]:
     return by_name
 
 
-def check_plain(value: object, name: str) -> None:
-    """Check that a hook's state can be read back without running code.
+def plain_state(value: object, name: str) -> object:
+    """Give a hook's state as it can be read back without running code; NumPy's numbers become Python's.
 
     Raises:
         TypeError: If it holds anything but tensors, numbers, strings, None and containers of them.
     """
     if isinstance(value, dict):
-        for key, item in value.items():
-            check_plain(key, name)
-            check_plain(item, name)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            check_plain(item, name)
-    elif not (value is None or type(value) in (bool, int, float, str, bytes) or isinstance(value, Tensor)):
-        raise TypeError(
-            f"the state of the hook {name!r} holds {value!r} of type {type(value).__name__}; a checkpoint keeps "
-            "tensors, numbers, strings, None, and dicts, lists and tuples of them"
-        )
+        return {plain_state(key, name): plain_state(item, name) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(plain_state(item, name) for item in value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or type(value) in (bool, int, float, str, bytes) or isinstance(value, Tensor):
+        return value
+    raise TypeError(
+        f"the state of the hook {name!r} holds {value!r} of type {type(value).__name__}; a checkpoint keeps "
+        "tensors, numbers, strings, None, and dicts, lists and tuples of them"
+    )
