@@ -133,12 +133,12 @@ class Moments:
         return Gaussian(mean, (self._summed() / (self.count - 1)).numpy())
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give all that it holds: ``count`` (), ``mean`` (d,) and ``scatter`` (d, d), or ``rows`` (n, d) if smaller."""
-        arrays = {"count": np.array(self.count, np.int64), "mean": self._mean.numpy().copy()}
-        if self._scatter is None and self._num_rows < self.width:
-            rows = torch.cat(self._rows) if self._rows else torch.empty(0, self.width, dtype=torch.float64)
-            return arrays | {"rows": rows.numpy().copy()}
-        return arrays | {"scatter": self._summed().numpy()}
+        """Give all that it holds: ``count`` (), ``mean`` (d,) and ``scatter`` (d, d)."""
+        return {
+            "count": np.array(self.count, np.int64),
+            "mean": self._mean.numpy().copy(),
+            "scatter": self._summed().numpy(),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
@@ -147,21 +147,15 @@ class Moments:
         Raises:
             ValueError: If an array is missing, or has the wrong shape, or holds NaN or infinity.
         """
-        what = "rows" if "rows" in arrays else "scatter"  # older files have a scatter of however few samples
-        count, mean, spread = _parts(arrays, "count", "mean", what)
-        square = spread.ndim == 2 and spread.shape[1:] == mean.shape and (what == "rows" or len(spread) == len(mean))
-        if mean.ndim != 1 or not len(mean) or not square or count.shape != ():
-            raise ValueError(f"stored moments have a mean {mean.shape} and a {what} {spread.shape}; make them again")
-        if int(count) < 0 or not (np.isfinite(mean).all() and np.isfinite(spread).all()):
+        count, mean, scatter = _parts(arrays, "count", "mean", "scatter")
+        if mean.ndim != 1 or not len(mean) or scatter.shape != (len(mean), len(mean)) or count.shape != ():
+            raise ValueError(f"stored moments have a mean {mean.shape} and a scatter {scatter.shape}; make them again")
+        if int(count) < 0 or not (np.isfinite(mean).all() and np.isfinite(scatter).all()):
             raise ValueError("stored moments hold NaN, infinity or a negative count; make them again")
         moments = cls(len(mean))
         moments.count = int(count)
         moments._mean = torch.from_numpy(np.array(mean, np.float64))
-        numbers = torch.from_numpy(np.array(spread, np.float64))
-        if what == "scatter":
-            moments._scatter = numbers
-        elif len(numbers):
-            moments._add(numbers)
+        moments._scatter = torch.from_numpy(np.array(scatter, np.float64))
         return moments
 
     @property
