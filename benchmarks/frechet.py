@@ -5,9 +5,15 @@
 The functions take turns, so that a slow moment of the machine hits all of them; the table has medians. At 2048 features
 one round with both others takes a minute or two. The covariances have full rank and eigenvalues from 10 down to 1e-5;
 ``--samples`` makes the first one that of fewer samples, to see what a singular one costs.
+
+    ./dev python benchmarks/frechet.py --from-features 500 10000 --threads 1 --against torch-fidelity
+
+``--from-features`` starts from random features of so many samples on the two sides: fitting the Gaussians is part of
+the time. In the line ``sagan stored`` the second side's statistics come from a file that was made before.
 """
 
 import argparse
+import io
 import statistics
 import time
 from collections.abc import Callable
@@ -16,8 +22,11 @@ import numpy as np
 import torch
 
 from sagan.metrics.frechet import Gaussian, frechet_distance
+from sagan.metrics.statistics import Moments
 
 Distance = Callable[[Gaussian, Gaussian], float]
+FromFeatures = Callable[[np.ndarray, np.ndarray], float]
+BATCH = 50
 
 
 def torch_fidelity() -> Distance:
@@ -52,6 +61,40 @@ def scipy() -> Distance:
 OTHERS = {"torch-fidelity": torch_fidelity, "scipy": scipy}
 
 
+def moments(features: np.ndarray) -> Moments:
+    found = Moments(features.shape[1])
+    for start in range(0, len(features), BATCH):
+        found.update(features[start : start + BATCH])
+    return found
+
+
+def ours_from_features(a: np.ndarray, b: np.ndarray) -> float:
+    return frechet_distance(moments(a).gaussian(), moments(b).gaussian())
+
+
+def ours_stored(second: np.ndarray) -> FromFeatures:
+    file = io.BytesIO()
+    np.savez(file, **moments(second).to_arrays())
+
+    def from_features(a: np.ndarray, _: np.ndarray) -> float:
+        file.seek(0)
+        with np.load(file) as arrays:
+            return frechet_distance(moments(a).gaussian(), Moments.from_arrays(dict(arrays)).gaussian())
+
+    return from_features
+
+
+def torch_fidelity_from_features() -> FromFeatures:
+    distance = torch_fidelity()
+    from torch_fidelity.metric_fid import fid_features_to_statistics
+
+    def from_features(a: np.ndarray, b: np.ndarray) -> float:
+        parts = (fid_features_to_statistics(torch.from_numpy(features)) for features in (a, b))
+        return distance(*(Gaussian(part["mu"], part["sigma"]) for part in parts))
+
+    return from_features
+
+
 def make_gaussian(width: int, seed: int, samples: int | None = None) -> Gaussian:
     random = np.random.default_rng(seed)
     directions = np.linalg.qr(random.normal(size=(width, width)))[0]
@@ -74,18 +117,29 @@ def main() -> None:
     )
     parser.add_argument("--samples", type=int, help="samples of the first set; at most the width makes it singular")
     parser.add_argument("--against", nargs="*", default=[], choices=list(OTHERS), help="only where installed")
+    parser.add_argument("--from-features", type=int, nargs=2, metavar="N", help="samples of the two sides")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    functions: dict[str, Distance] = {"sagan": frechet_distance} | {name: OTHERS[name]() for name in args.against}
-    a, b = make_gaussian(args.width, 0, args.samples), make_gaussian(args.width, 1)
-    frechet_distance(*(make_gaussian(64, seed) for seed in (0, 1)))  # the libraries start their threads
+    if args.from_features is None:
+        functions = {"sagan": frechet_distance} | {name: OTHERS[name]() for name in args.against}
+        sides = make_gaussian(args.width, 0, args.samples), make_gaussian(args.width, 1)
+    else:
+        random = np.random.default_rng(0)
+        sides = tuple(random.normal(size=(n, args.width)).astype(np.float32) for n in args.from_features)
+        functions = {"sagan": ours_from_features, "sagan stored": ours_stored(sides[1])}
+        if "torch-fidelity" in args.against:
+            functions["torch-fidelity"] = torch_fidelity_from_features()
+    compare(functions, sides, args)
 
+
+def compare(functions: dict[str, Callable[..., float]], sides: tuple[object, ...], args: argparse.Namespace) -> None:
+    frechet_distance(*(make_gaussian(64, seed) for seed in (0, 1)))  # the libraries start their threads
     times: dict[str, list[float]] = {name: [] for name in functions}
     values = {}
     for _ in range(args.rounds):
         for name, function in functions.items():
             start = time.perf_counter()
-            values[name] = function(a, b)
+            values[name] = function(*sides)
             times[name].append(time.perf_counter() - start)
 
     print(f"{args.width} features, {args.rounds} rounds, {args.threads} threads of PyTorch, torch {torch.__version__}")

@@ -1,10 +1,11 @@
+import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
 
 from sagan.metrics import frechet
-from sagan.metrics.frechet import Gaussian, frechet_distance, gaussian
+from sagan.metrics.frechet import Gaussian, SampledGaussian, frechet_distance, gaussian
 
 
 @pytest.fixture
@@ -90,6 +91,70 @@ def test_fewer_samples_than_features(random, n_a, n_b):
     roots = [(part - part.mean(0)).T / np.sqrt(len(part) - 1) for part in rows]
     assert frechet_distance(a, b) == pytest.approx(by_singular_values(a.mean, roots[0], b.mean, roots[1]), rel=1e-9)
     assert frechet_distance(b, a) == pytest.approx(frechet_distance(a, b), rel=1e-9)
+
+
+def exactly(a, b):
+    """Compute the distance of two Gaussians, and their traces, with 60 digits."""
+    with mpmath.workdps(60):
+        first, second = (mpmath.matrix(side.covariance.tolist()) for side in (a, b))
+        values, vectors = mpmath.eigsy(first)
+        root = vectors * mpmath.diag([mpmath.sqrt(max(value, 0)) for value in values]) * vectors.T
+        inner = root * second * root
+        inner = (inner + inner.T) / 2
+        roots = sum(mpmath.sqrt(max(value, 0)) for value in mpmath.eigsy(inner, eigvals_only=True))
+        traces = sum(first[i, i] + second[i, i] for i in range(first.rows))
+        moved = sum((mpmath.mpf(x) - mpmath.mpf(y)) ** 2 for x, y in zip(a.mean.tolist(), b.mean.tolist(), strict=True))
+        return float(moved + traces - 2 * roots), float(traces)
+
+
+@pytest.mark.parametrize("smallest", [1.0, 1e-4, 1e-8, 1e-11])
+@pytest.mark.parametrize("width", [2, 13])
+def test_the_distance_equals_the_one_of_sixty_digits(width, smallest):
+    """To 1e-8 of the traces, also where both covariances are nearly singular."""
+    a = normal(np.zeros(width), product(root_of(np.geomspace(4.0, smallest, width), 5)))
+    b = normal(np.full(width, 0.1), product(root_of(np.geomspace(1.0, smallest / 3.0, width), 6)))
+    for one, other in ((a, b), (a, a)):
+        expected, traces = exactly(one, other)
+        assert frechet_distance(one, other) == pytest.approx(expected, abs=1e-8 * traces)
+
+
+@pytest.mark.parametrize("n_b", [7, 200])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_thin_gaussian_equals_the_one_of_sixty_digits(random, n_b, copies):
+    """Also where pictures come twice, so that the rank is half of the rows."""
+    rows = np.concatenate([random.normal(size=(6, 16)) * np.geomspace(1.0, 1e-4, 16)] * copies)
+    a, b = gaussian(rows), gaussian(random.normal(size=(n_b, 16)))
+    assert isinstance(a, SampledGaussian)
+    expected, traces = exactly(a, b)
+    for distance in (frechet_distance(a, b), frechet_distance(b, a)):
+        assert distance == pytest.approx(expected, abs=1e-8 * traces)
+    assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-8 * traces)
+
+
+def test_what_is_no_covariance_is_refused():
+    plain = normal(np.zeros(3), np.eye(3))
+    skew = np.eye(3)
+    skew[0, 1] = 0.01
+    cases = {
+        "the second covariance is not symmetric": normal(np.zeros(3), skew),
+        "the second covariance has the eigenvalue -0.5 beside 1": normal(np.zeros(3), np.diag([1.0, 1.0, -0.5])),
+        "the second covariance has the eigenvalue -1 beside -1": normal(np.zeros(3), -np.eye(3)),
+        r"a mean of shape \(2,\) and a covariance of shape \(3, 3\)": normal(np.zeros(2), np.eye(3)),
+        r"a mean of shape \(3,\) and rows of shape \(2, 4\)": SampledGaussian(np.zeros(3), np.zeros((2, 4))),
+        "the second Gaussian holds NaN": SampledGaussian(np.zeros(3), np.full((2, 3), np.nan)),
+    }
+    for message, wrong in cases.items():
+        with pytest.raises(ValueError, match=message):
+            frechet_distance(plain, wrong)
+
+
+def test_rounding_below_zero_is_no_mistake():
+    """A covariance of rank 2 that was stored in single precision has eigenvalues of about -1e-8."""
+    rows = np.random.default_rng(7).normal(size=(2, 12))
+    stored = (rows.T @ rows).astype(np.float32).astype(np.float64)
+    assert np.linalg.eigvalsh(stored)[0] < 0.0
+    exact = normal(np.zeros(12), rows.T @ rows)
+    assert frechet_distance(normal(np.zeros(12), stored), exact) == pytest.approx(0.0, abs=1e-5)
 
 
 def test_constant_features():

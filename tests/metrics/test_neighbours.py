@@ -29,6 +29,9 @@ def explicit_radii(x, k):
 @pytest.mark.parametrize("k", [1, 3, 10])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_equal_to_torch_fidelity(sets, k, dtype, block_size):
+    # Precision is the share of generated samples inside the manifold of the real ones, recall that of the real ones
+    # inside the generated one (Kynkaanniemi et al. 2019, equation 2). torch-fidelity had them exchanged (its issue 58);
+    # the version that the tests pin takes the generated features first and has them as the paper does.
     fidelity = pytest.importorskip("torch_fidelity.metric_prc")
     fakes, reals = (torch.from_numpy(part).to(dtype) for part in sets)
     theirs = fidelity.prc_features_to_metric(fakes, reals, prc_neighborhood=k, verbose=False)

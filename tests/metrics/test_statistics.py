@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sagan.metrics.frechet import gaussian
-from sagan.metrics.statistics import KeptFeatures, Moments
+from sagan.metrics.frechet import SampledGaussian, gaussian
+from sagan.metrics.statistics import DEFERRED, KeptFeatures, Moments
 
 
 @pytest.fixture
@@ -130,6 +130,30 @@ def test_moments_refuse_what_makes_no_sense(features):
         Moments.from_arrays(arrays | {"scatter": np.zeros((5, 5))})
     with pytest.raises(ValueError, match="make them again"):
         Moments.from_arrays(arrays | {"mean": np.full(6, np.nan)})
+
+
+@pytest.mark.parametrize("sizes", [[20], [1] * 20, [7, 0, 13]])
+def test_fewer_samples_than_features_are_kept_as_deviations(sizes, tmp_path):
+    """They take less room than a covariance, and go on as if nothing had happened, also from a file."""
+    few = np.random.default_rng(3).normal(size=(20, 64)) + 5.0
+    moments = Moments(64)
+    for batch in cut(few, sizes):
+        moments.update(batch)
+    assert isinstance(moments.gaussian(), SampledGaussian)
+    assert_equal(moments.gaussian(), gaussian(few))
+    np.savez(tmp_path / "few.npz", **moments.to_arrays())
+    with np.load(tmp_path / "few.npz", allow_pickle=False) as arrays:
+        read = Moments.from_arrays(arrays)
+    more = np.random.default_rng(4).normal(size=(DEFERRED * 64, 64))
+    read.update(more)
+    assert not isinstance(read.gaussian(), SampledGaussian)
+    assert_equal(read.gaussian(), gaussian(np.concatenate([few, more])))
+    for one, other in ((few, more), (more, few), (few[:10], few[10:])):
+        left, right = Moments(64), Moments(64)
+        left.update(one)
+        right.update(other)
+        left.merge(right)
+        assert_equal(left.gaussian(), gaussian(np.concatenate([one, other])))
 
 
 # KeptFeatures.

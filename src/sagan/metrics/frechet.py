@@ -1,4 +1,4 @@
-"""Frechet distance between two Gaussians."""
+"""Frechet distance between two Gaussians, each with its covariance or with the deviations of its samples."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +20,32 @@ class Gaussian(NamedTuple):
     covariance: NDArray[np.float64]
 
 
-def gaussian(features: NDArray[np.floating]) -> Gaussian:
-    """Fit a Gaussian to features (N, d).
+class SampledGaussian(NamedTuple):
+    """A Gaussian with what its covariance is made of: mean (d,) and rows (n, d), float64.
+
+    The rows are deviations from the mean over the root of N - 1, so that rows^T rows is the covariance. Where n is
+    below d they are smaller than it, and no digit of a small eigenvalue was lost in squaring them.
+    """
+
+    mean: NDArray[np.float64]
+    rows: NDArray[np.float64]
+
+    @property
+    def thin(self) -> bool:
+        """Whether there are fewer rows than features."""
+        return len(self.rows) < len(self.mean)
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """The covariance (d, d); computed at each call."""
+        return self.rows.T @ self.rows
+
+
+AnyGaussian = Gaussian | SampledGaussian
+
+
+def gaussian(features: NDArray[np.floating]) -> AnyGaussian:
+    """Fit a Gaussian to features (N, d); one with its rows if N is below d.
 
     Raises:
         ValueError: If there are fewer than 2 rows, or a number is not finite.
@@ -31,14 +55,19 @@ def gaussian(features: NDArray[np.floating]) -> Gaussian:
     if not np.isfinite(features).all():
         raise ValueError("features hold NaN or infinity; the images or the feature network are broken")
     features = features.astype(np.float64)
-    return Gaussian(features.mean(0), np.atleast_2d(np.cov(features, rowvar=False)))
+    count, width = features.shape
+    mean = features.mean(0)
+    if count < width:
+        return SampledGaussian(mean, (features - mean) / (count - 1) ** 0.5)
+    return Gaussian(mean, np.atleast_2d(np.cov(features, rowvar=False)))
 
 
-def frechet_distance(a: Gaussian, b: Gaussian, progress: Progress | None = None) -> float:
+def frechet_distance(a: AnyGaussian, b: AnyGaussian, progress: Progress | None = None) -> float:
     """Compute |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), in squared feature units, finite and at least 0.
 
-    Covariances may be singular. Time at 2048 features on one core: about 1.4 s where both have full rank, two to four
-    times that where one has not. Memory: about eight arrays of (d, d).
+    Covariances may be singular. Time at 2048 features on one core: 1 to 3 s where both have full rank, less where one
+    has fewer rows than features, two to four times as much where a covariance (d, d) is singular. Memory: about eight
+    arrays of (d, d).
 
     Args:
         a: One Gaussian.
@@ -46,22 +75,53 @@ def frechet_distance(a: Gaussian, b: Gaussian, progress: Progress | None = None)
         progress: Called after each of the stages with the stages done and their number.
 
     Raises:
-        ValueError: If the two have different widths, or a number is not finite.
+        ValueError: If the two have different widths, a mean and its covariance do not fit, a number is not finite, or a
+            covariance is not symmetric or has an eigenvalue that is clearly negative.
 
     Source: Dowson and Landau 1982; Heusel et al. 2017, equation 6.
     """
+    for name, side in (("first", a), ("second", b)):
+        _check(name, side)
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"the Gaussians have {len(a.mean)} and {len(b.mean)} features; they must be of one network")
-    if not all(np.isfinite(part).all() for part in (*a, *b)):
-        raise ValueError("a Gaussian holds NaN or infinity; compute its statistics again from finite features")
+    a, b = _smallest_form(a, b)
     difference = a.mean - b.mean
-    traces = np.trace(a.covariance) + np.trace(b.covariance)
-    distance = (
-        difference @ difference
-        + traces
-        - 2.0 * _trace_of_root(a.covariance, b.covariance, progress or (lambda *_: None))
-    )
+    traces = _trace(a) + _trace(b)
+    distance = difference @ difference + traces - 2.0 * _trace_of_root(a, b, progress or (lambda *_: None))
     return max(0.0, float(distance))
+
+
+def _smallest_form(a: AnyGaussian, b: AnyGaussian) -> tuple[AnyGaussian, AnyGaussian]:
+    """Keep rows where a product of both sides' rows is small, which takes one thin side; else take the covariance."""
+    rows = [side for side in (a, b) if isinstance(side, SampledGaussian)]
+    if len(rows) == 2 and any(side.thin for side in rows):
+        return a, b
+    first, second = (
+        Gaussian(side.mean, side.covariance) if isinstance(side, SampledGaussian) and not side.thin else side
+        for side in (a, b)
+    )
+    return first, second
+
+
+def _check(name: str, side: AnyGaussian) -> None:
+    """Refuse what is no Gaussian, before anything is computed from it."""
+    again = "compute its statistics again from finite features"
+    spread, what = (side.rows, "rows") if isinstance(side, SampledGaussian) else (side.covariance, "covariance")
+    d = len(side.mean)
+    article = "rows" if what == "rows" else "a covariance"
+    if side.mean.ndim != 1 or spread.ndim != 2 or spread.shape[1] != d or (what == "covariance" and len(spread) != d):
+        raise ValueError(
+            f"the {name} Gaussian has a mean of shape {side.mean.shape} and {article} of shape {spread.shape}, which "
+            "do not fit together; it was put together from parts of different features"
+        )
+    if not (np.isfinite(side.mean).all() and np.isfinite(spread).all()):
+        raise ValueError(f"the {name} Gaussian holds NaN or infinity; {again}")
+    if what == "covariance" and np.abs(spread - spread.T).max() > ASYMMETRY * np.abs(spread).max():
+        raise ValueError(f"the {name} covariance is not symmetric, so it is none; {again}")
+
+
+def _trace(side: AnyGaussian) -> float:
+    return float(np.vdot(side.rows, side.rows) if isinstance(side, SampledGaussian) else np.trace(side.covariance))
 
 
 BLOCK = 256
@@ -69,6 +129,9 @@ STAGES = 4
 EPSILON = float(np.finfo(np.float64).eps)
 # The ratio of smallest to largest eigenvalue below which the root of a product of two such covariances loses digits.
 NEARLY_SINGULAR = 1e-9
+# What rounding may leave of the difference between a covariance and its transpose, and below 0 in its eigenvalues, as
+# shares of its largest entry and eigenvalue; more is a mistake.
+ASYMMETRY, NEGATIVE = 1e-6, 1e-6
 
 
 @contextmanager
@@ -86,50 +149,80 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _trace_of_root(a: NDArray[np.float64], b: NDArray[np.float64], progress: Progress) -> float:
+class _Root(NamedTuple):
+    """A factor (d, r) of a covariance S = A A^T."""
+
+    factor: Tensor
+    sound: bool
+    """Whether S has full rank and is far from singular."""
+    covariance: Tensor | None
+    """S itself (d, d), unless it came as rows."""
+
+
+def _trace_of_root(a: AnyGaussian, b: AnyGaussian, progress: Progress) -> float:
     """Compute tr (S_a S_b)^(1/2) of two covariances (d, d).
 
     With S_a = A A^T the product S_a S_b has the eigenvalues of the symmetric A^T S_b A, whose roots are summed. With
-    S_b = B B^T these roots are also the singular values of A^T B, which take longer.
+    S_b = B B^T these roots are also the singular values of A^T B, which take longer but keep their digits where some
+    eigenvalues are as small as the rounding of the largest.
     """
-    first, second = (torch.from_numpy(np.array(covariance, np.float64)) for covariance in (a, b))
-    factor, sound = _factor(first)
+    first = _root("first", a)
     progress(1, STAGES)
-    other, other_sound = _factor(second)
+    second = _root("second", b)
     progress(2, STAGES)
-    if not sound and not other_sound:
-        # Some eigenvalues are as small as the rounding of the largest, and their roots are not small.
-        product = factor.T @ other
-        progress(3, STAGES)
-        with _one_thread():
-            trace = float(torch.linalg.svdvals(product).sum())
-        progress(4, STAGES)
-        return trace
-    if not other_sound:  # the smaller rank first: the other way round there are eigenvalues that are only rounding
-        factor, second = other, first
-    product = _congruence(factor, second)
+    if not second.sound:  # the smaller rank first: the other way round there are eigenvalues that are only rounding
+        first, second = second, first
+    if first.covariance is not None and second.covariance is not None and second.sound:
+        product, roots = _congruence(first.factor, second.covariance), _roots_of_eigenvalues
+    else:
+        product, roots = first.factor.T @ second.factor, _singular_values
     progress(3, STAGES)
     with _one_thread():
-        trace = float(torch.linalg.eigvalsh(product).clamp(min=0.0).sqrt().sum())
+        trace = float(roots(product).sum())
     progress(4, STAGES)
     return trace
 
 
-def _factor(covariance: Tensor) -> tuple[Tensor, bool]:
-    """Give A (d, r) with A A^T = covariance (d, d), and whether it is far from singular.
+def _roots_of_eigenvalues(product: Tensor) -> Tensor:
+    """Give the roots of the eigenvalues of a symmetric matrix of which the lower triangle is given."""
+    roots: Tensor = torch.linalg.eigvalsh(product).clamp(min=0.0).sqrt()
+    return roots
 
-    A is the Cholesky factor, or scaled eigenvectors where the rank r is below d.
+
+def _singular_values(product: Tensor) -> Tensor:
+    """Give the singular values of a matrix; a long one is brought to a square with the same ones first."""
+    long = product if len(product) > product.shape[1] else product.T
+    if len(long) > 1.1 * long.shape[1]:
+        long = torch.linalg.qr(long, mode="r")[1]
+    values: Tensor = torch.linalg.svdvals(long)
+    return values
+
+
+def _root(name: str, side: AnyGaussian) -> _Root:
+    """Take a root of a covariance: its rows, else the Cholesky factor, else scaled eigenvectors.
+
+    Raises:
+        ValueError: If an eigenvalue is clearly below 0.
     """
+    if isinstance(side, SampledGaussian):
+        rows = np.require(side.rows, np.float64, ["C", "W"])  # a copy only where PyTorch needs one
+        return _Root(torch.from_numpy(rows).T, sound=False, covariance=None)
+    covariance = torch.from_numpy(np.array(side.covariance, np.float64))
     factor, failed = torch.linalg.cholesky_ex(covariance)
     diagonal = factor.diagonal()
     ratio = float((diagonal.min() / diagonal.max()) ** 2)
     floor = len(covariance) * EPSILON
     if not failed and ratio > floor:
-        return factor, ratio > NEARLY_SINGULAR
+        return _Root(factor, ratio > NEARLY_SINGULAR, covariance)
     with _one_thread():
         values, vectors = torch.linalg.eigh(covariance)
+    if values[0] < -NEGATIVE * values[-1].abs():
+        raise ValueError(
+            f"the {name} covariance has the eigenvalue {float(values[0]):.3g} beside {float(values[-1]):.3g}, so it is "
+            "none; compute its statistics again from finite features"
+        )
     kept = values > floor * values[-1]
-    return vectors[:, kept] * values[kept].sqrt(), False
+    return _Root(vectors[:, kept] * values[kept].sqrt(), False, covariance)
 
 
 def _congruence(factor: Tensor, covariance: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sagan.metrics.frechet import Gaussian
+from sagan.metrics.frechet import AnyGaussian, Gaussian, SampledGaussian
 from sagan.metrics.frechet import Progress as Progress
 
 Rows = NDArray[np.floating] | Tensor
@@ -54,11 +54,16 @@ def checked_indices(indices: NDArray[np.integer], count: int) -> NDArray[np.int6
     return indices.astype(np.int64)
 
 
+# Of so many times the features deviations are kept, before they are summed; and columns that are summed at a time.
+DEFERRED, BLOCK = 5, 512
+
+
 class Moments:
     """Mean and covariance of features that come in batches; any cut and any order gives the same but for rounding.
 
-    It works in float64 on deviations from the mean so far, so that a large mean costs no digits. Memory: one (d, d)
-    array of float64, 32 MiB at 2048 features, whatever the number of samples.
+    It works in float64 on deviations from the mean so far, so that a large mean costs no digits. Memory: of
+    the first samples the deviations themselves, from which a distance to few samples is faster, at most DEFERRED * d of
+    them (160 MiB at 2048 features); then one (d, d) array of float64, 32 MiB, whatever the number of samples.
 
     Args:
         width: Number of features d, at least 1.
@@ -72,7 +77,9 @@ class Moments:
         self.width = width
         self.count = 0
         self._mean = torch.zeros(width, dtype=torch.float64)
-        self._scatter = torch.zeros(width, width, dtype=torch.float64)  # sum of (x - mean) (x - mean)^T
+        # Rows whose products sum up to the sum of (x - mean) (x - mean)^T: the deviations, or none and that sum itself.
+        self._rows: list[Tensor] = []
+        self._scatter: Tensor | None = None
 
     def update(self, features: Rows) -> None:
         """Add samples.
@@ -90,8 +97,7 @@ class Moments:
         mean = x.mean(0)
         shift = self._shift(mean, len(x))
         # The step between the two means is one more row of deviations: (N + 1, d), one product.
-        deviations = torch.cat([x - mean, shift[None]])
-        self._scatter.addmm_(deviations.T, deviations)
+        self._add(torch.cat([x - mean, shift[None]]) if self.count else x - mean)
         self._move(mean, len(x))
 
     def merge(self, other: Self) -> None:
@@ -105,11 +111,14 @@ class Moments:
         if not other.count:
             return
         shift = self._shift(other._mean, other.count)
-        self._scatter += other._scatter + torch.outer(shift, shift)
+        for rows in (*other._rows, *([shift[None]] if self.count else [])):
+            self._add(rows)
+        if other._scatter is not None:
+            self._scatter, self._rows = other._scatter + self._summed(), []
         self._move(other._mean, other.count)
 
-    def gaussian(self) -> Gaussian:
-        """Give the mean (d,) and the covariance (d, d) with N - 1 in its denominator, float64.
+    def gaussian(self) -> AnyGaussian:
+        """Give the mean (d,) and the covariance (d, d) with N - 1 in its denominator, float64; of few as rows.
 
         The covariance has rank N - 1 at most: distances between such Gaussians mean little unless N is well above d.
 
@@ -118,14 +127,17 @@ class Moments:
         """
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 samples, found {self.count}; evaluate more images")
-        return Gaussian(self._mean.numpy().copy(), (self._scatter / (self.count - 1)).numpy())
+        mean = self._mean.numpy().copy()
+        if self._scatter is None:
+            return SampledGaussian(mean, torch.cat(self._rows).div_((self.count - 1) ** 0.5).numpy())
+        return Gaussian(mean, (self._summed() / (self.count - 1)).numpy())
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give all that it holds: ``count`` (), ``mean`` (d,) and ``scatter`` (d, d)."""
         return {
             "count": np.array(self.count, np.int64),
             "mean": self._mean.numpy().copy(),
-            "scatter": self._scatter.numpy().copy(),
+            "scatter": self._summed().numpy(),
         }
 
     @classmethod
@@ -145,6 +157,33 @@ class Moments:
         moments._mean = torch.from_numpy(np.array(mean, np.float64))
         moments._scatter = torch.from_numpy(np.array(scatter, np.float64))
         return moments
+
+    @property
+    def _num_rows(self) -> int:
+        return sum(map(len, self._rows))
+
+    def _add(self, rows: Tensor) -> None:
+        """Add rows (n, d) of deviations: they are kept while they are few, and many are summed at a time."""
+        self._rows.append(rows)
+        if self._num_rows >= self.width * (DEFERRED if self._scatter is None else 1):
+            self._scatter, self._rows = self._summed(), []
+
+    def _summed(self) -> Tensor:
+        """Give the sum of the products of all rows, on top of the scatter so far: a new tensor (d, d).
+
+        Only what is on and below the diagonal is multiplied.
+        """
+        d = self.width
+        scatter = torch.zeros(d, d, dtype=torch.float64) if self._scatter is None else self._scatter.clone()
+        if not self._rows:
+            return scatter
+        rows = torch.cat(self._rows)
+        for start in range(0, d, BLOCK):
+            block = slice(start, min(start + BLOCK, d))
+            product = rows[:, start:].T @ rows[:, block]
+            scatter[start:, block] += product
+            scatter[block, block.stop :] += product[block.stop - start :].T
+        return scatter
 
     def _shift(self, mean: Tensor, count: int) -> Tensor:
         """Give the step from the mean so far to the mean of ``count`` new samples, scaled to a row of deviations."""
