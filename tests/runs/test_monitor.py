@@ -197,7 +197,7 @@ def test_missing_weights_are_told_before_training(tmp_path, console):
     [
         ({"features": "vgg"}, "features must be one of pixels, efficientnet-lite0, inception, found 'vgg'"),
         ({"metrics": ()}, "metrics takes some of fd, is, kd, prdc, found none"),
-        ({"metrics": ("fid",)}, "found fid"),
+        ({"metrics": ("fod",)}, "found fod"),
         ({"metrics": ("is",)}, "have no classes and so no `is`"),
         ({"num": 2}, "num must be at least 10, found 2"),
     ],
