@@ -9,9 +9,9 @@ one after the other in one process. Then what the earlier tree made - a run to r
 statistics, rows of experiments - is given to both, with :func:`later_commands`. Compared are exit codes, both streams,
 and every file: weights and optimisers bit for bit, pictures and arrays byte for byte, logs and reports value by value.
 
-Prints a table, and what differs; exits with 1 where something differs that no pattern of :data:`CHANGED` matches. Four to five
-minutes on two cores. What no two calls share - times, free memory, the folder - is taken out by the rules of
-:data:`RULES` and :data:`MEASURED` alone.
+Prints a table, and what differs; exits with 1 where something differs that no pattern of :data:`CHANGED` matches. Takes
+four to five minutes on two cores. What no two calls share - times, free memory, the folder - is taken out by the rules
+of :data:`RULES` and :data:`MEASURED` alone.
 """
 
 import argparse
