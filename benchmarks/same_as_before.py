@@ -9,9 +9,9 @@ one after the other in one process. Then what the earlier tree made - a run to r
 statistics, rows of experiments - is given to both, with :func:`later_commands`. Compared are exit codes, both streams,
 and every file: weights and optimisers bit for bit, pictures and arrays byte for byte, logs and reports value by value.
 
-Prints a table, and what differs; exits with 1 where something differs that no pattern of :data:`CHANGED` matches. Four
-to five minutes on two cores. What no two calls share - times, free memory, the folder - is taken out by the rules of
-:data:`RULES` and :data:`MEASURED` alone.
+Prints a table, and what differs; exits with 1 where something differs that no pattern of :data:`CHANGED` matches. Takes
+four to five minutes on two cores. What no two calls share - times, free memory, the folder - is taken out by the rules
+of :data:`RULES` and :data:`MEASURED` alone.
 """
 
 import argparse
@@ -43,7 +43,15 @@ BEFORE = "57d55e0"
 SHOWN_LINES = 12
 
 CHANGED: dict[str, str] = {
-    # r"^help: train: ": "why it is meant to differ",
+    r"^(help|nothing)\b": "help has a short and a long form, and fits the terminal",
+    r"preset \S+ \(": "a preset that was not named says why it was chosen",
+    r"metrics: .* by default|features: [\d,]+ of|: with \S+ .*this is": "an evaluation says what it decided",
+    r"the best, the (best before it, the )?latest healthy": "a run that may roll back keeps the best checkpoint before the best",
+    r"(statistics|decoding|pictures|distance|hashes|recall|coverage): [\d,.]+( MB)? of": "progress through a pipe says lines",
+    r"^mistake: (no samples|one frame|end without a walk|too few|no rows|export to a picture)": "the words of the library",
+    r"^mistake: (unknown experiment|statistics of another network)": "another near word; decisions are told first",
+    r"paper/runs/\S+\.log": "what a row prints, with the lines above",
+    r"\.(reporter|hooks)\b": "a checkpoint keeps the state of hooks under their names",
 }
 """What is meant to differ: a pattern that is looked for in ``ITEM: DIFFERENCE`` as they are printed, and why. It holds
 for the differences that it matches alone; others of the same item count."""
@@ -51,6 +59,7 @@ for the differences that it matches alone; others of the same item count."""
 RULES = {
     "folder of the work": (r"<work>/", "<work>/"),  # put in by `plain_text`
     "progress bars": (r"^.*━.*$\n?", ""),
+    "progress in lines": (r"^[\w ]+: [\d,]+ of [\d,]+(, [\d:]+ left)?$\n?", ""),
     "rates": (r"\d[\d.,]* images/s", "N images/s"),
     "time left": (r"\d+(\.\d)? (s|min|h) left", "N left"),
     "duration of a row": (r", [\d.]+ min(?=:|$)", ", N min"),
@@ -71,6 +80,8 @@ DRAWN_ELSEWHERE = re.compile(r"both/curves\.png|paper/runs/.*/curves\.png")
 """Curves of runs in processes of their own, which draw what they measured: not compared."""
 OTHER_CODES = {"train, stop at collapse", "data check, broken", "data check, unfinished", "evaluate, refuse to compare"}
 """Items that end with 1 or 2, as mistakes do."""
+SEEN = ("sums", "count", "best", "monitor", "healthy_step", "healthy", "active", "against", "seen_right")
+"""What a checkpoint holds of what a run has seen."""
 MEASURING = ("plan", "benchmark")
 """Verbs whose output is measured numbers: compared without any number."""
 
@@ -470,9 +481,24 @@ def compare_values(before: Any, now: Any, where: str) -> list[str]:
 
 
 def read_checkpoint(file: Path, work: Path) -> Any:
-    """Read a checkpoint; its configuration is text with the place of the pictures."""
+    """Read a checkpoint; its configuration is text with the place of the pictures.
+
+    What a run has seen so far - sums for the log, health, the best score - is compared by name, wherever it lies.
+    """
     contents = torch.load(file, weights_only=True)
-    return contents | {"config": json.loads(plain_text(contents["config"], work))}
+    seen = {name: value for place in ("reporter", "hooks") for name, value in named(contents.pop(place, {})).items()}
+    if seen.get("best") is None:  # then there need not be a monitor
+        seen = {name: value for name, value in seen.items() if name not in ("best", "monitor")}
+    return contents | {"config": json.loads(plain_text(contents["config"], work)), "seen": seen}
+
+
+def named(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the values of :data:`SEEN` out of nested dictionaries."""
+    found = {name: value for name, value in values.items() if name in SEEN}
+    for name, value in values.items():
+        if name not in SEEN and isinstance(value, dict):
+            found |= named(value)
+    return found
 
 
 def read_weights(file: Path, _: Path) -> Any:
@@ -489,17 +515,13 @@ def read_json(file: Path, work: Path) -> Any:
 
 
 def read_board(folder: Path, _: Path) -> Any:
-    """Read what a run wrote for TensorBoard: steps, names and values, without times."""
+    """Read what a run wrote for TensorBoard: steps, names and values, without times; a step's own order is nobody's."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     events = itertools.chain(*(LegacyEventFileLoader(str(file)).Load() for file in sorted(folder.iterdir())))
     values = ((event.step, value) for event in events for value in event.summary.value)
-    return [[step, value.tag, value.SerializeToString()] for step, value in values if value.tag not in MEASURED]
-
-
-def read_text(file: Path, work: Path) -> Any:
-    """Read a text."""
-    return plain_text(file.read_text(encoding="utf-8", errors="replace"), work).splitlines()
+    kept = [[step, value.tag, value.SerializeToString()] for step, value in values if value.tag not in MEASURED]
+    return sorted(kept, key=lambda entry: entry[:2])
 
 
 READERS: dict[str, Callable[[Path, Path], Any]] = {
@@ -507,9 +529,10 @@ READERS: dict[str, Callable[[Path, Path], Any]] = {
     ".safetensors": read_weights,
     ".json": read_json,
     ".jsonl": read_json,
-    **dict.fromkeys((".txt", ".md", ".csv", ".log", ".gitignore"), read_text),
 }
-"""How a file is read to be compared; all others are compared byte for byte."""
+"""How a file of values is read to be compared."""
+TEXTS = (".txt", ".md", ".csv", ".log")
+"""Files that are compared line by line. All others are compared byte for byte."""
 
 
 def files_of(here: Path) -> dict[str, Path]:
@@ -540,7 +563,10 @@ def compare_files(works: Sequence[Path]) -> dict[str, list[str]]:
 
 def compare_file(name: str, files: Sequence[Path], works: Sequence[Path]) -> list[str]:
     """List the differences of one file."""
-    read = read_board if files[0].is_dir() else READERS.get(files[0].suffix or files[0].name)
+    if files[0].suffix in TEXTS:
+        texts = [plain_text(file.read_text(errors="replace"), work) for file, work in zip(files, works, strict=True)]
+        return [f"{name}: {line}" for line in differing_lines(*texts)]
+    read = read_board if files[0].is_dir() else READERS.get(files[0].suffix)
     if read is None:
         return [] if files[0].read_bytes() == files[1].read_bytes() else [f"{name}: other bytes"]
     before, now = (read(file, work) for file, work in zip(files, works, strict=True))
