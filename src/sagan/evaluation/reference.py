@@ -158,9 +158,9 @@ def reference_statistics(
         description="features of real pictures",
         progress=progress,
     )
-    found = ReferenceStatistics(collected, protocol)
-    write_statistics(file, found)
-    return found
+    write_statistics(file, ReferenceStatistics(collected, protocol))
+    # From the file, like every later call: to the last bit the same values, whoever computed the statistics.
+    return read_statistics(file, protocol, class_labels)
 
 
 def statistics_of_batches(
