@@ -47,11 +47,11 @@ CHANGED: dict[str, str] = {
     r"preset \S+ \(": "a preset that was not named says why it was chosen",
     r"metrics: .* by default|features: [\d,]+ of|: with \S+ .*this is": "an evaluation says what it decided",
     r"the best, the (best before it, the )?latest healthy": "a rollback can need the best one before",
-    r"(statistics|decoding|pictures|distance|hashes|recall|coverage): [\d,.]+( MB)? of": "progress through a pipe",
-    r"^mistake: (no samples|one frame|end without a walk|too few|no rows|export to a picture)": "other words",
-    r"^mistake: (unknown experiment|statistics of another network)": "another near word; decisions are told first",
-    r"paper/runs/\S+\.log": "what a row prints, with the lines above",
-    r"\.(reporter|hooks)\b": "a checkpoint keeps the state of hooks under their names",
+    r"^mistake: (no samples|one frame|end without|too few|no rows|export to|batch of one)": "other words",
+    r"^mistake: (unknown experiment|statistics of another network|unknown class)": "another near word; a full stop",
+    r"^mistake: no such score": "refused before the pictures are opened",
+    r"'(-?\d+\.\d{9})\d*' before, '\1\d*' now": "the Frechet distance is rounded otherwise",
+    r"cache/statistics/\w+\.npz: other bytes": "as above; tests/test_golden.py compares the numbers in such a file",
 }
 """What is meant to differ: a pattern that is looked for in ``ITEM: DIFFERENCE`` as they are printed, and why. It holds
 for the differences that it matches alone; others of the same item count."""
