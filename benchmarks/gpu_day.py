@@ -13,7 +13,7 @@ reason, and is tried again by the next call.
 - layers: each 3x3 convolution of the preset `sagan-128` in each of its forms (as `benchmarks/folding.py`).
 - step: the step of `sagan-128` at batch 256 in fp32, TF32 and bf16, and StudioGAN's (as `benchmarks/step.py`).
 - compiled, graphs, compiled-unfolded: the same through torch.compile, as CUDA graphs, and compiled without folds.
-- searched: the same where cuDNN tries its kernels first.
+- searched, graphs-searched: the same, plain and as CUDA graphs, where cuDNN tries its kernels first.
 - train-128, train-64: SAGAN on photos of clothes, for as long as the minutes allow.
 
 `--render` writes README.md from those files; every call ends with it. Needs neither the command line's packages nor a
@@ -62,6 +62,7 @@ PARTS = (
     Part("compiled", 100, 200),
     Part("graphs", 100, 200),
     Part("searched", 40, 80),
+    Part("graphs-searched", 100, 280),
     Part("compiled-unfolded", 100, 200),
     Part("train-128", 70, 90),
     Part("train-64", 70, 3600),

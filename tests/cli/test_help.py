@@ -50,7 +50,8 @@ def test_mistakes_need_no_heavy_library():
     questions += [["sample", "run", "--out", "x.png", "--num", "0"], ["attention", "run", "--out", "x", "--query", "9"]]
     questions += [["evaluate", "run", "--features", "inceptoin"], ["paper", "run", "table1", "--scale", "smal"]]
     questions += [[verb, "run", "--out", "x.txt"] for verb in ("sample", "attention", "export")]
-    questions += [["data", "check", "digits", "--sheet", "x.foo"]]
+    questions += [["data", "check", "digits", "--sheet", "x.foo"], ["paper", "show", "tabel1"]]
+    questions += [["attention", "run", "--out", "x.png", "--num", "0"], ["evaluate", "run", "--splits", "0"]]
     questions += [[*verb.split(), "--no-such-flag", "1"] for verb in VERBS]
     for arguments, code, heavy in asked(questions):
         assert code == 2, arguments
@@ -107,3 +108,19 @@ def test_python_m_sagan_cli_works():
             [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=False, env=os.environ
         )
         assert (done.returncode, done.stdout[:11]) == (0, "sagan-torch")
+
+
+def test_help_in_words_and_verbs_of_two(capsys):
+    assert main(["help", "data", "check"]) == 0
+    assert capsys.readouterr().out.startswith("usage: sagan data check")
+    for typed in (["dat", "check", "x"], ["dta", "check"]):
+        assert main(typed) == 2
+        assert "did you mean data check?" in capsys.readouterr().err
+
+
+def test_the_short_help_is_grouped(capsys):
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    places = [text.index(f"{group} options") for group in ("data", "train", "monitor", "engine")]
+    assert places == sorted(places)
+    assert places[0] < text.index("--data.flip") < places[1] < text.index("--train.lr-g") < places[2]

@@ -10,7 +10,7 @@ import torch
 from cells import NAMES, Cells, by_name, evaluate
 
 import sagan.evaluation
-from sagan.evaluation import EvaluateConfig, comparison, metric_name, reference_of, sampled_batches
+from sagan.evaluation import EvaluateConfig, Measure, comparison, metric_name, reference_of, sampled_batches
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
@@ -164,3 +164,15 @@ def test_the_program_says_why(dataset, generator, capsys):
     result = sagan.evaluation.evaluate(generator, reference_of(dataset), config)
     assert "metrics: fd, kd, prdc by default; pixels 8x8 has no classes" in capsys.readouterr().err
     assert "FD(pixels 8x8)" in by_name(result)
+
+
+def test_a_measure_that_gives_no_found_is_told_what_to_give():
+    class Forgetful(Measure):
+        def compute(self, case):
+            return 1.0
+
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8) for _ in range(2)]
+    config = EvaluateConfig(metrics=(), features="pixels")
+    with pytest.raises(TypeError, match=r"Forgetful.compute gave float; it must give a sagan.evaluation.Found"):
+        sagan.evaluate(*pictures, config, measures=[Forgetful()], progress=False)

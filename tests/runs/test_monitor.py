@@ -136,15 +136,15 @@ def test_trap_25_measuring_leaves_training_as_it_is(tmp_path, console, monkeypat
     assert sorted(scores(tmp_path / "busy", "IS(classy)")) == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("metric", ["fd", "is", "prdc"])
-def test_the_best_checkpoint_is_the_best_by_the_first_metric(tmp_path, console, monkeypatch, metric):
+@pytest.mark.parametrize("metrics", [("fd",), ("is", "fd"), ("prdc", "kd"), ("kd", "fd")])
+def test_the_best_checkpoint_is_the_best_by_the_first_metric(tmp_path, console, monkeypatch, metrics):
     monkeypatch.setattr("sagan.runs.monitor.load_network", lambda *_, **__: Classy())
     out = tmp_path / "run"
-    config = run_config(6, {"features": "inception", "metrics": (metric,)}, evaluate_every=1, lr_g=3e-3, lr_d=3e-3)
+    config = run_config(6, {"features": "inception", "metrics": metrics}, evaluate_every=1, lr_g=3e-3, lr_d=3e-3)
     train(config, out=out, console=console)
-    name = {"fd": "FD", "is": "IS", "prdc": "coverage"}[metric]
+    name = {"fd": "FD", "is": "IS", "kd": "KD", "prdc": "coverage"}[metrics[0]]
     found = scores(out, f"{name}(classy)")
-    best = min(found, key=found.get) if metric == "fd" else max(found, key=found.get)
+    best = min(found, key=found.get) if name in ("FD", "KD") else max(found, key=found.get)
     assert int(read_snapshot(out / "checkpoints" / "best.pt").contents["step"]) == best
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from sagan.cli.parse import parse
+from sagan.cli.parse import parse, refusals_as_sentences
 from sagan.generators.config import AttentionConfig, Style, check_attention_file, query_point
 
 WHAT = "Draw where the network looks, from query points (SAGAN, figure 5)."
@@ -42,15 +42,16 @@ def run(arguments: list[str]) -> int:
     """Parse, draw, say what was written."""
     flags = parse(AttentionFlags, arguments, "attention", description=WHAT)
     check_attention_file(flags.out)
-    config = AttentionConfig(
-        classes=flags.classes,
-        num=flags.num,
-        seed=flags.seed,
-        queries_px=[query_point(text) for text in flags.query] or None,
-        position=flags.layer,
-        style=flags.style,
-        truncation=flags.truncation,
-    )
+    with refusals_as_sentences(arguments):
+        config = AttentionConfig(
+            classes=flags.classes,
+            num=flags.num,
+            seed=flags.seed,
+            queries_px=[query_point(text) for text in flags.query] or None,
+            position=flags.layer,
+            style=flags.style,
+            truncation=flags.truncation,
+        )
     from sagan.data import DataConfig
     from sagan.generators.outputs import attention_to_file
 

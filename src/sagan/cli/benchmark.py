@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sagan.cli.flags import ConfigFlags, combined, parse_with_preset
-from sagan.cli.parse import UsageError
+from sagan.places import check_place
 from sagan.speed.config import ALL, What
 
 WHAT = (
@@ -29,8 +29,8 @@ class BenchmarkFlags(ConfigFlags):
 def run(arguments: list[str]) -> int:
     """Parse, measure, print."""
     flags, choice = parse_with_preset(BenchmarkFlags, arguments, "benchmark", WHAT)
-    if flags.out is not None and flags.out.suffix != ".json":
-        raise UsageError(f"--out must end in .json, found {flags.out}")
+    if flags.out is not None:
+        check_place("--out", flags.out, (".json",))
     from sagan.cli.terminal import error_console, output_console
     from sagan.runs.folder import write_text
     from sagan.speed.benchmark import benchmark
@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
         f"preset {choice.name}",
         what=flags.what,
         rounds=flags.rounds,
-        with_data=flags.data is not None,
+        with_data=flags.data is not None,  # else generated ones, whatever the preset is about
         console=error_console(),
     )
     output_console().print(found.table())

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from sagan.cli.parse import UsageError, parse
-from sagan.generators.config import PICTURES
+from sagan.cli.parse import parse
+from sagan.places import PICTURES, check_place
 
 WHAT = "What is in a set of pictures, before you train on it."
 
@@ -28,8 +28,7 @@ class CheckFlags:
 def run(arguments: list[str]) -> int:
     """Parse, check, print; the exit code is 2 where pictures cannot be read."""
     flags = parse(CheckFlags, arguments, "data check", description=WHAT)
-    if flags.sheet.suffix.lower() not in PICTURES:
-        raise UsageError(f"--sheet must end in {', '.join(PICTURES)}, found {flags.sheet}")
+    check_place("--sheet", flags.sheet, PICTURES)
     from sagan.data import DataConfig, check
     from sagan.figures import save_image
 

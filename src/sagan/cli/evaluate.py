@@ -8,12 +8,8 @@ import tyro
 
 from sagan.cli.parse import UsageError, parse
 from sagan.evaluation.config import EvaluateConfig
+from sagan.places import PICTURES, check_place
 
-SUFFIXES = {
-    "out": (".json",),
-    "export_statistics": (".npz",),
-    "neighbours_picture": (".png", ".jpg", ".jpeg", ".webp"),
-}
 ROWS = 8
 
 
@@ -51,7 +47,11 @@ def run(arguments: list[str]) -> int:
     a = parse(Arguments, arguments, "evaluate", description="How good are generated pictures? IS, FID and more.")
     if a.compare is not None:
         return _compare(*a.compare)
-    _check(a)
+    _check_sides(a)
+    if a.out is not None:
+        check_place("--out", a.out, (".json",), folder=True)
+    if a.neighbours_picture is not None:
+        check_place("--neighbours", a.neighbours_picture, PICTURES, folder=True)
 
     from sagan.data import DataConfig
     from sagan.evaluation import evaluate as judge
@@ -87,8 +87,8 @@ def _compare(*paths: Path) -> int:
     return 0
 
 
-def _check(a: Arguments) -> None:
-    """Refuse flags that do not go together, and places that cannot be written, before anything is imported."""
+def _check_sides(a: Arguments) -> None:
+    """Say which flags are missing, or are two for the same thing; the configuration has checked all others."""
     if a.run is not None and a.generated is not None:
         raise UsageError("judge a run or weights file, or pictures with --generated: one of them")
     if a.run is None and a.generated is None and a.export_statistics is None:
@@ -98,13 +98,5 @@ def _check(a: Arguments) -> None:
             "which real pictures? --data takes what `sagan train --data` takes, --statistics what --export-statistics "
             "wrote: one of them"
         )
-    for field, suffixes in SUFFIXES.items():
-        path, flag = getattr(a, field), field.removesuffix("_picture").replace("_", "-")
-        if path is not None and path.suffix.lower() not in suffixes:
-            raise UsageError(f"--{flag} must end in {' or '.join(suffixes)}, found {path}")
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it, or choose another place")
     if a.run is None and a.generated is None and a.size is None:
         raise UsageError("at which size? --export-statistics without a run needs --size PX, that of the generated ones")
-    if a.class_labels is not None and not a.class_labels.is_file():
-        raise UsageError(f"--class-labels {a.class_labels} is not a file; expected a .json file")

@@ -101,8 +101,9 @@ def out_of_memory(arguments: list[str]) -> int:
 
 def dispatch(arguments: list[str]) -> int:
     """Find the verb and run it with the rest."""
-    asked = not arguments or arguments[0] in (*HELP, HELP_ALL, "help")
-    if asked:
+    if len(arguments) > 1 and arguments[0] == "help":
+        arguments = [*arguments[1:], "--help"]
+    if not arguments or arguments[0] in (*HELP, HELP_ALL, "help"):
         print(help_text(), end="")
         return 0
     if arguments[0] in ("-V", "--version"):
@@ -118,7 +119,8 @@ def dispatch(arguments: list[str]) -> int:
     words = 2 if members else 1
     verb = " ".join(arguments[:words])
     if verb not in VERBS:
-        raise UsageError(f"unknown verb {verb!r}; {did_you_mean(verb, VERBS) or 'see `sagan --help`'}")
+        near = did_you_mean(" ".join(arguments[:2]), VERBS) or did_you_mean(verb, VERBS)
+        raise UsageError(f"unknown verb {verb!r}; {near or 'see `sagan --help`'}")
     return VERBS[verb].run(arguments[words:])
 
 

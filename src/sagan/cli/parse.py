@@ -62,7 +62,7 @@ def parse(
     printed = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding or "utf-8", errors="replace", write_through=True)
     with redirect_stdout(printed) if list(arguments) == ["--help"] else nullcontext():
         try:
-            with _refusals_as_sentences(arguments):
+            with refusals_as_sentences(arguments):
                 return tyro.cli(shown, args=list(arguments), prog=f"sagan {verb}", description="", **options)  # type: ignore[no-any-return,call-overload]
         except SystemExit as end:
             printed.seek(0)
@@ -77,8 +77,10 @@ def parse(
 
 
 @contextmanager
-def _refusals_as_sentences(arguments: Sequence[str]) -> Iterator[None]:
-    """Turn what a dataclass refuses into a sentence; tyro draws a box around it, which is kept for all other mistakes.
+def refusals_as_sentences(arguments: Sequence[str]) -> Iterator[None]:
+    """Turn what a dataclass refuses inside the context into a sentence about the flag that was given.
+
+    Tyro draws a box around it, which is kept for all other mistakes.
 
     Raises:
         UsageError: With the sentence of the dataclass; a field at its beginning is written as the flag that was given.
@@ -94,11 +96,15 @@ def _refusals_as_sentences(arguments: Sequence[str]) -> Iterator[None]:
         if refusal is not None:
             field, _, rest = str(refusal).partition(" ")
             flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
-            named = [flag for flag in flags if flag.split(".")[-1].lstrip("-").replace("-", "_") == field]
+            named = [flag for flag in flags if f"_{field}".endswith(f"_{_field_of(flag)}")]  # --splits is score_splits
             raise UsageError(f"{named[-1] if named else field} {rest}".rstrip()) from None
         sys.stderr.write(printed.getvalue())
         raise
     sys.stderr.write(printed.getvalue())
+
+
+def _field_of(flag: str) -> str:
+    return flag.split(".")[-1].lstrip("-").replace("-", "_")
 
 
 def _is_of_dataclass(error: BaseException) -> bool:
@@ -133,20 +139,24 @@ def _shortened(kind: type[Any], default: Any, short: Sequence[str]) -> type[Any]
     """Make a dataclass of some fields of another, and of those nested in it, with the same flags and texts."""
     import tyro
 
-    fields = []
+    groups: dict[str, list[Any]] = {}
     for path in short:
         owner, value = kind, default
-        *groups, name = path.split(".")
-        for group in groups:
+        *outer, name = path.split(".")
+        for group in outer:
             owner = typing.get_type_hints(owner)[group]
             value = getattr(value, group) if value is not None else None
         hint = typing.get_type_hints(owner, include_extras=True)[name]
-        flag = ".".join([*groups, name]).removeprefix("config.").replace("_", "-")
-        argument = tyro.conf.arg(name=flag, help=field_docs(typing.cast("Any", owner))[name])
+        argument = tyro.conf.arg(help=field_docs(typing.cast("Any", owner))[name])
         field = next(field for field in dataclasses.fields(owner) if field.name == name)
         given = field.default if value is None else getattr(value, name)
-        item: Any = (path.replace(".", "_"), Annotated[hint, argument])
-        fields.append(item if given is dataclasses.MISSING else (*item, dataclasses.field(default=given)))
+        item: Any = (name, Annotated[hint, argument])
+        entry = item if given is dataclasses.MISSING else (*item, dataclasses.field(default=given))
+        groups.setdefault(".".join(outer).removeprefix("config").lstrip("."), []).append(entry)
+    fields = groups.pop("", [])
+    for flag, members in groups.items():
+        nested = dataclasses.make_dataclass(flag.title(), members, frozen=True, kw_only=True)
+        fields.append((f"{flag}_", Annotated[nested, tyro.conf.arg(name=flag)], dataclasses.field(default=nested())))
     return dataclasses.make_dataclass("Shortened", fields, frozen=True, kw_only=True)
 
 

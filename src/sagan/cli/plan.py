@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
 
     plan = make_plan(
         combined(flags),
-        with_data=flags.data is not None or flags.preset == "demo",
+        with_data=choice.says_pictures(flags.config, flags.data),
         limit_bytes=None if flags.memory_limit is None else int(flags.memory_limit * 1e9),
         console=error_console(),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset
 from sagan.cli.parse import UsageError, parse
+from sagan.recipes.choose import WHICH_PICTURES
 
 WHAT = "Train a class-conditional self-attention GAN on your pictures."
 
@@ -30,11 +31,8 @@ def run(arguments: list[str]) -> int:
     given = named(arguments, "preset", "resume")
     if given["resume"] is None:
         flags, choice = parse_with_preset(TrainFlags, arguments, "train", WHAT)
-        if flags.data is None and flags.config.data.path == choice.config.data.path and flags.preset != "demo":
-            raise UsageError(
-                "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, pairs, "
-                "fashion-mnist, cifar10, cifar100"
-            )
+        if not choice.says_pictures(flags.config, flags.data):
+            raise UsageError(WHICH_PICTURES)
     else:
         flags, choice = _parse_resumed(arguments, given), None
     from sagan.runs.launch import launch_run, number_of_processes

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sagan.metrics.names import METRICS, Metric, metrics_of
+from sagan.places import check_place
 from sagan.words import did_you_mean
 
 FeatureName = Literal[
@@ -84,8 +85,12 @@ class EvaluateConfig:
         for field, number, least in (*numbers, ("neighbours", self.neighbours, 0)):
             if number is not None and number < least:
                 raise ValueError(f"{field} must be at least {least}, found {number}")
-        if self.export_statistics is not None and Path(self.export_statistics).suffix.lower() != ".npz":
-            raise ValueError(f"export_statistics must end in .npz, found {self.export_statistics}")
+        if self.export_statistics is not None:
+            check_place("export_statistics", self.export_statistics, (".npz",), folder=True)
+        for field in ("class_labels", "feature_weights"):
+            path = getattr(self, field)
+            if isinstance(path, (str, Path)) and not Path(path).is_file():
+                raise ValueError(f"{field} {path} is not a file")
 
 
 def _check_choice(field: str, value: object, known: Sequence[object]) -> None:

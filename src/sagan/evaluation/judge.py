@@ -10,7 +10,7 @@ from sagan.data import DataConfig, ImageSet
 from sagan.evaluation.case import Case, device_of, named, say
 from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig, Metric
 from sagan.evaluation.measures import MEASURES, Found, Measure, Needs, no_labels
-from sagan.evaluation.networks import early_network, fitting_network
+from sagan.evaluation.networks import early_network, fitting_network, width_is_open
 from sagan.evaluation.old import takes_old_signature
 from sagan.evaluation.outcome import Evaluation
 from sagan.evaluation.passes import collect
@@ -79,11 +79,11 @@ def evaluate(
     _refuse_idle(generator, data, config)
     _typed(config, own=bool(measures))
     labels = _read_labels(config)
-    network = network or early_network(config)
-    asked = None if network is None else _asked(network, config, measures, progress)
+    early = network or early_network(config)
+    asked = _asked(early, config, measures, progress)
     judged = open_judged(generator, progress)
     real = open_real(data, judged, config, progress)
-    network = network or _fitting_network(judged.count(config.num), real, config, progress)
+    network = network or _fitting_network(early, judged.count(config.num), real, config, progress)
     case = Case(
         network=network,
         config=config,
@@ -92,7 +92,6 @@ def evaluate(
         progress=progress,
     )
 
-    asked = asked or _asked(network, config, measures, progress)
     for measure in asked:
         measure.check(case)
     needs = reduce(or_, (measure.needs for measure in asked))
@@ -100,7 +99,7 @@ def evaluate(
         case = replace(case, class_labels=_class_labels(case, labels))
     seen, side = _both_sides(case, judged, real, needs)
     case, subject = _make_passes(case, seen, side, needs)
-    found = [measure.compute(case) for measure in asked]
+    found = [_computed(measure, case) for measure in asked]
     exported = None if config.export_statistics is None else _export(real, network, config, progress)
     return replace(_evaluation(found, side.subject | judged.subject | subject), exported=exported)
 
@@ -129,12 +128,12 @@ def export_statistics(
         ValueError: If no file is named, or they are statistics already.
     """
     device_of(config)
-    network = network or early_network(config)
+    early = network or early_network(config)
     real = data
     if not isinstance(real, (Reference, ReferenceStatistics)):
         images = real if isinstance(real, ImageSet) else open_images(real, size_px, progress)
         real = chosen_part(images, config)
-    network = network or _fitting_network(config.num, real, config, progress)
+    network = network or _fitting_network(early, config.num, real, config, progress)
     return _export(real, network, config, progress)
 
 
@@ -168,8 +167,12 @@ def _read_labels(config: EvaluateConfig) -> Mapping[str, Sequence[int]] | None:
     return read_class_labels(Path(given)) if isinstance(given, (str, Path)) else given
 
 
-def _fitting_network(count: int | None, real: object, config: EvaluateConfig, progress: bool) -> FeatureNetwork:
-    """Choose the number of features by the statistics, or by the pictures in the smaller set."""
+def _fitting_network(
+    early: FeatureNetwork, count: int | None, real: object, config: EvaluateConfig, progress: bool
+) -> FeatureNetwork:
+    """Choose the number of features, where it is open, by the statistics, or by the pictures in the smaller set."""
+    if not width_is_open(config):
+        return early
     stored, of, fewest = None, "pictures", PUBLISHED_NUM if count is None else count
     if isinstance(real, ReferenceStatistics) and real.protocol.get("network") == config.features:
         stored = real.protocol.get("feature_width")
@@ -303,6 +306,16 @@ def _make_passes(case: Case, real: Reference | ReferenceStatistics, side: Side, 
     found = real.collected if isinstance(real, ReferenceStatistics) else None
     subject: Protocol = {} if isinstance(case.generated, TrainedGenerator) else {"sha256": hashed.sha256}
     return replace(case, protocol=protocol, drawn=drawn, real=found), subject
+
+
+def _computed(measure: Measure, case: Case) -> Found:
+    found: object = measure.compute(case)
+    if not isinstance(found, Found):
+        raise TypeError(
+            f"{type(measure).__name__}.compute gave {type(found).__name__}; it must give a sagan.evaluation.Found, as "
+            "in Found([case.value(...)])"
+        )
+    return found
 
 
 def _evaluation(found: Sequence[Found], subject: Protocol) -> Evaluation:

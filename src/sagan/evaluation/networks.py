@@ -43,17 +43,20 @@ def load_network(
     return PixelNetwork() if name == "pixels" else load_dinov2(name)
 
 
-def early_network(config: EvaluateConfig) -> FeatureNetwork | None:
-    """Load the feature network before anything else takes time; None if its width is open until pictures are counted.
+def width_is_open(config: EvaluateConfig) -> bool:
+    """Tell whether the number of features is chosen by that of the pictures."""
+    return config.features == "efficientnet-lite0" and config.feature_width is None
+
+
+def early_network(config: EvaluateConfig) -> FeatureNetwork:
+    """Load the feature network before anything else takes time; with all its features where their number is open.
 
     Raises:
         WeightsError: If its weights are not to be had, damaged, or of another network.
         ValueError: If a file or a width is named for a network that takes none.
     """
     try:
-        network = load_network(
-            config.features, config.feature_weights, num_images=WIDE_FROM, width=config.feature_width
-        )
+        return load_network(config.features, config.feature_weights, num_images=WIDE_FROM, width=config.feature_width)
     except WeightsError as error:
         if config.features != "inception" or config.feature_weights is not None:
             raise
@@ -62,7 +65,6 @@ def early_network(config: EvaluateConfig) -> FeatureNetwork | None:
             "--feature-weights FILE; --features efficientnet-lite0, a Python package that needs no network and gives "
             f"FD(efficientnet-lite0) instead of FID; or a network connection. In detail: {error}"
         ) from None
-    return None if config.features == "efficientnet-lite0" and config.feature_width is None else network
 
 
 def fitting_network(config: EvaluateConfig, fewest: int, of: str, stored: object = None) -> tuple[FeatureNetwork, str]:

@@ -9,8 +9,13 @@ from sagan.experiments.published import Cells, Published
 from sagan.experiments.scales import Scale, adapted
 from sagan.recipes.config import RunConfig
 from sagan.recipes.presets import acgan, at_size, recipe_steps, sngan_projection
+from sagan.words import did_you_mean
 
 Measure = Literal["fd", "score", "intra", "pairs"]
+
+
+class SweepError(ValueError):
+    """A sweep that cannot start as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,3 +249,15 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
     )
 }
+
+
+def experiment_of(name: str) -> Experiment:
+    """Find an experiment by its name.
+
+    Raises:
+        SweepError: If there is none of that name.
+    """
+    if name not in EXPERIMENTS:
+        hint = did_you_mean(name, EXPERIMENTS)
+        raise SweepError(f"unknown experiment {name!r}; {f'{hint} ' if hint else ''}known: {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sagan.experiments.config import PaperConfig
-from sagan.experiments.describe import cost
+from sagan.experiments.cost import cost
 from sagan.experiments.jobs import run
 from sagan.experiments.render import render
 from sagan.experiments.settings import Settings, with_defaults

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sagan.experiments.catalogue import Row
+from sagan.experiments.catalogue import Row, SweepError
 from sagan.experiments.collect import Table, called, pairs_by_class, quantities, stages, stages_table, table
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
-from sagan.experiments.settings import SweepError
 from sagan.experiments.sweep import ROWS, SWEEP, Sweep, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
 from sagan.runs.folder import write_text

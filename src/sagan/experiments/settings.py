@@ -5,15 +5,10 @@ from pathlib import Path
 
 from sagan.data import NAMES
 from sagan.evaluation.config import FeatureName
-from sagan.experiments.catalogue import EXPERIMENTS, Experiment
+from sagan.experiments.catalogue import EXPERIMENTS, SweepError, experiment_of
 from sagan.experiments.scales import Scale, ScaleName, scale_of
 from sagan.metrics.config import MonitorConfig
 from sagan.training.config import TrainConfig
-from sagan.words import did_you_mean
-
-
-class SweepError(ValueError):
-    """A sweep that cannot start as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +57,6 @@ def with_defaults(settings: Settings) -> Settings:
     if settings.seeds < 0:
         raise SweepError(f"--seeds must be at least 1, found {settings.seeds}")
     return replace(settings, data=data, seeds=settings.seeds or scale_of(settings.scale, settings.size).seeds)
-
-
-def experiment_of(name: str) -> Experiment:
-    """Find an experiment by its name.
-
-    Raises:
-        SweepError: If there is none of that name.
-    """
-    if name not in EXPERIMENTS:
-        hint = did_you_mean(name, EXPERIMENTS)
-        raise SweepError(f"unknown experiment {name!r}; {f'{hint} ' if hint else ''}known: {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]
 
 
 def changed(scale: Scale, settings: Settings, feature_weights: str | None) -> Scale:

@@ -11,7 +11,7 @@ import torch
 
 from sagan.data import open_dataset
 from sagan.evaluation import load_network, reference_of, reference_statistics
-from sagan.experiments.catalogue import EXPERIMENTS, Experiment, Row
+from sagan.experiments.catalogue import EXPERIMENTS, Experiment, Row, SweepError, experiment_of
 from sagan.experiments.row import (
     Order,
     is_done,
@@ -23,7 +23,7 @@ from sagan.experiments.row import (
     row_key,
 )
 from sagan.experiments.scales import Scale, scale_of
-from sagan.experiments.settings import Settings, SweepError, changed, experiment_of
+from sagan.experiments.settings import Settings, changed
 from sagan.recipes.config import RunConfig, differences, from_json
 from sagan.runs.folder import write_text
 

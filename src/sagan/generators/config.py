@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
+from sagan.places import PICTURES
 from sagan.words import did_you_mean
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 ANIMATIONS = (".gif", ".webp")
 
 Style = Literal["heat", "grey"]

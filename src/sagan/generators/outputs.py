@@ -7,9 +7,10 @@ from sagan.generators.attention import (
     write_attention,
     write_discriminator_attention,
 )
-from sagan.generators.config import ANIMATIONS, PICTURES, Style
+from sagan.generators.config import ANIMATIONS, Style
 from sagan.generators.files import describe_weights, safe_name, save_arrays
 from sagan.generators.samples import MAX_GRID_CLASSES, sample_to_file, write_interpolation, write_samples
+from sagan.places import PICTURES
 
 __all__ = [
     "ANIMATIONS",

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.figures import sample_grid, save_animation, save_image, strip
-from sagan.generators.config import ANIMATIONS, PICTURES, SampleConfig, class_index
+from sagan.generators.config import ANIMATIONS, SampleConfig, class_index
 from sagan.generators.files import describe_weights, safe_name, save_arrays
 from sagan.generators.pretrained import load
 from sagan.generators.trained import TrainedGenerator
 from sagan.models.config import GeneratorConfig
+from sagan.places import PICTURES
 from sagan.sampling import check_truncation
 
 MAX_GRID_CLASSES = 20

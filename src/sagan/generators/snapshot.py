@@ -29,6 +29,22 @@ def read_snapshot(path: str | Path, warn: Callable[[str], None] | None = None) -
         FileNotFoundError: If there is no such run, or it has no checkpoint yet.
         CheckpointError: If the file cannot be used.
     """
+    found = stored(path)
+    while warn is not None and len(found) > 1:
+        try:
+            return _snapshot(found[-1])
+        except CheckpointError as error:
+            warn(f"{error}; going back to the one before")
+            found.pop()
+    return _snapshot(found[-1])
+
+
+def stored(path: str | Path) -> list[Path]:
+    """List the checkpoints of a run folder, the latest last; a file stands for itself, whatever it holds.
+
+    Raises:
+        FileNotFoundError: If there is no such run or file, or the run has no checkpoint yet.
+    """
     path = Path(path)
     if path.is_dir():
         found = checkpoints(path / "checkpoints")
@@ -37,16 +53,10 @@ def read_snapshot(path: str | Path, warn: Callable[[str], None] | None = None) -
                 f"{path} has no checkpoint (expected {path / 'checkpoints'}/step-*.pt): is it a run folder, "
                 "and has it saved once?"
             )
-        for candidate in reversed(found[1:] if warn is not None else []):
-            try:
-                return _snapshot(candidate)
-            except CheckpointError as error:
-                assert warn is not None
-                warn(f"{error}; going back to the one before")
-        path = found[0] if warn is not None else found[-1]
-    elif not path.exists():
+        return found
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such run folder, checkpoint or weights file")
-    return _snapshot(path)
+    return [path]
 
 
 def _snapshot(path: Path) -> Snapshot:

@@ -7,6 +7,10 @@ from sagan.recipes.presets import PRESETS
 from sagan.words import did_you_mean
 
 SIZES = (32, 64, 128, 256)
+WHICH_PICTURES = (
+    "which pictures? --data takes a folder, zip, .npz or packed file, or a name: digits, pairs, fashion-mnist, "
+    "cifar10, cifar100"
+)
 
 
 class Choice(NamedTuple):
@@ -21,6 +25,15 @@ class Choice(NamedTuple):
     def config(self) -> RunConfig:
         """Its configuration."""
         return PRESETS[self.name]()
+
+    def says_pictures(self, config: RunConfig, data: str | None = None) -> bool:
+        """Tell whether anyone said which pictures: the demo does itself, another preset leaves them open.
+
+        Args:
+            config: The configuration, with all changes.
+            data: Pictures that were named, even if they are those that every configuration begins with.
+        """
+        return data is not None or self.name == "demo" or config.data.path != self.config.data.path
 
     @property
     def sentence(self) -> str:

@@ -6,8 +6,10 @@ import torch
 
 from sagan.data import ImageSet
 from sagan.evaluation import EvaluateConfig, evaluate, load_network, reference_of, reference_statistics
+from sagan.evaluation.measures import MEASURES
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.config import MonitorConfig
+from sagan.metrics.names import METRICS
 from sagan.metrics.report import Report, Value
 
 SAMPLE_SEED = 1
@@ -63,6 +65,11 @@ class Monitor:
 
 def best_by(report: Report, config: MonitorConfig) -> Value:
     """Give the value that the best checkpoint is kept by: of the first metric; of `prdc` the coverage."""
-    if config.metrics[0] == "prdc":
-        return next(value for value in report.values if value.metric.startswith("coverage"))
-    return report.values[0]
+    first = next(measure for measure in MEASURES if measure.name == config.metrics[0])
+    called = {"coverage"} if first.name == "prdc" else {first.title, first.with_inception}
+    return next(value for value in report.values if value.metric.partition("(")[0] in called)
+
+
+def best_before(config: MonitorConfig) -> str:
+    """Give the metric that versions before 0.2 kept the best checkpoint by: the first of a report."""
+    return min(config.metrics, key=METRICS.index) if config.metrics[0] != "prdc" else "prdc"

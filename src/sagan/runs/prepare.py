@@ -11,10 +11,10 @@ from sagan.data import Batches, ImageSet, kept, open_dataset
 from sagan.generators.pretrained import Snapshot, read_snapshot
 from sagan.recipes.build import Parts, build, with_classes
 from sagan.recipes.config import RunConfig, to_json
-from sagan.runs.folder import RunError, check_space, stored_config, write_text
+from sagan.runs.folder import check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor
-from sagan.runs.resume import changes_since, check_same_data, resumed_config
+from sagan.runs.resume import changes_since, check_same_data, check_steps, resumed_config
 from sagan.runs.start_from import start_from
 from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
@@ -91,7 +91,8 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     config = order.config
     if snapshot is not None:
         config = resumed_config(stored_config(order.folder, snapshot.config), config)
-    config = config or RunConfig()
+        check_steps(snapshot.contents["step"], config, order.folder)
+    assert config is not None  # a run that is new has one
     engine = Engine(config.engine)
     config.train.check_division(engine.process.world_size)
     with engine.first_on_each_machine():  # the first one may have to decode the pictures
@@ -104,11 +105,7 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
 
 
 def restore(scene: Scene, parts: Parts, snapshot: Snapshot, yours: Sequence[Hook]) -> dict[str, dict[str, Any]]:
-    """Load the training state, say what is not as it was, and give the states of the hooks.
-
-    Raises:
-        RunError: If the run is past its last step.
-    """
+    """Load the training state, say what is not as it was, and give the states of the hooks."""
     state, say, contents = parts.state, scene.console.print, snapshot.contents
     state.load_state_dict(contents)
     changed = changes_since(contents, scene.engine)
@@ -118,8 +115,6 @@ def restore(scene: Scene, parts: Parts, snapshot: Snapshot, yours: Sequence[Hook
             "bit for bit as it would have"
         )
     say(f"resuming at step {state.step:,} from {snapshot.path}")
-    if state.step > scene.config.train.total_steps:
-        raise RunError(f"{scene.folder} is at step {state.step:,} already; --steps takes more than that")
     states = states_of(contents)
     missing = states.keys() - {place.name for place in ORDER} - named(yours).keys()
     for name in sorted(missing):

@@ -28,6 +28,16 @@ def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
     return new
 
 
+def check_steps(step: object, config: RunConfig, folder: Path) -> None:
+    """Check that a run has not done more steps than are asked for.
+
+    Raises:
+        RunError: If it has.
+    """
+    if isinstance(step, int) and step > config.train.total_steps:
+        raise RunError(f"{folder} is at step {step:,} already; --steps takes more than that")
+
+
 def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
     """Check by content that the pictures are those that the run was saved with.
 

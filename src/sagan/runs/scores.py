@@ -12,7 +12,7 @@ from sagan.models.generator import Generator
 from sagan.recipes.config import RunConfig
 from sagan.runs.due import measures
 from sagan.runs.folder import take_back, write_text
-from sagan.runs.monitor import Monitor, best_by
+from sagan.runs.monitor import Monitor, best_before, best_by
 from sagan.training.hooks import Hook, Record, State
 
 
@@ -51,11 +51,14 @@ class Scores(Hook):
 
     def state_dict(self) -> dict[str, object]:
         """Give the best value, its step, and what it is a value of."""
-        return {"best": self.best, "monitor": plain(self.config.monitor)}
+        monitor = self.config.monitor
+        return {"best": self.best, "best_by": monitor.metrics[0], "monitor": plain(monitor)}
 
     def load_state_dict(self, state: State) -> None:
         """Take over the best value; one of another metric says nothing of this one's."""
-        same = state.get("monitor", plain(MonitorConfig())) == plain(self.config.monitor)
+        monitor = self.config.monitor
+        same = state.get("monitor", plain(MonitorConfig())) == plain(monitor)
+        same = same and state.get("best_by", best_before(monitor)) == monitor.metrics[0]
         self.best = state.get("best") if same else None  # type: ignore[assignment]
 
     def _measure(self, sampler: Generator, step: int) -> Report:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sagan.data import prefetched
+from sagan.generators.snapshot import stored
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
 from sagan.runs.folder import RunError, check_empty, folder_for, quoted
@@ -53,8 +54,8 @@ def train(
     """Train a run, or go on with one.
 
     Args:
-        config: What to train. With ``resume``, unset takes the run's own; a given one may differ from it only in the
-            number of steps, in cadences and in where the same pictures lie.
+        config: What to train. With ``resume`` it may be left out, which takes the run's own; a given one may differ
+            from that only in the number of steps, in cadences and in where the same pictures lie.
         out: A new run folder; unset is ``runs/NAME-NUMBER``.
         resume: The folder of a run to go on with, in place of ``out``.
         init_from: A run or weights file whose weights the new run starts from; classes are matched by name.
@@ -74,7 +75,8 @@ def train(
         CheckpointError: If a checkpoint cannot be used.
         DivergedError: If a number is no longer finite.
         ProcessLostError: If another process of the run has ended.
-        ValueError: If two hooks have the same name.
+        FileNotFoundError: If there is nothing at ``init_from``.
+        ValueError: If two hooks have the same name, or there is neither a configuration nor a run to go on with.
     """
     process = current_process()
     check_names(hooks)
@@ -82,8 +84,8 @@ def train(
     resuming = resume is not None
     if resuming and (out is not None or init_from is not None):
         raise RunError("--resume goes on in the run's own folder: leave --out and --init-from away")
-    if not resuming:
-        config = config or RunConfig()
+    if init_from is not None:
+        stored(init_from)  # refused now rather than when pictures are read and networks built
     folder = _old_folder(Path(resume)) if resume is not None else _new_folder(config, out)
     order = Order(config, folder, resuming, init_from, console, tuple(hooks))
     if process.rank > 0:
@@ -143,7 +145,8 @@ def _old_folder(folder: Path) -> Path:
 
 
 def _new_folder(config: RunConfig | None, out: str | Path | None) -> Path:
-    config = config or RunConfig()
+    if config is None:
+        raise ValueError("train what? Give a configuration, as sagan.preset(data=PICTURES) makes one, or resume=FOLDER")
     folder = Path(out) if out is not None else folder_for(config)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; choose another --out")
