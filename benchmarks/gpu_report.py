@@ -11,7 +11,8 @@ STEP_PARTS = {
     "compiled": "The same, compiled",
     "graphs": "The same, as CUDA graphs",
     "compiled-unfolded": "The same, compiled, without folds",
-    "searched": "The same, with cuDNN's search (`torch.backends.cudnn.benchmark`)",
+    "searched": "The same, with cuDNN's search (`--engine.cudnn-benchmark`)",
+    "graphs-searched": "The same, as CUDA graphs, with cuDNN's search",
 }
 GOAL = (
     "The goal is a million steps of 256 images in a day on one H200: 2,963 images/s. Rounds of all sides take turns, a "

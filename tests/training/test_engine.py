@@ -198,3 +198,10 @@ def test_bf16_on_a_processor_without_it_is_said(monkeypatch, hardware):
     reason = Engine(EngineConfig(device="cpu", precision="bf16")).reason
     assert ("far slower than fp32" in reason) is not hardware
     assert "bf16" not in Engine(EngineConfig(device="cpu")).reason  # never by itself
+
+
+def test_cudnn_tries_its_kernels_only_on_a_gpu_and_if_asked(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    asked = Engine(EngineConfig(device="cpu", precision="fp32", cudnn_benchmark=True))
+    assert "cuDNN" not in asked.reason
+    assert torch.backends.cudnn.benchmark is False

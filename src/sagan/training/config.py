@@ -174,7 +174,10 @@ class EngineConfig:
     """Keep feature maps channels-last in memory, which most convolution kernels like better: equal up to rounding."""
     compile: Compile = "auto"
     """Run the networks through torch.compile: equal up to rounding; `auto` is off, as compiling takes minutes. `graphs`
-    also asks for CUDA graphs, which save launches; needs a CUDA device (not tried on one yet) and `accumulate` 1."""
+    also asks for CUDA graphs, which save launches and memory; needs a CUDA device and `accumulate` 1."""
+    cudnn_benchmark: bool = False
+    """On CUDA, let cuDNN try its kernels at the first step of each shape and keep the fastest: some percent faster, but
+    two runs may choose otherwise and then no longer agree bit for bit."""
 
     def __post_init__(self) -> None:
         for field, kind in (("device", Device), ("precision", Precision), ("compile", Compile)):

@@ -78,6 +78,9 @@ class Engine:
         self.reason = f"{self.device} ({asked}), {precision}{' autocast' if precision == 'bf16' else ''}"
         if precision == "bf16" and accelerator == "cpu" and not _has_bf16():
             self.reason += " (without instructions for it on this processor: far slower than fp32)"
+        if config.cudnn_benchmark and self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True
+            self.reason += ", cuDNN's fastest kernels"
         self.compiles, why = compiles(config.compile, self.device)
         self.graphs = self.compiles and config.compile == "graphs"
         how = ("compiled, as CUDA graphs" if self.graphs else "compiled") if self.compiles else "not compiled"
