@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 
@@ -47,11 +48,15 @@ CHANGED: dict[str, str] = {
     r"preset \S+ \(": "a preset that was not named says why it was chosen",
     r"metrics: .* by default|features: [\d,]+ of|: with \S+ .*this is": "an evaluation says what it decided",
     r"the best, the (best before it, the )?latest healthy": "a rollback can need the best one before",
-    r"^mistake: (no samples|one frame|end without|too few|no rows|export to|batch of one)": "other words",
-    r"^mistake: (unknown experiment|statistics of another network|unknown class)": "another near word; a full stop",
-    r"^mistake: no such score": "refused before the pictures are opened",
+    r"^mistake: batch of one: (-[╭│╰]|\+sagan: --train.batch-size must be at least 2, found 1$)": "no box",
+    r"^mistake: no samples: [-+]sagan: (--)?num must be at least 1, found 0$": "names the flag",
+    r"^mistake: one frame: [-+]sagan: an interpolation (has|needs) at least 2 frames, found 1$": "other words",
+    r"^mistake: export to a picture: [-+]sagan: (--out|a weights file) must end in .safetensors": "other words",
+    r"^mistake: unknown class: [-+]sagan: no class 'zebra'; known: [\d, ]+\.? A number from 0 to 9": "a full stop",
+    r"^mistake: unknown experiment: [-+]sagan: unknown experiment 'table9'; did you mean table\d": "another near word",
+    r"^mistake: no such score: -note: 1,797 of 1,797 pictures: grey": "refused before the pictures are opened",
     r"'(-?\d+\.\d{9})\d*' before, '\1\d*' now": "the Frechet distance is rounded otherwise",
-    r"cache/statistics/\w+\.npz: other bytes": "as above; tests/test_golden.py compares the numbers in such a file",
+    r"cache/statistics/\w+\.npz\.[\w/]+: numbers differ by \d\.\de-1[1-9] of": "sums in another order",
 }
 """What is meant to differ: a pattern that is looked for in ``ITEM: DIFFERENCE`` as they are printed, and why. It holds
 for the differences that it matches alone; others of the same item count."""
@@ -470,6 +475,8 @@ def compare_values(before: Any, now: Any, where: str) -> list[str]:
     if isinstance(before, torch.Tensor) and isinstance(now, torch.Tensor):
         same = before.dtype == now.dtype and before.shape == now.shape and before.equal(now)
         return [] if same else [f"{where}: tensors differ"]
+    if isinstance(before, np.ndarray) and isinstance(now, np.ndarray):
+        return compare_arrays(before, now, where)
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in {**before, **now} if key not in MEASURED]
         found = [compare_values(before.get(key), now.get(key), f"{where}.{key}") for key in keys]
@@ -478,6 +485,23 @@ def compare_values(before: Any, now: Any, where: str) -> list[str]:
         found = [compare_values(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(before, now, strict=True))]
         return list(itertools.chain(*found))
     return [] if before == now else [f"{where}: {str(before)[:80]!r} before, {str(now)[:80]!r} now"]
+
+
+def compare_arrays(before: NDArray[Any], now: NDArray[Any], where: str) -> list[str]:
+    """Say how far two arrays are apart, as a share of the largest number; [] if they are the same bit for bit."""
+    if before.dtype != now.dtype or before.shape != now.shape:
+        return [f"{where}: {before.dtype} {before.shape} before, {now.dtype} {now.shape} now"]
+    if before.tobytes() == now.tobytes():
+        return []
+    if before.dtype.kind != "f":
+        return [f"{where}: {str(before)[:80]!r} before, {str(now)[:80]!r} now"]
+    return [f"{where}: numbers differ by {np.abs(now - before).max() / np.abs(before).max():.1e} of the largest"]
+
+
+def read_statistics(file: Path, _: Path) -> Any:
+    """Read a file of arrays by name."""
+    with np.load(file) as arrays:
+        return dict(arrays)
 
 
 def read_checkpoint(file: Path, work: Path) -> Any:
@@ -524,6 +548,11 @@ def read_board(folder: Path, _: Path) -> Any:
     return sorted(kept, key=lambda entry: entry[:2])
 
 
+def file_is_of_statistics(name: str) -> bool:
+    """Tell whether it is one of the cache's statistics, whose sums may have been made in another order."""
+    return name.startswith("cache/statistics/") and name.endswith(".npz")
+
+
 READERS: dict[str, Callable[[Path, Path], Any]] = {
     ".pt": read_checkpoint,
     ".safetensors": read_weights,
@@ -567,6 +596,8 @@ def compare_file(name: str, files: Sequence[Path], works: Sequence[Path]) -> lis
         texts = [plain_text(file.read_text(errors="replace"), work) for file, work in zip(files, works, strict=True)]
         return [f"{name}: {line}" for line in differing_lines(*texts)]
     read = read_board if files[0].is_dir() else READERS.get(files[0].suffix)
+    if read is None and file_is_of_statistics(name):
+        read = read_statistics
     if read is None:
         return [] if files[0].read_bytes() == files[1].read_bytes() else [f"{name}: other bytes"]
     before, now = (read(file, work) for file, work in zip(files, works, strict=True))
