@@ -1,4 +1,4 @@
-"""Several processes train as one does: what they draw, compute, hold and write. Real processes, gloo on the CPU."""
+"""Several processes train as one does, through many source files together: real processes, gloo on the CPU."""
 
 import importlib.util
 import io
