@@ -2,7 +2,12 @@
 
 import io
 import json
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,6 +94,31 @@ def run():
 def told(run):
     """Train, and give what was said."""
     return lambda config, out, **kwargs: run(config, out, **kwargs)[1]
+
+
+@pytest.fixture(scope="session")
+def on_two_processes():
+    """Run a program of this folder as the two processes of a run, and wait until both have ended well."""
+
+    def call(program, *arguments):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-W", "error", str(Path(__file__).with_name(program)), *map(str, arguments)],
+                env=shared | {"RANK": str(rank)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for rank in range(2)
+        ]
+        said = [process.communicate()[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], said
+
+    return call
 
 
 @pytest.fixture

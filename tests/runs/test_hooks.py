@@ -1,11 +1,13 @@
 """The hooks of a run: their order, processes, what a checkpoint keeps, and the user's own among them."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
 
 from sagan import Hook
+from sagan.recipes.config import to_json
 from sagan.runs.hooks import ORDER, YOURS, hooks_of
 from sagan.runs.prepare import Order, prepare
 
@@ -44,6 +46,37 @@ def test_the_other_processes_have_only_the_hooks_that_run_everywhere(prepared, m
     monkeypatch.setattr(type(prepared.scene.engine), "writes", False)
     made = hooks_of(prepared.scene, None, [Here(), There()])
     assert [hook.name or type(hook).__name__ for hook in made] == ["sampler", "There", "rollback"]
+
+
+@pytest.mark.slow
+def test_on_two_processes_a_hook_of_your_own_runs_where_it_says(tmp_path, tiny, on_two_processes, last):
+    def train_to(steps):
+        (tmp_path / "config.json").write_text(to_json(tiny(steps)))
+        on_two_processes("hooks_everywhere.py", tmp_path)
+        return [json.loads((tmp_path / f"calls-{rank}.json").read_text()) for rank in range(2)]
+
+    def without_lines(calls):
+        return [call for call in calls if call[0] != "on_line"]
+
+    first, other = train_to(4)
+    # Your hooks run after all others have seen the step: the line of its means is there before.
+    calls = [["on_start", 0], ["on_save", 0], ["on_step", 1], ["on_line", 2], ["on_step", 2], ["on_step", 3]]
+    calls += [["on_save", 3], ["on_line", 4], ["on_step", 4], ["on_save", 4], ["on_end", 4]]
+    assert first["Everywhere"]["calls"] == first["OnTheFirst"]["calls"] == calls
+    assert other["Everywhere"]["calls"] == without_lines(calls)
+    assert other["OnTheFirst"]["calls"] == []
+    assert first["Everywhere"]["losses"] == other["Everywhere"]["losses"] == first["OnTheFirst"]["losses"]
+
+    # A checkpoint keeps the state of process 0, and each process gets that on resuming.
+    kept = {"made_by": 0, "steps": [1, 2, 3, 4]}
+    hooks = last(tmp_path / "run")["hooks"]
+    assert hooks["Everywhere"] == hooks["OnTheFirst"] == kept
+    first, other = train_to(5)
+    calls = [["load_state_dict", kept], ["on_start", 4], ["on_step", 5], ["on_save", 5], ["on_end", 5]]
+    assert without_lines(first["Everywhere"]["calls"]) == without_lines(first["OnTheFirst"]["calls"]) == calls
+    assert other["Everywhere"]["calls"] == calls
+    assert other["OnTheFirst"]["calls"] == []
+    assert last(tmp_path / "run")["hooks"]["Everywhere"] == kept | {"steps": [1, 2, 3, 4, 5]}
 
 
 def test_every_hook_of_a_run_is_a_small_class_with_one_job(prepared):
