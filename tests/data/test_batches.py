@@ -15,8 +15,6 @@ def numbers(batch):
 
 # Slow machines are no failures.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
 sets = st.lists(st.integers(0, 4), min_size=2, max_size=40)
 
 

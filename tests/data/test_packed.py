@@ -127,8 +127,6 @@ def test_a_cache_that_cannot_be_written_is_said(class_folder, tmp_path, config, 
 
 # Slow machines are no failures.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
 sets = st.lists(st.integers(0, 4), min_size=2, max_size=40)
 
 

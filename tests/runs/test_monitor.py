@@ -14,8 +14,6 @@ from sagan.runs.train import train
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-
 STATE = ("step", "G", "D", "optimizer_g", "optimizer_d", "ema")
 
 
