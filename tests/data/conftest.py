@@ -1,12 +1,18 @@
+"""What tests of data share: pictures, sets of them on disk and in shards, and looks at what was written."""
+
+import json
 import os
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from sagan.data import DataConfig, DataError
+from sagan.data import Batches, DataConfig, DataError, ImageSet, pack_dataset, pack_shards
+from sagan.data import files as files_module
+from sagan.data.packed import PackedInfo
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -83,3 +89,109 @@ def as_nobody(tmp_path):
         return message
 
     return run
+
+
+@pytest.fixture
+def everything():
+    """Give the files below a folder by their names."""
+    return lambda folder: sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def names():
+    """Give the names in a folder."""
+    return lambda folder: sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def decodes(monkeypatch):
+    """A list that grows with each image file that is decoded."""
+    seen = []
+    original = files_module.decode_picture
+    monkeypatch.setattr(files_module, "decode_picture", lambda data: seen.append(data) or original(data))
+    return seen
+
+
+@pytest.fixture
+def gigabytes():
+    """Give the size of a shard that holds just so many pictures of 6 px."""
+    picture_bytes = 6 * 6 * 3 + 8
+    return lambda count, class_names=(): (4096 + len(json.dumps(class_names)) + count * picture_bytes) / 1e9
+
+
+@pytest.fixture
+def three_classes(tmp_path, picture):
+    """Three classes of 5, 3 and 4 pictures; all of the middle one cannot be read."""
+    folder = tmp_path / "pictures"
+    for name, count in (("a", 5), ("b", 3), ("c", 4)):
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            picture(seed=hash((name == "a", index)) % 1000).save(folder / name / f"{index}.png")
+            if name == "b":
+                (folder / name / f"{index}.png").write_bytes(b"no")
+    return folder
+
+
+@pytest.fixture
+def sharded(class_folder, tmp_path, config, gigabytes):
+    """Five pictures in shards of 2, 2 and 1."""
+    pack_shards(config(class_folder), 6, tmp_path / "set", gigabytes(2, ("cat", "dog")), progress=False)
+    return tmp_path / "set"
+
+
+@pytest.fixture(params=["file", "shards"])
+def image_set(request, tmp_path, config):
+    """1,797 digits of 8 px, in one file or in shards of 100 kB."""
+    if request.param == "file":
+        return pack_dataset(config("digits"), 8, tmp_path / "a.npy", progress=False)
+    return pack_shards(config("digits"), 8, tmp_path / "set", 1e-4, progress=False)
+
+
+@pytest.fixture
+def batches_of():
+    """Make batches of most of a set of digits."""
+    return lambda image_set: Batches(image_set, np.arange(1700), 64, seed=5, balanced=True, flip=True)
+
+
+@pytest.fixture
+def same():
+    """Say whether two batches are the same."""
+    return lambda one, other: all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture(scope="session")
+def numbered_set():
+    """Make a set of given labels whose i-th picture holds the number i."""
+
+    def make(labels):
+        labels = np.asarray(labels, np.int64)
+        images = np.zeros((len(labels), 2, 2, 3), np.uint8)
+        images[:, 0, 0, 0], images[:, 0, 0, 1] = np.arange(len(labels)) % 256, np.arange(len(labels)) // 256
+        names = tuple(f"class {index}" for index in range(labels.max() + 1))
+        info = PackedInfo(class_names=names, source="test", pixels_sha256="")
+        return ImageSet(
+            images=images,
+            labels=labels,
+            class_names=names,
+            fingerprint="",
+            source="test",
+            file=Path("none"),
+            info=info,
+        )
+
+    return make
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()

@@ -1,4 +1,4 @@
-from pathlib import Path
+"""Batches: each picture once an epoch, in an order of seed and position alone."""
 
 import numpy as np
 import pytest
@@ -6,20 +6,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sagan.data import Batches, DataError, ImageSet
-from sagan.data.packed import PackedInfo
-
-
-def image_set(labels):
-    """A set whose i-th picture holds the number i."""
-    labels = np.asarray(labels, np.int64)
-    images = np.zeros((len(labels), 2, 2, 3), np.uint8)
-    images[:, 0, 0, 0], images[:, 0, 0, 1] = np.arange(len(labels)) % 256, np.arange(len(labels)) // 256
-    names = tuple(f"class {index}" for index in range(labels.max() + 1))
-    info = PackedInfo(class_names=names, source="test", pixels_sha256="")
-    return ImageSet(
-        images=images, labels=labels, class_names=names, fingerprint="", source="test", file=Path("none"), info=info
-    )
+from sagan.data import Batches, DataError
 
 
 def numbers(batch):
@@ -33,17 +20,17 @@ sets = st.lists(st.integers(0, 4), min_size=2, max_size=40)
 
 @unhurried
 @given(labels=sets, data=st.data(), seed=st.integers(0, 2**32))
-def test_each_epoch_shows_every_picture_exactly_once(labels, data, seed):
+def test_each_epoch_shows_every_picture_exactly_once(labels, data, seed, numbered_set):
     batch_size = data.draw(st.integers(1, len(labels)))
-    batches = Batches(image_set(labels), np.arange(len(labels)), batch_size, seed)
+    batches = Batches(numbered_set(labels), np.arange(len(labels)), batch_size, seed)
     stream = np.concatenate([batches.picture_indices(position) for position in range(3 * len(labels))])
     epochs = stream[: 3 * len(labels)].reshape(3, -1)
     assert (np.sort(epochs, axis=1) == np.arange(len(labels))).all()
 
 
-def test_epochs_and_seeds_differ_in_order():
+def test_epochs_and_seeds_differ_in_order(numbered_set):
     def orders(seed):
-        batches = Batches(image_set([0] * 50), np.arange(50), 50, seed)
+        batches = Batches(numbered_set([0] * 50), np.arange(50), 50, seed)
         return [tuple(batches.picture_indices(epoch)) for epoch in range(5)]
 
     assert len({*orders(0), *orders(1)}) == 10
@@ -51,21 +38,21 @@ def test_epochs_and_seeds_differ_in_order():
 
 @unhurried
 @given(labels=sets, positions=st.lists(st.integers(0, 60), min_size=1, max_size=8), balanced=st.booleans())
-def test_a_batch_depends_on_seed_and_position_only(labels, positions, balanced):
+def test_a_batch_depends_on_seed_and_position_only(labels, positions, balanced, numbered_set):
     size = (len(labels) + 1) // 2
-    walked = Batches(image_set(labels), np.arange(len(labels)), size, 3, balanced=balanced, flip=True)
+    walked = Batches(numbered_set(labels), np.arange(len(labels)), size, 3, balanced=balanced, flip=True)
     for position in positions:
-        fresh = Batches(image_set(labels), np.arange(len(labels)), size, 3, balanced=balanced, flip=True)
+        fresh = Batches(numbered_set(labels), np.arange(len(labels)), size, 3, balanced=balanced, flip=True)
         for one, other in zip(walked(position), fresh(position), strict=True):
             assert torch.equal(one, other)
 
 
 @unhurried
 @given(labels=sets, position=st.integers(0, 30), data=st.data(), balanced=st.booleans())
-def test_slices_make_up_the_whole(labels, position, data, balanced):
+def test_slices_make_up_the_whole(labels, position, data, balanced, numbered_set):
     size = len(labels)
     cuts = sorted(data.draw(st.lists(st.integers(0, size), max_size=3)))
-    batches = Batches(image_set(labels), np.arange(size), size, 0, balanced=balanced, flip=True)
+    batches = Batches(numbered_set(labels), np.arange(size), size, 0, balanced=balanced, flip=True)
     parts = [batches(position, rows) for rows in torch.arange(size).tensor_split(cuts)]
     for whole, pieces in zip(batches(position), zip(*parts, strict=True), strict=True):
         assert torch.equal(whole, torch.cat(pieces))
@@ -73,10 +60,10 @@ def test_slices_make_up_the_whole(labels, position, data, balanced):
 
 @unhurried
 @given(labels=sets, seed=st.integers(0, 99))
-def test_balanced_shows_classes_equally_and_each_class_evenly(labels, seed):
+def test_balanced_shows_classes_equally_and_each_class_evenly(labels, seed, numbered_set):
     present = sorted(set(labels))
     size = min(len(present), len(labels))
-    batches = Batches(image_set(labels), np.arange(len(labels)), size, seed, balanced=True)
+    batches = Batches(numbered_set(labels), np.arange(len(labels)), size, seed, balanced=True)
     stream = np.concatenate([batches.picture_indices(position) for position in range(2 * len(labels))])
     drawn = np.asarray(labels)[stream]
     assert len(set(np.bincount(drawn)[present])) == 1
@@ -86,32 +73,32 @@ def test_balanced_shows_classes_equally_and_each_class_evenly(labels, seed):
         assert of_class.max() - of_class.min() <= 1
 
 
-def test_balanced_mixes_the_classes_within_a_batch():
-    batches = Batches(image_set([0] * 90 + [1] * 10), np.arange(100), 20, 0, balanced=True)
+def test_balanced_mixes_the_classes_within_a_batch(numbered_set):
+    batches = Batches(numbered_set([0] * 90 + [1] * 10), np.arange(100), 20, 0, balanced=True)
     assert torch.bincount(batches(0).labels).tolist() == [10, 10]
     assert len({tuple(batches(position).labels.tolist()) for position in range(6)}) == 6
-    plain = Batches(image_set([0] * 90 + [1] * 10), np.arange(100), 100, 0)
+    plain = Batches(numbered_set([0] * 90 + [1] * 10), np.arange(100), 100, 0)
     assert torch.bincount(plain(0).labels).tolist() == [90, 10]
 
 
-def test_pictures_labels_and_types_belong_together():
+def test_pictures_labels_and_types_belong_together(numbered_set):
     labels = np.random.default_rng(0).integers(0, 7, 300)
-    data = image_set(labels)
+    data = numbered_set(labels)
     batch = Batches(data, np.arange(300), 100, 0)(5)
     assert batch.images.shape == (100, 2, 2, 3) and batch.images.dtype == torch.uint8
     assert batch.labels.dtype == torch.int64 and batch.flip.dtype == torch.bool
     assert batch.labels.tolist() == labels[numbers(batch)].tolist()
 
 
-def test_only_the_given_indices_are_shown():
+def test_only_the_given_indices_are_shown(numbered_set):
     kept = np.array([1, 5, 7, 8])
     for balanced in (False, True):
-        batches = Batches(image_set([0, 1] * 5), kept, 4, 0, balanced=balanced)
+        batches = Batches(numbered_set([0, 1] * 5), kept, 4, 0, balanced=balanced)
         assert {int(i) for position in range(9) for i in numbers(batches(position))} == set(kept)
 
 
-def test_flips_are_off_or_a_fair_coin_drawn_anew():
-    data = image_set([0] * 500)
+def test_flips_are_off_or_a_fair_coin_drawn_anew(numbered_set):
+    data = numbered_set([0] * 500)
     assert not Batches(data, np.arange(500), 500, 0)(0).flip.any()
     batches = Batches(data, np.arange(500), 500, 0, flip=True)
     flips = torch.stack([batches(position).flip for position in range(20)]).double()
@@ -119,49 +106,26 @@ def test_flips_are_off_or_a_fair_coin_drawn_anew():
     assert len({tuple(row.tolist()) for row in flips}) == 20
 
 
-def test_a_batch_may_be_written_to_without_changing_the_data():
-    data = image_set([0] * 4)
+def test_a_batch_may_be_written_to_without_changing_the_data(numbered_set):
+    data = numbered_set([0] * 4)
     batches = Batches(data, np.arange(4), 4, 0)
     batches(0).images.fill_(9)
     batches(0).labels.fill_(9)
     assert not (data.images == 9).any() and not data.labels.any()
 
 
-def test_the_order_never_changes_between_versions():
+def test_the_order_never_changes_between_versions(numbered_set):
     """A resumed run meets the pictures it would have met."""
-    batches = Batches(image_set([0, 1, 2] * 4), np.arange(12), 5, 1)
+    batches = Batches(numbered_set([0, 1, 2] * 4), np.arange(12), 5, 1)
     assert [batches.picture_indices(position).tolist() for position in (0, 2)] == [[10, 5, 7, 4, 6], [0, 9, 2, 4, 7]]
-    balanced = Batches(image_set([0, 1, 2] * 4), np.arange(12), 5, 1, balanced=True)
+    balanced = Batches(numbered_set([0, 1, 2] * 4), np.arange(12), 5, 1, balanced=True)
     assert [balanced.picture_indices(position).tolist() for position in (0, 2)] == [[9, 8, 10, 2, 6], [5, 3, 7, 0, 8]]
 
 
-def test_a_set_smaller_than_a_batch_is_refused():
+def test_a_set_smaller_than_a_batch_is_refused(numbered_set):
     with pytest.raises(DataError, match=r"test has 10 pictures to train on, fewer than one batch of 64; set the batch"):
-        Batches(image_set([0] * 12), np.arange(10), 64, 0)
+        Batches(numbered_set([0] * 12), np.arange(10), 64, 0)
     with pytest.raises(DataError, match="at least 1, found 0"):
-        Batches(image_set([0] * 12), np.arange(10), 0, 0)
+        Batches(numbered_set([0] * 12), np.arange(10), 0, 0)
     with pytest.raises(ValueError, match="found -1"):
-        Batches(image_set([0] * 12), np.arange(10), 2, 0)(-1)
-
-
-@unhurried
-@given(labels=sets, fraction=st.floats(0, 0.99), maximum=st.integers(0, 50), seed=st.integers(0, 9))
-def test_split_is_a_partition_that_leaves_every_class_to_train_on(labels, fraction, maximum, seed):
-    data = image_set(labels)
-    train, held_out = data.split(fraction, maximum, seed)
-    assert sorted([*train, *held_out]) == list(range(len(labels)))
-    assert set(data.labels[train]) == set(labels)
-    wanted = min(maximum, int(fraction * len(labels)))
-    assert len(held_out) == min(wanted, len(labels) - len(set(labels)))
-    for one, other in zip((train, held_out), data.split(fraction, maximum, seed), strict=True):
-        assert (one == other).all() and (np.diff(one) > 0).all()
-
-
-def test_split_takes_each_class_by_its_share():
-    data = image_set([0] * 800 + [1] * 150 + [2] * 50)
-    _, held_out = data.split(0.1, 1000, 0)
-    assert np.bincount(data.labels[held_out]).tolist() == [80, 15, 5]
-    _, capped = data.split(0.1, 20, 0)
-    assert np.bincount(data.labels[capped]).tolist() == [16, 3, 1]
-    _, other = data.split(0.1, 1000, 1)
-    assert set(other) != set(held_out)
+        Batches(numbered_set([0] * 12), np.arange(10), 2, 0)(-1)

@@ -1,4 +1,4 @@
-"""Counting a data set before it is decoded: the numbers that opening it gives, and not a file more or less."""
+"""Counting a data set before it is decoded, opening and the named sets together: the numbers that opening it gives."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""An interrupted packing goes on where it stopped, and its bytes are those of an uninterrupted one."""
+"""Pack, pack_folder, packed and opening together: an interrupted packing goes on to the same bytes."""
 
 import errno
 import json
@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from sagan.data import DataError, open_dataset, pack_dataset, pack_shards
 from sagan.data import files as files_module
 from sagan.data import packed as packed_module
 from sagan.data import parallel as parallel_module
-from sagan.data.lock import alone
 from sagan.data.packed import PackedWriter
 
 SHARD_GB = (4096 + 2 + 10 * (8 * 8 * 3 + 8)) / 1e9  # ten pictures of 8 px without classes
@@ -232,50 +230,3 @@ def test_progress_counts_from_where_it_goes_on(pictures, tmp_path, config, decod
     pack_dataset(config(pictures, skip_unreadable=True), 8, tmp_path / "a", workers=1)
     said = capfd.readouterr().err
     assert "(going on after 20 pictures)" in said and "decoding: 35 of 35" in said
-
-
-def test_a_lock_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path):
-    inside, most, waited = [0], [0], []
-    together = threading.Barrier(4)
-
-    def work():
-        together.wait()
-        for _ in range(50):
-            with alone(tmp_path / "file", lambda: waited.append(1)):
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-                inside[0] -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1] and list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_waits_says_so_once_and_then_goes_on(tmp_path):
-    waiting, order = threading.Event(), []
-
-    def second():
-        with alone(tmp_path / "file", waiting.set):
-            order.append("second")
-
-    with alone(tmp_path / "file"):
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert waiting.wait(60)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-
-
-def test_a_place_that_cannot_be_written(tmp_path, as_nobody):
-    tmp_path.chmod(0o755)
-
-    def enter():
-        with alone(tmp_path / "closed" / "file"):
-            pass
-
-    (tmp_path / "closed").mkdir(mode=0o755)
-    assert "cannot write" in as_nobody(enter) and "Permission denied" in as_nobody(enter)

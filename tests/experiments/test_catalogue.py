@@ -7,32 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from sagan.experiments.catalogue import (
-    EXPERIMENTS,
-    recipe_rows,
-    stage_rows,
-    structure_rows,
-    table1_rows,
-    table2_rows,
-)
+from sagan.experiments.catalogue import EXPERIMENTS, recipe_rows, stage_rows, structure_rows, table1_rows, table2_rows
 from sagan.experiments.scales import paper, small, smoke
 from sagan.recipes.build import build, build_networks, with_classes
 from sagan.recipes.config import RunConfig, differences
 from sagan.speed.step import random_batch
 from sagan.training.step import train_step
-
-# Table 1 of the paper's first version, FID and IS.
-TABLE1 = {
-    "no attention": (22.96, 42.87),
-    "attention feat8": (22.98, 43.15),
-    "attention feat16": (22.14, 45.94),
-    "attention feat32": (18.28, 51.43),
-    "attention feat64": (18.65, 52.52),
-    "residual feat8": (42.13, 23.17),
-    "residual feat16": (22.40, 44.49),
-    "residual feat32": (27.33, 38.50),
-    "residual feat64": (28.82, 38.96),
-}
 
 
 def count(module: nn.Module) -> int:
@@ -43,12 +23,6 @@ def config_of(rows, name: str) -> RunConfig:
     config = next(row.config for row in rows if row.name == name)
     assert config is not None
     return config
-
-
-def test_table_1_has_the_papers_rows_and_numbers() -> None:
-    rows = table1_rows(paper())
-    assert {r.name: (r.published["fd"].value, r.published["score"].value) for r in rows} == TABLE1
-    assert all("table 1" in r.published["fd"].source for r in rows)
 
 
 def test_rows_of_table_1_differ_in_the_block_alone() -> None:
@@ -130,18 +104,6 @@ def test_every_experiment_has_rows_at_every_scale(name: str, scale) -> None:
     assert len({row.name for row in rows}) == len(rows) > 1 or name == "figure5"
     for row in rows:
         assert row.config is None or row.config.generator.size_px == made.base.generator.size_px
-
-
-def test_the_paper_scale_is_the_papers_budget() -> None:
-    train = paper().base.train
-    assert (train.total_steps, train.batch_size, train.ema_decay) == (1_000_000, 256, 0.0)
-    assert paper().judging.features == "inception"
-    assert paper().judging.num == 50_000
-
-
-def test_smoke_has_at_most_20_steps() -> None:
-    for experiment in EXPERIMENTS.values():
-        assert all(row.config is None or row.config.train.total_steps <= 20 for row in experiment.rows(smoke()))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

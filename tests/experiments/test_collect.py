@@ -1,51 +1,14 @@
 """From results to cells: means, spreads, what is missing, what went wrong."""
 
 import statistics
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from sagan.experiments.catalogue import EXPERIMENTS
 from sagan.experiments.collect import mean_and_spread, stages, stages_table, table
-from sagan.experiments.render import as_csv, markdown
-from sagan.experiments.scales import smoke
-from sagan.experiments.settings import Settings
-from sagan.experiments.sweep import Sweep
 
 FD = "FD(pixels 8x8)"
-
-
-class Given(Sweep):
-    """A sweep whose results are given."""
-
-    given: Mapping[str, Mapping[int, dict[str, Any]]]
-
-    def results(self, row):
-        return dict(self.given.get(row.name, {}))
-
-
-def sweep_of(tmp_path, name: str, given, seeds: int = 3) -> Given:
-    made = Given(
-        settings=Settings(experiment=name, scale="smoke", data="digits", seeds=seeds),
-        experiment=EXPERIMENTS[name],
-        scale=smoke(),
-        data={"source": "digits", "fingerprint": "f", "images": 1797},
-        folder=tmp_path,
-        out=tmp_path,
-    )
-    object.__setattr__(made, "given", given)
-    return made
-
-
-def result(final: float | None, best: float | None = None, log=(), **changes) -> dict[str, Any]:
-    reports = {}
-    for which, value in (("final", final), ("best", best)):
-        if value is not None:
-            reports[which] = {"step": 4, "values": [{"metric": FD, "value": value, "protocol": {}}]}
-    counts = {"generator": 1000, "discriminator": 500, "attention": 0, "residual": 0}
-    record = {"status": "finished", "step": 4, "reports": reports, "pairs": {}, "health": [], "parameters": counts}
-    return record | {"log": list(log), "device": "cpu", "threads": 1} | changes
 
 
 def cells(made, name: str) -> dict[str, str]:
@@ -62,7 +25,7 @@ def test_mean_and_spread() -> None:
     assert mean_and_spread([0.5, 0.5]) == "0.50 ± 0.00"
 
 
-def test_a_table_has_ours_beside_the_papers(tmp_path) -> None:
+def test_a_table_has_ours_beside_the_papers(tmp_path, result, sweep_of) -> None:
     log = [{"step": 2, f"score/{FD}": 9.0}, {"step": 4, f"score/{FD}": 11.0}]
     given = {"no attention": {seed: result(20.0 + seed, 19.0, log) for seed in range(3)}}
     made = table(sweep_of(tmp_path, "table1", given))
@@ -79,7 +42,7 @@ def test_a_table_has_ours_beside_the_papers(tmp_path) -> None:
     assert [(n["seed"], n["value"]) for n in single] == [(0, 20.0), (1, 21.0), (2, 22.0)]
 
 
-def test_missing_seeds_rows_and_positions_are_told(tmp_path) -> None:
+def test_missing_seeds_rows_and_positions_are_told(tmp_path, result, sweep_of) -> None:
     made = table(sweep_of(tmp_path, "table1", {"no attention": {0: result(20.0)}}))
     assert cells(made, "no attention")["seeds"] == "1 of 3"
     assert cells(made, "attention feat8")["seen"] == "not run"
@@ -87,7 +50,7 @@ def test_missing_seeds_rows_and_positions_are_told(tmp_path) -> None:
     assert cells(made, "attention feat32")[f"{FD}, last step"] == "-"
 
 
-def test_what_diverged_or_collapsed_is_not_dropped(tmp_path) -> None:
+def test_what_diverged_or_collapsed_is_not_dropped(tmp_path, result, sweep_of) -> None:
     health = [
         {"step": 3, "health": "diverged", "over": False},
         {"step": 4, "health": "diverged", "over": True},
@@ -102,7 +65,7 @@ def test_what_diverged_or_collapsed_is_not_dropped(tmp_path) -> None:
     assert cells(made, "SN on D")[f"{FD}, last step"] == "30.0 (1 of 2 seeds)"
 
 
-def test_the_last_healthy_checkpoint_of_a_diverged_run_is_no_last_step(tmp_path) -> None:
+def test_the_last_healthy_checkpoint_of_a_diverged_run_is_no_last_step(tmp_path, result, sweep_of) -> None:
     given = {"SN on D": {0: result(500.0, status="diverged", step=40), 1: result(30.0)}}
     made = table(sweep_of(tmp_path, "figure3", given, seeds=2))
     assert cells(made, "SN on D")[f"{FD}, last step"] == "30.0 (1 of 2 seeds)"
@@ -125,7 +88,7 @@ def pairs(readable: float, consistent: float, chance: float) -> dict[str, Any]:
     }
 
 
-def test_pairs_are_pooled_over_the_readable_pictures(tmp_path) -> None:
+def test_pairs_are_pooled_over_the_readable_pictures(tmp_path, result, sweep_of) -> None:
     found = pairs(0.5, 0.6, 0.2)
     name = next(iter(found["final"]["structured"]))
     # A class of which little is read counts as little.
@@ -139,7 +102,7 @@ def test_pairs_are_pooled_over_the_readable_pictures(tmp_path) -> None:
     assert row["textures recognised"] == "25.0 %"
 
 
-def test_stages_collect_the_distances_of_all_seeds(tmp_path) -> None:
+def test_stages_collect_the_distances_of_all_seeds(tmp_path, result, sweep_of) -> None:
     logs = [[{"step": 2, f"score/{FD}": 9.0, "score/IS": 3.0}], [{"step": 2, f"score/{FD}": 11.0}]]
     sweep = sweep_of(tmp_path, "figure4", {"SN on D": {i: result(1.0, log=log) for i, log in enumerate(logs)}})
     assert stages(sweep, sweep.rows[0]) == {2: [9.0, 11.0]}
@@ -150,17 +113,7 @@ def test_stages_collect_the_distances_of_all_seeds(tmp_path) -> None:
     assert 72.41 in [number["value"] for number in made.numbers]
 
 
-def test_markdown_and_csv(tmp_path) -> None:
-    made = table(sweep_of(tmp_path, "table1", {"no attention": {0: result(20.0)}}))
-    lines = markdown(made).splitlines()
-    assert len({line.count("|") for line in lines}) == 1
-    assert len(lines) == 2 + 7
-    rows = as_csv(made).splitlines()
-    assert rows[0] == "row,seed,quantity,value,source"
-    assert f'no attention,0,"{FD}, last step",20.0,measured here' in rows
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_has_a_table_without_results(tmp_path, name: str) -> None:
+def test_every_experiment_has_a_table_without_results(tmp_path, name: str, sweep_of) -> None:
     made = table(sweep_of(tmp_path, name, {}))
     assert all(len(row) == len(made.columns) for row in made.rows)

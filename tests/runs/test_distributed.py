@@ -1,11 +1,10 @@
-"""Several processes train as one does: what they draw, compute, hold and write. Real processes, gloo on the CPU."""
+"""Several processes train as one does, through many source files together: real processes, gloo on the CPU."""
 
 import importlib.util
 import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -40,25 +39,10 @@ def one():
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(tmp_path_factory, on_two_processes):
     """What each of two processes computes."""
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", str(WORKERS), str(folder)],
-            env=shared | {"RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    on_two_processes(WORKERS.name, folder)
     return [torch.load(folder / f"process-{rank}.pt") for rank in range(2)]
 
 

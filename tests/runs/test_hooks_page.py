@@ -1,4 +1,4 @@
-"""The examples of docs/hooks.md as they stand there: run, killed and resumed, and on two processes."""
+"""The examples of docs/hooks.md, a page and no source file: run, killed and resumed, and on two processes."""
 
 import json
 import os

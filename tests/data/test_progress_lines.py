@@ -1,26 +1,9 @@
-"""Progress for people at a terminal and for those who read a file: a bar, or a line every few seconds."""
+"""Progress for people who read a file: a line every few seconds."""
 
 import pytest
-from rich.console import Console
 
-from sagan.data import parallel
-from sagan.data.parallel import counted, progress_bar
-from sagan.data.progress_lines import EVERY_S, ProgressLines
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
+from sagan.data.parallel import progress_bar
+from sagan.data.progress_lines import EVERY_S
 
 
 def lines(capsys):
@@ -84,24 +67,3 @@ def test_bytes_unknown_totals_and_new_descriptions(capsys, clock):
     said = lines(capsys)
     assert said[0] == "downloading: 1.5 MB"
     assert said[1].startswith("downloading [it]: 2.0 MB of 95.0 MB")
-
-
-def test_nothing_is_said_where_none_is_wanted(capsys, clock):
-    with progress_bar(False, clock=clock) as bar:
-        task = bar.add_task("decoding", total=2)
-        clock.now += 10 * EVERY_S
-        bar.advance(task, 1)
-    assert lines(capsys) == []
-
-
-def test_a_terminal_keeps_its_bar(monkeypatch):
-    monkeypatch.setattr(parallel, "Console", lambda stderr: Console(stderr=stderr, force_terminal=True))
-    assert not isinstance(progress_bar(True), ProgressLines)
-    monkeypatch.setattr(parallel, "Console", lambda stderr: Console(stderr=stderr, force_terminal=False))
-    assert isinstance(progress_bar(True), ProgressLines)
-
-
-def test_counting_goes_on_from_what_is_done(capsys):
-    with counted("decoding", 10, True, done=4) as advance:
-        advance(6)
-    assert lines(capsys) == []

@@ -1,0 +1,78 @@
+"""Arrays of pictures, and what a user is told when they are not as expected."""
+
+import numpy as np
+import pytest
+
+from sagan.data import DataError, open_dataset
+from sagan.data.sources import find_source
+
+
+def test_npz_layouts_agree(tmp_path, config):
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    labels = np.array([3, 1, 3, 7, 1])
+    opened = {}
+    for name, arrays in {
+        "nhwc": {"images": rgb, "labels": labels},
+        "nchw": {"x": rgb.transpose(0, 3, 1, 2), "y": labels[:, None].astype(np.uint8)},
+        "unnamed": {"arr_0": rgb, "arr_1": labels},
+    }.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        opened[name] = open_dataset(config(tmp_path / f"{name}.npz"), 8, progress=False)
+        assert (opened[name].images == rgb).all()
+        assert opened[name].labels.tolist() == [1, 0, 1, 2, 0] and opened[name].class_names == ("1", "3", "7")
+    assert len({image_set.fingerprint for image_set in opened.values()}) == 1
+
+
+def test_npz_of_grey_and_alpha_and_without_labels(tmp_path, config):
+    grey = np.random.default_rng(0).integers(0, 256, (4, 6, 6), dtype=np.uint8)
+    np.savez(tmp_path / "grey.npz", images=grey)
+    image_set = open_dataset(config(tmp_path / "grey.npz"), 6, progress=False)
+    assert (image_set.images == grey[..., None]).all() and image_set.class_names == ()
+    np.savez_compressed(tmp_path / "alpha.npz", images=np.zeros((4, 6, 6, 4), np.uint8))
+    assert (open_dataset(config(tmp_path / "alpha.npz"), 6, progress=False).images == 255).all()
+    np.save(tmp_path / "plain.npy", grey)
+    assert (open_dataset(config(tmp_path / "plain.npy"), 6, progress=False).images == grey[..., None]).all()
+
+
+def test_npz_with_class_names_and_another_size(tmp_path, config):
+    images = np.zeros((3, 20, 10, 3), np.uint8)
+    images[:, 5:15] = 255
+    names = np.array(["ant", "bee", "cow"])
+    np.savez(tmp_path / "a.npz", images=images, labels=np.array([2, 0, 2]), class_names=names)
+    image_set = open_dataset(config(tmp_path / "a.npz"), 5, progress=False)
+    assert (image_set.images == 255).all()  # The crop took the middle.
+    assert image_set.class_names == ("ant", "cow") and image_set.labels.tolist() == [1, 0, 1]
+    np.savez(tmp_path / "b.npz", images=images, labels=np.array(["bee", "ant", "bee"]))
+    assert open_dataset(config(tmp_path / "b.npz"), 5, progress=False).class_names == ("ant", "bee")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.zeros((3, 4, 4, 3), np.float32)}, "float32 with values 0 to 0; expected uint8"),
+        ({"images": np.zeros((3, 5, 5, 5), np.uint8)}, r"has the shape \(3, 5, 5, 5\); expected uint8"),
+        ({"images": np.zeros((0, 4, 4, 3), np.uint8)}, r"has the shape \(0, 4, 4, 3\)"),
+        ({"pixels": np.zeros((3, 4, 4, 3), np.uint8)}, "holds pixels; expected pictures under the key images"),
+        (
+            {"images": np.zeros((3, 4, 4), np.uint8), "labels": np.zeros(2, int)},
+            "one integer or string for each of the 3",
+        ),
+        ({"images": np.zeros((3, 4, 4), np.uint8), "labels": np.zeros(3)}, "labels in .* is float64"),
+        (
+            {"images": np.zeros((3, 4, 4), np.uint8), "labels": np.arange(3), "class_names": ["a", "b"]},
+            "0 to 1 as named",
+        ),
+        ({"images": np.array([None, {}, 3])}, "Object arrays cannot be loaded"),
+    ],
+)
+def test_what_an_npz_may_not_hold_is_explained(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        find_source(str(tmp_path / "a.npz"), tmp_path).load()
+
+
+def test_a_damaged_npz(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((3, 4, 4, 3), np.uint8))
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
+        find_source(str(tmp_path / "a.npz"), tmp_path).load()

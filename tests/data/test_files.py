@@ -1,0 +1,150 @@
+"""Folders and zips of pictures, and what a user is told when they are not as expected."""
+
+import io
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan.data import DataError, open_dataset
+from sagan.data.sources import find_source
+
+
+def found(path, cache):
+    source = find_source(str(path), cache)
+    pictures = source.load()
+    return pictures.names, pictures.labels.tolist(), pictures.class_names
+
+
+def zip_folder(folder, file, prefix=""):
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, prefix + str(path.relative_to(folder)))
+    return file
+
+
+def test_a_folder_of_class_folders(class_folder, tmp_path):
+    names, labels, class_names = found(class_folder, tmp_path)
+    assert names == ("cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png", "dog/1.png")
+    assert (labels, class_names) == ([0, 0, 0, 1, 1], ("cat", "dog"))
+
+
+def test_a_flat_folder_has_no_classes(class_folder, tmp_path):
+    assert found(class_folder / "cat", tmp_path) == (("0.png", "1.png", "2.png"), [0, 0, 0], ())
+
+
+@pytest.mark.parametrize("prefix", ["", "wrapper/", "wrapper\\"])
+def test_a_zip_is_like_its_folder_with_or_without_a_wrapper(class_folder, tmp_path, prefix):
+    file = zip_folder(class_folder, tmp_path / "a.zip", prefix)
+    assert found(file, tmp_path) == found(class_folder, tmp_path)
+    flat = zip_folder(class_folder / "cat", tmp_path / "b.zip", prefix)
+    assert found(flat, tmp_path) == found(class_folder / "cat", tmp_path)
+
+
+def test_clutter_is_passed_over_and_other_files_are_listed(class_folder, tmp_path):
+    for name in (".hidden.png", "cat/._0.png", "cat/Thumbs.db", "__MACOSX/cat/0.png", ".git/x.png"):
+        (class_folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (class_folder / name).write_bytes(b"x")
+    (class_folder / "readme.txt").write_text("x")
+    (class_folder / "empty").mkdir()
+    for path in (class_folder, zip_folder(class_folder, tmp_path / "a.zip")):
+        pictures = find_source(str(path), tmp_path).load()
+        assert len(pictures.names) == 5 and pictures.class_names == ("cat", "dog")
+        assert pictures.ignored == (("readme.txt", "empty/") if path == class_folder else ("readme.txt",))
+
+
+def test_class_folders_may_be_links_and_a_link_in_circles_ends(class_folder, tmp_path):
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "chien").symlink_to(class_folder / "dog")
+    assert found(tmp_path / "linked", tmp_path)[2] == ("chien",)
+    (class_folder / "cat" / "again").symlink_to(class_folder)
+    with pytest.raises(DataError, match="deep"):
+        find_source(str(class_folder), tmp_path)
+
+
+def test_deeper_folders_are_explained_with_the_one_to_give(class_folder, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    class_folder.rename(root / "train")
+    with pytest.raises(DataError) as error:
+        find_source(str(root), tmp_path)
+    assert "holds pictures 2 folder(s) deep: 5 (such as train/cat/0.png)" in str(error.value)
+    assert str(error.value).endswith(f"give the folder that holds the class folders: {root}/train")
+    (root / "other" / "cat").mkdir(parents=True)
+    (root / "train" / "cat" / "0.png").rename(root / "other" / "cat" / "0.png")
+    with pytest.raises(DataError, match="pack only what is inside one folder, such as other"):
+        find_source(str(zip_folder(root, tmp_path / "deep.zip")), tmp_path).load()
+
+
+def test_pictures_on_two_levels_are_explained(class_folder, tmp_path, picture):
+    picture().save(class_folder / "stray.png")
+    with pytest.raises(
+        DataError, match=r"directly inside: 1 \(such as stray.png\).*move the pictures that lie outside"
+    ):
+        find_source(str(class_folder), tmp_path)
+
+
+def test_an_empty_folder_and_one_without_pictures(tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match=r"holds no pictures .nothing found.; expected image files"):
+        find_source(str(empty), tmp_path)
+    (empty / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"1 other entries such as notes.txt"):
+        find_source(str(empty), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "cat/../../evil.png", "/evil.png", "..\\evil.png", "C:/evil.png"])
+def test_a_zip_that_points_outside_itself_is_refused(tmp_path, name, picture):
+    buffer = io.BytesIO()
+    picture().save(buffer, "PNG")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("cat/0.png", buffer.getvalue())
+        archive.writestr(name, buffer.getvalue())
+    with pytest.raises(DataError, match="points outside the archive"):
+        find_source(str(tmp_path / "a.zip"), tmp_path).load()
+
+
+def test_a_cut_off_zip(class_folder, tmp_path):
+    file = zip_folder(class_folder, tmp_path / "a.zip")
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(DataError, match="not a whole zip file"):
+        find_source(str(file), tmp_path).load()
+
+
+def test_a_zip_member_with_damaged_bytes_is_unreadable_by_name(class_folder, tmp_path, config):
+    file = zip_folder(class_folder, tmp_path / "a.zip")
+    data = bytearray(file.read_bytes())
+    data[data.index(b"IDAT") + 20] ^= 0xFF
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=r"1 file.* .cat/0.png: cannot be unpacked .Bad CRC-32"):
+        open_dataset(config(file), 8, progress=False)
+
+
+def test_the_key_changes_with_the_files(class_folder, tmp_path, picture):
+    def key():
+        return find_source(str(class_folder), tmp_path).key
+
+    before = key()
+    assert key() == before
+    (class_folder / "notes.txt").write_text("not a picture")
+    assert key() == before
+    status = (class_folder / "cat" / "0.png").stat()
+    os.utime(class_folder / "cat" / "0.png", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    touched = key()
+    picture().save(class_folder / "cat" / "9.png")
+    added = key()
+    (class_folder / "cat" / "9.png").rename(class_folder / "dog" / "9.png")
+    assert len({before, touched, added, key()}) == 4
+
+
+def test_formats_of_pictures_in_one_folder(tmp_path, config):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for suffix in ("png", "bmp", "gif", "tif", "ppm", "webp", "JPG"):
+        Image.new("RGB", (8, 8), (250, 0, 0)).save(folder / f"a.{suffix}")
+    images = open_dataset(config(folder), 8, progress=False).images
+    assert len(images) == 7 and np.abs(images.astype(int) - [250, 0, 0]).max() <= 12

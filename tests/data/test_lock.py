@@ -1,0 +1,52 @@
+"""A lock is held by one at a time, is waited for, and leaves nothing."""
+
+import threading
+
+from sagan.data.lock import alone
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path):
+    inside, most, waited = [0], [0], []
+    together = threading.Barrier(4)
+
+    def work():
+        together.wait()
+        for _ in range(50):
+            with alone(tmp_path / "file", lambda: waited.append(1)):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] and list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_waits_says_so_once_and_then_goes_on(tmp_path):
+    waiting, order = threading.Event(), []
+
+    def second():
+        with alone(tmp_path / "file", waiting.set):
+            order.append("second")
+
+    with alone(tmp_path / "file"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(60)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path, as_nobody):
+    tmp_path.chmod(0o755)
+
+    def enter():
+        with alone(tmp_path / "closed" / "file"):
+            pass
+
+    (tmp_path / "closed").mkdir(mode=0o755)
+    assert "cannot write" in as_nobody(enter) and "Permission denied" in as_nobody(enter)

@@ -1,0 +1,20 @@
+"""After the last step: what was left undone is done by resuming."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sagan.generators.pretrained import load
+from sagan.runs.train import train
+
+
+def test_what_an_interruption_left_undone_at_the_end_is_done_by_resuming(
+    tmp_path: Path, console: Console, tiny_full
+) -> None:
+    out = tmp_path / "run"
+    train(tiny_full(4), out=out, console=console)
+    for name in ("generator.safetensors", "attention.png"):
+        (out / name).unlink()
+    assert train(resume=out, console=console).finished
+    assert load(out / "generator.safetensors").provenance["step"] == 4
+    assert (out / "attention.png").exists()

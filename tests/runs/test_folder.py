@@ -1,0 +1,72 @@
+"""The folder of a run: never overwritten, with room on the disk, and with the latest wishes."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from rich.console import Console
+
+from sagan.generators.pretrained import read_snapshot
+from sagan.recipes.build import build
+from sagan.recipes.config import from_json
+from sagan.runs.folder import check_space
+from sagan.runs.train import RunError, train
+
+
+def test_an_existing_run_is_never_overwritten(tmp_path: Path, console: Console, tiny_full) -> None:
+    out = tmp_path / "run"
+    train(tiny_full(2), out=out, console=console)
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    with pytest.raises(RunError, match="holds a run already"):
+        train(tiny_full(2), out=out, console=console)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        train(tiny_full(2), out=other, console=console)
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+class _Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_too_little_disk_is_told_before_the_start(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch, tiny_full
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(10**9, 10**9 - 1000, 1000))
+    with pytest.raises(RunError, match=r"need .* MB and .* has 0 MB free"):
+        train(tiny_full(2), out=tmp_path / "run", console=console)
+
+
+def test_a_checkpoint_is_as_large_as_announced(tmp_path: Path, console: Console, tiny_full) -> None:
+    out = tmp_path / "run"
+    config = tiny_full(2)
+    config = replace(
+        config,
+        generator=replace(config.generator, base_width=16),
+        discriminator=replace(config.discriminator, base_width=32),
+    )
+    train(config, out=out, console=console)
+    snapshot = read_snapshot(out)
+    networks = build(snapshot.config).state
+    real = snapshot.path.stat().st_size
+    assert 0.9 < networks.num_bytes() / real < 1.1
+    check_space(out, networks, snapshot.config.train, console)
+
+
+def test_a_resumed_run_keeps_the_latest_wishes(tmp_path: Path, console: Console, tiny_full) -> None:
+    out = tmp_path / "run"
+    train(tiny_full(2), out=out, console=console)
+    with pytest.raises(RunError, match="is at step 2 already"):
+        train(tiny_full(1), resume=out, console=console)
+    assert from_json((out / "config.json").read_text()).train.total_steps == 2
+    config = json.loads((out / "config.json").read_text())
+    config["train"]["total_steps"] = 5  # asked for, and killed before the next checkpoint could hold it
+    (out / "config.json").write_text(json.dumps(config))
+    assert train(resume=out, console=console).step == 5

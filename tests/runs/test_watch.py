@@ -1,0 +1,81 @@
+"""The watch in real runs: each failure is forced and named, a healthy run is not flagged, a NaN ends a run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from sagan.models.generator import Generator
+from sagan.ops.spectral import SpectralNorm
+from sagan.runs.train import DivergedError, train
+from sagan.training.checkpoint import checkpoints, load_checkpoint
+
+
+@pytest.fixture
+def named(log_of):
+    """Name what the log of a run says of its health."""
+    return lambda out: {record["health"] for record in log_of(out) if "health" in record}
+
+
+def test_divergence_stops_without_a_broken_checkpoint(tmp_path: Path, console: Console, tiny_full, named) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(DivergedError, match="not finite"):
+        train(tiny_full(40, lr_g=1e30, lr_d=1e30, save_every=2), out=out, console=console)
+    for path in (out / "checkpoints").glob("*.pt"):
+        contents = load_checkpoint(path)
+        assert all(bool(torch.isfinite(value).all()) for key in ("G", "D") for value in contents[key].values())
+
+
+def test_a_healthy_run_is_not_flagged(tmp_path, log_of, tiny, told, named):
+    said = told(
+        tiny(48, batch_size=16, log_every=4, sample_every=16, evaluate_every=24, save_every=24), tmp_path / "run"
+    )
+    records = log_of(tmp_path / "run")
+    assert not named(tmp_path / "run") and "health:" not in said
+    lines = [record for record in records if "loss_d" in record]
+    assert len(lines) == 12 and all(1.0 <= line["sigma/D"] < 2.0 for line in lines)
+    looks = [record for record in records if "variety/within" in record]
+    assert [record["step"] for record in looks] == [16, 32, 48]
+
+
+def test_learning_rates_times_a_hundred_are_seen(tmp_path, tiny, told, named):
+    # D and G stop dead, far from anything; which one wins is chance.
+    said = told(tiny(60, log_every=2, lr_g=0.1, lr_d=0.4, save_every=60), tmp_path / "run")
+    assert named(tmp_path / "run") & {"diverged", "discriminator fooled", "discriminator saturated"}
+    assert "What usually helps: " in said
+
+
+def test_a_frozen_discriminator_is_seen(tmp_path, tiny, told, named):
+    told(tiny(40, lr_d=1e-12, lr_g=1e-2, save_every=40), tmp_path / "run")
+    assert "discriminator fooled" in named(tmp_path / "run")
+
+
+def test_a_constant_generator_is_seen(tmp_path, monkeypatch, no_grace, tiny, told, named):
+    forward = Generator.forward
+    monkeypatch.setattr(Generator, "forward", lambda self, z, y=None: 0.0 * forward(self, z, y) + 0.3)
+    told(tiny(40, lr_d=1e-2, sample_every=10, save_every=40), tmp_path / "run")
+    assert {"variety within classes lost", "classes alike", "discriminator saturated"} <= named(tmp_path / "run")
+
+
+def test_a_generator_that_ignores_the_classes_is_seen(tmp_path, monkeypatch, no_grace, tiny, told, named):
+    forward = Generator.forward
+    monkeypatch.setattr(Generator, "forward", lambda self, z, y=None: forward(self, z, torch.zeros_like(y)))
+    told(tiny(8, sample_every=2, save_every=8), tmp_path / "run")
+    assert "classes alike" in named(tmp_path / "run")
+
+
+def test_spectral_vectors_that_stand_still_are_seen(tmp_path, monkeypatch, no_grace, tiny, told, named):
+    monkeypatch.setattr(SpectralNorm, "iterate", lambda *_: None)
+    monkeypatch.setattr(SpectralNorm, "moves", False)
+    told(tiny(8), tmp_path / "run")
+    assert "spectral norm drift" in named(tmp_path / "run")
+
+
+def test_an_injected_nan_stops_a_run_that_does_not_go_back(tmp_path, nan_at, log_of, tiny, told):
+    nan_at((7, 0))
+    with pytest.raises(DivergedError, match="not finite"):
+        told(tiny(12), tmp_path / "run")
+    (record,) = [record for record in log_of(tmp_path / "run") if "health" in record]
+    assert (record["health"], record["value"]) == ("not finite", "nan")
+    assert load_checkpoint(checkpoints(tmp_path / "run" / "checkpoints")[-1])["step"] == 6
