@@ -19,3 +19,9 @@ AugmentOp = Literal["color", "translation", "cutout"]
 """Differentiable augmentations (ops/augment.py)."""
 Loss = Literal["hinge", "non-saturating"]
 """Adversarial losses (losses.py)."""
+DiscriminatorVectors = Literal["once", "joint", "separate"]
+"""When D's spectral vectors move (training/step.py)."""
+Each = Literal["each", "g_step_only"]
+"""Whether something of G moves in each of its forwards, or in those of its own step alone (training/step.py)."""
+AverageRunning = Literal["copy", "average"]
+"""What the moving average does with running statistics (training/ema.py)."""

@@ -228,7 +228,7 @@ def attention_maps(
     y: Tensor | None,
     queries_px: Sequence[tuple[int, int]] | None = None,
 ) -> dict[int, Tensor]:
-    """Compute the attention maps of every attention block in a network, in the mode that the network is in.
+    """Compute the attention maps of a network, in the mode that it is in; of several blocks at a height of the first.
 
     Args:
         network: A generator (``inputs`` is z) or a discriminator (``inputs`` is images).
@@ -261,7 +261,7 @@ def attention_maps(
 
 
 def _attended(network: Generator | Discriminator, inputs: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-    """Run a network and keep what each of its attention blocks gets: {name: (B, C, H, W)}."""
+    """Run a network and keep what the first attention block of each height gets: {name: (B, C, H, W)}."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str) -> object:
@@ -270,7 +270,8 @@ def _attended(network: Generator | Discriminator, inputs: Tensor, y: Tensor | No
 
         return hook
 
-    handles = [block.register_forward_pre_hook(keep(name)) for name, block in network.attention.items()]  # type: ignore[arg-type]
+    first = [(name, block) for name, block in network.attention.items() if name.isdecimal()]
+    handles = [block.register_forward_pre_hook(keep(name)) for name, block in first]  # type: ignore[arg-type]
     try:
         network(inputs, y)
     finally:
@@ -280,6 +281,6 @@ def _attended(network: Generator | Discriminator, inputs: Tensor, y: Tensor | No
 
 
 def attention_gammas(network: nn.Module) -> dict[int, float]:
-    """Read the gamma of every attention or ablation block, by position."""
+    """Read the gamma of every attention or ablation block, by position; of several at a height that of the first."""
     blocks = [*network.attention.items(), *network.residual.items()]  # type: ignore[union-attr,operator]
-    return {int(name): float(block.gamma.detach()) for name, block in blocks}
+    return {int(name): float(block.gamma.detach()) for name, block in blocks if name.isdecimal()}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from sagan.models.config import GeneratorConfig
+from sagan.models.config import GeneratorConfig, with_first_widths
 from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
 
@@ -105,7 +105,7 @@ def read_header(path: Path) -> Header:
         )
     try:
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["config"]).items()}
-        config = GeneratorConfig(**fields)  # type: ignore[arg-type]
+        config = GeneratorConfig(**with_first_widths(fields))
         header = Header(config, tuple(json.loads(metadata["class_names"])), json.loads(metadata["provenance"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} carries a configuration that this version does not know: {error}") from error

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sagan.choices import AttentionForm, Conditioning, SpectralGradient
-from sagan.models.config import Init
+from sagan.models.config import BiasStart, ClassStart, Init, Upsampling
 from sagan.ops.attention import SelfAttention2d
 from sagan.ops.convolve import conv3x3, product_pays
 from sagan.ops.norm import ConditionalBatchNorm2d
@@ -18,6 +18,7 @@ from sagan.ops.resample import (
     conv1x1_downsample,
     conv_downsample,
     resample_form,
+    upsample_bilinear,
     upsample_conv,
     upsample_conv1x1,
 )
@@ -37,15 +38,19 @@ class LayerStyle:
     """Spectral normalisation."""
     sn_eps: float = 1e-12
     """Lower bound of the norms in its power iteration."""
+    sn_eps_linear: float | None = None
+    """The same in linear and embedding layers; None is ``sn_eps``."""
     sn_gradient: SpectralGradient = "stop"
     """Whether gradients flow through its vectors."""
+    bias_start: BiasStart = "zeros"
+    """Which biases start where PyTorch starts them instead of at 0."""
     init: Init = "xavier"
     """`xavier`: Glorot uniform, gain 1 (official code). `chainer`: the same with gain sqrt(2) for the two 3x3
     convolutions of a block (Miyato and Koyama's code). `orthogonal`: orthogonal matrices (Brock et al. 2019)."""
 
 
 def initialised(layer: L, style: LayerStyle, *, in_block: bool = False) -> L:
-    """Initialise a layer, its biases with 0, then normalise it if asked.
+    """Initialise a layer and its biases, then normalise it if asked.
 
     Args:
         layer: Changed in place and given back.
@@ -56,9 +61,12 @@ def initialised(layer: L, style: LayerStyle, *, in_block: bool = False) -> L:
         nn.init.orthogonal_(layer.weight)
     else:
         nn.init.xavier_uniform_(layer.weight, math.sqrt(2.0) if in_block and style.init == "chainer" else 1.0)
-    if not isinstance(layer, nn.Embedding) and layer.bias is not None:
+    is_conv = isinstance(layer, nn.Conv2d)
+    as_pytorch = style.bias_start == "all" or (style.bias_start == "linear" and not is_conv)
+    if not isinstance(layer, nn.Embedding) and layer.bias is not None and not as_pytorch:
         nn.init.zeros_(layer.bias)
-    return spectral_norm(layer, style.sn_eps, style.sn_gradient) if style.spectral else layer
+    eps = style.sn_eps if is_conv or style.sn_eps_linear is None else style.sn_eps_linear
+    return spectral_norm(layer, eps, style.sn_gradient) if style.spectral else layer
 
 
 def class_norm(
@@ -70,25 +78,34 @@ def class_norm(
     momentum: float,
     biased: bool,
     conditioning: Conditioning,
+    start: ClassStart = "identity",
 ) -> ConditionalBatchNorm2d:
-    """Make a conditional batch normalisation whose linear maps, if it has such, are layers like all others."""
+    """Make a conditional batch normalisation whose linear maps, if it has such, are layers like all others.
+
+    Tables that ``start`` as ``weights`` hold 1 + w and w, where w starts as the weights of such maps do.
+    """
     norm = ConditionalBatchNorm2d(channels, num_classes, eps, momentum, conditioning=conditioning, biased=biased)
     if norm.conditioning == "linear":
         initialised(norm.gain_map, style)
         initialised(norm.bias_map, style)
+    elif start == "weights" and num_classes > 0:
+        with torch.no_grad():
+            for table in (norm.gain, norm.bias):
+                table.add_(initialised(nn.Embedding(num_classes, channels), replace(style, spectral=False)).weight)
     return norm
 
 
 class GeneratorBlock(nn.Module):
     """Up-sampling residual block: the output is twice as high and wide.
 
-    Main path: cBN, ReLU, nearest x2, conv3x3, cBN, ReLU, conv3x3. Shortcut: nearest x2, conv1x1, always learnt.
+    Main path: cBN, ReLU, x2, conv3x3, cBN, ReLU, conv3x3. Shortcut: x2, conv1x1, always learnt.
 
     Args:
         in_channels: C_in.
         out_channels: C_out.
         norm: Makes a conditional batch normalisation for a number of channels.
         style: How layers start and are normalised.
+        upsampling: How the size is doubled.
         fold: Compute convolutions in the form that is expected to be the fastest, not one operation after the other.
 
     Shape: x (B, C_in, H, W), y int64 (B,) or None -> (B, C_out, 2H, 2W).
@@ -103,10 +120,12 @@ class GeneratorBlock(nn.Module):
         *,
         norm: Callable[[int], ConditionalBatchNorm2d],
         style: LayerStyle,
+        upsampling: Upsampling = "nearest",
         fold: bool = True,
     ) -> None:
         super().__init__()
         self.fold = fold
+        self.upsampling = upsampling
         self.norm1 = norm(in_channels)
         self.conv1 = initialised(nn.Conv2d(in_channels, out_channels, 3, padding=1), style, in_block=True)
         self.norm2 = norm(out_channels)
@@ -116,15 +135,21 @@ class GeneratorBlock(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
         h: Tensor = F.relu_(self.norm1(x, y))
-        positions = h.shape[0] * h.shape[2] * h.shape[3]
-        form = resample_form(positions, h.shape[1], device=h.device) if self.fold else "plain"
-        h = upsample_conv(h, self.conv1.weight, self.conv1.bias, form)
+        h = self._up_and_convolve(h)
         h = F.relu_(self.norm2(h, y))
         h = _conv3x3(self.conv2, h, self.fold)
-        # A 1x1 convolution and nearest up-sampling commute: convolving first is the same function at a quarter of the
-        # work.
+        # A 1x1 convolution and up-sampling commute: convolving first is the same function at a quarter of the work.
+        if self.upsampling == "bilinear":
+            return upsample_bilinear(self.shortcut(x)) + h
         shortcut: Tensor = upsample_conv1x1(x, self.shortcut.weight, self.shortcut.bias)
         return shortcut + h
+
+    def _up_and_convolve(self, h: Tensor) -> Tensor:
+        if self.upsampling == "bilinear":
+            return _conv3x3(self.conv1, upsample_bilinear(h), self.fold)
+        positions = h.shape[0] * h.shape[2] * h.shape[3]
+        form = resample_form(positions, h.shape[1], device=h.device) if self.fold else "plain"
+        return upsample_conv(h, self.conv1.weight, self.conv1.bias, form)
 
 
 class DiscriminatorBlock(nn.Module):
@@ -229,18 +254,12 @@ class ResidualAblation(nn.Module):
         return x + self.gamma * h
 
 
-def attention_modules(
-    available: dict[int, int], positions: Sequence[int], form: AttentionForm, style: LayerStyle
-) -> nn.ModuleDict:
-    """Make the attention block of each position, keyed by the height of its feature map."""
+def attention_modules(channels: dict[str, int], form: AttentionForm, style: LayerStyle) -> nn.ModuleDict:
+    """Make an attention block of so many channels for each place."""
     init = nn.init.orthogonal_ if style.init == "orthogonal" else nn.init.xavier_uniform_
+    more: dict[str, Any] = {"sn_eps": style.sn_eps, "sn_gradient": style.sn_gradient, "init": init}
     return nn.ModuleDict(
-        {
-            str(k): SelfAttention2d(
-                available[k], form, style.spectral, sn_eps=style.sn_eps, sn_gradient=style.sn_gradient, init=init
-            )
-            for k in positions
-        }
+        {place: SelfAttention2d(width, form, style.spectral, **more) for place, width in channels.items()}
     )
 
 

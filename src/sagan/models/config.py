@@ -1,8 +1,8 @@
 """What the two networks are made of: their configurations and width tables. Without PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sagan.choices import AttentionForm, Conditioning, SpectralGradient
 
@@ -10,10 +10,14 @@ Init = Literal["xavier", "chainer", "orthogonal"]
 SamplingNorm = Literal["standing", "running"]
 Head = Literal["projection", "auxiliary", "none"]
 Width = Literal["wide", "thin"]
+WidthPlan = Literal["published", "biggan", "first"]
+BiasStart = Literal["zeros", "linear", "all"]
+ClassStart = Literal["identity", "weights"]
+Upsampling = Literal["nearest", "bilinear"]
 
 # Channels of the generator in multiples of base_width: the 4x4 start, then the output of each block.
 GENERATOR_WIDTHS: dict[int, tuple[int, ...]] = {
-    256: (16, 16, 16, 8, 4, 2, 1),
+    256: (16, 16, 8, 8, 4, 2, 1),
     128: (16, 16, 8, 4, 2, 1),
     64: (16, 8, 4, 2, 1),
     32: (4, 4, 4, 4),
@@ -22,13 +26,24 @@ GENERATOR_WIDTHS: dict[int, tuple[int, ...]] = {
 # Channels of each block of the discriminator in multiples of base_width, and how many blocks, from the first, halve the
 # size.
 DISCRIMINATOR_WIDTHS: dict[int, tuple[int, ...]] = {
-    256: (1, 2, 4, 8, 16, 16, 16),
+    256: (1, 2, 4, 8, 8, 16, 16),
     128: (1, 2, 4, 8, 16, 16),
     64: (1, 2, 4, 8, 16),
     32: (2, 2, 2, 2),
     16: (2, 2, 2),
 }
 DOWN_BLOCKS: dict[int, int] = {256: 6, 128: 5, 64: 4, 32: 2, 16: 1}
+# What a width plan has otherwise: BigGAN-PyTorch's own, and those of this project's first version.
+OTHER_GENERATOR_WIDTHS: dict[WidthPlan, dict[int, tuple[int, ...]]] = {
+    "published": {},
+    "biggan": {64: (16, 16, 8, 4, 2)},
+    "first": {256: (16, 16, 16, 8, 4, 2, 1)},
+}
+OTHER_DISCRIMINATOR_WIDTHS: dict[WidthPlan, dict[int, tuple[int, ...]]] = {
+    "published": {},
+    "biggan": {32: (4, 4, 4, 4)},
+    "first": {256: (1, 2, 4, 8, 16, 16, 16)},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +58,9 @@ class GeneratorConfig:
     """Width of the noise vector z."""
     base_width: int = 64
     """Channels of the narrowest published layer (`ch`); 64 gives the published widths at every size."""
+    width_plan: WidthPlan = "published"
+    """Widths of the layers: of Miyato and Koyama up to 128 px, of BigGAN-PyTorch and StudioGAN at 256 px; `biggan`
+    is BigGAN-PyTorch's at every size; `first` is what 256 px had in version 0.1."""
     attention: tuple[int, ...] | None = None
     """Feature-map heights with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32 px), empty is none."""
     attention_form: AttentionForm = "slides"
@@ -55,15 +73,23 @@ class GeneratorConfig:
     """Spectral normalisation on every convolution, linear and attention layer (never on class tables)."""
     sn_eps: float = 1e-12
     """Lower bound of the norms in the power iteration."""
+    sn_eps_linear: float | None = None
+    """The same of linear and embedding layers; unset is `sn_eps` (mmgeneration: 1e-12 beside 1e-8)."""
     sn_gradient: SpectralGradient = "stop"
     """Whether the gradient takes the singular vectors for constants (`stop`, the paper) or goes through the iteration
     that made them (`full`, official code): at first up to 40 % apart, at convergence the same."""
     init: Init = "xavier"
     """How weights start: `xavier` (official code), `chainer` (the same with gain sqrt(2) in the 3x3 convolutions of
     blocks; SNGAN-projection) or `orthogonal` (StudioGAN)."""
+    bias_start: BiasStart = "zeros"
+    """How biases start: all at 0, those of `linear` layers at PyTorch's default (uniform up to 1 / sqrt(fan in);
+    mmgeneration), or `all` there (BigGAN-PyTorch)."""
     class_conditioning: Conditioning = "tables"
     """Gain and bias of batch normalisation: plain numbers for each class (`tables`, official code), or `linear` maps of
     the class, spectrally normalised where the generator is (StudioGAN)."""
+    class_start: ClassStart = "identity"
+    """How tables start: gains at 1 and biases at 0, or at 1 and at 0 plus numbers that start like every other weight
+    (`weights`: BigGAN-PyTorch, mmgeneration); linear maps always start so."""
     bn_eps: float = 1e-5
     """Added to the variance in batch normalisation."""
     bn_momentum: float = 0.1
@@ -76,6 +102,8 @@ class GeneratorConfig:
     sampling_norm: SamplingNorm = "standing"
     """What batch normalisation uses for sampling: `standing` statistics, computed anew, or the `running` averages
     (latest official code), which need many updates to be usable."""
+    upsampling: Upsampling = "nearest"
+    """How blocks double the size: `nearest`, or `bilinear` without aligned corners (mimicry)."""
     fold: bool = True
     """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
 
@@ -92,6 +120,10 @@ class GeneratorConfig:
             ("sn_gradient", SpectralGradient),
             ("init", Init),
             ("class_conditioning", Conditioning),
+            ("class_start", ClassStart),
+            ("bias_start", BiasStart),
+            ("width_plan", WidthPlan),
+            ("upsampling", Upsampling),
             ("sampling_norm", SamplingNorm),
         ):
             if getattr(self, field) not in get_args(kind):
@@ -105,7 +137,8 @@ class GeneratorConfig:
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of the 4x4 start and of each block's output."""
-        return tuple(multiple * self.base_width for multiple in GENERATOR_WIDTHS[self.size_px])
+        plan = GENERATOR_WIDTHS | OTHER_GENERATOR_WIDTHS[self.width_plan]
+        return tuple(multiple * self.base_width for multiple in plan[self.size_px])
 
     @property
     def positions(self) -> dict[int, int]:
@@ -128,6 +161,9 @@ class DiscriminatorConfig:
     """Number of classes; 0 is unconditional and needs no head. Training sets it from the data."""
     base_width: int = 64
     """Channels of the narrowest published layer (`ch`); 64 gives the published widths at every size."""
+    width_plan: WidthPlan = "published"
+    """Widths of the layers: of Miyato and Koyama up to 128 px, of BigGAN-PyTorch and StudioGAN at 256 px; `biggan`
+    is BigGAN-PyTorch's at every size; `first` is what 256 px had in version 0.1."""
     attention: tuple[int, ...] | None = None
     """Feature-map heights with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32 px), empty is none."""
     attention_form: AttentionForm = "slides"
@@ -136,18 +172,27 @@ class DiscriminatorConfig:
     """Feature-map heights with the residual block of the ablation in attention's place."""
     residual_ratio: int | None = None
     """Bottleneck ratio of the ablation block; unset matches the attention block's number of weights."""
+    attention_repeat: bool = False
+    """Attention after every block whose output has that height, not after the first one alone (BigGAN-PyTorch)."""
     spectral_norm: bool = True
     """Spectral normalisation on every layer, the class embedding included."""
     sn_eps: float = 1e-12
     """Lower bound of the norms in the power iteration."""
+    sn_eps_linear: float | None = None
+    """The same of linear and embedding layers; unset is `sn_eps` (mmgeneration: 1e-12 beside 1e-8)."""
     sn_gradient: SpectralGradient = "stop"
     """Whether the gradient takes the singular vectors for constants (`stop`, the paper) or goes through the iteration
     that made them (`full`, official code): at first up to 40 % apart, at convergence the same."""
     init: Init = "xavier"
     """How weights start: `xavier` (official code), `chainer` (the same with gain sqrt(2) in the 3x3 convolutions of
     blocks; SNGAN-projection) or `orthogonal` (StudioGAN)."""
+    bias_start: BiasStart = "zeros"
+    """How biases start: all at 0, those of `linear` layers at PyTorch's default (uniform up to 1 / sqrt(fan in);
+    mmgeneration), or `all` there (BigGAN-PyTorch)."""
     width: Width = "wide"
     """Hidden channels of a block: its output's (`wide`, SAGAN) or its input's (`thin`, SNGAN-projection)."""
+    thin_first: bool = False
+    """With `thin` also in the first block, which then has the image's 3 (BigGAN-PyTorch's `D_thin`)."""
     head: Head = "projection"
     """How the class enters: `projection`, `auxiliary` classifier (AC-GAN), or `none`."""
     last_block_down: bool = False
@@ -171,15 +216,20 @@ class DiscriminatorConfig:
             ("attention_form", AttentionForm),
             ("sn_gradient", SpectralGradient),
             ("init", Init),
+            ("bias_start", BiasStart),
+            ("width_plan", WidthPlan),
         ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
+        if self.thin_first and self.width != "thin":
+            raise ValueError("thin_first goes with width thin")
         check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of each block's output."""
-        return tuple(multiple * self.base_width for multiple in DISCRIMINATOR_WIDTHS[self.size_px])
+        plan = DISCRIMINATOR_WIDTHS | OTHER_DISCRIMINATOR_WIDTHS[self.width_plan]
+        return tuple(multiple * self.base_width for multiple in plan[self.size_px])
 
     @property
     def downs(self) -> tuple[bool, ...]:
@@ -191,9 +241,7 @@ class DiscriminatorConfig:
     def positions(self) -> dict[int, int]:
         """Where attention can be: {height of a feature map: channels of the FIRST block's output of that height}."""
         positions: dict[int, int] = {}
-        height = self.size_px
-        for width, down in zip(self.widths, self.downs, strict=True):
-            height = height // 2 if down else height
+        for width, height in zip(self.widths, self.heights, strict=True):
             positions.setdefault(height, width)
         return positions
 
@@ -201,6 +249,17 @@ class DiscriminatorConfig:
     def attention_positions(self) -> tuple[int, ...]:
         """Where attention is: the field, or its default."""
         return default_attention(self.size_px) if self.attention is None else self.attention
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """Height of each block's output."""
+        return tuple(self.size_px // 2 ** sum(self.downs[: i + 1]) for i in range(len(self.downs)))
+
+
+def with_first_widths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the stored fields of a network from before there were width plans: at 256 px widths were others then."""
+    first = {"width_plan": "first"} if values.get("size_px") == 256 and "width_plan" not in values else {}
+    return {**values, **first}
 
 
 def default_attention(size_px: int) -> tuple[int, ...]:

@@ -44,9 +44,15 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         style = LayerStyle(
-            spectral=config.spectral_norm, sn_eps=config.sn_eps, sn_gradient=config.sn_gradient, init=config.init
+            spectral=config.spectral_norm,
+            sn_eps=config.sn_eps,
+            sn_eps_linear=config.sn_eps_linear,
+            sn_gradient=config.sn_gradient,
+            bias_start=config.bias_start,
+            init=config.init,
         )
         self.blocks = _blocks(config, style)
+        self.places = _places(config)
         in_channels = config.widths[-1]
         self.linear = initialised(nn.Linear(in_channels, 1, bias=config.linear_bias), style)
         conditional = config.num_classes > 0
@@ -60,7 +66,7 @@ class Discriminator(nn.Module):
             if conditional and config.head == "auxiliary"
             else None
         )
-        self.attention = attention_modules(config.positions, config.attention_positions, config.attention_form, style)
+        self.attention = attention_modules(_attention_places(config), config.attention_form, style)
         self.residual = residual_modules(
             config.positions, config.residual, config.attention_form, config.residual_ratio, style
         )
@@ -72,17 +78,14 @@ class Discriminator(nn.Module):
             raise ValueError(f"images must be (B, 3, {size}, {size}), found {tuple(x.shape)}")
         prepare_spectral(self)
 
-        # Each position's attention works on the first block output of its size.
-        h, done = x, set()
-        for block in self.blocks:
+        # Each position's attention works on the first block output of its size, or on each of them.
+        h = x
+        for block, place in zip(self.blocks, self.places, strict=True):
             h = block(h)
-            position = str(h.shape[-1])
-            if position not in done:
-                if position in self.attention:
-                    h = self.attention[position](h)
-                if position in self.residual:
-                    h = self.residual[position](h)
-            done.add(position)
+            if place in self.attention:
+                h = self.attention[place](h)
+            if place in self.residual:
+                h = self.residual[place](h)
 
         h = F.relu(h).sum(dim=(2, 3))  # (B, C): a sum, not a mean
         logits: Tensor = self.linear(h).squeeze(1)  # (B,)
@@ -94,11 +97,33 @@ class Discriminator(nn.Module):
         return logits
 
 
+def _places(config: DiscriminatorConfig) -> list[str]:
+    """Name the place after each block: the height of its output, from the second of that height on with a number."""
+    seen: list[int] = []
+    places = []
+    for height in config.heights:
+        seen.append(height)
+        count = seen.count(height)
+        places.append(str(height) if count == 1 else f"{height}-{count}")
+    return places
+
+
+def _attention_places(config: DiscriminatorConfig) -> dict[str, int]:
+    """Give the places with attention, in the order of the configuration, and the channels there."""
+    found = {}
+    for wanted in config.attention_positions:
+        for place, height, width in zip(_places(config), config.heights, config.widths, strict=True):
+            if height == wanted and (config.attention_repeat or place == str(height)):
+                found[place] = width
+    return found
+
+
 def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
     blocks = nn.ModuleList()
     in_channels = 3
     for i, (out_channels, down) in enumerate(zip(config.widths, config.downs, strict=True)):
-        hidden = out_channels if config.width == "wide" or i == 0 else in_channels
+        wide = config.width == "wide" or (i == 0 and not config.thin_first)
+        hidden = out_channels if wide else in_channels
         blocks.append(
             DiscriminatorBlock(
                 in_channels,

@@ -38,7 +38,12 @@ class Generator(nn.Module):
         self.config = config
         widths = config.widths
         style = LayerStyle(
-            spectral=config.spectral_norm, sn_eps=config.sn_eps, sn_gradient=config.sn_gradient, init=config.init
+            spectral=config.spectral_norm,
+            sn_eps=config.sn_eps,
+            sn_eps_linear=config.sn_eps_linear,
+            sn_gradient=config.sn_gradient,
+            bias_start=config.bias_start,
+            init=config.init,
         )
         norm = partial(
             class_norm,
@@ -48,16 +53,20 @@ class Generator(nn.Module):
             momentum=config.bn_momentum,
             biased=config.bn_biased,
             conditioning=config.class_conditioning,
+            start=config.class_start,
         )
         self.linear = initialised(nn.Linear(config.z_dim, widths[0] * 4 * 4), style)
         self.blocks = nn.ModuleList(
-            GeneratorBlock(in_channels, out_channels, norm=norm, style=style, fold=config.fold)
+            GeneratorBlock(
+                in_channels, out_channels, norm=norm, style=style, upsampling=config.upsampling, fold=config.fold
+            )
             for in_channels, out_channels in pairwise(widths)
         )
         last = config.bn_momentum if config.bn_momentum_last is None else config.bn_momentum_last
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, last, biased=config.bn_biased)
         self.conv = initialised(nn.Conv2d(widths[-1], 3, 3, padding=1), style)
-        self.attention = attention_modules(config.positions, config.attention_positions, config.attention_form, style)
+        places = {str(height): config.positions[height] for height in config.attention_positions}
+        self.attention = attention_modules(places, config.attention_form, style)
         self.residual = residual_modules(
             config.positions, config.residual, config.attention_form, config.residual_ratio, style
         )

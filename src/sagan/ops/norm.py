@@ -177,6 +177,22 @@ def set_batch_statistics(network: nn.Module, kind: BatchStatistics, ghost_size: 
             layer.group_size = ghost_size if kind == "ghost" else None
 
 
+@contextmanager
+def frozen_running(network: nn.Module) -> Iterator[None]:
+    """After the context the running averages of ``network`` are what they were before, whatever forwards it ran.
+
+    Forwards in training mode use the statistics of their batches, which this does not change.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, ConditionalBatchNorm2d)]
+    running = [buffer for layer in layers for buffer in (layer.running_mean, layer.running_var)]
+    before = [buffer.clone() for buffer in running]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(running, before)
+
+
 def statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, int]:
     """Compute the mean and the biased variance of each channel over the batches of all processes.
 

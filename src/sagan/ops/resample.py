@@ -39,6 +39,14 @@ def upsample_nearest(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+def upsample_bilinear(x: Tensor) -> Tensor:
+    """Double the size by bilinear interpolation between the centres of positions, without aligned corners.
+
+    Shape: x (B, C, H, W) -> (B, C, 2H, 2W).
+    """
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
 def downsample_average(x: Tensor) -> Tensor:
     """Average blocks of 2x2 positions; the last row or column of an odd size is left out.
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sagan.data.config import DataConfig
 from sagan.metrics.config import MonitorConfig
-from sagan.models.config import DiscriminatorConfig, GeneratorConfig
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig, with_first_widths
 from sagan.training.config import EngineConfig, TrainConfig
 from sagan.words import nearest
 
@@ -58,7 +58,7 @@ def to_json(config: RunConfig) -> str:
 
 
 def from_json(text: str) -> RunConfig:
-    """Read what :func:`to_json` wrote; fields that are missing take their defaults.
+    """Read what :func:`to_json` wrote; fields that are missing take their defaults, or what stood in their place then.
 
     Raises:
         ValueError: If the text is no JSON object, a key is unknown (the nearest is named), or a value is wrong.
@@ -67,6 +67,10 @@ def from_json(text: str) -> RunConfig:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"the configuration is no JSON: {error}") from error
+    if isinstance(values, dict):
+        for network in ("generator", "discriminator"):
+            if isinstance(values.get(network), dict):
+                values[network] = with_first_widths(values[network])
     return _build(RunConfig, values, "")
 
 

@@ -1,11 +1,21 @@
 """How a run is trained."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from sagan.choices import AugmentOp, BatchStatistics, Loss
+from sagan.choices import AugmentOp, AverageRunning, BatchStatistics, DiscriminatorVectors, Each, Loss
 
 OnCollapse = Literal["warn", "rollback", "stop"]
+CHOICES: dict[str, Any] = {
+    "batch_norm": BatchStatistics,
+    "loss": Loss,
+    "d_vectors": DiscriminatorVectors,
+    "g_vectors": Each,
+    "bn_tracking": Each,
+    "ema_running": AverageRunning,
+    "on_collapse": OnCollapse,
+}
+"""Fields of :class:`TrainConfig` that take one of some names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,17 @@ class TrainConfig:
     """Adam's first decay rate."""
     beta2: float = 0.9
     """Adam's second decay rate."""
+    adam_eps: float = 1e-8
+    """Added to the root of Adam's second moment (StudioGAN: 1e-6, which is felt in the first steps)."""
+    d_vectors: DiscriminatorVectors = "once"
+    """When D's spectral vectors move: `once` in a D update, whose real and generated images go through D together;
+    `joint` in the generator's step, too (BigGAN-PyTorch); `separate` for real images, for generated ones, and in the
+    generator's step (StudioGAN, mmgeneration, mimicry)."""
+    g_vectors: Each = "each"
+    """When G's spectral vectors move: in each of its forwards, or in those of its own step alone (`g_step_only`)."""
+    bn_tracking: Each = "each"
+    """When G's running averages move: in each of its forwards, or in those of its own step alone (`g_step_only`:
+    StudioGAN)."""
     lr_decay_start: int | None = None
     """Step from which both learning rates fall linearly to 0 at the last step; unset keeps them constant."""
     auxiliary_weight: float = 1.0
@@ -47,6 +68,9 @@ class TrainConfig:
     """Decay of the generator's moving average; 0 keeps none (the paper)."""
     ema_start: int = 0
     """Step before which the moving average is a plain copy."""
+    ema_running: AverageRunning = "copy"
+    """What the moving average does with running averages of batch normalisation: `copy` the latest, or `average` them
+    as it does weights (BigGAN-PyTorch)."""
     augment: tuple[AugmentOp, ...] = ()
     """Differentiable augmentation (DiffAugment) of all that D sees, for small data sets."""
     log_every: int = 50
@@ -89,7 +113,7 @@ class TrainConfig:
             raise ValueError(f"g_batch_size must be at least 2, found {self.g_batch_size}")
         if self.lr_decay_start is not None and self.lr_decay_start < 0:
             raise ValueError(f"lr_decay_start must be at least 0, found {self.lr_decay_start}")
-        for field in ("lr_g", "lr_d"):
+        for field in ("lr_g", "lr_d", "adam_eps"):
             if not getattr(self, field) > 0.0:
                 raise ValueError(f"{field} must be above 0, found {getattr(self, field)}")
         for field in ("beta1", "beta2", "ema_decay"):
@@ -102,18 +126,11 @@ class TrainConfig:
                 raise ValueError(
                     f"accumulate must divide {name} {size} into micro-batches of at least 2, found {self.accumulate}"
                 )
-        if self.batch_norm not in get_args(BatchStatistics):
-            raise ValueError(
-                f"batch_norm must be one of {', '.join(get_args(BatchStatistics))}, found {self.batch_norm!r}"
-            )
+        for field, kind in CHOICES.items():
+            if getattr(self, field) not in get_args(kind):
+                raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
         if self.batch_norm == "ghost":
             self.check_division(1)
-        if self.loss not in get_args(Loss):
-            raise ValueError(f"loss must be one of {', '.join(get_args(Loss))}, found {self.loss!r}")
-        if self.on_collapse not in get_args(OnCollapse):
-            raise ValueError(
-                f"on_collapse must be one of {', '.join(get_args(OnCollapse))}, found {self.on_collapse!r}"
-            )
         if not 0.0 < self.rollback_lr_factor <= 1.0:
             raise ValueError(f"rollback_lr_factor must be above 0 and at most 1, found {self.rollback_lr_factor}")
         unknown = set(self.augment) - set(get_args(AugmentOp))

@@ -86,8 +86,8 @@ def new_state(G: Generator, D: Discriminator, config: TrainConfig) -> TrainState
     return TrainState(
         G=G.train(),
         D=D.train(),
-        optimizer_g=Adam(G.parameters(), lr=config.lr_g, betas=betas, eps=1e-8, fused=True),
-        optimizer_d=Adam(D.parameters(), lr=config.lr_d, betas=betas, eps=1e-8, fused=True),
+        optimizer_g=Adam(G.parameters(), lr=config.lr_g, betas=betas, eps=config.adam_eps, fused=True),
+        optimizer_d=Adam(D.parameters(), lr=config.lr_d, betas=betas, eps=config.adam_eps, fused=True),
         ema=ema,
     )
 

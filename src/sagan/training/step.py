@@ -1,8 +1,8 @@
 """One step of training: D updates, one G update, one update of the moving average. No ``.item()`` in here.
 
 Which spectral vectors move when (SAGAN's own rule, for one device): G's in each of its forwards, D's once per D update
-- real and generated images go through D in ONE forward - and never in the G update. With accumulation they move in the
-first micro-batch only.
+- real and generated images go through D in ONE forward - and never in the G update. ``d_vectors`` and ``g_vectors`` of
+the configuration have the rules of other sources. With accumulation they move in the first micro-batch only.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sagan.losses import classification_loss, discriminator_loss, generator_loss
 from sagan.models.discriminator import ClassifierLogits
 from sagan.ops.augment import augment, num_draws
+from sagan.ops.norm import frozen_running
 from sagan.ops.spectral import frozen_spectral
 from sagan.randomness import keyed_generator
 from sagan.sampling import training_draws
@@ -48,7 +49,8 @@ def train_step(
         d_metrics.append(d_step(state, config, x, y, update, engine, seed))
     metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed)
     if state.ema is not None:
-        update_ema(state.ema, state.G, config.ema_decay if state.step >= config.ema_start else 0.0)
+        decay = config.ema_decay if state.step >= config.ema_start else 0.0
+        update_ema(state.ema, state.G, decay, running=config.ema_running)
     state.step += 1
     return engine.mean(metrics)
 
@@ -74,13 +76,12 @@ def d_step(
     D = engine.training(state.D)
     for part in micro_batches(state, config, engine, state.D, len(x)):
         with engine.autocast():
-            with torch.no_grad():
-                x_fake = fp32(state.G(z[part], None if y_fake is None else y_fake[part]))
-            seen = torch.cat(
-                [augment(x[part], config.augment, real_draws[part]), augment(x_fake, config.augment, fake_draws[part])]
-            )
-            classes = y[part] if y_fake is None else torch.cat([y[part], y_fake[part]])
-            output = D(seen, classes)
+            fake_classes = None if y_fake is None else y_fake[part]
+            with torch.no_grad(), generator_at_rest(state.G, config):
+                x_fake = fp32(state.G(z[part], fake_classes))
+            real = augment(x[part], config.augment, real_draws[part])
+            fake = augment(x_fake, config.augment, fake_draws[part])
+            output, classes = judged(config, D, (real, y[part]), (fake, fake_classes))
             loss, seen_metrics = d_loss(config, output, classes, part.stop - part.start)
         engine.backward(loss / config.accumulate)
         metrics.append(seen_metrics)
@@ -88,8 +89,36 @@ def d_step(
     return mean_metrics(metrics)
 
 
+def judged(
+    config: TrainConfig, D: nn.Module, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor | None]
+) -> tuple[Tensor | ClassifierLogits, Tensor]:
+    """Run D over real images and then generated ones, each with their classes: in one forward, or ``separate`` ones.
+
+    Returns:
+        D's output on all of them and their classes, those of real ones first.
+    """
+    (x, y), (x_fake, y_fake) = real, fake
+    classes = y if y_fake is None else torch.cat([y, y_fake])
+    if config.d_vectors != "separate":
+        return D(torch.cat([x, x_fake]), classes), classes
+    first, second = D(x, y), D(x_fake, y_fake)
+    if isinstance(first, ClassifierLogits):
+        return ClassifierLogits(*(torch.cat(pair) for pair in zip(first, second, strict=True))), classes
+    return torch.cat([first, second]), classes
+
+
+@contextmanager
+def generator_at_rest(G: nn.Module, config: TrainConfig) -> Iterator[None]:
+    """Inside the context a forward of G leaves alone what the configuration lets move in G's own step only."""
+    with (
+        frozen_spectral(G) if config.g_vectors == "g_step_only" else nullcontext(),
+        frozen_running(G) if config.bn_tracking == "g_step_only" else nullcontext(),
+    ):
+        yield
+
+
 def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) -> dict[str, Tensor]:
-    """Update G once, on ``config.generator_batch`` images. D gets no gradient, and its spectral vectors rest."""
+    """Update G once, on ``config.generator_batch`` images. D gets no gradient, and its vectors rest with ``once``."""
     set_learning_rate(state.optimizer_g, config.lr_g * config.rollback_lr_factor**state.rollbacks, state.step, config)
     state.optimizer_g.zero_grad(set_to_none=True)
     z, y = engine.draws(
@@ -98,7 +127,8 @@ def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) ->
     draws = augment_draws(config, seed, "g", state.draw_step, 0, config.generator_batch, engine)
     metrics: list[dict[str, Tensor]] = []
     G = engine.training(state.G)
-    with frozen_parameters(state.D), frozen_spectral(state.D):
+    at_rest = frozen_spectral(state.D) if config.d_vectors == "once" else nullcontext()
+    with frozen_parameters(state.D), at_rest:
         for part in micro_batches(state, config, engine, state.G, len(z)):
             classes = None if y is None else y[part]
             with engine.autocast():
