@@ -161,7 +161,7 @@ def pack_shards(
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; shards go into a folder: choose another name")
-    source = find_source(config.path, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+    source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     job = _job(config, source, size_px, folder, shard_gb)
     if _plan(job):
         return read_shards(folder)
