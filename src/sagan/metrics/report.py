@@ -81,8 +81,8 @@ def report_from_json(text: str | bytes, name: str = "the report") -> Report:
 
 
 FOLLOWS = {"network_weights": "weights_sha256"}
-"""Fields that follow from another one. They do not differ where that agrees: older reports and statistics lack them, and
-what is unknown may be known later."""
+"""Fields that follow from another one. They do not differ where that agrees: older reports and statistics lack
+them, and what is unknown may be known later."""
 
 
 def differing_fields(a: Protocol, b: Protocol) -> dict[str, tuple[object, object]]:
