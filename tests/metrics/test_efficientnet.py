@@ -157,15 +157,14 @@ def test_own_weights_load_and_are_unknown(file, network, tmp_path):
 def test_shrinking_is_antialiased(network):
     """Fine stripes shrink to their mean, so their features are nearly those of plain grey.
 
-    Without antialiasing every stripe but the one beside a sampled point is left out.
+    Without antialiasing the points that are looked at all lie between two black columns.
     """
     stripes = torch.zeros(1, 896, 896, 3, dtype=torch.uint8)
-    stripes[:, :, ::2] = 254
-    grey = torch.full_like(stripes, 127)
-    black = torch.zeros_like(stripes)
-    found = [network(images).features for images in (stripes, grey, black)]
-    away = (found[2] - found[1]).norm()
-    assert (found[0] - found[1]).norm() < 0.05 * away
+    stripes[:, :, ::4] = stripes[:, :, 3::4] = 254
+    grey, black = torch.full_like(stripes, 127), torch.zeros_like(stripes)
+    found = network(torch.cat([stripes, grey, black])).features
+    from_grey, from_black = (found[0] - found[1]).norm(), (found[0] - found[2]).norm()
+    assert from_grey < 0.2 * from_black  # 0.1: at the left and the right edge the mean is a little darker
 
 
 def test_every_tensor_of_the_file_is_used(file):
