@@ -1,4 +1,5 @@
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -6,8 +7,10 @@ from torch.nn import functional as F
 
 from sagan.losses import discriminator_loss, generator_loss
 from sagan.ops import spectral
+from sagan.ops.augment import augment, num_draws
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm, frozen_spectral, spectral_norms
+from sagan.randomness import keyed_generator
 from sagan.sampling import training_draws
 from sagan.training import step as step_module
 from sagan.training.step import d_step, g_step, mean_logit, set_learning_rate, train_step
@@ -343,6 +346,28 @@ def test_augmentation_is_of_all_that_d_sees_and_g_learns_through_it(tiny_state, 
     assert (holes.sum((1, 2)) >= 16).all()
     assert len({tuple(hole.flatten().tolist()) for hole in holes}) > 12  # drawn for each image
     assert state.G.conv.parametrizations.weight.original.grad.abs().max() > 0.0
+
+
+def test_real_and_generated_pictures_are_augmented_by_draws_of_their_own(tiny_state, pictures, one_d_step, engine):
+    """Neither has the other's: D would see the same hole, and the same move, in both halves of its batch."""
+    policy = ("color", "translation", "cutout")
+    state, config = tiny_state(augment=policy, accumulate=2)
+    G, seen = copy.deepcopy(state.G), []
+    x, _, z, y_fake = twin_inputs(pictures)
+    state.D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
+    one_d_step(state, config)
+    real, fake = (
+        torch.from_numpy(keyed_generator(0, f"augment {which}", 0, 0).random((8, num_draws(policy)), dtype="float32"))
+        for which in ("real", "fake")
+    )
+    assert not torch.equal(real, fake)
+    for i, half in enumerate(seen):
+        part = slice(4 * i, 4 * i + 4)
+        with torch.no_grad(), frozen_spectral(G) if i else nullcontext():
+            x_fake = G(z[part], y_fake[part])
+        torch.testing.assert_close(half[:4], augment(x[part], policy, real[part]))
+        torch.testing.assert_close(half[4:], augment(x_fake, policy, fake[part]), atol=1e-5, rtol=1e-4)
+    assert len(seen) == 2
 
 
 def test_learning_rates_are_constant_or_fall_linearly_to_zero(tiny_state):
