@@ -89,13 +89,8 @@ def folder_source(folder: Path, config: DataConfig) -> Source:
     lines += _reading(config, layout)
     pictures = _file_pictures(layout, found, read)
     key = hash_lines(["folder", str(folder.resolve()), *lines])
-    return Source(
-        name=str(folder),
-        key=key,
-        stamp=hash_lines(["folder", *lines]),
-        load=lambda: pictures,
-        told=lambda: told(pictures),
-    )
+    stamp = hash_lines(["folder", *lines])
+    return Source(name=str(folder), key=key, stamp=stamp, load=lambda: pictures, told=lambda: told(pictures))
 
 
 def zip_pictures(file: Path, config: DataConfig) -> Pictures:
@@ -258,9 +253,7 @@ def _by_own_table(where: str, found: _Sorted, config: DataConfig, read: Callable
         return labelled_by(layout, table, column or None, read)
     file = Path(table).expanduser()
     if not file.is_file():
-        raise DataError(
-            f"there is no table {table}, neither in {where} nor as a file; --data.labels FILE or FILE:COLUMN"
-        )
+        raise DataError(f"there is no table {table} in {where} or as a file; --data.labels takes FILE or FILE:COLUMN")
     return labelled_by(layout, table, column or None, lambda _: file.read_bytes(), folder="")
 
 

@@ -19,8 +19,8 @@ SPLITS = frozenset(["train", "training", "trainset", "val", "valid", "validation
 INNER = frozenset(["images", "image", "imgs", "img", "jpg", "jpeg", "jpegs", "png", "pngs", "pictures", "photos"])
 """Folders that only say that there are pictures in them."""
 COMPANIONS = frozenset(
-    ["annotations", "annotation", "masks", "mask", "labels", "label", "segmentations", "segmentation", "trimaps"]
-    + ["bboxes", "depth", "ground_truth", "groundtruth", "gt", "xmls", "meta", "metadata"]
+    "annotations annotation masks mask labels label segmentations segmentation trimaps bboxes depth ground_truth "
+    "groundtruth gt xmls meta metadata".split()
 )
 """Folders whose pictures belong to those of a folder of :data:`INNER` beside them, and are none to train on."""
 MANY_FOLDERS = 10
@@ -188,17 +188,14 @@ def _classes(state: _State) -> Layout:
         f"(such as {next(picture.name for picture in state.pictures if len(picture.path) == depth)})"
         for depth, count in sorted(depths.items())
     )
-    readings = (
-        ""
-        if 0 in depths
-        else (
-            "--data.classes first takes the outermost folders for classes, last the innermost ones, path each by itself; "
+    advice = "move the pictures that lie outside the class folders into one, or away"
+    if 0 not in depths:
+        advice = (
+            "--data.classes first takes the outermost folders for classes, last the innermost ones, path each of them"
         )
-    )
-    advice = "move the pictures that lie outside the class folders into one, or away; " if 0 in depths else readings
     raise DataError(
         f"{where} holds pictures {found}; expected either pictures directly inside, or one level of sub-folders that "
-        f"are the classes; {advice}--data.classes none takes all pictures without classes; or give the folder that "
+        f"are the classes; {advice}; --data.classes none takes all pictures without classes; or give the folder that "
         "holds the class folders"
     )
 

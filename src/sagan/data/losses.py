@@ -65,5 +65,5 @@ def _stop(where: str, said: Sequence[str]) -> None:
     if said:
         more = f"; and {len(said) - SHOWN:,} more" if len(said) > SHOWN else ""
         raise DataError(
-            f"{where}: {'; '.join(said[:SHOWN])}{more}. Mend them, or accept the loss with --data.may-lose and the names"
+            f"{where}: {'; '.join(said[:SHOWN])}{more}. Mend them, or accept it with --data.may-lose and the names"
         )

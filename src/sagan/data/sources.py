@@ -27,7 +27,8 @@ KINDS = (
 def find_source(path: str | DataConfig, cache: Path, *, size_px: int | None = None, progress: bool = False) -> Source:
     """Find out what ``path`` is; a known name wins over a folder of that name.
 
-    A configuration says besides what folders mean. Pictures come at the size that they have; ``size_px`` is for those that are drawn.
+    A configuration says besides what folders mean. Pictures come at the size that they have; ``size_px`` is for those
+    that are drawn.
 
     Raises:
         DataError: If there is nothing at the path, it cannot be read, or it is not a kind of data that is known.
