@@ -18,10 +18,12 @@ from sagan.data.pictures import Labels
 SPLITS = frozenset(["train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset", "dev"])
 INNER = frozenset(["images", "image", "imgs", "img", "jpg", "jpeg", "jpegs", "png", "pngs", "pictures", "photos"])
 """Folders that only say that there are pictures in them."""
-COMPANIONS = frozenset(
-    "annotations annotation masks mask labels label segmentations segmentation trimaps bboxes depth ground_truth "
-    "groundtruth gt xmls meta metadata".split()
-)
+# fmt: off
+COMPANIONS = frozenset((
+    "annotations", "annotation", "masks", "mask", "labels", "label", "segmentations", "segmentation",
+    "trimaps", "bboxes", "depth", "ground_truth", "groundtruth", "gt", "xmls", "meta", "metadata",
+))
+# fmt: on
 """Folders whose pictures belong to those of a folder of :data:`INNER` beside them, and are none to train on."""
 MANY_FOLDERS = 10
 """From so many folders on, all with one picture, they are hardly classes."""
