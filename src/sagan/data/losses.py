@@ -7,8 +7,8 @@ from sagan.data.config import DataError
 from sagan.data.layout import Layout
 from sagan.data.pictures import Pictures
 
-MAX_LOST = 0.2
-"""A larger share of a class than this may not be lost unless the user names the class."""
+MAX_LOST, FEW = 0.2, 2
+"""A larger share of a class than this, and more pictures, or all of them may not be lost unless the user names it."""
 SHOWN = 3
 
 
@@ -22,7 +22,7 @@ def refuse_lost_folders(where: str, layout: Layout, shown: Sequence[tuple[str, s
         may_lose: Folders, or classes, that may lose pictures.
 
     Raises:
-        DataError: If a folder loses all, or more than :data:`MAX_LOST`.
+        DataError: If a folder loses all, or too many.
     """
     used = Counter(name.rpartition("/")[0] for name in layout.names)
     lost = Counter(name.rpartition("/")[0] for name, _ in shown)
@@ -31,9 +31,14 @@ def refuse_lost_folders(where: str, layout: Layout, shown: Sequence[tuple[str, s
         f"{folder or where} has {count:,} file(s) that are not used and {used[folder]:,} that are: {why[folder][0]}: "
         f"{why[folder][1]}"
         for folder, count in lost.items()
-        if count > MAX_LOST * (count + used[folder]) and not {folder, folder.rpartition("/")[2]} & set(may_lose)
+        if too_many(count, count + used[folder]) and not {folder, folder.rpartition("/")[2]} & set(may_lose)
     ]
     _stop(where, said)
+
+
+def too_many(lost: int, total: int) -> bool:
+    """Tell whether a class loses more than it may."""
+    return lost == total or (lost > FEW and lost > MAX_LOST * total)
 
 
 def refuse_lost_classes(
@@ -42,7 +47,7 @@ def refuse_lost_classes(
     """Refuse classes of which many pictures cannot be read.
 
     Raises:
-        DataError: If a class loses all, or more than :data:`MAX_LOST`.
+        DataError: If a class loses all, or too many.
     """
     reasons = dict(unreadable)
     classes = pictures.class_names or ("all pictures",)
@@ -56,7 +61,7 @@ def refuse_lost_classes(
     said = [
         f"{name} loses {count:,} of its {total[name]:,} pictures, which cannot be read, such as {example[name]}"
         for name, count in lost.items()
-        if count > MAX_LOST * total[name] and name not in may_lose
+        if too_many(count, total[name]) and name not in may_lose
     ]
     _stop(where, said)
 
