@@ -17,6 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from raw import add_raw, write_raw
 
 from sagan.metrics.efficientnet import load_efficientnet
 from sagan.metrics.inception import load_inception
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    add_raw(parser)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     images = torch.randint(0, 256, (args.batch, args.size_px, args.size_px, 3), dtype=torch.uint8, device=args.device)
@@ -95,6 +97,8 @@ def main() -> None:
     expected = features["torch-fidelity"]
     difference = (features["sagan"] - expected).abs().max() / expected.abs().max()
     print(f"largest difference of the Inception features, of the largest feature: {difference:.1e}")
+    counted = {name: measured[1:] for name, measured in seconds.items()}
+    write_raw(args, batch=args.batch, seconds=counted, difference=float(difference))
 
 
 if __name__ == "__main__":

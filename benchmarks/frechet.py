@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from raw import add_raw, write_raw
 
 from sagan.metrics.frechet import Gaussian, frechet_distance
 from sagan.metrics.statistics import Moments
@@ -118,6 +119,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="samples of the first set; at most the width makes it singular")
     parser.add_argument("--against", nargs="*", default=[], choices=list(OTHERS), help="only where installed")
     parser.add_argument("--from-features", type=int, nargs=2, metavar="N", help="samples of the two sides")
+    add_raw(parser)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.from_features is None:
@@ -148,6 +150,7 @@ def compare(functions: dict[str, Callable[..., float]], sides: tuple[object, ...
         median = statistics.median(measured)
         difference = abs(values[name] - values["sagan"]) / values["sagan"]
         print(f"{name:<15}{median:>8.3f} s{median / ours:>8.1f} x   differs by {difference:.1e} relative")
+    write_raw(args, threads=args.threads, seconds=times, values=values)
 
 
 if __name__ == "__main__":
