@@ -4,8 +4,8 @@
 
 One time is a forward and a backward pass of the whole block, 1x1 convolutions and spectral normalisation included. The
 implementations take turns, so that a slow moment of the machine hits all of them; the first round warms up and is not
-counted; the table has medians. Memory is the growth of the resident set at its peak, or of CUDA's allocated memory, in
-a fresh process that has worked on 16x16 positions before.
+counted; the table has medians, on a processor of its time (all threads add up). Memory is the growth of the resident
+set at its peak, or of CUDA's allocated memory, in a fresh process that has worked on 16x16 positions before.
 """
 
 import argparse
@@ -42,11 +42,12 @@ def time_ms(args: argparse.Namespace, form: str, size: int, implementations: lis
     x = torch.randn(args.batch, args.channels, size, size, device=args.device, requires_grad=True)
     blocks = {name: make_block(form, name, args.channels, args.device) for name in implementations}
     times: dict[str, list[float]] = {name: [] for name in implementations}
+    clock = time.process_time if args.device == "cpu" else time.perf_counter
     for _ in range(args.repeats + 1):
         for name, block in blocks.items():
-            start = time.perf_counter()
+            start = clock()
             forward_backward(block, x)
-            times[name].append((time.perf_counter() - start) * 1e3)
+            times[name].append((clock() - start) * 1e3)
     return {name: measured[1:] for name, measured in times.items()}
 
 

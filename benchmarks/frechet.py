@@ -2,9 +2,9 @@
 
     ./dev python benchmarks/frechet.py --width 2048 --rounds 3 --against torch-fidelity scipy
 
-The functions take turns, so that a slow moment of the machine hits all of them; the table has medians. At 2048 features
-one round with both others takes a minute or two. The covariances have full rank and eigenvalues from 10 down to 1e-5;
-``--samples`` makes the first one that of fewer samples, to see what a singular one costs.
+The functions take turns; the table has medians of processor time (all threads add up), which other programs of the
+machine disturb less than the wall's. At 2048 features one round with both others takes half a minute. The covariances
+have full rank and eigenvalues from 10 down to 1e-5; ``--samples`` makes the first one that of fewer samples, to see what a singular one costs.
 
     ./dev python benchmarks/frechet.py --from-features 500 10000 --threads 1 --against torch-fidelity
 
@@ -140,9 +140,9 @@ def compare(functions: dict[str, Callable[..., float]], sides: tuple[object, ...
     values = {}
     for _ in range(args.rounds):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = time.process_time()
             values[name] = function(*sides)
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
 
     print(f"{args.width} features, {args.rounds} rounds, {args.threads} threads of PyTorch, torch {torch.__version__}")
     ours = statistics.median(times["sagan"])

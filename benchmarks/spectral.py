@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=list(PRESETS), help="instead of published widths at --size and --batch")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count, after two")
+    parser.set_defaults(device="cpu", precision="fp32")  # what step.py asks for
     add_raw(parser)
     args = parser.parse_args()
     keep_freed_memory()
