@@ -3,8 +3,9 @@
     ./dev python benchmarks/frechet.py --width 2048 --rounds 3 --against torch-fidelity scipy
 
 The functions take turns; the table has medians of processor time (all threads add up), which other programs of the
-machine disturb less than the wall's. At 2048 features one round with both others takes half a minute. The covariances
-have full rank and eigenvalues from 10 down to 1e-5; ``--samples`` makes the first one that of fewer samples, to see what a singular one costs.
+machine disturb less than the wall's. At 2048 features
+one round with both others takes a minute or two. The covariances have full rank and eigenvalues from 10 down to 1e-5;
+``--samples`` makes the first one that of fewer samples, to see what a singular one costs.
 
     ./dev python benchmarks/frechet.py --from-features 500 10000 --threads 1 --against torch-fidelity
 
