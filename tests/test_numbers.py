@@ -1,0 +1,519 @@
+"""Every measured number on a page is computed again, from the files of what was measured.
+
+A mark says which function of this file computes the numbers of a block (a table, a paragraph or a point of a list), and
+from which files: `<!-- numbers: NAME from FILES -->` on the line before, or around a part of a sentence, with
+`<!-- end -->` behind it. The function gives pieces of text. Each must stand there, and no other number may. It also
+asserts what the words around the numbers claim. `<!-- no measured numbers -->` stands before a table of other numbers.
+"""
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagan.experiments import published
+from sagan.experiments.render import render
+from sagan.experiments.sweep import read_sweep
+
+ROOT = Path(__file__).parents[1]
+DRAWN = {"results/gpu/README.md", *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/*/table.md"))}
+PAGES = ["README.md", "ARCHITECTURE.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))]
+PAGES += [name for p in sorted(ROOT.glob("results/**/*.md")) if (name := str(p.relative_to(ROOT))) not in DRAWN]
+MARK = re.compile(r"<!-- numbers: (\w+) from ([^>]+?) -->")
+INSIDE = re.compile(MARK.pattern + r"(?!\n)(.*?)<!-- end -->", re.DOTALL)
+NONE = "<!-- no measured numbers -->"
+NUMBER = re.compile(r"(?<![\w.-])[+-]?\d")
+# Numbers that are names, and what is code or a place.
+NAMES = re.compile(
+    r"`[^`]*`|\]\([^)]*\)|<!--.*?-->|\b(?:figure|table|seed)s? \d+(?:(?:,| and| to) \d+)*|\b\d(?:\.\d+)*\. (?=[A-Z])"
+    r"|\bPyTorch \d[\d.]*|\bEfficientNet-Lite0|\(?\b(?:19|20)\d\d\b\)?|\b(?:fp32|bf16)\b|\d+x\d+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table, a paragraph or a point of a list."""
+
+    page: str
+    line: int
+    text: str
+    mark: str
+    """The line before it, if that is a mark."""
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def is_table(self) -> bool:
+        return self.text.startswith("|")
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """Cut a page up; headings, pictures and code are left out."""
+    mark, found, start, fenced = "", [], 0, False
+    for number, line in enumerate([*(ROOT / page).read_text(encoding="utf-8").splitlines(), ""], 1):
+        fence = line.startswith("```")
+        is_mark = bool(MARK.fullmatch(line.strip())) or line.strip() == NONE
+        ends = not line.strip() or fence or fenced or is_mark or line.startswith(("#", "![", "- ", "* "))
+        if found and ends:
+            yield Block(page, start, "\n".join(found), mark)
+            mark, found = "", []
+        if fence:
+            fenced = not fenced
+        elif is_mark:
+            mark = line.strip()
+        elif line.strip() and not fenced and not line.startswith(("#", "![")):
+            start = start if found else number
+            found.append(line)
+
+
+def plain(text: str) -> str:
+    """Put a text into one line, without bold type, marks and the head of a table."""
+    if text.startswith("|") and "\n" in text:
+        text = "\n".join(text.splitlines()[2:])
+    return " ".join(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).replace("**", "").split())
+
+
+def unexplained(text: str, pieces: Sequence[str]) -> list[str]:
+    """List what is wrong with a block: pieces that are not in it, and numbers that no piece has."""
+    left, wrong = plain(text), []
+    for piece in sorted(map(plain, pieces), key=len, reverse=True):
+        if piece not in left:
+            wrong.append(f"computed, but not there: {piece}")
+        left = left.replace(piece, " ... ", 1)
+    left = NAMES.sub(" ", left)
+    return wrong + [f"there, but not computed: {left[max(0, m.start() - 30) : m.end() + 30]}" for m in NUMBER.finditer(left)]
+
+
+def has_numbers(block: Block) -> bool:
+    return bool(NUMBER.search(NAMES.sub(" ", plain(block.text))))
+
+
+def marked() -> list[Any]:
+    found = []
+    for page in PAGES:
+        for block in blocks(page):
+            if match := MARK.fullmatch(block.mark):
+                found.append(pytest.param(match[1], match[2], block.text, id=f"{block}-{match[1]}"))
+        for match in INSIDE.finditer((ROOT / page).read_text(encoding="utf-8")):
+            found.append(pytest.param(*match.groups(), id=f"{page}-{match[1]}"))
+    return found
+
+
+def files_of(names: str) -> list[Path]:
+    """Find the files that a mark names; each of its words must find some."""
+    found: list[Path] = []
+    for name in names.split():
+        files = sorted(ROOT.glob(name))
+        assert files, f"there is no {name}"
+        assert all(file.suffix in (".json", ".jsonl") for file in files), f"{name} is no file of what was measured"
+        found += files
+    return found
+
+
+@pytest.mark.parametrize(("name", "files", "text"), marked())
+def test_numbers_are_those_of_the_files(name: str, files: str, text: str) -> None:
+    wrong = unexplained(text, COMPUTED[name](files_of(files)))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_table_with_numbers_is_marked(page: str) -> None:
+    """On pages of results and of the reproduction, every paragraph, too."""
+    report = page.startswith("results/") or page == "docs/reproduction.md"
+    for block in blocks(page):
+        if (block.is_table or report) and has_numbers(block):
+            assert block.mark or INSIDE.search(block.text), f"{block}: numbers without the files that they come from"
+
+
+def test_every_function_is_used() -> None:
+    used = {param.values[0] for param in marked()}
+    assert used == set(COMPUTED), used ^ set(COMPUTED)
+
+
+@pytest.mark.parametrize("text", ["| a | 3.14 |", "it took 58 minutes", "91 % of them", "(12 to 13)", "a loss of -0.5"])
+def test_a_number_without_a_source_is_found(text: str) -> None:
+    assert unexplained(text, ["3.15", "59 minutes"])
+    assert has_numbers(Block("", 1, text, ""))
+
+
+@pytest.mark.parametrize("text", ["| feat8 | `32` |", "see figure 4 and table 2", "SN on G/D", "[there](page-2.md)"])
+def test_names_are_no_numbers(text: str) -> None:
+    assert unexplained(text, []) == []
+    assert not has_numbers(Block("", 1, text, ""))
+
+
+def test_a_wrong_digit_is_found() -> None:
+    head = "| | of 100 |\n|---|---|\n"
+    assert unexplained(f"{head}| a | **0.55 ± 0.08** |\n| b | 3 |", ["| a | 0.55 ± 0.08 |", "| b | 3 |"]) == []
+    assert unexplained(f"{head}| a | 0.56 ± 0.08 |", ["| a | 0.55 ± 0.08 |"])
+    assert unexplained(f"{head}| a | 0.55 ± 0.08 |\n| b | 3 |", ["| a | 0.55 ± 0.08 |"])
+
+
+# Pages that are drawn from the files.
+
+
+@pytest.mark.parametrize("sweep", sorted(ROOT.glob("results/paper/*/sweep.json")), ids=lambda file: file.parent.name)
+def test_tables_of_the_paper_are_drawn_again(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, str] = {}
+    monkeypatch.setattr("sagan.experiments.render.write_text", lambda file, text: written.update({file.name: text}))
+    monkeypatch.setattr("sagan.experiments.render.save_image", lambda _, file: file)
+    monkeypatch.setattr("sagan.experiments.render.table_picture", lambda *_, **__: None)
+    monkeypatch.setattr("sagan.experiments.render._pictures", lambda *_: [])
+    render(read_sweep(sweep.parent))
+    assert set(written) == {"table.md", "table.csv"}
+    for name, text in written.items():
+        assert (sweep.parent / name).read_text(encoding="utf-8") == text, f"`sagan paper render` gives another {name}"
+
+
+def test_the_page_of_the_gpu_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from gpu_report import report
+
+    assert report(ROOT / "results" / "gpu") == (ROOT / "results" / "gpu" / "README.md").read_text(encoding="utf-8")
+
+
+# What the functions have in common.
+
+Compute = Callable[[list[Path]], list[str]]
+COMPUTED: dict[str, Compute] = {}
+
+
+def computes(function: Compute) -> Compute:
+    COMPUTED[function.__name__] = function
+    return function
+
+
+def row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+@cache
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def spread(values: Sequence[float], digits: int = 0, scale: float = 1.0) -> str:
+    mean, deviation = statistics.fmean(values) * scale, statistics.stdev(values) * scale
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def span(values: Sequence[float], digits: int = 0) -> str:
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+
+
+def only(values: Any) -> Any:
+    """Give the one value that all of them are."""
+    (value,) = set(values)
+    return value
+
+
+# docs/reproduction.md
+
+FD, SCORE = "FD(efficientnet-lite0)", "IS(efficientnet-lite0)"
+ROWS = ["no attention", "attention feat8", "attention feat16", "residual feat8", "residual feat16"]
+STAGES = ["SN on D", "SN on G/D", "SN on G/D + TTUR"]
+SMALL_SHAPES = ("same-shape", "parallel", "mirrored", "twins")
+Runs = dict[str, list[dict[str, Any]]]
+
+
+def runs_on(files: Sequence[Path], data: str) -> Runs:
+    """Sort the runs on some pictures by their row, those of a row by their seed."""
+    results = [read(file) for file in files if file.name == "result.json"]
+    found: Runs = {}
+    for result in sorted(results, key=lambda result: result["config"]["seed"]):
+        assert result["status"] == "finished"
+        if result["data"]["source"] == data:
+            found.setdefault(result["name"], []).append(result)
+    assert {tuple(one["config"]["seed"] for one in runs) for runs in found.values()} == {(0, 1, 2)}
+    return found
+
+
+def structure(files: Sequence[Path]) -> Runs:
+    return runs_on(files, "pairs")
+
+
+def photos(files: Sequence[Path]) -> Runs:
+    """Runs of table 1 and of the stages; the last stage is the row without attention."""
+    found = runs_on(files, "cifar10-15k.zip")
+    return found | {"no attention": found["SN on G/D + TTUR"]}
+
+
+def classes_of(run: dict[str, Any], kind: str = "structured") -> dict[str, dict[str, Any]]:
+    return run["pairs"]["final"][kind]
+
+
+def above_chance(run: dict[str, Any]) -> float:
+    """Over all classes, each readable picture counting once."""
+    pooled = []
+    for name in ("consistent", "chance"):
+        parts = [(one["readable"] * one["pictures"], one[name]) for one in classes_of(run).values()]
+        parts = [(count, share) for count, share in parts if share is not None]
+        pooled.append(sum(count * share for count, share in parts) / sum(count for count, _ in parts))
+    consistent, chance = pooled
+    return (consistent - chance) / (1 - chance)
+
+
+def textures(run: dict[str, Any]) -> float:
+    return statistics.fmean(one["recognised"] for one in classes_of(run, "textures").values())
+
+
+def block_weights(run: dict[str, Any]) -> int:
+    return run["parameters"]["attention"] + run["parameters"]["residual"]
+
+
+def final(run: dict[str, Any], metric: str) -> float:
+    return next(v["value"] for v in run["reports"]["final"]["values"] if v["metric"] == metric)
+
+
+def during(files: Sequence[Path], stage: str) -> dict[int, list[float]]:
+    """Give the distances of the three seeds of a stage by step, from the logs."""
+    slug = {"SN on D": "sn-on-d", "SN on G/D": "sn-on-g-d", "SN on G/D + TTUR": "sn-on-g-d-ttur"}[stage]
+    logs = [file for file in files if re.fullmatch(rf"{slug}-seed\d-\w+", file.parent.name) and file.suffix == ".jsonl"]
+    assert len(logs) == 3
+    found: dict[int, list[float]] = {}
+    for line in (line for log in logs for line in read_lines(log)):
+        if f"score/{FD}" in line:
+            found.setdefault(line["step"], []).append(line[f"score/{FD}"])
+    return found
+
+
+def apart(a: Sequence[float], b: Sequence[float]) -> bool:
+    return max(a) < min(b) or max(b) < min(a)
+
+
+@computes
+def scale(files: list[Path]) -> list[str]:
+    import torch
+
+    from sagan.models.discriminator import Discriminator
+    from sagan.models.generator import Generator
+    from sagan.recipes.presets import PRESETS
+
+    every = [run for found in (structure(files), photos(files)) for runs in found.values() for run in runs]
+    minutes = [run["training_s"] / 60 for run in every]
+    weights = {run["parameters"]["generator"] + run["parameters"]["discriminator"] for run in every}
+    assert {round(count, -5) for count in weights} == {100_000}
+    assert only(run["threads"] for run in every) == 1
+    published_config = PRESETS["slides"]()
+    with torch.device("meta"):
+        networks = Generator(published_config.generator), Discriminator(published_config.discriminator)
+    millions = sum(p.numel() for network in networks for p in network.parameters()) / 1e6
+    assert published_config.train.total_steps == 1_000_000
+    return [
+        f"ImageNet at {published_config.generator.size_px} px",
+        f"one million steps of {published_config.train.batch_size}",
+        f"networks of {millions:.0f} million weights",
+        "networks of 100 thousand weights",
+        f"at {only(run['config']['generator']['size_px'] for run in every)} px",
+        f"{span(minutes)} minutes of one processor core a row",
+    ]
+
+
+@computes
+def structure_table(files: list[Path]) -> list[str]:
+    def cells(runs: list[dict[str, Any]]) -> list[object]:
+        colour = [classes_of(run)["same-colour"] for run in runs]
+        return [
+            spread([above_chance(run) for run in runs], 2),
+            spread([one["above_chance"] for one in colour], 2),
+            f"{spread([one['readable'] for one in colour], 0, 100)} %",
+            f"{spread([textures(run) for run in runs], 0, 100)} %",
+            f"{only(map(block_weights, runs)):,}",
+        ]
+
+    return [row(name.replace("residual", "residual block"), *cells(structure(files)[name])) for name in ROWS]
+
+
+@computes
+def structure_budget(files: list[Path]) -> list[str]:
+    every = [run for runs in structure(files).values() for run in runs]
+    train = [run["config"]["train"] for run in every]
+    steps, batch = only(one["total_steps"] for one in train), only(one["batch_size"] for one in train)
+    samples = only(run["pairs"]["final"]["protocol"]["samples"] for run in every)
+    return [f"{steps:,} steps of {batch}", f"{samples:,} samples of the last weights"]
+
+
+@computes
+def structure_order(files: list[Path]) -> list[str]:
+    found = structure(files)
+    having = [above_chance(run) for name in found if name.startswith("attention") for run in found[name]]
+    others = [above_chance(run) for name in found if not name.startswith("attention") for run in found[name]]
+    assert (len(having), len(others)) == (6, 9)
+    assert min(having) > max(others)
+    return [f"({span(having, 2)} against {span(others, 2)})", f"1 in {math.comb(15, 6):,}"]
+
+
+@computes
+def structure_weights(files: list[Path]) -> list[str]:
+    found = structure(files)
+    assert 1.15 < block_weights(found["residual feat8"][0]) / block_weights(found["attention feat8"][0]) < 1.25
+    none = statistics.fmean(map(above_chance, found["no attention"]))
+    assert all(statistics.fmean(map(above_chance, found[f"residual feat{height}"])) < none for height in (8, 16))
+    return []
+
+
+@computes
+def structure_textures(files: list[Path]) -> list[str]:
+    means = {name: statistics.fmean(map(textures, runs)) for name, runs in structure(files).items()}
+    assert means["attention feat16"] < means["no attention"]
+    assert max(means, key=means.__getitem__).startswith("residual")
+    return []
+
+
+@computes
+def structure_others(files: list[Path]) -> list[str]:
+    found = structure(files)
+    readable = [classes_of(run)[name]["readable"] for runs in found.values() for run in runs for name in SMALL_SHAPES]
+    sizes = [[classes_of(run)["same-size"]["above_chance"] for run in runs] for runs in found.values()]
+    assert all(statistics.fmean(values) < statistics.stdev(values) for values in sizes)
+    return [f"at most {100 * max(readable):.1f} %", f"at most {spread(max(sizes, key=statistics.fmean), 2)}"]
+
+
+@computes
+def stages_table(files: list[Path]) -> list[str]:
+    def cells(name: str) -> list[str]:
+        by_step = during([file for file in files if file.suffix == ".jsonl"], name)
+        runs = photos(files)[name]
+        fooled = [run for run in runs if any(line["health"] == "discriminator fooled" for line in run["health"])]
+        assert all(line["health"] == "discriminator fooled" for run in runs for line in run["health"])
+        seen = f"discriminator fooled: {len(fooled)} of {len(runs)} seeds" if fooled else "nothing"
+        return [*(spread(by_step[step]) for step in (150, 300, 450, 600)), seen]
+
+    return [row(name, *cells(name)) for name in STAGES]
+
+
+@computes
+def distances_protocol(files: list[Path]) -> list[str]:
+    protocols = [run["monitor"]["values"][0]["protocol"] for name in STAGES for run in photos(files)[name]]
+    width, drawn, real = (
+        only(one[name] for one in protocols) for name in ("feature_width", "generated", "reference_count")
+    )
+    assert only(one["ema"] for one in protocols) is True
+    return [f"{width} features", f"{drawn} samples of the moving average against {real:,} pictures"]
+
+
+@computes
+def distances_protocol_table1(files: list[Path]) -> list[str]:
+    reports = [run["reports"]["final"]["values"][0] for name in ROWS for run in photos(files)[name]]
+    protocols = [report["protocol"] for report in reports]
+    drawn, real = (only(one[name] for one in protocols) for name in ("generated", "reference_count"))
+    return [f"{drawn} samples of the moving average against {real:,} pictures"]
+
+
+@computes
+def stages_order(files: list[Path]) -> list[str]:
+    d, both = (sorted(during(files, name)[600]) for name in STAGES[:2])
+    assert max(both) < min(d)
+    listed = [f"({', '.join(f'{value:.0f}' for value in values)})" for values in (both, d)]
+    return [*listed, f"by chance 1 in {math.comb(6, 3)}"]
+
+
+@computes
+def stages_stable(files: list[Path]) -> list[str]:
+    seen = {name: {line["health"] for run in photos(files)[name] for line in run["health"]} for name in STAGES[:2]}
+    assert set(map(frozenset, seen.values())) == {frozenset({"discriminator fooled"})}
+    runs = [run for stage in seen for run in photos(files)[stage]]
+    assert only(run["config"]["train"][name] for run in runs for name in ("lr_g", "lr_d"))
+    return [f"in {only(run['step'] for run in runs)} steps"]
+
+
+@computes
+def ttur(files: list[Path]) -> list[str]:
+    found = photos(files)
+    assert [bool([line for run in found[name] for line in run["health"]]) for name in STAGES] == [True, True, False]
+    last = [statistics.fmean(during(files, name)[600]) for name in STAGES]
+    assert last[2] > last[1]
+    rates = [only(run["config"]["train"]["lr_g"] for run in found[name]) for name in STAGES]
+    assert rates[2] == rates[1] / 4
+    assert published.SN_AND_TTUR[10] > published.SN_ON_BOTH[10]
+    assert published.SN_ON_BOTH[160] < published.SN_ON_BOTH[260]
+    train = [run["config"]["train"] for name in STAGES for run in found[name]]
+    start, decay = only(one["ema_start"] for one in train), only(one["ema_decay"] for one in train)
+    held = 100 * decay ** (600 - start)
+    return [
+        f"{last[2]:.0f} against {last[1]:.0f}",
+        f"(10,000 steps: {published.SN_AND_TTUR[10]} with TTUR, {published.SN_ON_BOTH[10]} without)",
+        "after 160,000 steps",
+        f"moving average of {decay} begins at step {start} and at step 600 still holds {held:.0f} %",
+    ]
+
+
+@computes
+def table1(files: list[Path]) -> list[str]:
+    found = photos(files)
+    theirs = {"no attention": published.NO_ATTENTION}
+    theirs |= {f"attention feat{height}": published.ATTENTION[height] for height in (8, 16)}
+    theirs |= {f"residual feat{height}": published.RESIDUAL[height] for height in (8, 16)}
+    return [
+        row(
+            name,
+            spread([final(run, FD) for run in found[name]]),
+            spread([final(run, SCORE) for run in found[name]], 2),
+            f"{theirs[name]['fd'].value}, {theirs[name]['score'].value}",
+            f"{only(map(block_weights, found[name])):,}",
+            len(found[name]),
+        )
+        for name in ROWS
+    ]
+
+
+@computes
+def table1_order(files: list[Path]) -> list[str]:
+    found = photos(files)
+    ours = {name: statistics.fmean(final(run, FD) for run in found[name]) for name in ROWS}
+    paper = {"no attention": published.NO_ATTENTION["fd"].value}
+    paper |= {f"attention feat{height}": published.ATTENTION[height]["fd"].value for height in (8, 16)}
+    paper |= {f"residual feat{height}": published.RESIDUAL[height]["fd"].value for height in (8, 16)}
+    here, there = (sorted(ROWS, key=values.__getitem__) for values in (ours, paper))
+    assert (here[0], here[-1]) == (there[0], there[-1]) == ("attention feat16", "residual feat8")
+    assert here[1:-1] != there[1:-1]
+    listed = ", ".join(f"{name} ({paper[name]:.2f})" for name in there)
+    return [f"Here: {', '.join(here)}.", f"In the paper: {listed}."]
+
+
+@computes
+def table1_noise(files: list[Path]) -> list[str]:
+    values = {name: [final(run, FD) for run in photos(files)[name]] for name in ROWS}
+    different = [pair for pair in combinations(ROWS, 2) if apart(values[pair[0]], values[pair[1]])]
+    assert different == [("no attention", "attention feat16")]
+    residual = values["residual feat8"] + values["residual feat16"]
+    best, none = span(values["attention feat16"]), span(values["no attention"])
+    steps = only(run["step"] for name in ROWS for run in photos(files)[name])
+    return [
+        f"attention at feat16 ({best}) lies below no attention ({none})",
+        f"spread from {span(residual)}",
+        f"after {steps} steps on 32 px photos",
+    ]
+
+
+@computes
+def no_position(files: list[Path]) -> list[str]:
+    return [f"at {only(run['config']['generator']['size_px'] for runs in photos(files).values() for run in runs)} px"]
+
+
+@computes
+def long_run(files: list[Path]) -> list[str]:
+    train = [run["config"]["train"] for name in STAGES for run in photos(files)[name]]
+    steps, batch = only(one["total_steps"] for one in train), only(one["batch_size"] for one in train)
+    first = min(published.SN_ON_BOTH)
+    assert published.SN_ON_BOTH[260] > published.SN_ON_BOTH[160]
+    assert published.SN_AND_TTUR[260] < published.SN_AND_TTUR[160]
+    return [
+        "gets worse after 160,000 steps",
+        f"{steps} steps of {batch} pictures are {steps * batch:,} pictures",
+        f"at {first * 1000 * 256 / 1e6:.1f} million",
+    ]
