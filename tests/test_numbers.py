@@ -22,6 +22,8 @@ import pytest
 from sagan.experiments import published
 from sagan.experiments.render import render
 from sagan.experiments.sweep import read_sweep
+from sagan.recipes.build import build
+from sagan.recipes.config import from_json
 
 ROOT = Path(__file__).parents[1]
 DRAWN = {"results/gpu/README.md", *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/*/table.md"))}
@@ -517,3 +519,197 @@ def long_run(files: list[Path]) -> list[str]:
         f"{steps} steps of {batch} pictures are {steps * batch:,} pictures",
         f"at {first * 1000 * 256 / 1e6:.1f} million",
     ]
+
+
+# Runs that are kept.
+
+
+def first(files: Sequence[Path], name: str) -> Path:
+    return next(file for file in files if file.name == name)
+
+
+def values_of(file: Path) -> dict[str, dict[str, Any]]:
+    """Give the values of a report by name, without the network's."""
+    return {value["metric"].replace("(efficientnet-lite0)", ""): value for value in read(file)["values"]}
+
+
+def lines_with(file: Path, key: str) -> dict[int, Any]:
+    return {line["step"]: line[key] for line in read_lines(file) if key in line}
+
+
+def elapsed(files: Sequence[Path]) -> float:
+    return max(lines_with(first(files, "log.jsonl"), "elapsed_s").values())
+
+
+def run_cells(files: list[Path]) -> list[str]:
+    """Say what stands in the table of every run: sizes of the networks, and how they were trained."""
+    config = from_json(first(files, "config.json").read_text(encoding="utf-8"))
+    parts = build(config)
+    counts = [sum(p.numel() for p in network.parameters()) for network in (parts.state.G, parts.state.D)]
+    train = config.train
+    assert max(lines_with(first(files, "log.jsonl"), "loss_d")) == train.total_steps
+    return [
+        f"generator {counts[0]:,} weights, discriminator {counts[1]:,}, attention at feat{config.generator.attention[0]}",
+        f"{train.total_steps:,} steps of {train.batch_size}",
+        f"learning rates {scientific(train.lr_g)} and {scientific(train.lr_d)}",
+        f"moving average of decay {train.ema_decay}, standing statistics of 100 batches of 100 (the sheets while training: "
+        "8 of 64)",
+    ]
+
+
+def scientific(rate: float) -> str:
+    digits, power = f"{rate:e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
+@computes
+def digits_run(files: list[Path]) -> list[str]:
+    config = read(first(files, "config.json"))
+    assert config["train"]["d_steps"] == 2
+    return [
+        *run_cells(files),
+        f"noise {config['generator']['z_dim']} wide",
+        f"{elapsed(files):.0f} s of training",
+    ]
+
+
+@computes
+def digits_report(files: list[Path]) -> list[str]:
+    report = read(files[0])
+    return [
+        f"{report['accuracy']:.1%} of {report['samples']:,} samples".replace("%", " %"),
+        f"{report['accuracy_real']:.1%}".replace("%", " %"),
+        f"{report['variety']:.2f} of the real set's",
+    ]
+
+
+@computes
+def cifar_run(files: list[Path]) -> list[str]:
+    held = only(
+        v["protocol"]["reference_count"]
+        for v in read(first(files, "evaluation.json"))["values"]
+        if "reference_count" in v["protocol"]
+    )
+    within = read(first(files, "within-classes.json"))
+    trained = only(value["protocol"]["reference_count"] for value in within["values"])
+    a_class = (trained + held) // len(within["classes"])
+    assert len(lines_with(first(files, "log.jsonl"), f"score/{FD}")) == 12
+    return [
+        *run_cells(files),
+        f"{trained + held:,} pictures of CIFAR-10 ({a_class:,} a class)",
+        f"{trained:,} to train on, {held} held out",
+        f"{elapsed(files) / 60:.0f} minutes with twelve measurements",
+    ]
+
+
+@computes
+def cifar_protocol(files: list[Path]) -> list[str]:
+    protocols = [value["protocol"] for value in read(files[0])["values"]]
+    drawn = only(one["generated"] for one in protocols if "generated" in one)
+    held = only(one["reference_count"] for one in protocols if "reference_count" in one)
+    width = only(one["feature_width"] for one in protocols)
+    return [f"{drawn:,} samples", f"against the {held} pictures held out, {width} features"]
+
+
+@computes
+def cifar_end(files: list[Path]) -> list[str]:
+    found = values_of(files[0])
+    value = {name: one["value"] for name, one in found.items()}
+    splits = found["IS"]["protocol"]["splits"]
+    classes = 10
+    return [
+        row(FD, f"{value['FD']:.1f}"),
+        row(f"{SCORE}, {splits} splits", f"{value['IS']:.2f} +- {found['IS']['spread']:.2f}"),
+        row("KD(efficientnet-lite0)", f"{value['KD']:.2f} +- {found['KD']['spread']:.2f}"),
+        row("precision, recall", f"{value['precision']:.3f}, {value['recall']:.3f}"),
+        row("density, coverage", f"{value['density']:.3f}, {value['coverage']:.3f}"),
+        f"| class accuracy | {value['class accuracy']:.2f} (of the real pictures held out: "
+        f"{value['class accuracy of the real pictures']:.2f}; by chance: {1 / classes:.2f}) |",
+    ]
+
+
+@computes
+def cifar_recall(files: list[Path]) -> list[str]:
+    return [f"{values_of(files[0])['recall']['value']:.3f} of the real pictures"]
+
+
+@computes
+def cifar_within(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    classes = sorted(found["classes"].items(), key=lambda item: item[1]["value"])
+    drawn, real = (only(one[name] for _, one in classes) for name in ("generated", "real"))
+    protocol = found["values"][0]["protocol"]
+    return [
+        f"{drawn} samples of each (seed {protocol['seed']}) against its {real:,} training pictures",
+        f"{protocol['feature_width']} features",
+        f"intra-{FD} {found['values'][0]['value']:.1f}; " + ", ".join(f"{n} {one['value']:.1f}" for n, one in classes),
+    ]
+
+
+@computes
+def cifar_monitor(files: list[Path]) -> list[str]:
+    protocol = values_of(files[0])["FD"]["protocol"]
+    train = read(files[1])["train"]
+    return [
+        f"{protocol['generated']:,} samples",
+        f"against {protocol['reference_count']:,} training pictures, every {train['evaluate_every']} steps",
+        protocol["batch_norm"].split(", seed")[0].replace("standing statistics,", "standing statistics of"),
+    ]
+
+
+MEASURES = {"FD": 1, "IS": 2, "KD": 2, "precision": 3, "recall": 3, "density": 3, "coverage": 3}
+
+
+def scores(file: Path) -> dict[str, dict[int, float]]:
+    return {name: lines_with(file, f"score/{name}(efficientnet-lite0)") for name in MEASURES}
+
+
+@computes
+def cifar_during(files: list[Path]) -> list[str]:
+    found = scores(files[0])
+    return [
+        row(f"{step:,}", *(f"{found[name][step]:.{digits}f}" for name, digits in MEASURES.items()))
+        for step in (500, 1000, 2000, 3000, 4000, 5000, 6000)
+    ]
+
+
+@computes
+def cifar_trend(files: list[Path]) -> list[str]:
+    found = scores(files[0])
+    assert found["FD"][6000] < found["FD"][5500] < found["FD"][5000]
+    assert found["recall"][6000] > found["recall"][5000]
+    return []
+
+
+@computes
+def clothing_run(files: list[Path]) -> list[str]:
+    config, pictures = read(first(files, "config.json")), read(first(files, "pictures.json"))
+    count = pictures["pictures"]
+    assert sum(pictures["classes"].values()) == count
+    held = int(config["data"]["holdout_fraction"] * count)
+    return [
+        *run_cells(files),
+        f"noise {config['generator']['z_dim']} wide",
+        f"{count:,} photos of clothes (CC0) in {len(pictures['classes'])} classes",
+        "128 px",
+        f"{count - held:,} to train on, {held} held out",
+        f"{elapsed(files) / 60:.0f} minutes",
+    ]
+
+
+@computes
+def clothing_monitor(files: list[Path]) -> list[str]:
+    found = lines_with(files[0], "score/FD(pixels 8x8)")
+    return [f"FD(pixels 8x8) is {found[max(found)]:.2f} ({found[5000]:.2f} at step 5,000)"]
+
+
+@computes
+def clothing_hats(files: list[Path]) -> list[str]:
+    return [f"hats ({read(files[0])['classes']['hat']} pictures)"]
+
+
+@computes
+def paper_pictures(files: list[Path]) -> list[str]:
+    run = photos(files)["no attention"][0]
+    a_class = run["data"]["images"] // len(run["class_names"])
+    return [f"{a_class:,} pictures of each class of CIFAR-10"]
