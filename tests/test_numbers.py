@@ -22,6 +22,7 @@ import pytest
 from sagan.experiments import published
 from sagan.experiments.render import render
 from sagan.experiments.sweep import read_sweep
+from sagan.ops.resample import CUDA_KERNEL_POSITIONS
 from sagan.recipes.build import build
 from sagan.recipes.config import from_json
 
@@ -93,7 +94,9 @@ def unexplained(text: str, pieces: Sequence[str]) -> list[str]:
             wrong.append(f"computed, but not there: {piece}")
         left = left.replace(piece, " ... ", 1)
     left = NAMES.sub(" ", left)
-    return wrong + [f"there, but not computed: {left[max(0, m.start() - 30) : m.end() + 30]}" for m in NUMBER.finditer(left)]
+    return wrong + [
+        f"there, but not computed: {left[max(0, m.start() - 30) : m.end() + 30]}" for m in NUMBER.finditer(left)
+    ]
 
 
 def has_numbers(block: Block) -> bool:
@@ -548,12 +551,13 @@ def run_cells(files: list[Path]) -> list[str]:
     counts = [sum(p.numel() for p in network.parameters()) for network in (parts.state.G, parts.state.D)]
     train = config.train
     assert max(lines_with(first(files, "log.jsonl"), "loss_d")) == train.total_steps
+    position = config.generator.attention[0]
     return [
-        f"generator {counts[0]:,} weights, discriminator {counts[1]:,}, attention at feat{config.generator.attention[0]}",
+        f"generator {counts[0]:,} weights, discriminator {counts[1]:,}, attention at feat{position}",
         f"{train.total_steps:,} steps of {train.batch_size}",
         f"learning rates {scientific(train.lr_g)} and {scientific(train.lr_d)}",
-        f"moving average of decay {train.ema_decay}, standing statistics of 100 batches of 100 (the sheets while training: "
-        "8 of 64)",
+        f"moving average of decay {train.ema_decay}",
+        "standing statistics of 100 batches of 100 (the sheets while training: 8 of 64)",
     ]
 
 
@@ -713,3 +717,353 @@ def paper_pictures(files: list[Path]) -> list[str]:
     run = photos(files)["no attention"][0]
     a_class = run["data"]["images"] // len(run["class_names"])
     return [f"{a_class:,} pictures of each class of CIFAR-10"]
+
+
+# results/gpu/notes.md; the rest of that page is drawn from its files.
+
+
+def of_goal(file: Path, name: str) -> str:
+    return f"{next(one for one in read(file)['rows'] if one['name'] == name)['of_goal']:.2f}"
+
+
+@computes
+def gpu_goal(files: list[Path]) -> list[str]:
+    searched = of_goal(first(files, "graphs-searched.json"), "bf16, CUDA graphs, cuDNN's search")
+    compiled = of_goal(first(files, "compiled.json"), "bf16, compiled")
+    graphs = of_goal(first(files, "graphs.json"), "bf16, CUDA graphs")
+    assert float(searched) >= 1
+    return [
+        f"{searched} of {1_000_000 * 256 / 86_400:,.0f} images/s",
+        f"the compiled step does {compiled} of it, CUDA graphs {graphs}",
+    ]
+
+
+@computes
+def gpu_first_step(files: list[Path]) -> list[str]:
+    return [f"took {max(one['first_step_s'] for one in read(files[0])['rows']):.0f} s"]
+
+
+@computes
+def gpu_folds(files: list[Path]) -> list[str]:
+    resampling = [one for one in read(first(files, "layers.json"))["rows"] if one["operation"] != "conv"]
+    assert len(resampling) == 10
+    assert {one["fastest"] for one in resampling} == {"kernel"}
+    ms = {one["name"]: one["ms"] for one in read(first(files, "step.json"))["rows"]}
+    assert ms["bf16, folds as measured"] == pytest.approx(ms["bf16"], rel=0.01)
+
+    return ["one 4x4 convolution of stride 2", f"from {CUDA_KERNEL_POSITIONS:,} positions on"]
+
+
+@computes
+def gpu_tests(files: list[Path]) -> list[str]:
+    failed = json.dumps(read(files[0])["tests"])
+    assert failed.count("FileNotFoundError") == 3
+    return []
+
+
+@computes
+def gpu_twice(files: list[Path]) -> list[str]:
+    steps = {(one["what"], one["precision"]): one["repeated"] for one in read(files[0])["steps"]}
+    (trained,) = {what for what, _ in steps if "as trained" in what}
+    assert steps[trained, "fp32"] > 0
+    assert {difference for (what, kind), difference in steps.items() if (what, kind) != (trained, "fp32")} == {0.0}
+    return []
+
+
+@computes
+def gpu_trainings(files: list[Path]) -> list[str]:
+    small, large = (read(first(files, f"train-{size}.json")) for size in (64, 128))
+    assert {round(one["elapsed_s"] / 60) for one in (small, large)} == {3}
+    return [
+        "16 cores",  # of the machine, which no file has
+        f"{small['steps']:,} and {large['steps']:,} steps",
+        f"{elapsed(files) / 60:.0f} core-minutes",
+    ]
+
+
+# README.md and docs/.
+
+
+@computes
+def readme_picture(files: list[Path]) -> list[str]:
+    assert 75 < elapsed(files) / 60 < 105
+    return [f"{read(first(files, 'pictures.json'))['pictures']:,} photos"]
+
+
+@computes
+def readme_runs(files: list[Path]) -> list[str]:
+    def of(folder: str) -> list[Path]:
+        return [file for file in files if file.parent.name == folder]
+
+    report = read(first(of("digits-demo"), "report.json"))
+    held = values_of(first(of("cifar10-32"), "evaluation.json"))["FD"]["protocol"]["reference_count"]
+    trained = read(first(of("cifar10-32"), "within-classes.json"))["values"][0]["protocol"]["reference_count"]
+    assert len(scores(first(of("cifar10-32"), "log.jsonl"))) == 7
+    assert {round(read(file)["elapsed_s"] / 60) for file in files if file.name.startswith("train-")} == {3}
+    assert {len(runs) for found in (structure(files), photos(files)) for runs in found.values()} == {3}
+    minutes = {name: f"{elapsed(of(name)) / 60:.0f} minutes" for name in ("digits-demo", "cifar10-32", "clothing-64")}
+    return [
+        f"{report['accuracy']:.1%} of {report['samples']:,} digits".replace("%", " %"),
+        f"with {report['variety']:.2f} of the real variety",
+        f"{minutes['digits-demo']} on two cores",
+        f"{held + trained:,} pictures of CIFAR-10",
+        f"{minutes['cifar10-32']} on one core",
+        f"{read(first(of('clothing-64'), 'pictures.json'))['pictures']:,} photos of clothes",
+        f"{minutes['clothing-64']} on one core",
+        "one H200",
+    ]
+
+
+@computes
+def healthy(files: list[Path]) -> list[str]:
+    logs = [read_lines(file) for file in files]
+    every = [line for log in logs for line in log if "loss_d" in line]
+    guessing = 2  # the hinge loss of D
+    losses = [[line["loss_d"] / guessing for line in log if "loss_d" in line] for log in logs]
+    low = [(place, loss) for one in losses for place, loss in enumerate(one) if loss < 0.25]
+    assert len(low) == 3
+    assert max(place for place, _ in low) < 5
+    started = max(loss for _, loss in low)
+    later = min(loss for one in losses for loss in one if loss >= 0.25)
+    looks = {name: [(line["step"], line[name]) for log in logs for line in log if name in line] for name in VARIETY}
+    between = [(step, value) for step, value in looks["variety/between"] if step > 500]
+    norms = [line[name] for line in every for name in ("sigma/G", "sigma/D") if name in line]
+    saturated = f"below {math.ceil(100 * started) / 100:.2f} for 3 lines at the start, else {later:.2f} and more"
+    return [
+        f"over the loss D of guessing (hinge {guessing}, non-saturating 2 ln 2) | above 10, 3 lines | at most "
+        f"{max(max(line['loss_d'], abs(line['loss_g'])) / guessing for line in every):.1f} |",
+        f"below 0.05, 10 lines | {saturated} |",
+        f"below 0.02, 3 lines | {min(line['real_logits'] - line['fake_logits'] for line in every):.2f} and more |",
+        f"above 2, 3 lines | at most {max(norms):.2f} |",
+        f"below 0.25, 3 looks | {min(value for _, value in looks['variety/within']):.2f} and more |",
+        f"below 0.25, 3 looks | {min(value for _, value in between):.2f} and more from step {min(between)[0]} on |",
+    ]
+
+
+VARIETY = ("variety/within", "variety/between")
+
+
+@computes
+def healthy_lines(files: list[Path]) -> list[str]:
+    logs = [read_lines(file) for file in files]
+    counts = [sum("loss_d" in line for line in log) for log in logs]
+    assert [any("sigma/G" in line for line in log) for log in logs] == [True, False, False]
+    assert [any(name in line for line in log for name in VARIETY) for log in logs] == [True, False, False]
+    return [f"{counts[0]}, {counts[1]} and {counts[2]} lines"]
+
+
+@computes
+def real_pairs(files: list[Path]) -> list[str]:
+    found = sorted(map(read, files), key=lambda one: one["size_px"])
+    assert [one["size_px"] for one in found] == [16, 32, 64]
+    for one in found:
+        assert sum(part["pictures"] for kind in ("structured", "textures") for part in one[kind].values()) == 10_000
+
+    def percent(share: float) -> str:
+        return "100 %" if share == 1 else f"{100 * share:.1f} %"
+
+    def readable(*names: str) -> list[str]:
+        shares = [[percent(one["structured"][name]["readable"]) for name in names] for one in found]
+        return [", ".join(shown if len(set(shown)) > 1 else shown[:1]) for shown in shares]
+
+    consistent = [percent(only(part["consistent"] for part in one["structured"].values())) for one in found]
+    lowest = [percent(min(part["recognised"] for part in one["textures"].values())) for one in found]
+    return [
+        row("readable: `same-colour`, `parallel`, `mirrored`", *readable("same-colour", "parallel", "mirrored")),
+        row("readable: `same-size`", *readable("same-size")),
+        row("readable: `same-shape`, `twins`", *readable("same-shape", "twins")),
+        row("consistent among the readable, every structured class", *consistent),
+        row("textures recognised, the lowest", *lowest),
+    ]
+
+
+# results/speed and results/metrics
+
+
+def rates(file: Path) -> dict[str, dict[str, float]]:
+    """Give pictures in a CPU-second by the kind of picture and the work: medians over the rounds."""
+    found = read(file)["wall_and_processor_rates"]
+    return {
+        kind: {work: statistics.median(rate for _, rate in rounds) for work, rounds in works.items()}
+        for kind, works in found.items()
+    }
+
+
+@computes
+def decoding(files: list[Path]) -> list[str]:
+    rate = rates(files[0])["500x375"]["decoded, one core"]
+    minutes = 1_281_167 / rate / 60
+    return [f"some {round(rate, -1):.0f} JPEGs", f"{round(minutes, -1):.0f} minutes of one core"]
+
+
+@computes
+def fewer_operations(files: list[Path]) -> list[str]:
+    counts = [read(file)["operations"] for file in files]
+    fewer = [100 * (1 - one["at once"] / one["layer by layer"]) for one in counts]
+    return [f"{span(fewer)} % fewer operations"]
+
+
+def medians(measured: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in measured.items()}
+
+
+def round_ratios(measured: dict[str, list[float]], above: str, below: str) -> float:
+    """Give the median of each round's ratio: the sides take turns."""
+    pairs = zip(measured[above], measured[below], strict=True)
+    return statistics.median(a / b for a, b in pairs)
+
+
+@computes
+def speed_reading(files: list[Path]) -> list[str]:
+    found = rates(files[0])
+    works = [work for work in found["32x32"] if work != "cores"]
+    return [row(work, *(f"{found[kind][work]:,.0f}" for kind in ("32x32", "500x375"))) for work in works]
+
+
+@computes
+def speed_reading_rounds(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    rounds = only(len(v) for works in found["wall_and_processor_rates"].values() for v in works.values())
+    match = re.search(r"--images (\d+)", found["command"])
+    assert match
+    return [f"medians of {rounds} rounds", f"{match[1]} generated pictures"]
+
+
+@computes
+def speed_reading_share(files: list[Path]) -> list[str]:
+    logs = {
+        file.parent.name: max(lines_with(file, "images_per_s").values()) for file in files if file.suffix == ".jsonl"
+    }
+    found = rates(first(files, "data.json"))
+    fastest = {"32x32": logs["cifar10-32"], "500x375": logs["clothing-64"]}
+    demo = logs["digits-demo"]
+    for kind, rate in fastest.items():
+        assert rate < found[kind]["batches of 64 from one file"] / 100
+    assert demo < found["32x32"]["batches of 64 from one file"] / 100
+    return [f"up to {max(fastest.values()):.1f} images a second", f"on up to {demo:.0f} with two"]
+
+
+@computes
+def speed_step(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    assert found["clock"] == "cpu"
+    ms = {side: 1000 * value for side, value in medians(found["seconds"]).items()}
+    ratios = [round_ratios(found["seconds"], side, "ours") for side in ("plain", "studiogan")]
+    return [
+        row(
+            f"{found['size_px']} px, batch {found['batch']}",
+            len(found["seconds"]["ours"]),
+            *(f"{ms[side]:,.0f}" for side in ("ours", "plain", "studiogan")),
+            *(f"{ratio:.2f}" for ratio in ratios),
+        )
+    ]
+
+
+@computes
+def speed_step_goal(files: list[Path]) -> list[str]:
+    reached = round_ratios(read(files[0])["seconds"], "studiogan", "ours")
+    assert reached >= 1.5
+    return ["The goal was 1.5"]
+
+
+@computes
+def speed_spectral(files: list[Path]) -> list[str]:
+    found = []
+    for name in ("32", "sagan-32-cpu", "demo"):
+        one = read(first(files, f"spectral-{name}.json"))
+        ratios = [turn["layer by layer"][1] / turn["at once"][1] for turn in one["wall_and_processor_s"]]
+        counts = [one["operations"][side] for side in ("layer by layer", "at once")]
+        label = "32 px, batch 16" if name == "32" else f"`{name}`"
+        found.append(
+            row(
+                label,
+                f"{counts[0]:,}, {counts[1]:,}",
+                f"{statistics.median(ratios):.3f} ({span(ratios, 3)})",
+                len(ratios),
+            )
+        )
+    return found
+
+
+@computes
+def speed_attention(files: list[Path]) -> list[str]:
+    found = {(one["form"], one["implementation"]): one for one in read(files[0])["rows"]}
+    rows = []
+    for form in ("slides", "official"):
+        each = [found[form, name] for name in ("explicit", "fused", "tiled")]
+        ms = [statistics.median(one["ms"]) for one in each]
+        mib = [one["mib"] for one in each]
+        cells = [f"{a:,.0f}, {b:,.0f}" for a, b in zip(ms, mib, strict=True)]
+        rows.append(
+            row(form, f"{each[0]['size']}x{each[0]['size']}", *cells, f"{ms[0] / ms[2]:.2f}, {mib[0] / mib[2]:.1f}")
+        )
+    return rows
+
+
+@computes
+def speed_frechet(files: list[Path]) -> list[str]:
+    seconds = medians(read(files[0])["seconds"])
+    names = {"sagan": "sagan", "torch-fidelity": "torch-fidelity 0.4.0", "scipy": "scipy.linalg.sqrtm"}
+    return [row(names[name], f"{value:.2f}", f"{value / seconds['sagan']:.1f}") for name, value in seconds.items()]
+
+
+@computes
+def speed_frechet_agrees(files: list[Path]) -> list[str]:
+    values = read(files[0])["values"]
+    difference = max(abs(value - values["sagan"]) / values["sagan"] for value in values.values())
+    seconds = medians(read(files[0])["seconds"])
+    assert seconds["torch-fidelity"] < 15 * seconds["sagan"]
+    assert seconds["scipy"] < 40 * seconds["sagan"]
+    digits, power = f"{difference:.1e}".split("e")
+    return [f"at most {digits}e{int(power)}", "goals of 15 and 40 times are not reached"]
+
+
+@computes
+def speed_features(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    seconds = medians(found["seconds"])
+    digits, power = f"{found['difference']:.1e}".split("e")
+    names = {
+        "torch-fidelity": "torch-fidelity 0.4.0",
+        "sagan": f"sagan, the same network (largest difference {digits}e{int(power)} of the largest feature)",
+        "sagan, EfficientNet-Lite0": "sagan, EfficientNet-Lite0 (another network)",
+    }
+    first_one = seconds["torch-fidelity"]
+    return [
+        row(names[name], f"{found['batch'] / value:.1f}", f"{first_one / value:.2f}") for name, value in seconds.items()
+    ]
+
+
+def planned(file: Path) -> list[tuple[str, float, float]]:
+    found = read(file)
+    ((_, rounds),) = found["presets"].items()
+    sides = [[statistics.median(r[side][i] for r in rounds) for side in ("predicted", "measured")] for i in range(4)]
+    return [(name, *values) for name, values in zip(found["quantities"], sides, strict=True)]
+
+
+@computes
+def speed_plan(files: list[Path]) -> list[str]:
+    return [
+        row(name, f"{predicted:.3f}", f"{measured:.3f}", f"{100 * (predicted / measured - 1):+.0f} %")
+        for name, predicted, measured in planned(files[0])
+    ]
+
+
+@computes
+def distortions(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    values = list(found["distances"].values())
+    assert values == sorted(values)
+    return [row(name, f"{value:.1f}") for name, value in found["distances"].items()]
+
+
+@computes
+def distortions_protocol(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    count = f"{found['pictures']:,}"
+    return [
+        f"{count} pictures of CIFAR-10",
+        f"{count} others",
+        f"{found['size_px']} px",
+        f"{found['features']} features",
+    ]
