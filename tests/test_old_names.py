@@ -70,3 +70,13 @@ def test_what_never_was_is_still_unknown():
         importlib.import_module("json.plan")
     with pytest.raises(ImportError, match="recipe_step"):
         from sagan.presets import recipe_step  # noqa: F401
+
+
+def test_packages_and_modules_that_were_attributes_still_are() -> None:
+    script = (
+        "import sagan; print(sagan.models.generator.Generator.__name__, sagan.ops.attention.SelfAttention2d.__name__);"
+        "from sagan import interop; print(interop.weights.load_weights.__name__);"
+        "import sagan.data.check; print(sagan.data.check.check.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["Generator", "SelfAttention2d", "load_weights", "check"], done.stderr

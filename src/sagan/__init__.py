@@ -1,5 +1,7 @@
 """Self-Attention GAN for PyTorch: train on your own pictures, sample by class, see where the network looks."""
 
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sagan import old_names
@@ -57,6 +59,9 @@ __all__ = [
 
 __version__: str
 
+ROOMS = ("models", "ops")
+"""Packages that `import sagan` has always had as attributes; they are imported with all their modules when used."""
+
 _public = lazy_names(
     __name__,
     {
@@ -90,6 +95,10 @@ def __getattr__(name: str) -> object:
         return metadata.version("sagan-torch")
     if name in old_names.PLACES:  # `plan` is among them: the old module is called like the new function
         return old_names.module(f"{__name__}.{name}")
+    if name in ROOMS:
+        for module in ("models.generator", "models.discriminator", "ops.augment"):
+            import_module(f"{__name__}.{module}")
+        return sys.modules[f"{__name__}.{name}"]
     return _public(name)
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 PLACES: dict[str, tuple[str, ...]] = {
     "build": ("recipes.build",),
     "config": ("recipes.config",),
+    "data.check": ("data.checking",),
     "demo": ("experiments.digits",),
     "evaluation.values": ("evaluation.measures", "evaluation"),
     "flags": ("cli.flags",),
@@ -46,6 +47,8 @@ class _Former(ModuleType):
     def __getattr__(self, attribute: str) -> object:
         if attribute == "__signature__" and _below(self.__name__) in FUNCTIONS:
             return inspect.signature(self._function())
+        if f"{_below(self.__name__)}.{attribute}" in PLACES:
+            return import_module(f"{self.__name__}.{attribute}")
         for place in () if attribute.startswith("__") else _places(self.__name__):
             found = import_module(place)
             if hasattr(found, attribute):

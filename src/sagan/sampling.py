@@ -101,8 +101,14 @@ def batched(total: int, size: int) -> Iterator[range]:
 
 
 @torch.no_grad()
-def generate(G: Generator, z: Tensor, y: Tensor | None, batch_size: int = 64) -> np.ndarray:
-    """Run the generator in batches and quantise its images.
+def generate(
+    G: Generator,
+    z: Tensor,
+    y: Tensor | None,
+    batch_size: int = 64,
+    advance: Callable[[int], None] = lambda _: None,
+) -> np.ndarray:
+    """Run the generator in batches, whose sizes ``advance`` is told when they are done, and quantise its images.
 
     Shape: z (N, z_dim), y int64 (N,) or None -> uint8 (N, H, W, 3). G runs in the mode that it is in.
     """
@@ -113,6 +119,7 @@ def generate(G: Generator, z: Tensor, y: Tensor | None, batch_size: int = 64) ->
         rows = slice(part.start, part.stop)
         x = G(z[rows].to(device), None if y is None else y[rows].to(device))
         images[rows] = images_to_uint8(x).permute(0, 2, 3, 1).cpu().numpy()
+        advance(len(part))
     return images
 
 

@@ -52,6 +52,8 @@ def test_mistakes_need_no_heavy_library():
     questions += [[verb, "run", "--out", "x.txt"] for verb in ("sample", "attention", "export")]
     questions += [["data", "check", "digits", "--sheet", "x.foo"], ["paper", "show", "tabel1"]]
     questions += [["attention", "run", "--out", "x.png", "--num", "0"], ["evaluate", "run", "--splits", "0"]]
+    questions += [["train", "--size", "100"], ["train", "--batch-size", "1"], ["plan", "--steps", "0"]]
+    questions += [["train", "--preset"], ["paper", "run", "tabel1"]]
     questions += [[*verb.split(), "--no-such-flag", "1"] for verb in VERBS]
     for arguments, code, heavy in asked(questions):
         assert code == 2, arguments
@@ -124,3 +126,20 @@ def test_the_short_help_is_grouped(capsys):
     places = [text.index(f"{group} options") for group in ("data", "train", "monitor", "engine")]
     assert places == sorted(places)
     assert places[0] < text.index("--data.flip") < places[1] < text.index("--train.lr-g") < places[2]
+
+
+def test_the_short_help_says_what_unset_flags_stand_for(capsys):
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Defaults shown are those of preset" in text
+    assert re.search(r"steps [\d,]+, batch size \d+, size \d+, base width \d+", text)
+
+
+def test_a_wrong_number_is_named_by_the_flag_that_was_typed(capsys):
+    for arguments, start in (
+        (["train", "--size", "100"], "sagan: --size must be one of"),
+        (["train", "--batch-size", "1"], "sagan: --batch-size must be at least 2"),
+        (["plan", "--steps", "0"], "sagan: --steps must be at least 1"),
+    ):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.startswith(start)

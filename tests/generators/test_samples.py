@@ -70,3 +70,11 @@ def test_all_keywords_of_before(trained, tmp_path):
     assert said.endswith("2 samples of seed=3, truncation 1.0")
     walk = {"frames": 4, "classes": ["red", "2"], "seed": 1, "end_seed": 1, "truncation": 1.0}
     assert write_interpolation(trained, tmp_path / "b.png", **walk).endswith("strip of 4 images")
+
+
+def test_many_samples_say_how_far_they_are(trained, capfd, monkeypatch):
+    monkeypatch.setattr("sagan.data.progress_lines.EVERY_S", 0.0)
+    trained.sample(num=130, progress=True)
+    assert "samples: 128 of 130" in capfd.readouterr().err
+    trained.sample(num=130)
+    assert capfd.readouterr().err == ""

@@ -94,3 +94,27 @@ def test_names_that_are_taken_are_refused_before_anything_starts(tmp_path, count
     with pytest.raises(ValueError, match="two hooks are called 'Counter'"):
         run(tiny(2), tmp_path / "run", hooks=[counter(), counter()])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_hook_whose_state_is_not_there_yet_is_told_by_name(tmp_path, run, tiny):
+    class Late(Hook):
+        def on_start(self, record):
+            self.count = 0
+
+        def state_dict(self):
+            return {"count": self.count}
+
+    with pytest.raises(TypeError, match=r"state_dict of hook 'Late' is called before on_start.*make that in __init__"):
+        run(tiny(2), tmp_path / "run", hooks=[Late()])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_a_hook_stops_says_how_to_use_what_is_there(tmp_path, run, tiny):
+    class Enough(Hook):
+        def on_step(self, record):
+            record.stop("good enough")
+
+    _, said = run(tiny(5), tmp_path / "run", hooks=[Enough()])
+    assert "stopped at step 1, saved (good enough)" in said
+    assert "sagan.train(resume=..., hooks=[...]) has them" in said
+    assert f"sagan export {tmp_path / 'run'} --out {tmp_path / 'run'}/generator.safetensors" in said

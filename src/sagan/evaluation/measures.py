@@ -1,6 +1,7 @@
 """The measures: what each needs, what it refuses, how it is computed, and how its values say what they are.
 
-A new one is a class here and a place in :data:`MEASURES`; a user's own is given to :func:`sagan.evaluate`.
+A new one is a class here, a place in :data:`MEASURES`, and a name in metrics/names.py; a user's own is given to
+:func:`sagan.evaluate`.
 """
 
 from collections.abc import Sequence

@@ -62,7 +62,8 @@ def early_network(config: EvaluateConfig) -> FeatureNetwork:
             raise
         raise WeightsError(
             f"there are no weights of the Inception network here, and they could not be downloaded. Three ways out: "
-            "--feature-weights FILE; --features efficientnet-lite0, a Python package that needs no network and gives "
+            "--feature-weights FILE (while training --monitor.feature-weights); --features efficientnet-lite0 "
+            "(--monitor.features), a Python package that needs no network and gives "
             f"FD(efficientnet-lite0) instead of FID; or a network connection. In detail: {error}"
         ) from None
 

@@ -29,7 +29,7 @@ def sample_to_file(
         path: As in :func:`sagan.generators.pretrained.load`.
         out: As in :func:`write_samples`, and of a walk as in :func:`write_interpolation`.
         config: Which samples.
-        progress: Show a progress bar while standing statistics are computed.
+        progress: Show progress bars.
 
     Returns:
         What was written, as a sentence.
@@ -47,7 +47,9 @@ def sample_to_file(
             class_index(name, class_names)
 
     generator = load(path, preview=True, progress=progress, check=check)
-    return _write_samples(generator, out, config) if config.interpolate is None else _write_walk(generator, out, config)
+    if config.interpolate is not None:
+        return _write_walk(generator, out, config)
+    return _write_samples(generator, out, config, progress=progress)
 
 
 def write_samples(
@@ -96,7 +98,7 @@ class _Drawn:
     """The class of each image; empty if unconditional."""
 
 
-def _write_samples(generator: TrainedGenerator, out: Path, config: SampleConfig) -> str:
+def _write_samples(generator: TrainedGenerator, out: Path, config: SampleConfig, *, progress: bool = False) -> str:
     suffix = out.suffix.lower()
     wanted = [generator.class_index(name) for name in config.classes]
     if not wanted:
@@ -104,7 +106,8 @@ def _write_samples(generator: TrainedGenerator, out: Path, config: SampleConfig)
         if suffix in PICTURES:
             wanted = wanted[:MAX_GRID_CLASSES]
     labels = [c for c in wanted for _ in range(config.num)]
-    images = generator.sample(len(labels) or config.num, labels or None, config.seed, config.truncation)
+    num = len(labels) or config.num
+    images = generator.sample(num, labels or None, config.seed, config.truncation, progress=progress)
     drawn = _Drawn(images=images, wanted=wanted, labels=labels)
     cut = f" of seed={config.seed}" + (f", truncation {config.truncation}" if config.truncation is not None else "")
     if suffix in PICTURES:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sagan.data.parallel import counted
 from sagan.generators.config import class_index
 from sagan.models.config import GeneratorConfig
 from sagan.models.generator import Generator
@@ -72,6 +73,8 @@ class TrainedGenerator:
         seed: int = 0,
         truncation: float | None = None,
         batch_size: int = 64,
+        *,
+        progress: bool = False,
     ) -> NDArray[np.uint8]:
         """Sample images.
 
@@ -81,6 +84,7 @@ class TrainedGenerator:
             seed: Sample i depends on the seed, i and its class alone.
             truncation: Redraw noise beyond this absolute value; smaller is less varied and often cleaner.
             batch_size: Images computed at a time; the result does not depend on it (up to rounding).
+            progress: Show a progress bar on standard error.
 
         Shape: -> uint8 (num, H, W, 3).
 
@@ -90,7 +94,9 @@ class TrainedGenerator:
         if num < 1:
             raise ValueError(f"num must be at least 1, found {num}")
         z = sample_latents(seed, range(num), self.config.z_dim, truncation)
-        return generate(self.network, z, self.labels(num, classes, seed), batch_size)
+        y = self.labels(num, classes, seed)
+        with counted("samples", num, progress) as advance:
+            return generate(self.network, z, y, batch_size, advance)
 
     def attention(
         self,

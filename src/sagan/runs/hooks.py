@@ -51,7 +51,7 @@ ORDER = (
     Place("watch", False, ("healthy", "active", "against", "seen_right"), "judges lines; no sample of a NaN is drawn"),
     Place("sampler", True, (), "the copy of the generator that the next two look at; all processes take part"),
     Place("previews", False, (), "samples/, and their variety, which the watch judges"),
-    Place("scores", False, ("best", "monitor"), "the monitor's values, evaluations/"),
+    Place("scores", False, ("best", "best_by", "monitor"), "the monitor's values, evaluations/"),
     Place("board", False, (), "tensorboard/: lines, and the pictures that were drawn"),
     Place(YOURS, False, (), "in the order in which they are given; each says where it runs and what it keeps"),
     Place("rollback", True, ("healthy_step",), "after all have seen the step, before it is saved"),
@@ -108,7 +108,14 @@ def check_names(yours: Sequence[Hook]) -> None:
     for name, hook in named(yours).items():
         if name in taken:
             raise ValueError(f"a hook is called {name!r}, which is a hook of every run; give it another `name`")
-        plain_state(hook.state_dict(), name)
+        try:
+            state = hook.state_dict()
+        except AttributeError as error:
+            raise TypeError(
+                f"the state_dict of hook {name!r} is called before on_start and does not find what it needs ({error}); "
+                "make that in __init__"
+            ) from error
+        plain_state(state, name)
 
 
 def everywhere(scene: Scene) -> dict[str, Hook]:

@@ -1,5 +1,6 @@
 """What is measured of the samples while a run trains, by a chosen cheap set of metrics."""
 
+import sys
 from dataclasses import replace
 
 import torch
@@ -24,7 +25,8 @@ class Monitor:
         holdout: Fraction, most pictures and seed of what is held out of training.
         device: Where features are computed.
         cache_dir: Folder of the cache of statistics, or None for the usual one.
-        progress: Show a bar while the statistics of the real pictures are computed for the first time.
+        progress: Show a bar while the statistics of the real pictures are computed for the first time, and lines while
+            samples are measured where standard error is no terminal.
 
     Raises:
         WeightsError: If the feature network's weights are not to be had.
@@ -40,7 +42,7 @@ class Monitor:
         cache_dir: str | None = None,
         progress: bool = True,
     ) -> None:
-        self.config = config
+        self.config, self.progress = config, progress
         reference = reference_of(images, "train", *holdout, at_most=config.real)
         few = min(config.num, len(reference.indices))
         self.network = load_network(config.features, config.feature_weights, num_images=few)
@@ -58,7 +60,8 @@ class Monitor:
         config = EvaluateConfig(
             metrics=self.config.metrics, num=self.config.num, score_splits=1, seed=SAMPLE_SEED, device=self.device
         )
-        report = evaluate(generator, self.real, config, network=self.network, progress=False).report
+        piped = not sys.stderr.isatty()  # at a terminal the bar of the training is there already
+        report = evaluate(generator, self.real, config, network=self.network, progress=self.progress and piped).report
         step = generator.provenance.get("step")
         return replace(report, subject=report.subject | {"step": step if isinstance(step, int) else None})
 

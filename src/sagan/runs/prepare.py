@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from sagan.data import Batches, ImageSet, kept, open_dataset
+from sagan.evaluation import EvaluateConfig
+from sagan.evaluation.networks import early_network
 from sagan.generators.pretrained import Snapshot, read_snapshot
 from sagan.recipes.build import Parts, build, with_classes
 from sagan.recipes.config import RunConfig, to_json
@@ -20,6 +22,7 @@ from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
 from sagan.training.engine import Engine
 from sagan.training.hooks import Hook, named
+from sagan.training.processes import current_process
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
         config = resumed_config(stored_config(order.folder, snapshot.config), config)
         check_steps(snapshot.contents["step"], config, order.folder)
     assert config is not None  # a run that is new has one
+    check_monitor(config)
     engine = Engine(config.engine)
     config.train.check_division(engine.process.world_size)
     with engine.first_on_each_machine():  # the first one may have to decode the pictures
@@ -102,6 +106,17 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     config = with_classes(config, len(dataset.class_names))
     parts = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
     return Scene(config, order.folder, order.console, engine, dataset, *parts)
+
+
+def check_monitor(config: RunConfig) -> None:
+    """Check that what measures samples has its weights, before pictures are read.
+
+    Raises:
+        WeightsError: If they are not to be had; it says the ways out.
+    """
+    monitor = config.monitor
+    if config.train.evaluate_every and current_process().rank == 0:
+        early_network(EvaluateConfig(features=monitor.features, feature_weights=monitor.feature_weights))
 
 
 def restore(scene: Scene, parts: Parts, snapshot: Snapshot, yours: Sequence[Hook]) -> dict[str, dict[str, Any]]:

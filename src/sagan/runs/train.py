@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sagan.data import prefetched
+from sagan.generators.pretrained import EXPORTED
 from sagan.generators.snapshot import stored
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
@@ -127,8 +128,13 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
 
 def _tell_stopped(result: TrainResult, console: Console) -> None:
     why = "" if result.reason is None else f" ({result.reason})"
-    go_on = f"sagan train --resume {quoted(result.out)}"
-    console.print(f"stopped at step {result.step:,}, saved{why}. To go on:\n  {go_on}")
+    folder = quoted(result.out)
+    console.print(f"stopped at step {result.step:,}, saved{why}. To go on:\n  sagan train --resume {folder}")
+    if result.reason is not None:  # by a hook, which the command line does not know
+        console.print(
+            "without the hooks that stopped it; sagan.train(resume=..., hooks=[...]) has them. Weights as they are:\n"
+            f"  sagan export {folder} --out {folder}/{EXPORTED}"
+        )
 
 
 def _console(process: Process, console: Console | None) -> Console:
@@ -145,7 +151,7 @@ def _old_folder(folder: Path) -> Path:
 
 
 def _new_folder(config: RunConfig | None, out: str | Path | None) -> Path:
-    if config is None:
+    if not isinstance(config, RunConfig):
         raise ValueError("train what? Give a configuration, as sagan.preset(data=PICTURES) makes one, or resume=FOLDER")
     folder = Path(out) if out is not None else folder_for(config)
     if folder.exists() and not folder.is_dir():

@@ -147,12 +147,15 @@ def benchmark(
         console: Where to say what is being done.
 
     Raises:
-        ValueError: If ``rounds`` is below 1, or the device that is asked for is not there.
+        ValueError: If ``rounds`` is below 1, ``what`` is unknown, or the device that is asked for is not there.
         MemoryError: If a step does not fit into the memory.
         DataError: If the data cannot be used.
     """
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, found {rounds}")
+    unknown = set(what) - set(ALL)
+    if unknown:
+        raise ValueError(f"what takes some of {', '.join(ALL)}, found {', '.join(sorted(unknown))}")
     console = console or Console(quiet=True)
     if with_data:
         config = with_classes(config, len(open_dataset(config.data, config.generator.size_px).class_names))

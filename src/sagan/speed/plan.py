@@ -173,10 +173,12 @@ def make_plan(
         console: Where to say what is being done.
 
     Raises:
-        ValueError: If not even the smallest micro-batch fits, there are fewer pictures than a batch has, or the device
-            that is asked for is not there.
+        ValueError: If there is no configuration, not even the smallest micro-batch fits, there are fewer pictures than
+            a batch has, or the device that is asked for is not there.
         DataError: If the data cannot be used.
     """
+    if not isinstance(config, RunConfig):
+        raise ValueError(f"plan takes a configuration, as sagan.preset(data=PICTURES) makes one, found {config!r}")
     data = data_size(config.data, config.generator.size_px) if with_data else None
     if data is not None:
         config = with_classes(config, data.num_classes)

@@ -51,7 +51,10 @@ class Hook:
         """Training is over, whether it is finished, was stopped, or failed."""
 
     def state_dict(self) -> dict[str, object]:
-        """Give what a checkpoint is to keep: tensors, numbers, strings, and containers of them."""
+        """Give what a checkpoint is to keep: tensors, numbers, strings, and containers of them.
+
+        Called at each checkpoint, and before :meth:`on_start`, for what there is at the beginning.
+        """
         return {}
 
     def load_state_dict(self, state: State) -> None:
