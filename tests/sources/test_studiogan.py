@@ -1,0 +1,67 @@
+"""PyTorch-StudioGAN's networks and training with the options of its SAGAN (README.md)."""
+
+import pytest
+import studiogan
+from checks import SMALL, TTUR, Z_DIM, Options, apart, apart_at_start, apart_in_eps, sized, slow_at_128
+from compare import disagreements
+from replay import Recipe, Replay, of_source
+
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig
+from sagan.training.config import TrainConfig
+
+
+def recipe(G: Options, D: Options) -> Recipe:
+    both = {**SMALL, "sn_eps": 1e-6, "init": "orthogonal"}
+    return Recipe(
+        GeneratorConfig(**both, z_dim=Z_DIM, class_conditioning="linear", bn_eps=1e-4, **G),
+        DiscriminatorConfig(**both, shortcut_relu=True, **D),
+        TrainConfig(**TTUR, d_vectors="separate", bn_tracking="g_step_only", adam_eps=1e-6),
+        studiogan.keys,
+    )
+
+
+RUNS = {
+    "studiogan-128": recipe(sized(128, 4, (64,)), sized(128, 8, (64,))),
+    "studiogan-32": recipe(sized(32, 4, (16,)), sized(32, 8, (16,))),
+}
+
+
+@pytest.mark.parametrize("run", slow_at_128(RUNS))
+def test_updates_are_those_of_the_source(run, monkeypatch):
+    """The first one; in the second the vectors of the linear maps of the class are no longer converged.
+
+    StudioGAN iterates those from the other side (see keys.py), so what depends on them is the same up to what the first
+    update moved them away from convergence.
+    """
+    expected, level = of_source(run)
+    found = Replay(run, RUNS[run])(level, monkeypatch)
+    assert disagreements(expected, found, updates=1) == set()
+    assert disagreements(expected, found, 1e-6) <= {"gradient G 2", "change G 2", "value G 2"}
+    assert disagreements(expected, found, 1e-2) == set()
+
+
+@pytest.mark.parametrize("run", slow_at_128(RUNS))
+def test_networks_start_like_those_of_the_source(run):
+    assert apart_at_start(run, RUNS[run]) == set()
+    assert apart_in_eps(run, RUNS[run]) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        ({"train.bn_tracking": "each"}, "value G 1"),
+        ({"train.adam_eps": 1e-8}, "change D 1"),
+        ({"train.d_vectors": "once"}, "logits fake 1"),
+        ({"train.d_vectors": "joint"}, "logits fake 1"),
+        ({"discriminator.shortcut_relu": False}, "logits real 1"),
+        ({"generator.bn_eps": 1e-5}, "images D 1"),
+    ],
+)
+def test_another_option_is_seen(options, seen, monkeypatch):
+    assert seen in apart("studiogan-32", RUNS["studiogan-32"].with_options(options), monkeypatch, 1)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_another_start_is_seen(network):
+    other = RUNS["studiogan-32"].with_options({f"{network}.init": "xavier"})
+    assert apart_at_start("studiogan-32", other) != set()
