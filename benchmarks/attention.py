@@ -4,8 +4,8 @@
 
 One time is a forward and a backward pass of the whole block, 1x1 convolutions and spectral normalisation included. The
 implementations take turns, so that a slow moment of the machine hits all of them; the first round warms up and is not
-counted; the table has medians. Memory is the growth of the resident set at its peak, or of CUDA's allocated memory, in
-a fresh process that has worked on 16x16 positions before.
+counted; the table has medians, on a processor of its time (all threads add up). Memory is the growth of the resident
+set at its peak, or of CUDA's allocated memory, in a fresh process that has worked on 16x16 positions before.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from raw import add_raw, write_raw
 
 from sagan.ops.attention import SelfAttention2d
 
@@ -36,17 +37,18 @@ def forward_backward(block: SelfAttention2d, x: torch.Tensor) -> None:
         torch.cuda.synchronize()
 
 
-def time_ms(args: argparse.Namespace, form: str, size: int, implementations: list[str]) -> dict[str, float]:
-    """Measure the median time of each implementation in milliseconds, taking turns."""
+def time_ms(args: argparse.Namespace, form: str, size: int, implementations: list[str]) -> dict[str, list[float]]:
+    """Measure the times of each implementation in milliseconds, taking turns."""
     x = torch.randn(args.batch, args.channels, size, size, device=args.device, requires_grad=True)
     blocks = {name: make_block(form, name, args.channels, args.device) for name in implementations}
     times: dict[str, list[float]] = {name: [] for name in implementations}
+    clock = time.process_time if args.device == "cpu" else time.perf_counter
     for _ in range(args.repeats + 1):
         for name, block in blocks.items():
-            start = time.perf_counter()
+            start = clock()
             forward_backward(block, x)
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(measured[1:]) for name, measured in times.items()}
+            times[name].append((clock() - start) * 1e3)
+    return {name: measured[1:] for name, measured in times.items()}
 
 
 def peak_mib(args: argparse.Namespace, form: str, size: int, implementation: str) -> float:
@@ -92,6 +94,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--only-memory", action="store_true", help=argparse.SUPPRESS)
+    add_raw(parser)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.only_memory:
@@ -102,13 +105,18 @@ def main() -> None:
         f"torch {torch.__version__}, {args.device}, threads {args.threads}, C {args.channels}, batch {args.batch}, fp32"
     )
     print(f"{'form':<10}{'positions':<11}{'implementation':<16}{'ms':>9}{'ratio':>8}{'MiB':>8}")
+    found = []
     for form in args.forms:
         for size in args.sizes:
             times = time_ms(args, form, size, args.implementations)
-            for name, ms in times.items():
-                ratio = ms / times[args.implementations[0]]
+            first = statistics.median(times[args.implementations[0]])
+            for name, measured in times.items():
+                ms = statistics.median(measured)
+                ratio = ms / first
                 memory = peak_mib(args, form, size, name)
+                found.append({"form": form, "size": size, "implementation": name, "ms": measured, "mib": memory})
                 print(f"{form:<10}{f'{size}x{size}':<11}{name:<16}{ms:>9.1f}{ratio:>8.2f}{memory:>8.0f}", flush=True)
+    write_raw(args, rows=found)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from PIL import Image
+from raw import add_raw, write_raw
 
 from sagan.data import Batches, DataConfig, ImageSet, kept, pack_dataset, pack_shards, prefetched, read_packed
 from sagan.data.decode import decode_picture, square
@@ -28,6 +29,7 @@ from sagan.data.parallel import cores
 
 BATCH_SIZE = 64
 Work = TypeVar("Work")
+Rounds = list[tuple[float, ...]]
 SHARDS = 8
 
 
@@ -35,15 +37,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each rate")
     parser.add_argument("--images", type=int, default=2000, help="pictures in the packed files")
+    add_raw(parser)
     arguments = parser.parse_args()
     print(f"{cores()} cores, Pillow decodes, {arguments.rounds} rounds, {arguments.images:,} pictures")
+    found = {}
     with tempfile.TemporaryDirectory() as name:
         for width, height, size_px in ((32, 32, 32), (500, 375, 128)):
-            report(Path(name) / str(size_px), width, height, size_px, arguments.images, arguments.rounds)
+            folder = Path(name) / str(size_px)
+            found[f"{width}x{height}"] = report(folder, width, height, size_px, arguments.images, arguments.rounds)
+    write_raw(arguments, cores=cores(), wall_and_processor_rates=found)
 
 
-def report(folder: Path, width: int, height: int, size_px: int, images: int, rounds: int) -> None:
-    """Measure one kind of picture and print its rates."""
+def report(folder: Path, width: int, height: int, size_px: int, images: int, rounds: int) -> dict[str, Rounds]:
+    """Measure one kind of picture and print its rates; give those of every round."""
     (folder / "pictures").mkdir(parents=True)
     stored = [jpeg(width, height, seed) for seed in range(50)]
     for index in range(images):
@@ -65,7 +71,7 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
         found = pack_shards(config, size_px, folder / name, shard_gb, workers=2, progress=False)
         return 0 if found is None else len(found.images)
 
-    show_rates(
+    rates = show_rates(
         {
             "decoded, one core": decode,
             "packed, 1 worker": lambda: pack(1),
@@ -82,8 +88,11 @@ def report(folder: Path, width: int, height: int, size_px: int, images: int, rou
         f"{SHARDS} shards": many,
         "memory": kept(one, "memory", torch.device("cpu"), progress=False),
     }
-    show_rates({f"batches of {BATCH_SIZE} from {name}": reading(image_set) for name, image_set in sets.items()}, rounds)
+    rates |= show_rates(
+        {f"batches of {BATCH_SIZE} from {name}": reading(image_set) for name, image_set in sets.items()}, rounds
+    )
     show_waits({"one file": one, f"{SHARDS} shards": many}, rounds)
+    return rates
 
 
 def show_waits(sets: dict[str, ImageSet], rounds: int) -> None:
@@ -95,7 +104,7 @@ def show_waits(sets: dict[str, ImageSet], rounds: int) -> None:
             for ahead in (0, 2):
                 label = f"{name}, {'cold' if cold else 'warm'}, {'read ahead' if ahead else 'not read ahead'}"
                 waits[label] = waiting(image_set.file, ahead, cold)
-    for name, (milliseconds,) in medians(waits, lambda wait: (wait(),), rounds).items():
+    for name, (milliseconds,) in medians(turns(waits, lambda wait: (wait(),), rounds)).items():
         print(f"  {name:<46} {milliseconds:>11.2f}")
 
 
@@ -142,7 +151,7 @@ def forget(place: Path) -> None:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def show_rates(works: Mapping[str, Callable[[], int]], rounds: int) -> None:
+def show_rates(works: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, Rounds]:
     """Print for each work how many pictures it does in a second, and in a second of a processor's time.
 
     The second number says what the work costs, also on a machine that is busy with other things.
@@ -154,20 +163,24 @@ def show_rates(works: Mapping[str, Callable[[], int]], rounds: int) -> None:
         return count / (time.perf_counter() - wall), count / (time.process_time() - processor)
 
     print(f"  {'':<46} {'a second':>11} {'a CPU-second':>13}")
-    for name, (wall, processor) in medians(works, rates, rounds).items():
+    found = turns(works, rates, rounds)
+    for name, (wall, processor) in medians(found).items():
         print(f"  {name:<46} {wall:>11,.0f} {processor:>13,.0f}")
+    return found
 
 
-def medians(
-    works: Mapping[str, Work], measure: Callable[[Work], tuple[float, ...]], rounds: int
-) -> dict[str, tuple[float, ...]]:
-    """Measure every work once to warm up, then in turns; give the medians."""
-    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in works}
+def turns(works: Mapping[str, Work], measure: Callable[[Work], tuple[float, ...]], rounds: int) -> dict[str, Rounds]:
+    """Measure every work once to warm up, then in turns."""
+    found: dict[str, Rounds] = {name: [] for name in works}
     for round_number in range(rounds + 1):
         for name, work in works.items():
             values = measure(work)
             if round_number:
                 found[name].append(values)
+    return found
+
+
+def medians(found: Mapping[str, Rounds]) -> dict[str, tuple[float, ...]]:
     return {name: tuple(map(statistics.median, zip(*values, strict=True))) for name, values in found.items()}
 
 

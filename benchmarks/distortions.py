@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from raw import add_raw, write_raw
 
 from sagan.data import DataConfig, open_dataset
 from sagan.evaluation import collect
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=1500)
     parser.add_argument("--features", choices=("efficientnet-lite0", "inception"), default="efficientnet-lite0")
     parser.add_argument("--width", type=int, choices=(320, 1280), default=320)
+    add_raw(parser)
     args = parser.parse_args()
     network = load_inception() if args.features == "inception" else load_efficientnet(width=args.width)
     dataset = open_dataset(DataConfig(path=args.data), args.size)
@@ -78,8 +80,11 @@ def main() -> None:
         f"FD({network.name}), {network.width} features, {num:,} against {num:,} pictures, {args.size} px, seed {SEED}"
     )
     print("\n| pictures | distance |\n|---|---|")
+    distances = {}
     for name, change in rows.items():
-        print(f"| {name} | {frechet_distance(gaussian_of(name, others, change), reference):.1f} |", flush=True)
+        distances[name] = frechet_distance(gaussian_of(name, others, change), reference)
+        print(f"| {name} | {distances[name]:.1f} |", flush=True)
+    write_raw(args, network=network.name, features=network.width, pictures=num, size_px=args.size, distances=distances)
 
 
 if __name__ == "__main__":

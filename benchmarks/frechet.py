@@ -2,7 +2,8 @@
 
     ./dev python benchmarks/frechet.py --width 2048 --rounds 3 --against torch-fidelity scipy
 
-The functions take turns, so that a slow moment of the machine hits all of them; the table has medians. At 2048 features
+The functions take turns; the table has medians of processor time (all threads add up), which other programs of the
+machine disturb less than the wall's. At 2048 features
 one round with both others takes a minute or two. The covariances have full rank and eigenvalues from 10 down to 1e-5;
 ``--samples`` makes the first one that of fewer samples, to see what a singular one costs.
 
@@ -20,6 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from raw import add_raw, write_raw
 
 from sagan.metrics.frechet import Gaussian, frechet_distance
 from sagan.metrics.statistics import Moments
@@ -118,6 +120,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="samples of the first set; at most the width makes it singular")
     parser.add_argument("--against", nargs="*", default=[], choices=list(OTHERS), help="only where installed")
     parser.add_argument("--from-features", type=int, nargs=2, metavar="N", help="samples of the two sides")
+    add_raw(parser)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.from_features is None:
@@ -138,9 +141,9 @@ def compare(functions: dict[str, Callable[..., float]], sides: tuple[object, ...
     values = {}
     for _ in range(args.rounds):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = time.process_time()
             values[name] = function(*sides)
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
 
     print(f"{args.width} features, {args.rounds} rounds, {args.threads} threads of PyTorch, torch {torch.__version__}")
     ours = statistics.median(times["sagan"])
@@ -148,6 +151,7 @@ def compare(functions: dict[str, Callable[..., float]], sides: tuple[object, ...
         median = statistics.median(measured)
         difference = abs(values[name] - values["sagan"]) / values["sagan"]
         print(f"{name:<15}{median:>8.3f} s{median / ours:>8.1f} x   differs by {difference:.1e} relative")
+    write_raw(args, threads=args.threads, seconds=times, values=values)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from raw import add_raw, write_raw
 
 from sagan.data import DataConfig, pack_dataset
 from sagan.recipes.presets import PRESETS
@@ -86,9 +87,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch-size", type=int, default=None)
     parser.add_argument("--memory-limit", type=float, default=None, help="GB, to see the accumulation")
+    add_raw(parser)
     args = parser.parse_args()
     threads = torch.get_num_threads()
     print(f"{args.rounds} rounds of {args.steps} steps, {threads} thread(s), torch {torch.__version__}")
+    found = {}
     for preset in args.presets:
         with tempfile.TemporaryDirectory() as name:
             data = Path(name) / "digits.npy"
@@ -98,6 +101,7 @@ def main() -> None:
                 plan = planned(args, preset, data)
                 rounds.append((predictions(plan), trained(plan, preset, data, Path(name) / f"run-{i}")))
                 print(f"{preset}, round {i + 1}: {rounds[-1]}", file=sys.stderr)
+        found[preset] = [{"predicted": before, "measured": after} for before, after in rounds]
         train = plan.config.train
         print(f"{preset}, batch {train.batch_size}, accumulate {train.accumulate}, measured {list(plan.costs)}")
         for i, row in enumerate(ROWS):
@@ -107,6 +111,7 @@ def main() -> None:
                 f"  {row:18} predicted {predicted:9.3f}   measured {measured:9.3f}   "
                 f"{(predicted / measured - 1) * 100:+.1f} % (rounds: {each})"
             )
+    write_raw(args, quantities=ROWS, presets=found)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from raw import add_raw, write_raw
 from step import SIZES, layer_by_layer, ours
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -56,6 +57,8 @@ def main() -> None:
     parser.add_argument("--preset", choices=list(PRESETS), help="instead of published widths at --size and --batch")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count, after two")
+    parser.set_defaults(device="cpu", precision="fp32")  # what step.py asks for
+    add_raw(parser)
     args = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(args.threads)
@@ -87,6 +90,7 @@ def main() -> None:
         print(
             f"layer by layer / at once, {clock}: {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
         )
+    write_raw(args, operations=operations, wall_and_processor_s=rounds)
 
 
 if __name__ == "__main__":

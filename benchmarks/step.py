@@ -42,6 +42,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import torch
+from raw import add_raw, write_raw
 from torch import Tensor, nn
 
 import sagan.models.discriminator
@@ -283,6 +284,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peak memory too")
     parser.add_argument("--default-allocator", action="store_true", help="do not keep freed memory")
     parser.add_argument("--only-memory", action="store_true", help=argparse.SUPPRESS)
+    add_raw(parser)
     args = parser.parse_args()
     if args.clock == "cpu" and args.device != "cpu":
         parser.error("--clock cpu measures a processor; on a GPU take the wall's")
@@ -348,13 +350,15 @@ def show(times: dict[str, list[float]], args: argparse.Namespace) -> None:
     print(f"model: {flops / 1e9:.1f} GFLOP an image; large matrix product: {peak / 1e9:.0f} GFLOP/s")
     print(f"{'side':<30}{'ms a step':>12}{'images/s':>10}{'of peak':>9}{'ratio':>8}{'peak MiB':>10}")
     first = next(iter(times.values()))
+    peaks = {side: peak_mib(args, side) if args.memory else None for side in times}
     for side, measured in times.items():
         middle = statistics.median(measured)
         ratio = statistics.median(b / a for a, b in zip(first, measured, strict=True))
-        memory = f"{peak_mib(args, side):.0f}" if args.memory else "-"
+        memory = "-" if peaks[side] is None else f"{peaks[side]:.0f}"
         rate = args.batch / middle
         share = rate * flops / peak
         print(f"{side:<30}{middle * 1e3:>12.1f}{rate:>10.2f}{share:>9.2f}{ratio:>8.2f}{memory:>10}", flush=True)
+    write_raw(args, clock=args.clock, size_px=args.size, batch=args.batch, seconds=times, peak_mib=peaks)
 
 
 def profile(step: Step, args: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan.data import DataError, open_dataset
+from sagan.data import DataConfig, DataError, open_dataset
 from sagan.data.sources import find_source
 
 
@@ -61,22 +61,38 @@ def test_class_folders_may_be_links_and_a_link_in_circles_ends(class_folder, tmp
     (tmp_path / "linked" / "chien").symlink_to(class_folder / "dog")
     assert found(tmp_path / "linked", tmp_path)[2] == ("chien",)
     (class_folder / "cat" / "again").symlink_to(class_folder)
-    with pytest.raises(DataError, match="deep"):
-        find_source(str(class_folder), tmp_path)
+    names, labels, class_names = found(class_folder, tmp_path)
+    assert (len(names), labels, class_names) == (5, [0, 0, 0, 1, 1], ("cat", "dog"))
+    assert "cat/again/" in find_source(str(class_folder), tmp_path).load().ignored
 
 
-def test_deeper_folders_are_explained_with_the_one_to_give(class_folder, tmp_path):
+def test_a_folder_around_everything_is_looked_through(class_folder, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     class_folder.rename(root / "train")
-    with pytest.raises(DataError) as error:
-        find_source(str(root), tmp_path)
-    assert "holds pictures 2 folder(s) deep: 5 (such as train/cat/0.png)" in str(error.value)
-    assert str(error.value).endswith(f"give the folder that holds the class folders: {root}/train")
+    names, labels, class_names = found(root, tmp_path)
+    assert names[0] == "train/cat/0.png"
+    assert (labels, class_names) == ([0, 0, 0, 1, 1], ("cat", "dog"))
+    assert find_source(str(root), tmp_path).told() == ("everything lies in train/",)
+    file = zip_folder(root, tmp_path / "deep.zip")
+    assert found(file, tmp_path)[1:] == ([0, 0, 0, 1, 1], ("cat", "dog"))
+
+
+def test_folders_in_folders_are_explained_with_what_chooses(class_folder, tmp_path):
+    root = tmp_path / "root"
     (root / "other" / "cat").mkdir(parents=True)
-    (root / "train" / "cat" / "0.png").rename(root / "other" / "cat" / "0.png")
-    with pytest.raises(DataError, match="pack only what is inside one folder, such as other"):
-        find_source(str(zip_folder(root, tmp_path / "deep.zip")), tmp_path).load()
+    class_folder.rename(root / "animals")
+    (root / "animals" / "cat" / "0.png").rename(root / "other" / "cat" / "0.png")
+    with pytest.raises(DataError, match=r"--data\.classes first takes the outermost folders for classes, last the inn"):
+        find_source(str(root), tmp_path)
+    for choice, classes in (
+        ("first", ("animals", "other")),
+        ("last", ("cat", "dog")),
+        ("path", ("animals/cat", "animals/dog", "other/cat")),
+        ("none", ()),
+    ):
+        pictures = find_source(DataConfig(path=str(root), classes=choice), tmp_path).load()
+        assert (len(pictures.names), pictures.class_names) == (5, classes)
 
 
 def test_pictures_on_two_levels_are_explained(class_folder, tmp_path, picture):

@@ -15,6 +15,7 @@ from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.inception import NAME as INCEPTION
+from sagan.metrics.kernel import kernel_distance
 from sagan.metrics.neighbours import precision_recall
 from sagan.metrics.report import ProtocolError, compare, report_from_json
 from sagan.sampling import sample_labels
@@ -120,6 +121,79 @@ def test_precision_and_recall_are_not_exchanged(dataset):
     assert float(lines["recall(cells)"]) < 0.5
     written = {value["metric"]: value["value"] for value in json.loads(result.report.to_json())["values"]}
     assert written["precision(cells)"] > written["recall(cells)"]
+
+
+def in_a_report(result):
+    """Give what a reader finds: the values in the report, and the same in its text and its JSON."""
+    values = {value.metric.removesuffix("(cells)"): value.value for value in result.report.values}
+    told = {line.split("(")[0]: float(line.split()[1]) for line in result.text().splitlines() if "is better" in line}
+    written = {
+        one["metric"].removesuffix("(cells)"): one["value"] for one in json.loads(result.report.to_json())["values"]
+    }
+    assert told == pytest.approx(values, rel=1e-3)
+    assert written == values
+    return values
+
+
+def balls(points, k):
+    """Give the distances (N, N) among points, and from each the one to its k-th nearest other."""
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    return apart, np.sort(apart, axis=1)[:, k]
+
+
+def by_hand(generated, real):
+    """Compute all four from features, each by the words of its definition."""
+    between = np.linalg.norm(generated[:, None] - real[None], axis=2)
+    in_real, in_generated = between <= balls(real, 3)[1][None], between <= balls(generated, 3)[1][:, None]
+    wide = between <= balls(real, 5)[1][None]
+    return {
+        "precision": in_real.any(1).mean(),
+        "recall": in_generated.any(0).mean(),
+        "density": wide.sum(1).mean() / 5,
+        "coverage": wide.any(0).mean(),
+    }
+
+
+def test_precision_recall_density_and_coverage_stand_under_their_own_names():
+    """Two modes against all ten of them: what is seen is right and much is missing, or the other way round."""
+    random = np.random.default_rng(3)
+    colours = random.integers(20, 236, (10, 1, 1, 3))
+
+    def drawn(modes, each):
+        base = np.repeat(colours[modes], each, axis=0)
+        return (base + random.integers(-15, 16, (len(base), 16, 16, 3))).astype(np.uint8)
+
+    few, all_modes = drawn([2, 7], 40), drawn(range(10), 20)
+    features = [Cells()(torch.from_numpy(side)).features.numpy().astype(np.float64) for side in (few, all_modes)]
+    config = EvaluateConfig(metrics=("precision",))
+    cases = ((few, all_modes, features), (all_modes, few, features[::-1]))
+    tight, spread = (
+        in_a_report(sagan.evaluate(generated, real, config, network=Cells(), progress=False))
+        for generated, real, _ in cases
+    )
+    for found, (*_, sides) in zip((tight, spread), cases, strict=True):
+        assert list(found) == ["precision", "recall", "density", "coverage"]
+        assert found == pytest.approx(by_hand(*sides))
+    assert tight["precision"] > 0.5 > 0.3 > tight["recall"] > 0.0
+    assert spread["recall"] > 0.5 > 0.3 > spread["precision"] > 0.0
+    assert tight["density"] > 0.5 > 0.3 > tight["coverage"] > 0.0
+    assert spread["coverage"] > 0.5 > 0.3 > spread["density"] > 0.0
+
+
+def test_the_kernel_distance_is_from_the_generated_to_the_real(dataset):
+    """The number is nearly the same the other way round: rows are drawn of the generated side first."""
+    generated = np.array(dataset.images)[::2] // 2 + 40
+    found = sagan.evaluate(
+        generated, reference_of(dataset), EvaluateConfig(metrics=("kid",)), network=Cells(), progress=False
+    )
+    (value,) = found.report.values
+    # Up to as many pictures as are kept, their features are all there, in the order of the pictures.
+    sides = [Cells()(torch.from_numpy(np.array(images))).features for images in (generated, dataset.images)]
+    expected, exchanged = kernel_distance(*sides), kernel_distance(*sides[::-1])
+    assert value.value == pytest.approx(expected.mean, rel=1e-6)
+    assert value.spread == pytest.approx(expected.std, rel=1e-6)
+    assert abs(exchanged.mean - expected.mean) > 1e-4 * expected.mean
+    assert "as there are 60 generated and 120 real" in value.warnings[0]
 
 
 def test_a_measure_of_ones_own_from_the_docs(dataset, generator):

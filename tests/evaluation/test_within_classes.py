@@ -1,5 +1,6 @@
 """The distance within each class: interrupted and continued, planned, and under the right name."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,13 +8,12 @@ import pytest
 import torch
 from cells import NAMES, Cells, by_name, evaluate
 
-from sagan.evaluation import (
-    intra_distance,
-    plan_intra,
-    reference_of,
-)
+import sagan
+from sagan.evaluation import EvaluateConfig, intra_distance, plan_intra, reference_of, sampled_batches
 from sagan.generators.pretrained import TrainedGenerator
+from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.report import report_from_json
+from sagan.ops.norm import ConditionalBatchNorm2d
 
 
 def test_intra_judges_each_class_by_itself(dataset, generator):
@@ -120,3 +120,61 @@ def test_each_distance_stands_under_its_own_class(dataset):
     assert result.report.classes["green"]["value"] == far.value > 0.1
     listed = result.text().split("the worst first:\n")[1].splitlines()
     assert "green" in listed[0]
+
+
+COUNTS = {"zebra": (24, 40), "apple": (32, 8), "mango": (8, 16), "cello": (48, 24)}
+"""Generated and real pictures of each class, in an order that is neither the alphabet's nor that of the counts."""
+
+
+def in_classes(file, side, brighter):
+    """Write copies of eight pictures of each class, in a mixed order; some classes are brighter in every pixel."""
+    eight = {name: np.random.default_rng(label).integers(20, 150, (8, 16, 16, 3)) for label, name in enumerate(COUNTS)}
+    parts = [np.tile(eight[name] + brighter.get(name, 0), (n[side] // 8, 1, 1, 1)) for name, n in COUNTS.items()]
+    labels = np.repeat(np.arange(len(COUNTS)), [len(part) for part in parts])
+    order = np.random.default_rng(side).permutation(len(labels))
+    images = np.concatenate(parts).astype(np.uint8)[order]
+    np.savez(file, images=images, labels=labels[order], class_names=np.array(list(COUNTS)))
+    return file
+
+
+@pytest.mark.parametrize("wrong", list(COUNTS))
+def test_the_class_that_is_wrong_is_the_one_that_is_named(tmp_path, monkeypatch, wrong):
+    """From files to what a user reads: one class is far too bright, the one named before it a little."""
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+    names = list(COUNTS)
+    slightly = names[names.index(wrong) - 1]
+    generated = in_classes(tmp_path / "generated.npz", 0, {wrong: 60, slightly: 12})
+    real = in_classes(tmp_path / "real.npz", 1, {})
+    config = EvaluateConfig(metrics=("intra",), features="pixels")
+    result = sagan.evaluate(generated, real, config, progress=False)
+
+    assert [one.class_name for one in result.classes[:2]] == [wrong, slightly]
+    assert {one.class_name: (one.generated, one.real) for one in result.classes} == COUNTS
+    assert result.classes[0].value == pytest.approx(192 * (60 / 255) ** 2, rel=0.02)
+    assert result.classes[1].value == pytest.approx(192 * (12 / 255) ** 2, rel=0.1)
+    assert all(one.value < 0.02 for one in result.classes[2:])
+
+    told = {
+        one.class_name: {"value": one.value, "generated": one.generated, "real": one.real} for one in result.classes
+    }
+    assert json.loads(result.report.to_json())["classes"] == told
+    lines = result.text().split("the worst first:\n")[1].splitlines()[:2]
+    assert [line.split(maxsplit=1)[1] for line in lines] == [f"{n} ({COUNTS[n][1]} real)" for n in (wrong, slightly)]
+    (value,) = result.report.values
+    assert value.value == pytest.approx(sum(one.value for one in result.classes) / 4)
+
+
+def test_samples_of_a_class_are_judged_by_the_real_pictures_of_that_class(dataset, generator):
+    """Of a generator: under each name stands what its samples of that class, drawn here, are away from its pictures."""
+    gains = [layer.gain for layer in generator.network.modules() if isinstance(layer, ConditionalBatchNorm2d)]
+    with torch.no_grad():  # untrained, the generator would draw the same for every class
+        for gain in (gain for gain in gains if len(gain) == 3):
+            gain.copy_(torch.tensor([[0.2], [1.0], [3.0]]).expand_as(gain))
+    config = EvaluateConfig(metrics=("intra",), intra_num=40, seed=5)
+    result = sagan.evaluate(generator, reference_of(dataset), config, network=Cells(), progress=False)
+    for label, name in enumerate(NAMES):
+        samples = np.concatenate(list(sampled_batches(generator, 40, 5, None, label)))
+        sides = (torch.from_numpy(images) for images in (samples, np.array(dataset.images)[dataset.labels == label]))
+        expected = frechet_distance(*(gaussian(Cells()(images).features.numpy()) for images in sides))
+        assert result.report.classes[name]["value"] == pytest.approx(expected, rel=1e-6)
+    assert len({round(one.value, 6) for one in result.classes}) == 3

@@ -116,6 +116,19 @@ def test_thinning_keeps_every_peak_and_the_order():
     assert np.abs(middles).max() < 2
 
 
+def test_a_spike_does_not_lift_the_strong_curve():
+    """It is a median, of a log that is drawn whole and of one that is thinned: a mean would follow the spike."""
+    for count in (200, 3000):
+        records = [{"step": s, "loss_d": 1.0 + s % 2} for s in range(count)]
+        records[count // 2]["loss_d"] = 1e6
+        axes = draw_panels(training_panels(records)).axes[0]
+        strong = axes.get_lines()[-1]
+        assert strong.get_linewidth() > 1.0
+        assert max(strong.get_ydata()) <= 2.0
+    _, middles, _, highs = thin(np.arange(9.0), np.array([0.0, 1.0, 50.0] * 3), 3)
+    assert (middles.tolist(), highs.tolist()) == ([1.0] * 3, [50.0] * 3)
+
+
 def test_long_losses_are_smoothed_and_gamma_is_not():
     records = [*log(2000), {"step": 3000, "gamma/G/8": 7.0}]
     axes = draw_panels(training_panels(records)).axes
@@ -194,15 +207,15 @@ def test_a_band_reaches_from_the_least_to_the_greatest_run(monkeypatch):
         "sagan.figures.curves.draw_panels", lambda panels, **how: (seen.extend(panels), draw_panels(panels, **how))[1]
     )
     steps = (0, 10, 20)
-    values = ((3, 2, 1), (5, 6, 1))
+    values = ((3, 2, 1), (5, 6, 1), (10, 7, 1))  # of three the mean is not the median
     runs = [[{"step": s, "score/fid": v} for s, v in zip(steps, run, strict=True)] for run in values]
     runs[1] = runs[1][:2]  # one run ended early
     band_curves({"a": runs, "none": []}, "score/fid")
     (panel,) = seen
     steps, mean = panel.series["a"]
     np.testing.assert_array_equal(steps, [0, 10, 20])
-    np.testing.assert_array_equal(mean, [4, 4, 1])
-    np.testing.assert_array_equal(panel.bands["a"], [[3, 2, 1], [5, 6, 1]])
+    np.testing.assert_array_equal(mean, [6, 5, 1])
+    np.testing.assert_array_equal(panel.bands["a"], [[3, 2, 1], [10, 7, 1]])
     assert list(panel.series) == ["a"]
 
 

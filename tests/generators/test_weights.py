@@ -229,3 +229,21 @@ def test_loading_executes_nothing(tmp_path):
 def test_what_a_file_says_of_itself_is_read_without_its_weights(saved, generator, monkeypatch):
     monkeypatch.setattr("sagan.generators.weights.load_file", None)
     assert read_header(saved) == (generator.config, NAMES, {"step": 12, "data": {"source": "x"}})
+
+
+def test_weights_of_256_px_from_before_width_plans_load(tmp_path):
+    torch.manual_seed(0)
+    G = Generator(GeneratorConfig(size_px=256, num_classes=2, z_dim=4, base_width=1, attention=(), width_plan="first"))
+    path = tmp_path / "old.safetensors"
+    save_weights(G.eval(), path, ("a", "b"), {})
+    with safe_open(path, framework="pt") as file:
+        stored = json.loads(file.metadata()["config"])
+    assert stored.pop("width_plan") == "first"
+    for name in ("class_start", "bias_start", "sn_eps_linear", "upsampling"):
+        stored.pop(name)
+    rewrite(path, config=json.dumps(stored))
+    loaded = load_weights(path).generator
+    assert loaded.config.widths == (16, 16, 16, 8, 4, 2, 1)
+    z, y = sample_latents(0, range(2), 4), torch.tensor([0, 1])
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(z, y), G(z, y))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sagan.metrics.dinov2 import WIDTHS, load_dinov2
+from sagan.metrics.features import network_protocol
 from sagan.metrics.weights import WeightsError
 
 oracle = pytest.importorskip("torch_fidelity.feature_extractor_dinov2")
@@ -60,6 +61,7 @@ def test_features_are_those_of_torch_fidelitys_extractor(hub):
 
 def test_the_hash_is_that_of_the_weights(hub):
     network, _ = hub
+    assert network_protocol(load_dinov2("dinov2-vit-s-14"))["network_weights"] == "unknown weights"
     first = load_dinov2("dinov2-vit-s-14").weights_sha256
     assert load_dinov2("dinov2-vit-s-14").weights_sha256 == first
     with torch.no_grad():

@@ -10,7 +10,8 @@ from sklearn.datasets import load_sample_image
 from torch.nn import functional
 
 from sagan.metrics.efficientnet import Convolution, EfficientNetLite0, load_efficientnet, width_for
-from sagan.metrics.weights import WeightsError, read_state_dict
+from sagan.metrics.features import network_protocol
+from sagan.metrics.weights import WeightsError, read_state_dict, sha256_of
 
 BELL_COTE, PALACE, DAISY = 442, 698, 985  # classes of ImageNet
 
@@ -110,6 +111,60 @@ def test_features_do_not_depend_on_the_batch(network):
 def test_no_pictures_give_no_features(network):
     found = network(torch.zeros(0, 8, 8, 3, dtype=torch.uint8))
     assert (found.features.shape, found.logits.shape) == ((0, 1280), (0, 1000))
+
+
+def test_a_flipped_byte_in_a_renamed_copy_is_refused(file, tmp_path):
+    """At fifty places, of which the first and the last byte are two; the copy itself loads and is known."""
+    copy = tmp_path / "my weights.bin"
+    copy.write_bytes(file.read_bytes())
+    assert load_efficientnet(copy).weights_known
+    size = copy.stat().st_size
+    places = [0, size - 1, *np.random.default_rng(0).integers(1, size - 1, 48).tolist()]
+    with copy.open("r+b") as stream:
+        for place in places:
+            stream.seek(place)
+            (before,) = stream.read(1)
+            stream.seek(place)
+            stream.write(bytes([before ^ 1 << place % 8]))
+            stream.flush()
+            with pytest.raises(WeightsError, match=r"my weights\.bin has the 18,826,032 bytes of efficientnet-lite0-"):
+                load_efficientnet(copy)
+            stream.seek(place)
+            stream.write(bytes([before]))
+            stream.flush()
+    assert load_efficientnet(copy).weights_known
+
+
+def test_a_copy_that_lost_or_gained_bytes_is_refused(file, tmp_path):
+    copy, content = tmp_path / "copy.pth", file.read_bytes()
+    for changed in (content[:-1], content + b"\0", content[:-50] + b"\r" + content[-50:], content[:9_000_000]):
+        copy.write_bytes(changed)
+        with pytest.raises(WeightsError, match=r"cannot be read as weights|no check sums inside"):
+            load_efficientnet(copy)
+
+
+def test_own_weights_load_and_are_unknown(file, network, tmp_path):
+    assert "network_weights" not in network_protocol(network)
+    state, _ = read_state_dict(file)
+    torch.save(state, tmp_path / "own.pth")
+    own = load_efficientnet(tmp_path / "own.pth", width=1280)
+    assert torch.equal(own.classes.weight, network.classes.weight)
+    told = network_protocol(own)
+    assert told["network_weights"] == "unknown weights"
+    assert told["weights_sha256"] == sha256_of(tmp_path / "own.pth") != network.weights_sha256
+
+
+def test_shrinking_is_antialiased(network):
+    """Fine stripes shrink to their mean, so their features are nearly those of plain grey.
+
+    Without antialiasing the points that are looked at all lie between two black columns.
+    """
+    stripes = torch.zeros(1, 896, 896, 3, dtype=torch.uint8)
+    stripes[:, :, ::4] = stripes[:, :, 3::4] = 254
+    grey, black = torch.full_like(stripes, 127), torch.zeros_like(stripes)
+    found = network(torch.cat([stripes, grey, black])).features
+    from_grey, from_black = (found[0] - found[1]).norm(), (found[0] - found[2]).norm()
+    assert from_grey < 0.2 * from_black  # 0.1: at the left and the right edge the mean is a little darker
 
 
 def test_every_tensor_of_the_file_is_used(file):

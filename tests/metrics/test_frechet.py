@@ -131,6 +131,27 @@ def test_a_thin_gaussian_equals_the_one_of_sixty_digits(random, n_b, copies):
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-8 * traces)
 
 
+def test_from_where_on_covariances_are_nearly_singular(monkeypatch):
+    """Below a ratio of 1e-9 of the eigenvalues singular values are taken, above it the quicker eigenvalues."""
+    solved = []
+    for name in ("svdvals", "eigvalsh"):
+        solve = getattr(torch.linalg, name)
+        monkeypatch.setattr(
+            torch.linalg, name, lambda matrix, name=name, solve=solve: (solved.append(name), solve(matrix))[1]
+        )
+    for ratio in (2e-9, 0.5e-9):
+        side = normal(np.zeros(3), np.diag([1.0, 0.5, ratio]))
+        assert frechet_distance(side, side) == pytest.approx(0.0, abs=1e-8)
+    assert solved == ["eigvalsh", "svdvals"]
+
+
+def test_nearly_singular_covariances_lose_no_digit():
+    """Singular values keep them to rounding; eigenvalues would leave 5e-9 of the traces."""
+    covariance = product(root_of(np.where(np.arange(60) < 30, 1.0, 1e-10), 3))
+    a, b = normal(np.zeros(60), covariance), normal(np.full(60, 1.0), covariance)
+    assert frechet_distance(a, b) == pytest.approx(60.0, abs=1e-12 * 2 * np.trace(covariance))
+
+
 def test_what_is_no_covariance_is_refused():
     plain = normal(np.zeros(3), np.eye(3))
     skew = np.eye(3)

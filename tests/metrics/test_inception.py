@@ -1,11 +1,14 @@
 """The Inception network of FID against torch-fidelity's, with weights made here; nothing is downloaded."""
 
+import numpy as np
 import pytest
 import torch
 
-from sagan.metrics import inception
+from sagan.evaluation import metric_name
+from sagan.metrics import inception, weights
+from sagan.metrics.features import network_protocol
 from sagan.metrics.inception import NAME, OTHER_NAME, SHA256, Inception, load_inception
-from sagan.metrics.weights import WeightsError, sha256_of
+from sagan.metrics.weights import KnownFile, WeightsError, sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,45 @@ def test_what_it_says_of_itself(network, state, inception_file):
     official = Inception(state, SHA256, logit_bias=True)
     assert (official.name, official.logits) == (NAME, "with bias")
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.fixture
+def official(state, tmp_path, monkeypatch):
+    """Write a file as old as the published one, without check sums inside, and let it be the published one."""
+    file = tmp_path / "renamed.pth"
+    torch.save(state, file, _use_new_zipfile_serialization=False)
+    known = KnownFile(network=NAME, names=("official.pth",), sha256=sha256_of(file), size=file.stat().st_size)
+    monkeypatch.setattr(weights, "KNOWN_FILES", (known,))
+    return file
+
+
+def test_the_published_file_is_known_under_any_name_and_refused_when_damaged(official):
+    network = load_inception(official)
+    assert (network.name, network.weights_known) == (NAME, True)
+    assert "network_weights" not in network_protocol(network)
+    assert metric_name("fd", network) == "FID"
+    size = official.stat().st_size
+    with official.open("r+b") as stream:
+        for place in (0, size - 1, *np.random.default_rng(1).integers(1, size - 1, 10).tolist()):
+            stream.seek(place)
+            (before,) = stream.read(1)
+            stream.seek(place)
+            stream.write(bytes([before ^ 1 << place % 8]))
+            stream.flush()
+            with pytest.raises(WeightsError, match=r"renamed\.pth has the .* bytes of official\.pth, but its SHA-256"):
+                load_inception(official)
+            stream.seek(place)
+            stream.write(bytes([before]))
+            stream.flush()
+    assert load_inception(official).name == NAME
+
+
+def test_other_weights_are_unknown_and_make_nothing_called_fid(network, inception_file):
+    told = network_protocol(network)
+    assert told["network_weights"] == "unknown weights"
+    assert told["weights_sha256"] == sha256_of(inception_file)
+    names = [metric_name(metric, network) for metric in ("fd", "is", "kd", "intra")]
+    assert names == [f"{name}(inception-v3)" for name in ("FD", "IS", "KD", "intra-FD")]
 
 
 def test_features_do_not_depend_on_the_batch(network, images):

@@ -49,6 +49,19 @@ def test_the_seed_chooses_the_subsets(sets):
     assert first.mean != other.mean
 
 
+def test_the_sides_differ_in_their_draws_alone(sets):
+    """Of the same rows the estimate is symmetric; which rows are drawn is not, nor what is said of too few."""
+    x, y = sets[0][:20], sets[1][:20]
+    all_rows = {"num_subsets": 1, "subset_size": 20}
+    assert kernel_distance(x, y, **all_rows).mean == pytest.approx(kernel_distance(y, x, **all_rows).mean, rel=1e-10)
+    found = kernel_distance(*sets, num_subsets=3, subset_size=15, seed=9)
+    random = np.random.RandomState(9)
+    draws = [[rows[random.choice(len(rows), 15, replace=False)] for rows in sets] for _ in range(3)]
+    assert found.mean == pytest.approx(np.mean([explicit(*some) for some in draws]), rel=1e-10)
+    exchanged = kernel_distance(*sets[::-1], num_subsets=3, subset_size=15, seed=9)
+    assert abs(exchanged.mean - found.mean) > 1e-3 * found.mean
+
+
 def test_equal_distributions_have_no_distance_on_average():
     random = np.random.default_rng(0)
     x, y, far = random.normal(size=(500, 8)), random.normal(size=(500, 8)), random.normal(size=(500, 8)) + 1.0

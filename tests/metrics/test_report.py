@@ -62,3 +62,19 @@ def test_nothing_in_common_is_refused() -> None:
 
 def test_differing_fields_are_symmetric() -> None:
     assert differing_fields({"a": 1, "b": 2}, {"a": 1, "c": 3}) == {"b": (2, None), "c": (None, 3)}
+
+
+def test_unknown_weights_differ_from_known_ones_and_from_other_unknown_ones() -> None:
+    known, own, other = (
+        report(value(weights_sha256="ab")),
+        report(value(weights_sha256="cd", network_weights="unknown weights")),
+        report(value(weights_sha256="ef", network_weights="unknown weights")),
+    )
+    with pytest.raises(
+        ProtocolError, match=r"network_weights: None against 'unknown weights'; weights_sha256: 'ab' ag"
+    ):
+        compare(known, own)
+    with pytest.raises(ProtocolError, match=r"FID \(weights_sha256: 'cd' against 'ef'\)"):
+        compare(own, other)
+    # A report of before has not the field, and weights may become known: the sum decides.
+    assert len(compare(own, report(value(weights_sha256="cd")))) == 1

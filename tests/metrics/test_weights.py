@@ -9,7 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from sagan.metrics.weights import Download, StateReader, WeightsError, find_weights, read_state_dict, weights_folder
+from sagan.metrics import weights
+from sagan.metrics.efficientnet import NAME as LITE0
+from sagan.metrics.inception import DOWNLOADS
+from sagan.metrics.inception import NAME as INCEPTION
+from sagan.metrics.inception import SHA256 as INCEPTION_SHA256
+from sagan.metrics.weights import (
+    KNOWN_FILES,
+    Download,
+    KnownFile,
+    StateReader,
+    WeightsError,
+    find_weights,
+    is_known,
+    read_state_dict,
+    weights_folder,
+)
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -170,6 +185,84 @@ def test_other_contents_are_refused(tmp_path, content, told):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="is not a file; give the path"):
         read_state_dict(tmp_path / "absent.pth")
+
+
+# ----- Known files, and all others
+
+
+@pytest.fixture(params=["with check sums", "without"])
+def known_file(request, tmp_path, monkeypatch):
+    """Save a state dict, and let it be a published file."""
+    file = tmp_path / "published.pth"
+    state = {"a": torch.arange(300.0), "b": torch.ones(7, 5)}
+    torch.save(state, file, _use_new_zipfile_serialization=request.param == "with check sums")
+    content = file.read_bytes()
+    known = KnownFile(network="net", names=(file.name,), sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+    monkeypatch.setattr(weights, "KNOWN_FILES", (known,))
+    return file
+
+
+def test_the_known_files_are_the_published_ones():
+    by_network = {known.network: known for known in KNOWN_FILES}
+    assert set(by_network) == {INCEPTION, LITE0}
+    inception = by_network[INCEPTION]
+    assert inception.sha256 == INCEPTION_SHA256
+    assert inception.names == tuple(download.file_name for download in DOWNLOADS)
+    for known in KNOWN_FILES:
+        assert all(f"-{known.sha256[:8]}.pth" in name for name in known.names)
+        assert is_known(known.network, known.sha256)
+    assert not is_known(LITE0, INCEPTION_SHA256)
+    assert not is_known(INCEPTION, "")
+
+
+@pytest.mark.parametrize("name", ["renamed.bin", "of-20230101.pth"])
+def test_a_known_file_is_recognised_under_any_name(known_file, name):
+    """Also under one that ends like a promised sum and is a date."""
+    state, sha256 = read_state_dict(known_file.rename(known_file.with_name(name)))
+    assert set(state) == {"a", "b"}
+    assert is_known("net", sha256)
+
+
+def test_a_flipped_byte_anywhere_in_a_known_file_is_refused(known_file):
+    """Also one of an archive that no check sum is of, as times and padding."""
+    renamed, content = known_file.with_name("mine.bin"), bytearray(known_file.read_bytes())
+    for place in [*range(0, len(content), 7), len(content) - 1]:
+        content[place] ^= 0xFF
+        renamed.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"published\.pth, but its SHA-256 sum .* damaged or changed copy"):
+            read_state_dict(renamed)
+        content[place] ^= 0xFF
+
+
+def test_lost_and_added_bytes_are_noticed_without_the_length(tmp_path):
+    """The length is another then. Without check sums inside, nobody but the known sum could vouch for what is read."""
+    file = tmp_path / "mine.pth"
+    torch.save({"a": torch.arange(300.0)}, file, _use_new_zipfile_serialization=False)
+    content = file.read_bytes()
+    for changed in (content, content + b"\n", content[:-900] + b"\r" + content[-900:]):
+        file.write_bytes(changed)
+        with pytest.raises(WeightsError, match=r"no check sums inside.*write them anew with torch.save"):
+            read_state_dict(file)
+    file.write_bytes(content[:-1])
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        read_state_dict(file)
+
+
+def test_own_weights_load_and_their_check_sums_are_looked_at(tmp_path):
+    values = torch.linspace(1.0, 2.0, 500)
+    file = saved(tmp_path, {"a": values, "b": torch.zeros(3)})
+    state, sha256 = read_state_dict(file)
+    assert torch.equal(state["a"], values)
+    assert not any(is_known(network, sha256) for network in (INCEPTION, LITE0))
+    content = bytearray(file.read_bytes())
+    start = bytes(content).index(values.numpy().tobytes())
+    for place in range(start, start + 2000, 97):
+        content[place] ^= 1
+        file.write_bytes(content)
+        assert torch.load(file, weights_only=True)["a"].isfinite().all()  # PyTorch alone sees nothing
+        with pytest.raises(WeightsError, match=r"check sums inside do not agree \(.*data/0\), so it is cut off or dam"):
+            read_state_dict(file)
+        content[place] ^= 1
 
 
 def test_folding_equals_convolution_and_batch_norm():

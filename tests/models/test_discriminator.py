@@ -50,6 +50,11 @@ COUNTS = [
     ({"size_px": 32, "attention": (), "num_classes": 10, "linear_bias": False}, 1_055_104),
     ({"size_px": 32, "attention": (), "num_classes": 100}, 1_066_625),
     ({"size_px": 32, "attention": (16,), "num_classes": 10}, 1_075_586),
+    ({"size_px": 256, "attention": ()}, 44_425_409),
+    ({"attention": (), "width": "thin", "thin_first": True}, 30_005_013),
+    # Counted in BigGAN-PyTorch's networks:
+    ({"size_px": 32, "attention": (), "width_plan": "biggan"}, 4_460_801),
+    ({"attention": (4,), "attention_form": "official", "attention_repeat": True}, 42_064_579),
 ]
 
 
@@ -352,3 +357,39 @@ def test_start_of_the_weights():
             rows, columns = parameter.shape[:2]
             bound = (6.0 / (parameter[0, 0].numel() * (rows + columns))) ** 0.5
             assert 0.7 * bound < parameter.abs().max() <= bound, name
+
+
+def test_attention_can_follow_every_block_of_a_height(inputs, open_gates):
+    torch.manual_seed(0)
+    once = open_gates(Discriminator(config(attention=(8,))))
+    D = open_gates(Discriminator(config(attention=(8,), attention_repeat=True)))
+    assert D.config.heights == (8, 8, 8)
+    assert list(D.attention) == ["8", "8-2", "8-3"]
+    assert list(once.attention) == ["8"]
+    seen = []
+    for name, block in D.attention.items():
+        block.register_forward_hook(lambda *_, name=name: seen.append(name))
+    D(*inputs)
+    assert seen == ["8", "8-2", "8-3"]
+    D.load_state_dict(once.state_dict(), strict=False)
+    for name in ("8-2", "8-3"):
+        nn.init.zeros_(D.attention[name].gamma)
+    D.eval(), once.eval()
+    torch.testing.assert_close(D(*inputs), once(*inputs))
+
+
+def test_the_first_block_can_be_thin_too():
+    thin = Discriminator(config(width="thin", thin_first=True))
+    assert thin.blocks[0].conv1.out_channels == 3
+    assert thin.blocks[1].conv1.out_channels == thin.blocks[1].conv1.in_channels
+    with pytest.raises(ValueError, match="thin_first goes with width thin"):
+        config(thin_first=True)
+
+
+def test_biases_and_eps_of_linear_layers():
+    torch.manual_seed(0)
+    D = Discriminator(config(bias_start="linear", sn_eps=1e-8, sn_eps_linear=1e-5))
+    assert (D.linear.bias != 0.0).all()
+    assert (D.blocks[0].conv1.bias == 0.0).all()
+    eps = {weight.ndim: norm.eps for norm, weight in spectral_norms(D)}
+    assert eps == {4: 1e-8, 2: 1e-5}

@@ -1,7 +1,9 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from sagan.models.config import GeneratorConfig
@@ -39,6 +41,8 @@ COUNTS = [
     ({"size_px": 32, "attention": (), "num_classes": 10}, 4_304_387),
     ({"size_px": 32, "attention": (), "num_classes": 100}, 4_580_867),
     ({"size_px": 32, "attention": (16,), "num_classes": 10}, 4_386_308),
+    ({"size_px": 256, "attention": ()}, 49_027_203),
+    ({"size_px": 64, "attention": (), "width_plan": "biggan"}, 41_495_811),  # counted in BigGAN-PyTorch's network
 ]
 
 
@@ -319,3 +323,40 @@ def test_weights_follow_from_the_seed_and_leave_pytorchs_random_state(tiny_confi
     for a, b, c in zip(one, two, other, strict=True):
         assert all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
         assert not torch.equal(a.linear.weight, c.linear.weight)
+
+
+def test_start_of_biases_and_tables_and_eps_by_layer():
+    torch.manual_seed(0)
+    G = Generator(config(bias_start="linear", class_start="weights", sn_eps=1e-8, sn_eps_linear=1e-5))
+    bound = G.config.z_dim**-0.5
+    assert 0.5 * bound < G.linear.bias.abs().max() <= bound
+    convs = [m for m in G.modules() if isinstance(m, nn.Conv2d) and m.bias is not None]
+    assert all((conv.bias == 0.0).all() for conv in convs)
+    for norm in [m for m in G.modules() if isinstance(m, ConditionalBatchNorm2d)]:
+        if norm.num_classes == 0:
+            assert (norm.gain == 1.0).all() and (norm.bias == 0.0).all()
+            continue
+        limit = (6.0 / (norm.num_classes + norm.num_features)) ** 0.5  # Glorot uniform of a (classes, C) matrix
+        for drawn in (norm.gain.detach() - 1.0, norm.bias.detach()):
+            assert 0.8 * limit < drawn.abs().max() <= limit + 1e-6
+    eps = {spectral.eps for spectral, weight in spectral_norms(G) if weight.ndim == 4}
+    assert (eps, {spectral.eps for spectral, weight in spectral_norms(G) if weight.ndim == 2}) == ({1e-8}, {1e-5})
+
+    G = Generator(config(bias_start="all"))
+    assert all((m.bias != 0.0).any() for m in G.modules() if isinstance(m, nn.Conv2d) and m.bias is not None)
+
+
+def test_bilinear_upsampling_is_that_of_pytorch(inputs, open_gates):
+    torch.manual_seed(0)
+    G = open_gates(Generator(config(upsampling="bilinear", attention=(), spectral_norm=False))).double()
+    z, y = inputs[0].double(), inputs[1]
+    up = partial(F.interpolate, scale_factor=2, mode="bilinear", align_corners=False)
+    h = G.linear(z).view(len(z), -1, 4, 4)
+    for block in G.blocks:
+        main = block.conv1(up(F.relu(block.norm1(h, y))))
+        h = block.conv2(F.relu(block.norm2(main, y))) + block.shortcut(up(h))
+    expected = torch.tanh(G.conv(F.relu(G.norm(h))))
+    torch.testing.assert_close(G(z, y), expected, atol=1e-10, rtol=1e-10)
+    nearest = Generator(config(attention=(), spectral_norm=False)).double()
+    nearest.load_state_dict(G.state_dict())
+    assert (nearest(z, y) - expected).abs().max() > 1e-3

@@ -102,3 +102,15 @@ def test_configurations_are_frozen_and_take_keywords_only(kind):
 def test_cuda_graphs_refuse_micro_batches():
     with pytest.raises(ValueError, match=r"take train\.accumulate 1, found 2"):
         RunConfig(train=TrainConfig(batch_size=8, accumulate=2), engine=EngineConfig(compile="graphs"))
+
+
+def test_a_run_of_256_px_from_before_width_plans_keeps_its_widths():
+    now = RunConfig(generator=GeneratorConfig(size_px=256), discriminator=DiscriminatorConfig(size_px=256))
+    values = json.loads(to_json(now))
+    for network in ("generator", "discriminator"):
+        assert values[network].pop("width_plan") == "published"
+    old = from_json(json.dumps(values))
+    assert old.generator.widths == tuple(64 * k for k in (16, 16, 16, 8, 4, 2, 1))
+    assert old.discriminator.widths == tuple(64 * k for k in (1, 2, 4, 8, 16, 16, 16))
+    assert from_json(to_json(now)) == now
+    assert now.generator.widths == tuple(64 * k for k in (16, 16, 8, 8, 4, 2, 1))

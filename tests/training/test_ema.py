@@ -88,3 +88,17 @@ def test_without_decay_there_is_no_average(tiny_state):
     state, _ = tiny_state(ema_decay=0.0)
     assert state.ema is None
     assert state.sampled is state.G
+
+
+def test_running_averages_are_copied_or_averaged(tiny_state, pictures, engine):
+    for rule in ("copy", "average"):
+        state, config = tiny_state(ema_decay=0.75, ema_running=rule)
+        before = {name: buffer.clone() for name, buffer in state.ema.named_buffers()}
+        train_step(state, config, pictures, engine, seed=0)
+        latest = dict(state.G.named_buffers())
+        for name, buffer in state.ema.named_buffers():
+            if rule == "average" and "running" in name:
+                torch.testing.assert_close(buffer, 0.75 * before[name] + 0.25 * latest[name])
+                assert not torch.equal(buffer, latest[name])
+            else:
+                assert torch.equal(buffer, latest[name]), name

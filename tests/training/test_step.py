@@ -1,4 +1,5 @@
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -6,8 +7,10 @@ from torch.nn import functional as F
 
 from sagan.losses import discriminator_loss, generator_loss
 from sagan.ops import spectral
+from sagan.ops.augment import augment, num_draws
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm, frozen_spectral, spectral_norms
+from sagan.randomness import keyed_generator
 from sagan.sampling import training_draws
 from sagan.training import step as step_module
 from sagan.training.step import d_step, g_step, mean_logit, set_learning_rate, train_step
@@ -345,6 +348,28 @@ def test_augmentation_is_of_all_that_d_sees_and_g_learns_through_it(tiny_state, 
     assert state.G.conv.parametrizations.weight.original.grad.abs().max() > 0.0
 
 
+def test_real_and_generated_pictures_are_augmented_by_draws_of_their_own(tiny_state, pictures, one_d_step, engine):
+    """Neither has the other's: D would see the same hole, and the same move, in both halves of its batch."""
+    policy = ("color", "translation", "cutout")
+    state, config = tiny_state(augment=policy, accumulate=2)
+    G, seen = copy.deepcopy(state.G), []
+    x, _, z, y_fake = twin_inputs(pictures)
+    state.D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
+    one_d_step(state, config)
+    real, fake = (
+        torch.from_numpy(keyed_generator(0, f"augment {which}", 0, 0).random((8, num_draws(policy)), dtype="float32"))
+        for which in ("real", "fake")
+    )
+    assert not torch.equal(real, fake)
+    for i, half in enumerate(seen):
+        part = slice(4 * i, 4 * i + 4)
+        with torch.no_grad(), frozen_spectral(G) if i else nullcontext():
+            x_fake = G(z[part], y_fake[part])
+        torch.testing.assert_close(half[:4], augment(x[part], policy, real[part]))
+        torch.testing.assert_close(half[4:], augment(x_fake, policy, fake[part]), atol=1e-5, rtol=1e-4)
+    assert len(seen) == 2
+
+
 def test_learning_rates_are_constant_or_fall_linearly_to_zero(tiny_state):
     state, config = tiny_state(total_steps=100, lr_d=4e-4)
 
@@ -410,3 +435,52 @@ def test_acceptance_200_steps_on_coloured_pictures(tiny_state, pictures, engine)
     colours = torch.stack([images[y == k].mean((0, 2, 3)) for k in range(3)])  # class, channel
     contrast = (colours - colours.mean(0)).trace().item()
     assert contrast > 0.7
+
+
+@pytest.mark.parametrize(("rule", "times"), [("once", 1), ("joint", 2), ("separate", 3)])
+def test_trap_08_ds_vectors_move_as_the_rule_says(tiny_state, pictures, engine, moves, rule, times):
+    state, config = tiny_state(d_vectors=rule)
+    moves.clear()
+    train_step(state, config, pictures, engine, seed=0)
+    assert {norm: moves[norm] for norm in norms_of(state.D)} == dict.fromkeys(norms_of(state.D), times)
+    assert {norm: moves[norm] for norm in norms_of(state.G)} == dict.fromkeys(norms_of(state.G), 2)
+    assert not any(norm.frozen for norm in norms_of(state.D))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_gs_vectors_can_move_in_its_own_step_only(tiny_state, one_d_step, engine, moves, accumulate):
+    state, config = tiny_state(g_vectors="g_step_only", accumulate=accumulate)
+    moves.clear()
+    one_d_step(state, config)
+    assert not norms_of(state.G) & moves.keys()
+    g_step(state, config, engine, seed=0)
+    assert {norm: moves[norm] for norm in norms_of(state.G)} == dict.fromkeys(norms_of(state.G), 1)
+
+
+@pytest.mark.parametrize("heads", ["projection", "auxiliary"])
+def test_separate_forwards_give_the_loss_of_a_joint_one(tiny_state, one_d_step, heads):
+    # D has no batch statistics; with vectors that have converged a further move changes nothing but rounding.
+    found = []
+    for rule in ("once", "separate"):
+        state, config = tiny_state(d_vectors=rule, discriminator={"head": heads})
+        spectral.refresh_spectral(state.D, 500)
+        found.append(one_d_step(state, config))
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_running_averages_can_move_in_gs_own_step_only(tiny_state, one_d_step, engine):
+    def running(state):
+        return [b.clone() for name, b in state.G.named_buffers() if "running" in name]
+
+    for rule in ("each", "g_step_only"):
+        state, config = tiny_state(bn_tracking=rule)
+        before = running(state)
+        one_d_step(state, config)
+        middle = running(state)
+        same = [torch.equal(a, b) for a, b in zip(before, middle, strict=True)]
+        assert len(same) > 0
+        assert all(same) if rule == "g_step_only" else not any(same)
+        g_step(state, config, engine, seed=0)
+        assert not any(torch.equal(a, b) for a, b in zip(middle, running(state), strict=True))

@@ -1,12 +1,13 @@
 """``sagan attention``: where a network looks."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from sagan.cli.parse import parse, refusals_as_sentences
+from sagan.data.config import Reading
 from sagan.generators.config import AttentionConfig, Style, check_attention_file, query_point
 
 WHAT = "Draw where the network looks, from query points (SAGAN, figure 5)."
@@ -30,6 +31,7 @@ class AttentionFlags:
     """Height of the feature map of the layer to draw; unset is the one closest to the pixels."""
     data: str | None = None
     """Real pictures: draws the discriminator's attention over them instead of the generator's over samples."""
+    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
     seed: int = 0
     """Chooses the samples, or the real pictures."""
     truncation: float | None = None
@@ -55,6 +57,6 @@ def run(arguments: list[str]) -> int:
     from sagan.data import DataConfig
     from sagan.generators.outputs import attention_to_file
 
-    data = None if flags.data is None else DataConfig(path=flags.data)
+    data = None if flags.data is None else DataConfig(path=flags.data, **asdict(flags.reading))
     print(attention_to_file(flags.run, flags.out, config, data=data, progress=True))
     return 0

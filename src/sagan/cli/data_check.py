@@ -1,11 +1,13 @@
 """``sagan data check``: what is in a set of pictures."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from sagan.cli.parse import parse
+from sagan.data.config import Reading
 from sagan.places import PICTURES, check_place
 
 WHAT = "What is in a set of pictures, before you train on it."
@@ -21,6 +23,7 @@ class CheckFlags:
     """The size in pixels that you want to train at: counts the pictures that would be enlarged."""
     class_names: str | None = None
     """A file that maps folder names to readable class names."""
+    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
     sheet: Path = Path("contact-sheet.png")
     """Where the contact sheet goes."""
 
@@ -32,7 +35,7 @@ def run(arguments: list[str]) -> int:
     from sagan.data import DataConfig, check
     from sagan.figures import save_image
 
-    report = check(DataConfig(path=flags.path, class_names=flags.class_names), flags.size)
+    report = check(DataConfig(path=flags.path, class_names=flags.class_names, **asdict(flags.reading)), flags.size)
     print(report.text())
     print(f"contact sheet: {save_image(report.contact_sheet, flags.sheet)}")
     return 2 if report.unreadable else 0

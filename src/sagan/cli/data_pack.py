@@ -1,11 +1,13 @@
 """``sagan data pack``: decode pictures once."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from sagan.cli.parse import parse
+from sagan.data.config import Reading
 
 WHAT = "Decode pictures once, to be memory-mapped. After an interruption the same command goes on."
 
@@ -29,6 +31,7 @@ class PackFlags:
     """Threads that decode; unset is one for each core."""
     class_names: str | None = None
     """A file that maps folder names to readable class names."""
+    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
     skip_unreadable: bool = False
     """Leave unreadable pictures out instead of stopping."""
 
@@ -39,7 +42,10 @@ def run(arguments: list[str]) -> int:
     from sagan.data import DataConfig, notes
     from sagan.data.pack_folder import pack
 
-    config = DataConfig(path=flags.path, class_names=flags.class_names, skip_unreadable=flags.skip_unreadable)
+    reading = asdict(flags.reading)
+    config = DataConfig(
+        path=flags.path, class_names=flags.class_names, skip_unreadable=flags.skip_unreadable, **reading
+    )
     packed = pack(config, flags.size, flags.out, shard_gb=flags.shard_gb, part=flags.part, workers=flags.workers)
     if packed is None:
         print(

@@ -1,12 +1,13 @@
 """`sagan evaluate`: judge a generator, or pictures of any other one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from sagan.cli.parse import UsageError, parse
+from sagan.data.config import Reading
 from sagan.evaluation.config import EvaluateConfig
 from sagan.places import PICTURES, check_place
 
@@ -23,6 +24,7 @@ class Arguments(EvaluateConfig):
     """Instead of a run: pictures that any generator made (folder, zip or .npz), all of one square size."""
     data: str | None = None
     """The real pictures to judge by, as in `sagan train`."""
+    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
     statistics: Path | None = None
     """Instead of --data: statistics of real pictures that --export-statistics wrote, here or elsewhere."""
     size: int | None = None
@@ -60,7 +62,8 @@ def run(arguments: list[str]) -> int:
     from sagan.runs.folder import write_text
 
     generator = a.run if a.generated is None else DataConfig(path=a.generated)
-    data = a.data if a.statistics is None else read_statistics(a.statistics, {})
+    pictures = None if a.data is None else DataConfig(path=a.data, **asdict(a.reading))
+    data = pictures if a.statistics is None else read_statistics(a.statistics, {})
     assert data is not None
     if generator is None:
         assert a.size is not None

@@ -131,7 +131,7 @@ def check(data: DataConfig | str, size_px: int | None = None, *, progress: bool 
     config = DataConfig(path=data) if isinstance(data, str) else data
     if size_px is not None:
         require_size(size_px)
-    source = find_source(config.path, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+    source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     pictures = source.load()
     if config.path not in NAMES and is_packed(place := Path(config.path).expanduser()):
         verify(read_packed(place), progress=progress)

@@ -1,12 +1,14 @@
 """What a run may choose about its data, and the error that tells a user what is wrong with it."""
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 Keep = Literal["disk", "memory", "device"]
+Classes = Literal["auto", "first", "last", "path", "none"]
 
 
 class DataError(ValueError):
@@ -14,7 +16,39 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class Reading:
+    """What the folders of a tree of pictures mean, where that is not clear."""
+
+    split: str | None = None
+    """Which of the folders train, val, test and so on: the name of one, `all` of them together, or `folders` where they
+    are the classes. Unset takes what is clear, and asks where it is not."""
+
+    classes: Classes = "auto"
+    """Where classes stand: in the `first` (outermost) or the `last` (innermost) folder, in the whole `path`, or nowhere
+    (`none`). `auto` takes what is clear, and asks where it is not."""
+
+    class_pattern: str | None = None
+    """A regular expression that finds the class in a picture's file name, e.g. "(.+)_[0-9]+" for Abyssinian_12.jpg."""
+
+    labels: str | None = None
+    """A table of file names and classes (.csv, .tsv, .json, .jsonl), among the pictures or elsewhere; FILE:COLUMN names
+    the column. metadata.csv, metadata.jsonl and dataset.json among the pictures are found by themselves."""
+
+    may_lose: tuple[str, ...] = ()
+    """Classes that may lose many or all of their pictures because those cannot be read."""
+
+    def __post_init__(self) -> None:
+        if self.classes not in get_args(Classes):
+            raise ValueError(f"classes must be one of {', '.join(get_args(Classes))}, found {self.classes!r}")
+        if self.class_pattern is not None:
+            try:
+                re.compile(self.class_pattern)
+            except re.error as error:
+                raise ValueError(f"class_pattern is no regular expression ({error}): {self.class_pattern}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Reading):
     """Where the pictures come from and how they are drawn."""
 
     path: str = "digits"
@@ -49,6 +83,7 @@ class DataConfig:
     """Folder for decoded and downloaded data; default $SAGAN_CACHE, else the platform's cache folder."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.path:
             raise ValueError("path is empty; give a folder, a file or the name of a data set")
         if self.keep not in get_args(Keep):

@@ -1,23 +1,22 @@
-"""Folders and zip files of image files: what is in them, and which class each picture belongs to.
-
-Pictures directly inside are a set without classes; pictures one sub-folder down belong to the class that the sub-folder
-is named after, classes sorted by name. Anything else is explained to the user, not guessed.
-"""
+"""Folders and zip files of pictures: what is in them, by their first bytes, and what they mean (layout.py)."""
 
 import os
 import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
-
-from sagan.data.config import DataError
+from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError, decode_picture
-from sagan.data.pictures import Labels, Pictures, Source, hash_lines
+from sagan.data.layout import Layout, arrange
+from sagan.data.losses import refuse_lost_folders
+from sagan.data.pictures import Pictures, Source, hash_lines
+from sagan.data.sniff import HEAD_BYTES, kind_of
+from sagan.data.tables import find_table, labelled_by
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -43,8 +42,8 @@ IMAGE_SUFFIXES = frozenset(
         ".jp2",
     ]
 )
-CLUTTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
-MAX_DEPTH = 6  # Deep enough to explain a wrong folder; ends loops of links.
+CLUTTER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"})
+MAX_DEPTH = 16
 MAX_FILE_BYTES = 2**29
 
 
@@ -54,50 +53,56 @@ class _Entry(NamedTuple):
     modified_ns: int
 
 
-def folder_source(folder: Path) -> Source:
+class _Sorted(NamedTuple):
+    """Files by what they are."""
+
+    pictures: list[str]
+    others: list[str]
+    """Files that are no pictures, and empty folders."""
+    shown: list[tuple[str, str]]
+    """Files that show something but are no pictures to train on, and what to do."""
+
+
+def folder_source(folder: Path, config: DataConfig) -> Source:
     """Find the pictures of a folder.
 
     Raises:
-        DataError: If the folder cannot be read, holds no pictures, or holds them at more than one level or too deep.
+        DataError: If the folder cannot be read, holds no pictures, or what it means is not clear.
     """
     entries: list[_Entry] = []
-    empty: list[str] = []
-    _walk(folder, "", entries, empty)
+    others: list[str] = []
+    _walk(folder, "", entries, others, ())
     entries.sort()
-    names = [entry.name for entry in entries if _is_picture(entry.name)]
-    ignored = [entry.name for entry in entries if not _is_picture(entry.name)] + empty
-    labels, class_names = _arrange(str(folder), names, ignored, in_zip=False)
+    found = _sorted_out((entry.name for entry in entries), lambda name: _head(folder / name))
+    found.others.extend(others)
 
     def read(name: str) -> bytes:
         path = folder / name
         refuse_huge(path.stat().st_size)
         return path.read_bytes()
 
+    layout = _layout(str(folder), found, config, read)
+    refuse_lost_folders(str(folder), layout, found.shown, config.may_lose)
     # The names of other files change nothing in the pictures, so they are not part of the key.
-    lines = [f"{name}\0{size}\0{modified}" for name, size, modified in entries if _is_picture(name)]
-    pictures = _file_pictures(names, labels, class_names, ignored, read)
+    used = set(layout.names)
+    lines = [f"{name}\0{size}\0{modified}" for name, size, modified in entries if name in used]
+    lines += _reading(config, layout)
+    pictures = _file_pictures(layout, found, read)
     key = hash_lines(["folder", str(folder.resolve()), *lines])
-    return Source(name=str(folder), key=key, stamp=hash_lines(["folder", *lines]), load=lambda: pictures)
+    stamp = hash_lines(["folder", *lines])
+    return Source(name=str(folder), key=key, stamp=stamp, load=lambda: pictures, told=lambda: told(pictures))
 
 
-def zip_pictures(file: Path) -> Pictures:
-    """Find the pictures of a zip file; one folder around everything is looked through.
+def zip_pictures(file: Path, config: DataConfig) -> Pictures:
+    """Find the pictures of a zip file.
 
     Raises:
-        DataError: If it is damaged, has unsafe member names, or holds no pictures where they are expected.
+        DataError: If it is damaged, has unsafe member names, holds no pictures, or what it means is not clear.
     """
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         raise DataError(f"{file} is not a whole zip file ({error}); copy or download it again") from error
-    try:
-        members = _members(archive, file)
-        names = sorted(name for name in members if _is_picture(name))
-        ignored = sorted(name for name in members if not _is_picture(name))
-        labels, class_names = _arrange(str(file), names, ignored, in_zip=True)
-    except DataError:
-        archive.close()
-        raise
 
     def read(name: str) -> bytes:
         info = members[name]
@@ -107,11 +112,26 @@ def zip_pictures(file: Path) -> Pictures:
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise UnreadableError(f"cannot be unpacked ({error})") from error
 
-    return _file_pictures(names, labels, class_names, ignored, read)
+    def head(name: str) -> bytes:
+        try:
+            with archive.open(members[name]) as stream:
+                return stream.read(HEAD_BYTES)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            return b""
+
+    try:
+        members = _members(archive, file)
+        found = _sorted_out(sorted(members), head)
+        layout = _layout(str(file), found, config, read)
+        refuse_lost_folders(str(file), layout, found.shown, config.may_lose)
+    except DataError:
+        archive.close()
+        raise
+    return _file_pictures(layout, found, read)
 
 
 def _members(archive: zipfile.ZipFile, file: Path) -> dict[str, zipfile.ZipInfo]:
-    """Give the files of an archive by their names without clutter and without one folder around everything."""
+    """Give the files of an archive by their names, without clutter."""
     members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     for name in members:
         if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name.split("/")[0]:
@@ -122,7 +142,8 @@ def _members(archive: zipfile.ZipFile, file: Path) -> dict[str, zipfile.ZipInfo]
     # Some programs for Windows write backslashes.
     inner = {name.replace("\\", "/"): info for name, info in members.items()}
     inner = {short: info for short, info in inner.items() if not any(map(_is_clutter, short.split("/")))}
-    wrappers = {short.split("/")[0] if "/" in short else "" for short in inner if _is_picture(short)}
+    # Below a folder that is around everything, names are as in the folder itself.
+    wrappers = {short.split("/")[0] if "/" in short else "" for short in inner}
     if len(wrappers) == 1 and (wrapper := wrappers.pop()):
         inner = {short.removeprefix(f"{wrapper}/"): info for short, info in inner.items()}
     return inner
@@ -134,83 +155,137 @@ def refuse_huge(size: int) -> None:
         raise UnreadableError(f"the file has {size / 2**20:,.0f} MiB, more than the {MAX_FILE_BYTES >> 20} allowed")
 
 
-def _walk(folder: Path, prefix: str, entries: list[_Entry], empty: list[str]) -> None:
+def _walk(
+    folder: Path, prefix: str, entries: list[_Entry], others: list[str], above: tuple[tuple[int, int], ...]
+) -> None:
     try:
+        status = folder.stat()
         children = list(os.scandir(folder))
     except OSError as error:
         raise DataError(f"cannot read the folder {folder} ({error.strerror}); check its permissions") from error
+    place = (status.st_dev, status.st_ino)
+    if place in above:  # a link to a folder that it lies in
+        others.append(prefix)
+        return
     before = len(entries)
     for child in children:
         name = prefix + child.name
         if _is_clutter(child.name):
             continue
         if child.is_dir():
-            if name.count("/") < MAX_DEPTH:
-                _walk(folder / child.name, f"{name}/", entries, empty)
+            if name.count("/") >= MAX_DEPTH:
+                raise DataError(f"{folder / child.name} lies deeper than {MAX_DEPTH} folders; give one further inside")
+            _walk(folder / child.name, f"{name}/", entries, others, (*above, place))
             continue
         try:
-            status = child.stat()
+            found = child.stat()
         except OSError:  # A link that leads nowhere: reading it will say so.
             entries.append(_Entry(name, 0, 0))
             continue
-        if stat.S_ISREG(status.st_mode):
-            entries.append(_Entry(name, status.st_size, status.st_mtime_ns))
+        if stat.S_ISREG(found.st_mode):
+            entries.append(_Entry(name, found.st_size, found.st_mtime_ns))
     if prefix and len(entries) == before:
-        empty.append(prefix)
+        others.append(prefix)
 
 
-def _is_picture(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def _sorted_out(names: Iterable[str], head: Callable[[str], bytes]) -> _Sorted:
+    """Tell pictures from other files: by their bytes, except that a usual suffix of pictures is believed.
+
+    What such a file really holds is seen when it is decoded, and told by name if it is no picture.
+    """
+    found = _Sorted([], [], [])
+    for name in names:
+        if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
+            found.pictures.append(name)
+            continue
+        kind = kind_of(name, head(name))
+        if kind is None:
+            found.others.append(name)
+        elif kind.is_picture:
+            found.pictures.append(name)
+        else:
+            found.shown.append((name, kind.why_not))
+    return found
 
 
 def _is_clutter(part: str) -> bool:
     return part.startswith(".") or part in CLUTTER
 
 
-def _arrange(
-    where: str, names: Sequence[str], ignored: Sequence[str], *, in_zip: bool
-) -> tuple[Labels, tuple[str, ...]]:
-    """Give labels and class names of relative picture names, or explain why there are none."""
-    if not names:
-        others = f"{len(ignored)} other entries such as {ignored[0]}" if ignored else "nothing"
+def _layout(where: str, found: _Sorted, config: DataConfig, read: Callable[[str], bytes]) -> Layout:
+    if not found.pictures:
+        if found.shown:
+            name, why = found.shown[0]
+            raise DataError(f"{where} holds no pictures: {len(found.shown):,} file(s) such as {name}: {why}")
+        others = f"{len(found.others)} other entries such as {found.others[0]}" if found.others else "nothing"
         raise DataError(
             f"{where} holds no pictures ({others} found); expected image files, or a sub-folder of them for each class"
         )
-    depths = Counter(name.count("/") for name in names)
-    if set(depths) == {0}:
-        return np.zeros(len(names), np.int64), ()
-    if set(depths) == {1}:
-        folders = [name.split("/")[0] for name in names]
-        class_names = tuple(sorted(set(folders)))
-        index = {name: label for label, name in enumerate(class_names)}
-        return np.array([index[folder] for folder in folders], np.int64), class_names
-    found = ", ".join(
-        f"{'directly inside' if depth == 0 else f'{depth} folder(s) deep'}: {count:,} "
-        f"(such as {next(name for name in names if name.count('/') == depth)})"
-        for depth, count in sorted(depths.items())
-    )
-    expected = "expected either pictures directly inside, or one level of sub-folders that are the classes"
-    tops = sorted({name.split("/")[0] for name in names if name.count("/") >= 2})
-    if not tops:
-        advice = "move the pictures that lie outside the class folders into one, or away"
-    elif in_zip:
-        advice = f"pack only what is inside one folder, such as {tops[0]}"
-    else:
-        advice = "give the folder that holds the class folders: " + " or ".join(f"{where}/{top}" for top in tops[:3])
-    raise DataError(f"{where} holds pictures {found}; {expected}; {advice}")
+    if config.labels is not None:
+        return _by_own_table(where, found, config, read)
+    known = find_table(found.others, found.pictures)
+    try:
+        layout = arrange(where, found.pictures, config)
+    except DataError:
+        if known is None:
+            raise
+        layout = arrange(where, found.pictures, replace(config, classes="none"))
+    table = find_table(found.others, layout.names)
+    if table is None or layout.class_names or config.classes == "none" or config.class_pattern is not None:
+        return layout
+    return labelled_by(layout, table, None, read)
 
 
-def _file_pictures(
-    names: Sequence[str],
-    labels: Labels,
-    class_names: tuple[str, ...],
-    ignored: Sequence[str],
-    read: Callable[[str], bytes],
-) -> Pictures:
+def _by_own_table(where: str, found: _Sorted, config: DataConfig, read: Callable[[str], bytes]) -> Layout:
+    """Take the classes from the table that the user names: a file in the set, or anywhere."""
+    assert config.labels is not None
+    table, _, column = config.labels.partition(":") if not Path(config.labels).exists() else (config.labels, "", "")
+    layout = arrange(where, found.pictures, replace(config, classes="none"))
+    if table in found.others:
+        return labelled_by(layout, table, column or None, read)
+    file = Path(table).expanduser()
+    if not file.is_file():
+        raise DataError(f"there is no table {table} in {where} or as a file; --data.labels takes FILE or FILE:COLUMN")
+    return labelled_by(layout, table, column or None, lambda _: file.read_bytes(), folder="")
+
+
+def choices(config: DataConfig) -> list[str]:
+    """Give what the user chose of the reading of a tree; nothing where nothing was chosen."""
+    default = DataConfig()
+    chosen = ("split", "classes", "class_pattern", "labels")
+    return [f"{name}={getattr(config, name)}" for name in chosen if getattr(config, name) != getattr(default, name)]
+
+
+def told(pictures: Pictures) -> tuple[str, ...]:
+    """Say what a person should know about the tree: its reading, and what was left out and why."""
+    reasons = Counter(reason for _, reason in pictures.left_out)
+    counted = [f"{count:,} file(s) left out: {reason}" for reason, count in reasons.most_common()]
+    return (*pictures.said, *counted)
+
+
+def _reading(config: DataConfig, layout: Layout) -> list[str]:
+    """Give what decides about classes besides the names of the pictures; nothing where they are one folder each."""
+    if not (layout.said or layout.left_out or choices(config)):
+        return []
+    return [f"label\0{layout.class_names[label] if layout.class_names else ''}" for label in layout.labels.tolist()]
+
+
+def _file_pictures(layout: Layout, found: _Sorted, read: Callable[[str], bytes]) -> Pictures:
+    names: Sequence[str] = layout.names
     return Pictures(
-        names=tuple(names),
-        labels=labels,
-        class_names=class_names,
+        names=layout.names,
+        labels=layout.labels,
+        class_names=layout.class_names,
         decode=lambda index: decode_picture(read(names[index])),
-        ignored=tuple(ignored),
+        ignored=tuple(found.others),
+        said=layout.said,
+        left_out=(*layout.left_out, *found.shown),
     )

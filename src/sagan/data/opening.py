@@ -10,6 +10,7 @@ import numpy as np
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import TREATMENTS, require_size
 from sagan.data.lock import alone
+from sagan.data.losses import refuse_lost_classes
 from sagan.data.named import NAMED_SIZES, NAMES
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.pack import pack_file, refuse_unreadable, say
@@ -42,12 +43,14 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
         if image_set.images.shape[1] == size_px:
             return _rename(image_set, config)
     cache = cache_folder(config.cache_dir)
-    source = find_source(config.path, cache, size_px=size_px, progress=progress)
+    source = find_source(config, cache, size_px=size_px, progress=progress)
     file = _cached_file(source, size_px, cache)
     image_set = _open_cached(file) or _pack_cached(source, size_px, file, progress=progress)
     if not config.skip_unreadable:
         refuse_unreadable(image_set.info.unreadable, source.name)
-    return _rename(image_set, config)
+    elif image_set.info.unreadable:
+        refuse_lost_classes(source.name, source.load(), image_set.info.unreadable, config.may_lose)
+    return dataclasses.replace(_rename(image_set, config), told=source.told())
 
 
 def picture_size(config: DataConfig) -> int:
@@ -60,7 +63,7 @@ def picture_size(config: DataConfig) -> int:
     """
     if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
         return int(read_packed(given).images.shape[1])
-    pictures = find_source(config.path, cache_folder(config.cache_dir)).load()
+    pictures = find_source(config, cache_folder(config.cache_dir)).load()
     chosen = sorted({round(i) for i in np.linspace(0, len(pictures.names) - 1, 100)}) if pictures.names else []
     sizes: dict[tuple[int, int], str] = {}
     for index in chosen:
@@ -100,7 +103,7 @@ def data_size(config: DataConfig, size_px: int) -> DataSize:
         if image_set.images.shape[1] == size_px:
             return DataSize(len(image_set.labels), len(image_set.class_names), 0)
     cache = cache_folder(config.cache_dir)
-    source = find_source(config.path, cache, size_px=size_px)
+    source = find_source(config, cache, size_px=size_px)
     packed = _open_cached(_cached_file(source, size_px, cache))
     if packed is not None:
         return DataSize(len(packed.labels), len(packed.class_names), 0)
@@ -116,7 +119,8 @@ def data_size(config: DataConfig, size_px: int) -> DataSize:
 def notes(image_set: ImageSet) -> list[str]:
     """Say in sentences what a person should know about how the pictures were made, e.g. how many were enlarged."""
     total = len(image_set.images)
-    said = [
+    said = list(image_set.told)
+    said += [
         f"{image_set.info.traits[trait]:,} of {total:,} pictures: {trait} ({treatment})"
         for trait, treatment in TREATMENTS.items()
         if image_set.info.traits.get(trait)

@@ -10,6 +10,7 @@ from rich.console import Console
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import UnreadableError, require_size, square
 from sagan.data.lock import alone
+from sagan.data.losses import refuse_lost_classes
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.packed import (
     FORMAT_VERSION,
@@ -55,7 +56,7 @@ def pack_dataset(
         raise DataError(f"{file} is not a regular file; give the name of a file to write")
     if file.is_file() and not is_packed_file(file):
         raise DataError(f"{file} exists and is not a packed file; choose another name, or remove it first")
-    source = find_source(config.path, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+    source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     names = None if config.class_names is None else (read_class_names(config.class_names), config.class_names)
     with alone(file, lambda: say(f"another process is packing into {file}; waiting for it")):
         return pack_file(
@@ -64,6 +65,7 @@ def pack_dataset(
             file,
             keep_unreadable=config.skip_unreadable,
             names=names,
+            may_lose=config.may_lose,
             workers=workers,
             progress=progress,
         )
@@ -77,6 +79,7 @@ def pack_file(
     keep_unreadable: bool,
     progress: bool,
     names: tuple[dict[str, str], str] | None = None,
+    may_lose: Sequence[str] | None = None,
     workers: int | None = None,
 ) -> ImageSet:
     """Write ``file``. Unreadable pictures are left out and listed; without ``keep_unreadable`` they end it instead."""
@@ -92,6 +95,8 @@ def pack_file(
         unreadable = [(pictures.names[index], reason) for index, reason in writer.progress.unreadable]
         if not keep_unreadable:
             refuse_unreadable(unreadable, source.name)
+        if may_lose is not None:
+            refuse_lost_classes(source.name, pictures, unreadable, may_lose)
         if writer.progress.kept < MIN_PICTURES:
             writer.discard()
             raise too_few(source.name, total - len(unreadable), unreadable)

@@ -11,6 +11,7 @@ from typing import Any
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import require_size
 from sagan.data.lock import alone
+from sagan.data.losses import refuse_lost_classes
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.pack import (
     MIN_PICTURES,
@@ -70,6 +71,8 @@ class _Job:
     """The pictures of each shard."""
     key: str
     """Equal exactly when the shards are equal."""
+    may_lose: tuple[str, ...]
+    """Classes that may lose their pictures."""
 
     def count(self, shards: Iterable[int]) -> int:
         """Count the pictures of some shards."""
@@ -161,7 +164,7 @@ def pack_shards(
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; shards go into a folder: choose another name")
-    source = find_source(config.path, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+    source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     job = _job(config, source, size_px, folder, shard_gb)
     if _plan(job):
         return read_shards(folder)
@@ -196,6 +199,7 @@ def _job(config: DataConfig, source: Source, size_px: int, folder: Path, shard_g
         files=[folder / f"shard-{number:05}-of-{len(stretches):05}.npy" for number in range(len(stretches))],
         stretches=stretches,
         key=hash_lines([source.stamp, *map(str, (size_px, count, FORMAT_VERSION, INDEX_VERSION)), *class_names]),
+        may_lose=config.may_lose,
     )
 
 
@@ -271,6 +275,7 @@ def _write_index(job: _Job, *, skip_unreadable: bool, progress: bool) -> None:
     unreadable = [pair for image_set in opened for pair in image_set.info.unreadable]
     if not skip_unreadable:
         refuse_unreadable(unreadable, job.source.name)
+    refuse_lost_classes(job.source.name, job.pictures, unreadable, job.may_lose)
     count = sum(len(image_set.labels) for image_set in opened)
     if count < MIN_PICTURES:
         raise too_few(job.source.name, count, unreadable)

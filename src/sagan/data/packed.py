@@ -77,6 +77,8 @@ class ImageSet:
     """The packed file or folder. Another process opens this; sending the arrays to it would copy them."""
     info: PackedInfo
     """What was found when it was packed."""
+    told: tuple[str, ...] = ()
+    """What was found out about the tree of pictures when this was opened, in sentences."""
     resident: Tensor | None = None
     """The same pictures in the memory of the machine or of a device, where a run keeps them there."""
 

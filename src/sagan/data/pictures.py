@@ -44,7 +44,11 @@ class Pictures:
     """Decode the i-th picture, from any thread. Raises UnreadableError if the picture itself is at fault, OSError if
     it could not be read."""
     ignored: tuple[str, ...] = ()
-    """Names of files that are not pictures by their suffix, and of class folders without pictures."""
+    """Names of files that are not pictures, and of folders without any file."""
+    said: tuple[str, ...] = ()
+    """What was found out about where pictures and classes lie, in sentences."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """Names of pictures that are not used, and of files that show something but are no pictures, each with why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,8 @@ class Source:
     """The same without the place: equal for copies whose names, sizes and modification times are equal."""
     load: Callable[[], Pictures]
     """Give the pictures."""
+    told: Callable[[], tuple[str, ...]] = tuple
+    """Say what a person should know about where pictures and classes lie, and what was left out."""
 
 
 def hash_lines(lines: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sagan.data.arrays import images_nhwc, npz_pictures
-from sagan.data.config import DataError
-from sagan.data.files import IMAGE_SUFFIXES, folder_source, zip_pictures
+from sagan.data.config import DataConfig, DataError
+from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, told, zip_pictures
 from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
 from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
 from sagan.data.packed import ImageSet
@@ -24,14 +24,17 @@ KINDS = (
 )
 
 
-def find_source(path: str, cache: Path, *, size_px: int | None = None, progress: bool = False) -> Source:
+def find_source(path: str | DataConfig, cache: Path, *, size_px: int | None = None, progress: bool = False) -> Source:
     """Find out what ``path`` is; a known name wins over a folder of that name.
 
-    Pictures come at the size that they have; ``size_px`` is for those that are drawn.
+    A configuration says besides what folders mean. Pictures come at the size that they have; ``size_px`` is for those
+    that are drawn.
 
     Raises:
         DataError: If there is nothing at the path, it cannot be read, or it is not a kind of data that is known.
     """
+    config = path if isinstance(path, DataConfig) else DataConfig(path=path)
+    path = config.path
     if path in NAMES:
         return named_source(path, cache, size_px=size_px, progress=progress)
     if path.startswith(PREFIX):
@@ -53,8 +56,8 @@ def find_source(path: str, cache: Path, *, size_px: int | None = None, progress:
             if any(place.glob("*.tar")):
                 return tar_source(path, progress=progress)
             if holds_idx(place):
-                return _file_source(place, lambda: idx_pictures(place))
-            return folder_source(place)
+                return _file_source(place, config, lambda: idx_pictures(place))
+            return folder_source(place, config)
         if not place.is_file():
             raise DataError(f"{path} is neither a file nor a folder; give {KINDS}")
         if is_saved(place):
@@ -63,18 +66,18 @@ def find_source(path: str, cache: Path, *, size_px: int | None = None, progress:
             start = stream.read(8)
         if place.suffix.lower() == ".tar":
             return tar_source(path, progress=progress)
-        return _file_source(place, _loader(place, start))
+        return _file_source(place, config, _loader(place, start, config))
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error
 
 
-def _loader(file: Path, start: bytes) -> Callable[[], Pictures]:
+def _loader(file: Path, start: bytes, config: DataConfig) -> Callable[[], Pictures]:
     if start.startswith(b"\x93NUMPY"):
         return lambda: _npy_pictures(file)
     if file.suffix.lower() == ".npz":
         return lambda: npz_pictures(file)
     if zipfile.is_zipfile(file) or start.startswith(b"PK") or file.suffix.lower() == ".zip":
-        return lambda: zip_pictures(file)
+        return lambda: zip_pictures(file, config)
     if tarfile.is_tarfile(file) or file.name.endswith((".tar.gz", ".tgz")):
         return lambda: cifar_pictures(file)
     if file.suffix.lower() in IMAGE_SUFFIXES:
@@ -82,11 +85,12 @@ def _loader(file: Path, start: bytes) -> Callable[[], Pictures]:
     raise DataError(f"{file} is of no known kind (it starts with {start!r}); give {KINDS}")
 
 
-def _file_source(place: Path, load: Callable[[], Pictures]) -> Source:
+def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures]) -> Source:
     status = place.stat()
-    what = [str(status.st_size), str(status.st_mtime_ns)]
+    what = [str(status.st_size), str(status.st_mtime_ns), *choices(config)]
     key = hash_lines(["file", str(place.resolve()), *what])
-    return Source(name=str(place), key=key, stamp=hash_lines(["file", *what]), load=load)
+    stamp = hash_lines(["file", *what])
+    return Source(name=str(place), key=key, stamp=stamp, load=load, told=lambda: told(load()))
 
 
 def _packed_pictures(image_set: ImageSet) -> Pictures:

@@ -30,6 +30,8 @@ class DinoV2:
     image_px = 224
     resize = TF1_BILINEAR
     logits = "none"
+    weights_known = False
+    """No sum of these weights is known here: torch.hub brings what is at the authors' address."""
 
     def __init__(self, name: DinoV2Name, extractor: Any) -> None:
         self.name: str = name

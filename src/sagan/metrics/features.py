@@ -68,9 +68,19 @@ class FeatureNetwork(Protocol):
         """
 
 
+UNKNOWN_WEIGHTS = "unknown weights"
+"""What weights are called whose SHA-256 sum is none of the published ones."""
+
+
 def network_protocol(network: FeatureNetwork) -> report.Protocol:
-    """Give the fields that two values must share for their features to be comparable."""
-    return {
+    """Give the fields that two values must share for their features to be comparable.
+
+    A network that says of itself ``weights_known = False`` has the field ``network_weights``, too: what follows from
+    the sum of its weights for a reader who does not know the published ones by heart.
+    """
+    unknown = not getattr(network, "weights_known", True)
+    told: report.Protocol = {"network_weights": UNKNOWN_WEIGHTS} if unknown else {}
+    return told | {
         "network": network.name,
         "weights_sha256": network.weights_sha256,
         "feature_width": network.width,

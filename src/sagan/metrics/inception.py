@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from sagan.metrics.features import Features, check_images, in_parts
 from sagan.metrics.resize import TF1_BILINEAR, resize_bilinear_tf1
-from sagan.metrics.weights import Download, StateReader, find_weights, read_state_dict, weights_folder
+from sagan.metrics.weights import Download, StateReader, find_weights, is_known, read_state_dict, weights_folder
 
 NAME = "inception-2015-12-05"
 """The name of the network with the published weights. What is made with it may be called FID and IS."""
@@ -25,6 +25,7 @@ OTHER_NAME = "inception-v3"
 """The name of the same network with any other weights."""
 
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""That of :data:`sagan.metrics.weights.KNOWN_FILES`."""
 
 DOWNLOADS = (
     Download(
@@ -229,7 +230,9 @@ class Inception(nn.Module):
         self, state: dict[str, Tensor], weights_sha256: str, *, logit_bias: bool = False, file: str = "the state dict"
     ) -> None:
         super().__init__()
-        self.name = NAME if weights_sha256 == SHA256 else OTHER_NAME
+        self.weights_known = is_known(NAME, weights_sha256)
+        """Whether these are the published ones."""
+        self.name = NAME if self.weights_known else OTHER_NAME
         self.weights_sha256 = weights_sha256
         self.logit_bias = logit_bias
         self.logits = "with bias" if logit_bias else "without bias"
@@ -277,7 +280,8 @@ def load_inception(
         progress: Show a progress bar while downloading.
 
     Raises:
-        WeightsError: If there is no file and no network, or the file is damaged or of another network.
+        WeightsError: If there is no file and no network, or the file is damaged, a changed copy of the published one,
+            or of another network.
     """
     file = find_weights(DOWNLOADS, weights_folder(cache_dir), progress=progress) if path is None else Path(path)
     state, sha256 = read_state_dict(file)

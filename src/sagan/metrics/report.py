@@ -80,9 +80,15 @@ def report_from_json(text: str | bytes, name: str = "the report") -> Report:
         raise ValueError(f"{name} is no report of `sagan evaluate` ({type(error).__name__}: {error})") from None
 
 
+FOLLOWS = {"network_weights": "weights_sha256"}
+"""Fields that follow from another one. They do not differ where that agrees: older reports and statistics lack
+them, and what is unknown may be known later."""
+
+
 def differing_fields(a: Protocol, b: Protocol) -> dict[str, tuple[object, object]]:
     """Give the fields in which two protocols differ, each with both values; None stands for a field that one lacks."""
-    return {key: (a.get(key), b.get(key)) for key in sorted({*a, *b}) if a.get(key) != b.get(key)}
+    differing = {key: (a.get(key), b.get(key)) for key in sorted({*a, *b}) if a.get(key) != b.get(key)}
+    return {key: both for key, both in differing.items() if FOLLOWS.get(key, key) in differing}
 
 
 class ProtocolError(ValueError):

@@ -6,6 +6,7 @@ import re
 import secrets
 import sys
 import urllib.request
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -33,6 +34,42 @@ class Download:
     def file_name(self) -> str:
         """The last part of the address."""
         return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownFile:
+    """A published weights file, which is recognised by its content, whatever it is called."""
+
+    network: str
+    """The name of the feature network that it makes."""
+    names: tuple[str, ...]
+    """What it is called where it is published."""
+    sha256: str
+    """Its SHA-256 sum in hexadecimal."""
+    size: int
+    """Its length in bytes."""
+
+
+KNOWN_FILES = (
+    KnownFile(
+        network="inception-2015-12-05",
+        names=("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth"),
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        size=95_628_359,
+    ),
+    KnownFile(
+        network="efficientnet-lite0",
+        names=("efficientnet-lite0-57934424.pth",),
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        size=18_826_032,
+    ),
+)
+"""All that are known. Both were written without check sums inside, as torch.save did before PyTorch 1.6."""
+
+
+def is_known(network: str, sha256: str) -> bool:
+    """Tell whether a file with this SHA-256 sum, in hexadecimal, is a published one of this feature network."""
+    return any((known.network, known.sha256) == (network, sha256) for known in KNOWN_FILES)
 
 
 def weights_folder(cache_dir: str | None = None) -> Path:
@@ -88,20 +125,19 @@ def sha256_of(file: Path) -> str:
 def read_state_dict(file: Path) -> tuple[dict[str, Tensor], str]:
     """Read a state dict that torch.save wrote, and the SHA-256 sum of its file. No code in it is run.
 
-    A name that ends in ``-1a2b3c4d.pth``, as torch.hub's do, holds the first digits of the sum, which must agree.
+    A file of :data:`KNOWN_FILES` is recognised by its sum, under any name. Every other one must vouch for itself: it
+    has not the length of a known one, the sum that its name promises, if it ends in ``-1a2b3c4d.pth`` as torch.hub's
+    do, and check sums inside, as torch.save writes them since PyTorch 1.6, which agree.
 
     Raises:
-        WeightsError: If the file is missing, damaged or something else.
+        WeightsError: If the file is missing, damaged, a changed copy of a known one, or something else.
     """
     if not file.is_file():
         raise WeightsError(f"{file} is not a file; give the path of a weights file (.pth)")
     found = sha256_of(file)
-    promised = re.search(r"-([0-9a-f]{8,64})\.\w+$", file.name)
-    if promised and not found.startswith(promised[1]):
-        raise WeightsError(
-            f"{file} has a SHA-256 sum that begins with {found[: len(promised[1])]}, but its name promises "
-            f"{promised[1]}; it is cut off or another file. Delete it and get it again"
-        )
+    published = any(known.sha256 == found for known in KNOWN_FILES)
+    if not published:
+        _check_unknown(file, found)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many kinds on bytes that are no state dict
@@ -114,7 +150,48 @@ def read_state_dict(file: Path) -> tuple[dict[str, Tensor], str]:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise WeightsError(f"{file} holds {_described(state)}; expected a state dict, names with tensors")
+    if not (published or _is_zip(file)):
+        raise WeightsError(
+            f"{file} is none of the known weights files and has no check sums inside, so nobody can tell whether it is "
+            "damaged. If it is a copy of a known one, get it again; if these are weights of your own, write them anew "
+            "with torch.save of PyTorch 1.6 or newer"
+        )
     return dict(state), found
+
+
+def _check_unknown(file: Path, found: str) -> None:
+    """Refuse a file whose SHA-256 sum ``found`` is not known, as far as that can be told without reading weights."""
+    promised = re.search(r"-([0-9a-f]{8,64})\.\w+$", file.name)
+    if promised and not found.startswith(promised[1]):
+        raise WeightsError(
+            f"{file} has a SHA-256 sum that begins with {found[: len(promised[1])]}, but its name promises "
+            f"{promised[1]}; it is cut off or another file. Delete it and get it again"
+        )
+    size = file.stat().st_size
+    for known in KNOWN_FILES:
+        if known.size == size:
+            raise WeightsError(
+                f"{file} has the {size:,} bytes of {' and '.join(known.names)}, but its SHA-256 sum begins with "
+                f"{found[:8]} instead of {known.sha256[:8]}: it is a damaged or changed copy. Get it again; if these "
+                "are weights of your own, write them anew with torch.save"
+            )
+    if _is_zip(file):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                wrong = archive.testzip()
+        except Exception as error:  # zipfile raises many kinds on bytes that are no archive
+            wrong = f"its table of contents: {type(error).__name__}"
+        if wrong is not None:
+            raise WeightsError(
+                f"{file} cannot be read as weights: its check sums inside do not agree ({wrong}), so it is cut off or "
+                "damaged. Get it again"
+            )
+
+
+def _is_zip(file: Path) -> bool:
+    """Tell whether PyTorch takes a file for an archive with check sums."""
+    with file.open("rb") as stream:
+        return stream.read(4) == b"PK\x03\x04"
 
 
 class StateReader:

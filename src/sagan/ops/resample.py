@@ -157,9 +157,8 @@ def sum_of_shifts(weight: Tensor) -> Tensor:
 def resample_form(low_positions: int, in_channels: int, *, device: torch.device) -> Form:
     """Tell which form of :func:`upsample_conv` and :func:`conv_downsample` is expected to be the fastest.
 
-    ``benchmarks/folding.py`` measures it; its tables are in ``results/speed/README.md`` (processors) and
-    ``results/gpu/README.md`` (one H200: bf16, 1.06 to 7.3 times as fast as ``plain``). Elsewhere, and for smaller maps
-    on a GPU, it is ``plain``.
+    ``benchmarks/folding.py`` measures it; a table for one H200 in bf16 is in ``results/gpu/README.md``. Elsewhere, and
+    for smaller maps on a GPU, it is ``plain``.
 
     Args:
         low_positions: B * H * W at the lower of the two resolutions.

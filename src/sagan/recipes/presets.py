@@ -100,8 +100,9 @@ def demo() -> RunConfig:
 
 
 def slides() -> RunConfig:
-    """Build the paper's own recipe as its first version and slides tell it: another name of `sagan-128`."""
-    return sagan_128()
+    """Build the paper's own recipe as its first version and slides tell it: `sagan-128` on all pictures."""
+    base = sagan_128()
+    return replace(base, data=replace(base.data, holdout_fraction=0.0))
 
 
 def official() -> RunConfig:
@@ -135,9 +136,33 @@ def best_known() -> RunConfig:
     base = slides()
     return replace(
         base,
-        generator=replace(base.generator, attention=(64,), attention_form="official", sn_eps=1e-8),
-        discriminator=replace(base.discriminator, attention=(64,), attention_form="official", sn_eps=1e-8),
-        train=replace(base.train, beta2=0.999, batch_norm="ghost", ghost_size=32, ema_decay=0.999, ema_start=2000),
+        generator=replace(
+            base.generator,
+            attention=(64,),
+            attention_form="official",
+            sn_eps=1e-8,
+            sn_eps_linear=1e-12,
+            bias_start="linear",
+            class_start="weights",
+            sampling_norm="running",
+        ),
+        discriminator=replace(
+            base.discriminator,
+            attention=(64,),
+            attention_form="official",
+            sn_eps=1e-8,
+            sn_eps_linear=1e-12,
+            bias_start="linear",
+        ),
+        train=replace(
+            base.train,
+            beta2=0.999,
+            d_vectors="separate",
+            batch_norm="ghost",
+            ghost_size=32,
+            ema_decay=0.999,
+            ema_start=2000,
+        ),
     )
 
 
@@ -158,6 +183,7 @@ def studio_like() -> RunConfig:
             init="orthogonal",
             class_conditioning="linear",
             bn_eps=1e-4,
+            sampling_norm="running",
         ),
         discriminator=replace(
             base.discriminator,
@@ -167,7 +193,7 @@ def studio_like() -> RunConfig:
             init="orthogonal",
             shortcut_relu=True,
         ),
-        train=replace(base.train, beta2=0.999),
+        train=replace(base.train, beta2=0.999, adam_eps=1e-6, d_vectors="separate", bn_tracking="g_step_only"),
     )
 
 
@@ -180,7 +206,14 @@ def sngan_projection() -> RunConfig:
     base = slides()
     return replace(
         base,
-        generator=replace(base.generator, attention=(), spectral_norm=False, init="chainer", bn_eps=2e-5),
+        generator=replace(
+            base.generator,
+            attention=(),
+            spectral_norm=False,
+            init="chainer",
+            bn_eps=2e-5,
+            sampling_norm="running",
+        ),
         discriminator=replace(base.discriminator, attention=(), width="thin", init="chainer"),
         train=replace(
             base.train,
@@ -191,6 +224,7 @@ def sngan_projection() -> RunConfig:
             lr_g=2e-4,
             lr_d=2e-4,
             lr_decay_start=400_000,
+            d_vectors="separate",
         ),
     )
 
@@ -260,14 +294,20 @@ def recipe_steps() -> tuple[tuple[str, RunConfig], ...]:
 
     Switches of both networks, and those that mean nothing one without the other, go together.
     """
+
+    def both(field: str) -> tuple[str, str]:
+        return f"generator.{field}", f"discriminator.{field}"
+
     start, end = studio_like(), best_known()
     walk = (
         ("shortcuts without ReLU", ("discriminator.shortcut_relu",)),
-        ("class tables without spectral norm", ("generator.class_conditioning",)),
+        ("class tables without spectral norm", ("generator.class_conditioning", "generator.class_start")),
         ("batch norm eps 1e-5", ("generator.bn_eps",)),
         ("batch norm in groups of 32", ("train.batch_norm", "train.ghost_size")),
-        ("spectral norm eps 1e-8", ("generator.sn_eps", "discriminator.sn_eps")),
-        ("xavier initialisation", ("generator.init", "discriminator.init")),
+        ("running averages in each forward of G", ("train.bn_tracking",)),
+        ("spectral norm eps 1e-8, 1e-12 in linear layers", (*both("sn_eps"), *both("sn_eps_linear"))),
+        ("xavier initialisation, biases of linear layers too", (*both("init"), *both("bias_start"))),
+        ("Adam eps 1e-8", ("train.adam_eps",)),
         ("no mirrored pictures", ("data.flip",)),
         ("moving average from step 2,000", ("train.ema_decay", "train.ema_start")),
     )

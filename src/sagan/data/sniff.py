@@ -1,0 +1,98 @@
+"""What a file is, by its first bytes: a picture whatever it is called, something that could be made one, or neither."""
+
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+HEAD_BYTES = 512
+"""So many bytes from the start of a file are looked at."""
+
+# Bytes at the start, or from an offset on, of formats that Pillow reads by itself.
+_STARTS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
+    (8, b"WEBP", "WEBP"),
+    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG2000"),
+    (0, b"qoif", "QOI"),
+)
+_NETPBM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+# The brand of an ISO media file, from byte 8 on.
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIF"),
+}
+# fmt: off
+_RAW = frozenset((
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".kdc", ".mrw", ".nef", ".nrw", ".orf",
+    ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+))
+# fmt: on
+_CONVERT = "{} is no picture to train on as it is: {}"
+_HELP = {
+    "RAW": "develop it to JPEG or PNG first, e.g. with darktable-cli or dcraw",
+    "DICOM": "export its frames as PNG first, e.g. with dcm2img or pydicom",
+    "SVG": "draw it at the size you need first, e.g. with inkscape or rsvg-convert",
+    "PDF": "draw its pages first, e.g. with pdftoppm -png",
+    "PSD": "save it as PNG first",
+    "video": "take frames out of it first, e.g. with ffmpeg -i FILE frames/%05d.png",
+    "JPEG XL": "convert it to PNG first, e.g. with djxl",
+}
+
+
+class Kind(NamedTuple):
+    """What a file is."""
+
+    name: str
+    """E.g. ``JPEG`` or ``video``."""
+    is_picture: bool
+    """Whether it is to be decoded."""
+    why_not: str = ""
+    """If it is none, but shows something: what to do."""
+
+
+def kind_of(name: str, start: bytes) -> Kind | None:
+    """Tell what a file is.
+
+    Args:
+        name: Its name, of which only the suffix counts, and only where bytes alone do not tell.
+        start: Its first :data:`HEAD_BYTES` bytes, or all there are.
+
+    Returns:
+        None if it is neither a picture nor anything that shows something.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in _RAW:  # many are TIFF files by their bytes, of which only a small preview would be seen
+        return _other("RAW")
+    if start[4:8] == b"ftyp":
+        return Kind(_BRANDS[start[8:12]], True) if start[8:12] in _BRANDS else _other("video")
+    for offset, magic, found in _STARTS:
+        if start.startswith(magic, offset):
+            return Kind(found, True)
+    if start[:2] in _NETPBM and start[2:3].isspace():
+        return Kind("PPM", True)
+    if suffix == ".tga" and len(start) >= 18 and start[1] in (0, 1) and start[2] in (1, 2, 3, 9, 10, 11):
+        return Kind("TGA", True)
+    return _shows_something(start)
+
+
+def _shows_something(start: bytes) -> Kind | None:
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    found = {
+        "JPEG XL": start.startswith((b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")),
+        "DICOM": start[128:132] == b"DICM",
+        "PDF": start.startswith(b"%PDF"),
+        "PSD": start.startswith(b"8BPS"),
+        "video": start.startswith((b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"FLV")) or start[8:12] == b"AVI ",
+        "SVG": text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!DOCTYPE svg")) and b"<svg" in text),
+    }
+    return next((_other(name) for name, is_it in found.items() if is_it), None)
+
+
+def _other(name: str) -> Kind:
+    return Kind(name, False, _CONVERT.format(f"a {name} file" if name != "video" else "a video", _HELP[name]))

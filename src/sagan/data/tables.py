@@ -1,0 +1,170 @@
+"""Classes that stand in a file beside the pictures: StyleGAN's, Hugging Face's, or any table of names and labels."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sagan.data.config import DataError
+from sagan.data.layout import Layout
+
+KNOWN = ("metadata.csv", "metadata.jsonl", "dataset.json")
+"""Files that are read by themselves."""
+NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_id", "path", "name", "id")
+LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed")
+Rows = list[dict[str, Any]]
+
+
+def find_table(names: Iterable[str], pictures: Sequence[str]) -> str | None:
+    """Find the file that says the classes: one of :data:`KNOWN` that lies above all pictures, the nearest one."""
+    found = []
+    for name in names:
+        folder, _, base = name.rpartition("/")
+        above = f"{folder}/" if folder else ""
+        if base.lower() in KNOWN and all(picture.startswith(above) for picture in pictures):
+            found.append((len(folder), name))
+    return max(found)[1] if found else None
+
+
+def labelled_by(
+    layout: Layout, table: str, column: str | None, read: Callable[[str], bytes], *, folder: str | None = None
+) -> Layout:
+    """Give the pictures the classes that a table says; those that it does not name are left out.
+
+    Args:
+        layout: The pictures.
+        table: Name of the file.
+        column: Its column with the labels; None finds it.
+        read: Gives the bytes of the file.
+        folder: What the names in the table are relative to; None is the table's own folder.
+
+    Raises:
+        DataError: If the table cannot be read, says no classes, or names none of the pictures.
+    """
+    classes = _classes(table, read(table), column)
+    if classes is None:
+        return layout
+    base = table.rpartition("/")[0] if folder is None else folder
+    above = f"{base}/" if base else ""
+    by_place = {f"{above}{name}": label for name, label in classes.items()}
+    # A table may leave the suffix away.
+    by_stem = {_stem(name): label for name, label in by_place.items() if "." not in name.rpartition("/")[2]}
+    found = {name: by_place.get(name, by_stem.get(_stem(name))) for name in layout.names}
+    kept = [name for name, label in found.items() if label is not None]
+    if not kept:
+        raise DataError(
+            f"{table} names none of the pictures: it has {_some(classes)}, the pictures are {_some(layout.names)}"
+        )
+    class_names = tuple(sorted({str(found[name]) for name in kept}, key=_natural))
+    index = {name: label for label, name in enumerate(class_names)}
+    missing = tuple((name, f"not in {table}") for name in layout.names if found[name] is None)
+    lost = len(by_place) - len(kept)
+    said = [f"classes from {table}"]
+    said += [f"{lost:,} of its names have no picture"] if lost > 0 else []
+    return replace(
+        layout,
+        names=tuple(kept),
+        labels=np.array([index[str(found[name])] for name in kept], np.int64),
+        class_names=class_names,
+        said=(*layout.said, *said),
+        left_out=layout.left_out + missing,
+    )
+
+
+def _classes(table: str, data: bytes, column: str | None) -> dict[str, str] | None:
+    """Read a table to {name: class}; None if StyleGAN's says that there are none."""
+    try:
+        text = data.decode("utf-8-sig")
+        if table.lower().endswith(".json"):
+            return _of_json(table, json.loads(text), column)
+        if table.lower().endswith((".jsonl", ".ndjson")):
+            return _of_rows(table, [json.loads(line) for line in text.splitlines() if line.strip()], column)
+        first = text.partition("\n")[0]
+        delimiter = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
+        return _of_csv(table, list(csv.reader(io.StringIO(text), delimiter=delimiter)), column)
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, RecursionError) as error:
+        raise DataError(f"{table} cannot be read as a table of names and labels ({error})") from error
+
+
+def _of_json(table: str, content: Any, column: str | None) -> dict[str, str] | None:
+    if isinstance(content, dict) and "labels" in content:  # StyleGAN's dataset.json
+        pairs = content["labels"]
+        if not pairs:
+            return None
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            raise DataError(f"{table} has no list of [name, label] under `labels`")
+        if any(isinstance(label, list) for _, label in pairs):
+            raise _several(table)
+        return {str(name): str(label) for name, label in pairs}
+    if isinstance(content, list):
+        return _of_rows(table, content, column)
+    if isinstance(content, dict):
+        return {str(name): str(label) for name, label in content.items()}
+    raise DataError(f"{table} is neither StyleGAN's dataset.json, nor a list of rows, nor an object {{name: label}}")
+
+
+def _of_csv(table: str, rows: list[list[str]], column: str | None) -> dict[str, str]:
+    rows = [row for row in rows if row]
+    if not rows:
+        raise DataError(f"{table} is empty")
+    head = [cell.strip().lower() for cell in rows[0]]
+    if set(head) & {*NAME_COLUMNS, *LABEL_COLUMNS}:
+        return _of_rows(table, [dict(zip(rows[0], row, strict=False)) for row in rows[1:]], column)
+    if column is None and all(len(row) >= 2 for row in rows):  # no heading: names first, as in val_annotations.txt
+        return {row[0].strip(): row[1].strip() for row in rows}
+    raise DataError(f"{table} has no heading with a column of names ({', '.join(NAME_COLUMNS[:4])}, ...)")
+
+
+def _of_rows(table: str, rows: Rows, column: str | None) -> dict[str, str]:
+    if not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise DataError(f"{table} has no rows with named columns")
+    columns = {str(name).strip().lower(): str(name) for name in rows[0]}
+    name_column = next((columns[name] for name in NAME_COLUMNS if name in columns), None)
+    if name_column is None:
+        raise DataError(f"{table} has no column of file names; its columns: {', '.join(columns.values())}")
+    label_column = _label_column(table, columns, name_column, column)
+    values = {str(row.get(name_column, "")).strip(): row.get(label_column) for row in rows}
+    if any(isinstance(value, (list, dict)) for value in values.values()):
+        raise _several(table)
+    return {name: str(value).strip() for name, value in values.items() if value not in (None, "")}
+
+
+def _label_column(table: str, columns: Mapping[str, str], name_column: str, wanted: str | None) -> str:
+    if wanted is not None:
+        if wanted.lower() not in columns:
+            raise DataError(f"{table} has no column {wanted!r}; its columns: {', '.join(columns.values())}")
+        return columns[wanted.lower()]
+    likely = [columns[name] for name in LABEL_COLUMNS if name in columns]
+    others = [name for name in columns.values() if name != name_column]
+    if len(likely) == 1 or len(others) == 1:
+        return likely[0] if len(likely) == 1 else others[0]
+    raise DataError(
+        f"which column of {table} is the class? It has {', '.join(others) or 'no other than the names'}; choose with "
+        f"--data.labels {table}:COLUMN"
+    )
+
+
+def _several(table: str) -> DataError:
+    return DataError(
+        f"{table} gives pictures several labels; a class-conditional network takes one a picture: choose one column "
+        "with --data.labels FILE:COLUMN, or write a table with one label a picture"
+    )
+
+
+def _stem(name: str) -> str:
+    folder, slash, base = name.rpartition("/")
+    return f"{folder}{slash}{base.partition('.')[0]}"
+
+
+def _natural(text: str) -> tuple[int, int, str]:
+    """Sort numbers by value and before words."""
+    return (0, int(text), text) if text.isdecimal() else (1, 0, text)
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)[:3]
+    return ", ".join(shown)

@@ -1,0 +1,88 @@
+"""Classes that stand in a file: StyleGAN's dataset.json, Hugging Face's metadata, tables of one's own."""
+
+import json
+
+import pytest
+
+from sagan.data import DataConfig, DataError, open_dataset
+from sagan.data.sources import find_source
+
+
+@pytest.fixture
+def flat(tmp_path, picture):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for i in range(4):
+        picture().save(folder / f"{i}.png")
+    return folder
+
+
+def read(folder, cache, **choices):
+    pictures = find_source(DataConfig(path=str(folder), **choices), cache).load()
+    return {name: pictures.class_names[label] for name, label in zip(pictures.names, pictures.labels, strict=True)}
+
+
+TABLES = {
+    "dataset.json": json.dumps({"labels": [["0.png", 1], ["1.png", 0], ["2.png", 10], ["3.png", 1]]}),
+    "metadata.csv": "file_name,label\n0.png,1\n1.png,0\n2.png,10\n3.png,1\n",
+    "metadata.jsonl": "".join(
+        json.dumps({"file_name": f"{i}.png", "text": "a cat", "label": label}) + "\n"
+        for i, label in enumerate((1, 0, 10, 1))
+    ),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_that_are_known_are_found(flat, tmp_path, table):
+    (flat / table).write_text(TABLES[table])
+    assert read(flat, tmp_path) == {"0.png": "1", "1.png": "0", "2.png": "10", "3.png": "1"}
+    pictures = find_source(str(flat), tmp_path).load()
+    assert pictures.class_names == ("0", "1", "10")
+    assert pictures.said == (f"classes from {table}",)
+
+
+def test_stylegans_without_labels_has_none(flat, tmp_path):
+    (flat / "dataset.json").write_text('{"labels": null}')
+    assert find_source(str(flat), tmp_path).load().class_names == ()
+
+
+def test_a_table_of_ones_own(flat, tmp_path):
+    table = tmp_path / "own.tsv"
+    table.write_text("id\tbreed\tsex\n0\tpug\tm\n1\tcollie\tf\n2\tpug\tf\n7\tpug\tf\n")
+    found = read(flat, tmp_path, labels=f"{table}:breed")
+    assert found == {"0.png": "pug", "1.png": "collie", "2.png": "pug"}
+    pictures = find_source(DataConfig(path=str(flat), labels=f"{table}:breed"), tmp_path).load()
+    assert pictures.left_out == (("3.png", f"not in {table}"),)
+    assert "1 of its names have no picture" in pictures.said
+    assert read(flat, tmp_path, labels=f"{table}:sex")["0.png"] == "m"
+    with pytest.raises(DataError, match="has no column 'colour'; its columns: id, breed, sex"):
+        read(flat, tmp_path, labels=f"{table}:colour")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("dataset.json", '{"labels": [["0.png", [1, 2]]]}', "several labels"),
+        ("metadata.csv", "file_name,label\nzero.png,1\n", "names none of the pictures: it has zero.png"),
+        ("metadata.csv", "file_name,a,b\n0.png,1,2\n", r"which column of metadata.csv is the class\? It has a, b"),
+        ("metadata.jsonl", "{", "cannot be read as a table"),
+        ("dataset.json", "[" * 100_000, "cannot be read as a table"),
+        ("metadata.csv", b"\xff\xfe\x00", "cannot be read as a table"),
+        ("metadata.csv", "", "is empty"),
+    ],
+)
+def test_tables_that_do_not_serve_are_refused_by_name(flat, tmp_path, name, content, message):
+    (flat / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message) as error:
+        find_source(str(flat), tmp_path).load()
+    assert name in str(error.value)
+
+
+def test_another_table_is_other_data(flat, tmp_path):
+    (flat / "metadata.csv").write_text(TABLES["metadata.csv"])
+    config = DataConfig(path=str(flat), cache_dir=str(tmp_path / "cache"))
+    before = open_dataset(config, 16, progress=False)
+    (flat / "metadata.csv").write_text(TABLES["metadata.csv"].replace("3.png,1", "3.png,0"))
+    after = open_dataset(config, 16, progress=False)
+    assert before.labels.tolist() != after.labels.tolist()
+    assert before.fingerprint != after.fingerprint

@@ -1,0 +1,1062 @@
+"""Every measured number on a page is computed again, from the files of what was measured.
+
+A mark says which function of this file computes the numbers of a block (a table, a paragraph or a point of a list), and
+from which files: `<!-- numbers: NAME from FILES -->` on the line before, or around a part of a sentence, with
+`<!-- end -->` behind it. The function gives pieces of text. Each must stand there, and no other number may. It also
+asserts what the words around the numbers claim. `<!-- no measured numbers -->` stands before a table of other numbers.
+"""
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagan.experiments import published
+from sagan.experiments.render import render
+from sagan.experiments.sweep import read_sweep
+from sagan.ops.resample import CUDA_KERNEL_POSITIONS
+from sagan.recipes.build import build
+from sagan.recipes.config import from_json
+from sagan.recipes.presets import PRESETS
+
+ROOT = Path(__file__).parents[1]
+DRAWN = {"results/gpu/README.md", *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/*/table.md"))}
+PAGES = ["README.md", "ARCHITECTURE.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))]
+PAGES += [name for p in sorted(ROOT.glob("results/**/*.md")) if (name := str(p.relative_to(ROOT))) not in DRAWN]
+MARK = re.compile(r"<!-- numbers: (\w+) from ([^>]+?) -->")
+INSIDE = re.compile(MARK.pattern + r"(?!\n)(.*?)<!-- end -->", re.DOTALL)
+NONE = "<!-- no measured numbers -->"
+NUMBER = re.compile(r"(?<![\w.-])[+-]?\d")
+# Numbers that are names, and what is code or a place.
+NAMES = re.compile(
+    r"`[^`]*`|\]\([^)]*\)|<!--.*?-->|\b(?:figure|table|seed)s? \d+(?:(?:,| and| to) \d+)*|\b\d(?:\.\d+)*\. (?=[A-Z])"
+    r"|\bPyTorch \d[\d.]*|\bEfficientNet-Lite0|\(?\b(?:19|20)\d\d\b\)?|\b(?:fp32|bf16)\b|\d+x\d+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table, a paragraph or a point of a list."""
+
+    page: str
+    line: int
+    text: str
+    mark: str
+    """The line before it, if that is a mark."""
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def is_table(self) -> bool:
+        return self.text.startswith("|")
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """Cut a page up; headings, pictures and code are left out."""
+    mark, found, start, fenced = "", [], 0, False
+    for number, line in enumerate([*(ROOT / page).read_text(encoding="utf-8").splitlines(), ""], 1):
+        fence = line.startswith("```")
+        is_mark = bool(MARK.fullmatch(line.strip())) or line.strip() == NONE
+        ends = not line.strip() or fence or fenced or is_mark or line.startswith(("#", "![", "- ", "* "))
+        if found and ends:
+            yield Block(page, start, "\n".join(found), mark)
+            mark, found = "", []
+        if fence:
+            fenced = not fenced
+        elif is_mark:
+            mark = line.strip()
+        elif line.strip() and not fenced and not line.startswith(("#", "![")):
+            start = start if found else number
+            found.append(line)
+
+
+def plain(text: str) -> str:
+    """Put a text into one line, without bold type, marks and the head of a table."""
+    if text.startswith("|") and "\n" in text:
+        text = "\n".join(text.splitlines()[2:])
+    return " ".join(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).replace("**", "").split())
+
+
+def unexplained(text: str, pieces: Sequence[str]) -> list[str]:
+    """List what is wrong with a block: pieces that are not in it, and numbers that no piece has."""
+    left, wrong = plain(text), []
+    for piece in sorted(map(plain, pieces), key=len, reverse=True):
+        if piece not in left:
+            wrong.append(f"computed, but not there: {piece}")
+        left = left.replace(piece, " ... ", 1)
+    left = NAMES.sub(" ", left)
+    return wrong + [
+        f"there, but not computed: {left[max(0, m.start() - 30) : m.end() + 30]}" for m in NUMBER.finditer(left)
+    ]
+
+
+def has_numbers(block: Block) -> bool:
+    return bool(NUMBER.search(NAMES.sub(" ", plain(block.text))))
+
+
+def marked() -> list[Any]:
+    found = []
+    for page in PAGES:
+        for block in blocks(page):
+            if match := MARK.fullmatch(block.mark):
+                found.append(pytest.param(match[1], match[2], block.text, id=f"{block}-{match[1]}"))
+        for match in INSIDE.finditer((ROOT / page).read_text(encoding="utf-8")):
+            found.append(pytest.param(*match.groups(), id=f"{page}-{match[1]}"))
+    return found
+
+
+def files_of(names: str) -> list[Path]:
+    """Find the files that a mark names; each of its words must find some."""
+    found: list[Path] = []
+    for name in names.split():
+        files = sorted(ROOT.glob(name))
+        assert files, f"there is no {name}"
+        assert all(file.suffix in (".json", ".jsonl") for file in files), f"{name} is no file of what was measured"
+        found += files
+    return found
+
+
+@pytest.mark.parametrize(("name", "files", "text"), marked())
+def test_numbers_are_those_of_the_files(name: str, files: str, text: str) -> None:
+    wrong = unexplained(text, COMPUTED[name](files_of(files)))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_table_with_numbers_is_marked(page: str) -> None:
+    """On pages of results and of the reproduction, every paragraph, too."""
+    report = page.startswith("results/") or page == "docs/reproduction.md"
+    for block in blocks(page):
+        if (block.is_table or report) and has_numbers(block):
+            assert block.mark or INSIDE.search(block.text), f"{block}: numbers without the files that they come from"
+
+
+def test_every_function_is_used() -> None:
+    used = {param.values[0] for param in marked()}
+    assert used == set(COMPUTED), used ^ set(COMPUTED)
+
+
+@pytest.mark.parametrize("text", ["| a | 3.14 |", "it took 58 minutes", "91 % of them", "(12 to 13)", "a loss of -0.5"])
+def test_a_number_without_a_source_is_found(text: str) -> None:
+    assert unexplained(text, ["3.15", "59 minutes"])
+    assert has_numbers(Block("", 1, text, ""))
+
+
+@pytest.mark.parametrize("text", ["| feat8 | `32` |", "see figure 4 and table 2", "SN on G/D", "[there](page-2.md)"])
+def test_names_are_no_numbers(text: str) -> None:
+    assert unexplained(text, []) == []
+    assert not has_numbers(Block("", 1, text, ""))
+
+
+def test_a_wrong_digit_is_found() -> None:
+    head = "| | of 100 |\n|---|---|\n"
+    assert unexplained(f"{head}| a | **0.55 ± 0.08** |\n| b | 3 |", ["| a | 0.55 ± 0.08 |", "| b | 3 |"]) == []
+    assert unexplained(f"{head}| a | 0.56 ± 0.08 |", ["| a | 0.55 ± 0.08 |"])
+    assert unexplained(f"{head}| a | 0.55 ± 0.08 |\n| b | 3 |", ["| a | 0.55 ± 0.08 |"])
+
+
+# Pages that are drawn from the files.
+
+
+@pytest.mark.parametrize("sweep", sorted(ROOT.glob("results/paper/*/sweep.json")), ids=lambda file: file.parent.name)
+def test_tables_of_the_paper_are_drawn_again(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, str] = {}
+    monkeypatch.setattr("sagan.experiments.render.write_text", lambda file, text: written.update({file.name: text}))
+    monkeypatch.setattr("sagan.experiments.render.save_image", lambda _, file: file)
+    monkeypatch.setattr("sagan.experiments.render.table_picture", lambda *_, **__: None)
+    monkeypatch.setattr("sagan.experiments.render._pictures", lambda *_: [])
+    render(read_sweep(sweep.parent))
+    assert set(written) == {"table.md", "table.csv"}
+    for name, text in written.items():
+        assert (sweep.parent / name).read_text(encoding="utf-8") == text, f"`sagan paper render` gives another {name}"
+
+
+def test_the_page_of_the_gpu_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from gpu_report import report
+
+    assert report(ROOT / "results" / "gpu") == (ROOT / "results" / "gpu" / "README.md").read_text(encoding="utf-8")
+
+
+# What the functions have in common.
+
+Compute = Callable[[list[Path]], list[str]]
+COMPUTED: dict[str, Compute] = {}
+
+
+def computes(function: Compute) -> Compute:
+    COMPUTED[function.__name__] = function
+    return function
+
+
+def row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+@cache
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def spread(values: Sequence[float], digits: int = 0, scale: float = 1.0) -> str:
+    mean, deviation = statistics.fmean(values) * scale, statistics.stdev(values) * scale
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def span(values: Sequence[float], digits: int = 0) -> str:
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+
+
+def only(values: Any) -> Any:
+    """Give the one value that all of them are."""
+    (value,) = set(values)
+    return value
+
+
+# docs/reproduction.md
+
+FD, SCORE = "FD(efficientnet-lite0)", "IS(efficientnet-lite0)"
+ROWS = ["no attention", "attention feat8", "attention feat16", "residual feat8", "residual feat16"]
+STAGES = ["SN on D", "SN on G/D", "SN on G/D + TTUR"]
+SMALL_SHAPES = ("same-shape", "parallel", "mirrored", "twins")
+Runs = dict[str, list[dict[str, Any]]]
+
+
+def runs_on(files: Sequence[Path], data: str) -> Runs:
+    """Sort the runs on some pictures by their row, those of a row by their seed."""
+    results = [read(file) for file in files if file.name == "result.json"]
+    found: Runs = {}
+    for result in sorted(results, key=lambda result: result["config"]["seed"]):
+        assert result["status"] == "finished"
+        if result["data"]["source"] == data:
+            found.setdefault(result["name"], []).append(result)
+    assert {tuple(one["config"]["seed"] for one in runs) for runs in found.values()} == {(0, 1, 2)}
+    return found
+
+
+def structure(files: Sequence[Path]) -> Runs:
+    return runs_on(files, "pairs")
+
+
+def photos(files: Sequence[Path]) -> Runs:
+    """Runs of table 1 and of the stages; the last stage is the row without attention."""
+    found = runs_on(files, "cifar10-15k.zip")
+    return found | {"no attention": found["SN on G/D + TTUR"]}
+
+
+def classes_of(run: dict[str, Any], kind: str = "structured") -> dict[str, dict[str, Any]]:
+    return run["pairs"]["final"][kind]
+
+
+def above_chance(run: dict[str, Any]) -> float:
+    """Over all classes, each readable picture counting once."""
+    pooled = []
+    for name in ("consistent", "chance"):
+        parts = [(one["readable"] * one["pictures"], one[name]) for one in classes_of(run).values()]
+        parts = [(count, share) for count, share in parts if share is not None]
+        pooled.append(sum(count * share for count, share in parts) / sum(count for count, _ in parts))
+    consistent, chance = pooled
+    return (consistent - chance) / (1 - chance)
+
+
+def textures(run: dict[str, Any]) -> float:
+    return statistics.fmean(one["recognised"] for one in classes_of(run, "textures").values())
+
+
+def block_weights(run: dict[str, Any]) -> int:
+    return run["parameters"]["attention"] + run["parameters"]["residual"]
+
+
+def final(run: dict[str, Any], metric: str) -> float:
+    return next(v["value"] for v in run["reports"]["final"]["values"] if v["metric"] == metric)
+
+
+def during(files: Sequence[Path], stage: str) -> dict[int, list[float]]:
+    """Give the distances of the three seeds of a stage by step, from the logs."""
+    slug = {"SN on D": "sn-on-d", "SN on G/D": "sn-on-g-d", "SN on G/D + TTUR": "sn-on-g-d-ttur"}[stage]
+    logs = [file for file in files if re.fullmatch(rf"{slug}-seed\d-\w+", file.parent.name) and file.suffix == ".jsonl"]
+    assert len(logs) == 3
+    found: dict[int, list[float]] = {}
+    for line in (line for log in logs for line in read_lines(log)):
+        if f"score/{FD}" in line:
+            found.setdefault(line["step"], []).append(line[f"score/{FD}"])
+    return found
+
+
+def apart(a: Sequence[float], b: Sequence[float]) -> bool:
+    return max(a) < min(b) or max(b) < min(a)
+
+
+@computes
+def scale(files: list[Path]) -> list[str]:
+    every = [run for found in (structure(files), photos(files)) for runs in found.values() for run in runs]
+    minutes = [run["training_s"] / 60 for run in every]
+    weights = {run["parameters"]["generator"] + run["parameters"]["discriminator"] for run in every}
+    assert {round(count, -5) for count in weights} == {100_000}
+    assert only(run["threads"] for run in every) == 1
+    published_config = PRESETS["slides"]()
+    assert published_config.train.total_steps == 1_000_000
+    return [
+        f"ImageNet at {published_config.generator.size_px} px",
+        f"one million steps of {published_config.train.batch_size}",
+        "networks of 100 thousand weights",
+        f"at {only(run['config']['generator']['size_px'] for run in every)} px",
+        f"{span(minutes)} minutes of one processor core a row",
+    ]
+
+
+@computes
+def structure_table(files: list[Path]) -> list[str]:
+    def cells(runs: list[dict[str, Any]]) -> list[object]:
+        colour = [classes_of(run)["same-colour"] for run in runs]
+        return [
+            spread([above_chance(run) for run in runs], 2),
+            spread([one["above_chance"] for one in colour], 2),
+            f"{spread([one['readable'] for one in colour], 0, 100)} %",
+            f"{spread([textures(run) for run in runs], 0, 100)} %",
+            f"{only(map(block_weights, runs)):,}",
+        ]
+
+    return [row(name.replace("residual", "residual block"), *cells(structure(files)[name])) for name in ROWS]
+
+
+@computes
+def structure_budget(files: list[Path]) -> list[str]:
+    every = [run for runs in structure(files).values() for run in runs]
+    train = [run["config"]["train"] for run in every]
+    steps, batch = only(one["total_steps"] for one in train), only(one["batch_size"] for one in train)
+    samples = only(run["pairs"]["final"]["protocol"]["samples"] for run in every)
+    return [f"{steps:,} steps of {batch}", f"{samples:,} samples of the last weights"]
+
+
+@computes
+def structure_order(files: list[Path]) -> list[str]:
+    found = structure(files)
+    having = [above_chance(run) for name in found if name.startswith("attention") for run in found[name]]
+    others = [above_chance(run) for name in found if not name.startswith("attention") for run in found[name]]
+    assert (len(having), len(others)) == (6, 9)
+    assert min(having) > max(others)
+    return [f"({span(having, 2)} against {span(others, 2)})", f"1 in {math.comb(15, 6):,}"]
+
+
+@computes
+def structure_weights(files: list[Path]) -> list[str]:
+    found = structure(files)
+    assert 1.15 < block_weights(found["residual feat8"][0]) / block_weights(found["attention feat8"][0]) < 1.25
+    none = statistics.fmean(map(above_chance, found["no attention"]))
+    assert all(statistics.fmean(map(above_chance, found[f"residual feat{height}"])) < none for height in (8, 16))
+    return []
+
+
+@computes
+def structure_textures(files: list[Path]) -> list[str]:
+    means = {name: statistics.fmean(map(textures, runs)) for name, runs in structure(files).items()}
+    assert means["attention feat16"] < means["no attention"]
+    assert max(means, key=means.__getitem__).startswith("residual")
+    return []
+
+
+@computes
+def structure_others(files: list[Path]) -> list[str]:
+    found = structure(files)
+    readable = [classes_of(run)[name]["readable"] for runs in found.values() for run in runs for name in SMALL_SHAPES]
+    sizes = [[classes_of(run)["same-size"]["above_chance"] for run in runs] for runs in found.values()]
+    assert all(statistics.fmean(values) < statistics.stdev(values) for values in sizes)
+    return [f"at most {100 * max(readable):.1f} %", f"at most {spread(max(sizes, key=statistics.fmean), 2)}"]
+
+
+@computes
+def stages_table(files: list[Path]) -> list[str]:
+    def cells(name: str) -> list[str]:
+        by_step = during([file for file in files if file.suffix == ".jsonl"], name)
+        runs = photos(files)[name]
+        fooled = [run for run in runs if any(line["health"] == "discriminator fooled" for line in run["health"])]
+        assert all(line["health"] == "discriminator fooled" for run in runs for line in run["health"])
+        seen = f"discriminator fooled: {len(fooled)} of {len(runs)} seeds" if fooled else "nothing"
+        return [*(spread(by_step[step]) for step in (150, 300, 450, 600)), seen]
+
+    return [row(name, *cells(name)) for name in STAGES]
+
+
+@computes
+def distances_protocol(files: list[Path]) -> list[str]:
+    protocols = [run["monitor"]["values"][0]["protocol"] for name in STAGES for run in photos(files)[name]]
+    width, drawn, real = (
+        only(one[name] for one in protocols) for name in ("feature_width", "generated", "reference_count")
+    )
+    assert only(one["ema"] for one in protocols) is True
+    return [f"{width} features", f"{drawn} samples of the moving average against {real:,} pictures"]
+
+
+@computes
+def distances_protocol_table1(files: list[Path]) -> list[str]:
+    reports = [run["reports"]["final"]["values"][0] for name in ROWS for run in photos(files)[name]]
+    protocols = [report["protocol"] for report in reports]
+    drawn, real = (only(one[name] for one in protocols) for name in ("generated", "reference_count"))
+    return [f"{drawn} samples of the moving average against {real:,} pictures"]
+
+
+@computes
+def stages_order(files: list[Path]) -> list[str]:
+    d, both = (sorted(during(files, name)[600]) for name in STAGES[:2])
+    assert max(both) < min(d)
+    listed = [f"({', '.join(f'{value:.0f}' for value in values)})" for values in (both, d)]
+    return [*listed, f"by chance 1 in {math.comb(6, 3)}"]
+
+
+@computes
+def stages_stable(files: list[Path]) -> list[str]:
+    seen = {name: {line["health"] for run in photos(files)[name] for line in run["health"]} for name in STAGES[:2]}
+    assert set(map(frozenset, seen.values())) == {frozenset({"discriminator fooled"})}
+    runs = [run for stage in seen for run in photos(files)[stage]]
+    assert only(run["config"]["train"][name] for run in runs for name in ("lr_g", "lr_d"))
+    return [f"in {only(run['step'] for run in runs)} steps"]
+
+
+@computes
+def ttur(files: list[Path]) -> list[str]:
+    found = photos(files)
+    assert [bool([line for run in found[name] for line in run["health"]]) for name in STAGES] == [True, True, False]
+    last = [statistics.fmean(during(files, name)[600]) for name in STAGES]
+    assert last[2] > last[1]
+    rates = [only(run["config"]["train"]["lr_g"] for run in found[name]) for name in STAGES]
+    assert rates[2] == rates[1] / 4
+    assert published.SN_AND_TTUR[10] > published.SN_ON_BOTH[10]
+    assert published.SN_ON_BOTH[160] < published.SN_ON_BOTH[260]
+    train = [run["config"]["train"] for name in STAGES for run in found[name]]
+    start, decay = only(one["ema_start"] for one in train), only(one["ema_decay"] for one in train)
+    held = 100 * decay ** (600 - start)
+    return [
+        f"{last[2]:.0f} against {last[1]:.0f}",
+        f"(10,000 steps: {published.SN_AND_TTUR[10]} with TTUR, {published.SN_ON_BOTH[10]} without)",
+        "after 160,000 steps",
+        f"moving average of {decay} begins at step {start} and at step 600 still holds {held:.0f} %",
+    ]
+
+
+@computes
+def table1(files: list[Path]) -> list[str]:
+    found = photos(files)
+    theirs = {"no attention": published.NO_ATTENTION}
+    theirs |= {f"attention feat{height}": published.ATTENTION[height] for height in (8, 16)}
+    theirs |= {f"residual feat{height}": published.RESIDUAL[height] for height in (8, 16)}
+    return [
+        row(
+            name,
+            spread([final(run, FD) for run in found[name]]),
+            spread([final(run, SCORE) for run in found[name]], 2),
+            f"{theirs[name]['fd'].value}, {theirs[name]['score'].value}",
+            f"{only(map(block_weights, found[name])):,}",
+            len(found[name]),
+        )
+        for name in ROWS
+    ]
+
+
+@computes
+def table1_order(files: list[Path]) -> list[str]:
+    found = photos(files)
+    ours = {name: statistics.fmean(final(run, FD) for run in found[name]) for name in ROWS}
+    paper = {"no attention": published.NO_ATTENTION["fd"].value}
+    paper |= {f"attention feat{height}": published.ATTENTION[height]["fd"].value for height in (8, 16)}
+    paper |= {f"residual feat{height}": published.RESIDUAL[height]["fd"].value for height in (8, 16)}
+    here, there = (sorted(ROWS, key=values.__getitem__) for values in (ours, paper))
+    assert (here[0], here[-1]) == (there[0], there[-1]) == ("attention feat16", "residual feat8")
+    assert here[1:-1] != there[1:-1]
+    listed = ", ".join(f"{name} ({paper[name]:.2f})" for name in there)
+    return [f"Here: {', '.join(here)}.", f"In the paper: {listed}."]
+
+
+@computes
+def table1_noise(files: list[Path]) -> list[str]:
+    values = {name: [final(run, FD) for run in photos(files)[name]] for name in ROWS}
+    different = [pair for pair in combinations(ROWS, 2) if apart(values[pair[0]], values[pair[1]])]
+    assert different == [("no attention", "attention feat16")]
+    residual = values["residual feat8"] + values["residual feat16"]
+    best, none = span(values["attention feat16"]), span(values["no attention"])
+    steps = only(run["step"] for name in ROWS for run in photos(files)[name])
+    return [
+        f"attention at feat16 ({best}) lies below no attention ({none})",
+        f"spread from {span(residual)}",
+        f"after {steps} steps on 32 px photos",
+    ]
+
+
+@computes
+def no_position(files: list[Path]) -> list[str]:
+    return [f"at {only(run['config']['generator']['size_px'] for runs in photos(files).values() for run in runs)} px"]
+
+
+@computes
+def long_run(files: list[Path]) -> list[str]:
+    train = [run["config"]["train"] for name in STAGES for run in photos(files)[name]]
+    steps, batch = only(one["total_steps"] for one in train), only(one["batch_size"] for one in train)
+    first = min(published.SN_ON_BOTH)
+    assert published.SN_ON_BOTH[260] > published.SN_ON_BOTH[160]
+    assert published.SN_AND_TTUR[260] < published.SN_AND_TTUR[160]
+    return [
+        "gets worse after 160,000 steps",
+        f"{steps} steps of {batch} pictures are {steps * batch:,} pictures",
+        f"at {first * 1000 * 256 / 1e6:.1f} million",
+    ]
+
+
+# Runs that are kept.
+
+
+def first(files: Sequence[Path], name: str) -> Path:
+    return next(file for file in files if file.name == name)
+
+
+def values_of(file: Path) -> dict[str, dict[str, Any]]:
+    """Give the values of a report by name, without the network's."""
+    return {value["metric"].replace("(efficientnet-lite0)", ""): value for value in read(file)["values"]}
+
+
+def lines_with(file: Path, key: str) -> dict[int, Any]:
+    return {line["step"]: line[key] for line in read_lines(file) if key in line}
+
+
+def elapsed(files: Sequence[Path]) -> float:
+    return max(lines_with(first(files, "log.jsonl"), "elapsed_s").values())
+
+
+def run_cells(files: list[Path]) -> list[str]:
+    """Say what stands in the table of every run: sizes of the networks, and how they were trained."""
+    config = from_json(first(files, "config.json").read_text(encoding="utf-8"))
+    parts = build(config)
+    counts = [sum(p.numel() for p in network.parameters()) for network in (parts.state.G, parts.state.D)]
+    train = config.train
+    assert max(lines_with(first(files, "log.jsonl"), "loss_d")) == train.total_steps
+    position = config.generator.attention[0]
+    return [
+        f"generator {counts[0]:,} weights, discriminator {counts[1]:,}, attention at feat{position}",
+        f"{train.total_steps:,} steps of {train.batch_size}",
+        f"learning rates {scientific(train.lr_g)} and {scientific(train.lr_d)}",
+        f"moving average of decay {train.ema_decay}",
+        "standing statistics of 100 batches of 100 (the sheets while training: 8 of 64)",
+    ]
+
+
+def scientific(rate: float) -> str:
+    digits, power = f"{rate:e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
+@computes
+def digits_run(files: list[Path]) -> list[str]:
+    config = read(first(files, "config.json"))
+    assert config["train"]["d_steps"] == 2
+    return [
+        *run_cells(files),
+        f"noise {config['generator']['z_dim']} wide",
+        f"{elapsed(files):.0f} s of training",
+    ]
+
+
+@computes
+def digits_report(files: list[Path]) -> list[str]:
+    report = read(files[0])
+    return [
+        f"{report['accuracy']:.1%} of {report['samples']:,} samples".replace("%", " %"),
+        f"{report['accuracy_real']:.1%}".replace("%", " %"),
+        f"{report['variety']:.2f} of the real set's",
+    ]
+
+
+@computes
+def cifar_run(files: list[Path]) -> list[str]:
+    held = only(
+        v["protocol"]["reference_count"]
+        for v in read(first(files, "evaluation.json"))["values"]
+        if "reference_count" in v["protocol"]
+    )
+    within = read(first(files, "within-classes.json"))
+    trained = only(value["protocol"]["reference_count"] for value in within["values"])
+    a_class = (trained + held) // len(within["classes"])
+    assert len(lines_with(first(files, "log.jsonl"), f"score/{FD}")) == 12
+    return [
+        *run_cells(files),
+        f"{trained + held:,} pictures of CIFAR-10 ({a_class:,} a class)",
+        f"{trained:,} to train on, {held} held out",
+        f"{elapsed(files) / 60:.0f} minutes with twelve measurements",
+    ]
+
+
+@computes
+def cifar_protocol(files: list[Path]) -> list[str]:
+    protocols = [value["protocol"] for value in read(files[0])["values"]]
+    drawn = only(one["generated"] for one in protocols if "generated" in one)
+    held = only(one["reference_count"] for one in protocols if "reference_count" in one)
+    width = only(one["feature_width"] for one in protocols)
+    return [f"{drawn:,} samples", f"against the {held} pictures held out, {width} features"]
+
+
+@computes
+def cifar_end(files: list[Path]) -> list[str]:
+    found = values_of(files[0])
+    value = {name: one["value"] for name, one in found.items()}
+    splits = found["IS"]["protocol"]["splits"]
+    classes = 10
+    return [
+        row(FD, f"{value['FD']:.1f}"),
+        row(f"{SCORE}, {splits} splits", f"{value['IS']:.2f} +- {found['IS']['spread']:.2f}"),
+        row("KD(efficientnet-lite0)", f"{value['KD']:.2f} +- {found['KD']['spread']:.2f}"),
+        row("precision, recall", f"{value['precision']:.3f}, {value['recall']:.3f}"),
+        row("density, coverage", f"{value['density']:.3f}, {value['coverage']:.3f}"),
+        f"| class accuracy | {value['class accuracy']:.2f} (of the real pictures held out: "
+        f"{value['class accuracy of the real pictures']:.2f}; by chance: {1 / classes:.2f}) |",
+    ]
+
+
+@computes
+def cifar_recall(files: list[Path]) -> list[str]:
+    return [f"{values_of(files[0])['recall']['value']:.3f} of the real pictures"]
+
+
+@computes
+def cifar_within(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    classes = sorted(found["classes"].items(), key=lambda item: item[1]["value"])
+    drawn, real = (only(one[name] for _, one in classes) for name in ("generated", "real"))
+    protocol = found["values"][0]["protocol"]
+    return [
+        f"{drawn} samples of each (seed {protocol['seed']}) against its {real:,} training pictures",
+        f"{protocol['feature_width']} features",
+        f"intra-{FD} {found['values'][0]['value']:.1f}; " + ", ".join(f"{n} {one['value']:.1f}" for n, one in classes),
+    ]
+
+
+@computes
+def cifar_monitor(files: list[Path]) -> list[str]:
+    protocol = values_of(files[0])["FD"]["protocol"]
+    train = read(files[1])["train"]
+    return [
+        f"{protocol['generated']:,} samples",
+        f"against {protocol['reference_count']:,} training pictures, every {train['evaluate_every']} steps",
+        protocol["batch_norm"].split(", seed")[0].replace("standing statistics,", "standing statistics of"),
+    ]
+
+
+MEASURES = {"FD": 1, "IS": 2, "KD": 2, "precision": 3, "recall": 3, "density": 3, "coverage": 3}
+
+
+def scores(file: Path) -> dict[str, dict[int, float]]:
+    return {name: lines_with(file, f"score/{name}(efficientnet-lite0)") for name in MEASURES}
+
+
+@computes
+def cifar_during(files: list[Path]) -> list[str]:
+    found = scores(files[0])
+    return [
+        row(f"{step:,}", *(f"{found[name][step]:.{digits}f}" for name, digits in MEASURES.items()))
+        for step in (500, 1000, 2000, 3000, 4000, 5000, 6000)
+    ]
+
+
+@computes
+def cifar_trend(files: list[Path]) -> list[str]:
+    found = scores(files[0])
+    assert found["FD"][6000] < found["FD"][5500] < found["FD"][5000]
+    assert found["recall"][6000] > found["recall"][5000]
+    return []
+
+
+@computes
+def clothing_run(files: list[Path]) -> list[str]:
+    config, pictures = read(first(files, "config.json")), read(first(files, "pictures.json"))
+    count = pictures["pictures"]
+    assert sum(pictures["classes"].values()) == count
+    held = int(config["data"]["holdout_fraction"] * count)
+    return [
+        *run_cells(files),
+        f"noise {config['generator']['z_dim']} wide",
+        f"{count:,} photos of clothes (CC0) in {len(pictures['classes'])} classes",
+        "128 px",
+        f"{count - held:,} to train on, {held} held out",
+        f"{elapsed(files) / 60:.0f} minutes",
+    ]
+
+
+@computes
+def clothing_monitor(files: list[Path]) -> list[str]:
+    found = lines_with(files[0], "score/FD(pixels 8x8)")
+    return [f"FD(pixels 8x8) is {found[max(found)]:.2f} ({found[5000]:.2f} at step 5,000)"]
+
+
+@computes
+def clothing_hats(files: list[Path]) -> list[str]:
+    return [f"hats ({read(files[0])['classes']['hat']} pictures)"]
+
+
+@computes
+def paper_pictures(files: list[Path]) -> list[str]:
+    run = photos(files)["no attention"][0]
+    a_class = run["data"]["images"] // len(run["class_names"])
+    return [f"{a_class:,} pictures of each class of CIFAR-10"]
+
+
+# results/gpu/notes.md; the rest of that page is drawn from its files.
+
+
+def of_goal(file: Path, name: str) -> str:
+    return f"{next(one for one in read(file)['rows'] if one['name'] == name)['of_goal']:.2f}"
+
+
+@computes
+def gpu_goal(files: list[Path]) -> list[str]:
+    searched = of_goal(first(files, "graphs-searched.json"), "bf16, CUDA graphs, cuDNN's search")
+    compiled = of_goal(first(files, "compiled.json"), "bf16, compiled")
+    graphs = of_goal(first(files, "graphs.json"), "bf16, CUDA graphs")
+    assert float(searched) >= 1
+    return [
+        f"{searched} of {1_000_000 * 256 / 86_400:,.0f} images/s",
+        f"the compiled step does {compiled} of it, CUDA graphs {graphs}",
+    ]
+
+
+@computes
+def gpu_first_step(files: list[Path]) -> list[str]:
+    return [f"took {max(one['first_step_s'] for one in read(files[0])['rows']):.0f} s"]
+
+
+@computes
+def gpu_folds(files: list[Path]) -> list[str]:
+    resampling = [one for one in read(first(files, "layers.json"))["rows"] if one["operation"] != "conv"]
+    assert len(resampling) == 10
+    assert {one["fastest"] for one in resampling} == {"kernel"}
+    ms = {one["name"]: one["ms"] for one in read(first(files, "step.json"))["rows"]}
+    assert ms["bf16, folds as measured"] == pytest.approx(ms["bf16"], rel=0.01)
+
+    return ["one 4x4 convolution of stride 2", f"from {CUDA_KERNEL_POSITIONS:,} positions on"]
+
+
+@computes
+def gpu_tests(files: list[Path]) -> list[str]:
+    failed = json.dumps(read(files[0])["tests"])
+    assert failed.count("FileNotFoundError") == 3
+    return []
+
+
+@computes
+def gpu_twice(files: list[Path]) -> list[str]:
+    steps = {(one["what"], one["precision"]): one["repeated"] for one in read(files[0])["steps"]}
+    (trained,) = {what for what, _ in steps if "as trained" in what}
+    assert steps[trained, "fp32"] > 0
+    assert {difference for (what, kind), difference in steps.items() if (what, kind) != (trained, "fp32")} == {0.0}
+    return []
+
+
+@computes
+def gpu_trainings(files: list[Path]) -> list[str]:
+    small, large = (read(first(files, f"train-{size}.json")) for size in (64, 128))
+    assert {round(one["elapsed_s"] / 60) for one in (small, large)} == {3}
+    return [
+        "16 cores",  # of the machine, which no file has
+        f"{small['steps']:,} and {large['steps']:,} steps",
+        f"{elapsed(files) / 60:.0f} core-minutes",
+    ]
+
+
+# README.md and docs/.
+
+
+@computes
+def readme_picture(files: list[Path]) -> list[str]:
+    assert 75 < elapsed(files) / 60 < 105
+    return [f"{read(first(files, 'pictures.json'))['pictures']:,} photos"]
+
+
+@computes
+def readme_runs(files: list[Path]) -> list[str]:
+    def of(folder: str) -> list[Path]:
+        return [file for file in files if file.parent.name == folder]
+
+    report = read(first(of("digits-demo"), "report.json"))
+    held = values_of(first(of("cifar10-32"), "evaluation.json"))["FD"]["protocol"]["reference_count"]
+    trained = read(first(of("cifar10-32"), "within-classes.json"))["values"][0]["protocol"]["reference_count"]
+    assert len(scores(first(of("cifar10-32"), "log.jsonl"))) == 7
+    assert {round(read(file)["elapsed_s"] / 60) for file in files if file.name.startswith("train-")} == {3}
+    assert {len(runs) for found in (structure(files), photos(files)) for runs in found.values()} == {3}
+    minutes = {name: f"{elapsed(of(name)) / 60:.0f} minutes" for name in ("digits-demo", "cifar10-32", "clothing-64")}
+    return [
+        f"{report['accuracy']:.1%} of {report['samples']:,} digits".replace("%", " %"),
+        f"with {report['variety']:.2f} of the real variety",
+        f"{minutes['digits-demo']} on two cores",
+        f"{held + trained:,} pictures of CIFAR-10",
+        f"{minutes['cifar10-32']} on one core",
+        f"{read(first(of('clothing-64'), 'pictures.json'))['pictures']:,} photos of clothes",
+        f"{minutes['clothing-64']} on one core",
+        "one H200",
+    ]
+
+
+@computes
+def healthy(files: list[Path]) -> list[str]:
+    logs = [read_lines(file) for file in files]
+    every = [line for log in logs for line in log if "loss_d" in line]
+    guessing = 2  # the hinge loss of D
+    losses = [[line["loss_d"] / guessing for line in log if "loss_d" in line] for log in logs]
+    low = [(place, loss) for one in losses for place, loss in enumerate(one) if loss < 0.25]
+    assert len(low) == 3
+    assert max(place for place, _ in low) < 5
+    started = max(loss for _, loss in low)
+    later = min(loss for one in losses for loss in one if loss >= 0.25)
+    looks = {name: [(line["step"], line[name]) for log in logs for line in log if name in line] for name in VARIETY}
+    between = [(step, value) for step, value in looks["variety/between"] if step > 500]
+    norms = [line[name] for line in every for name in ("sigma/G", "sigma/D") if name in line]
+    saturated = f"below {math.ceil(100 * started) / 100:.2f} for 3 lines at the start, else {later:.2f} and more"
+    return [
+        f"over the loss D of guessing (hinge {guessing}, non-saturating 2 ln 2) | above 10, 3 lines | at most "
+        f"{max(max(line['loss_d'], abs(line['loss_g'])) / guessing for line in every):.1f} |",
+        f"below 0.05, 10 lines | {saturated} |",
+        f"below 0.02, 3 lines | {min(line['real_logits'] - line['fake_logits'] for line in every):.2f} and more |",
+        f"above 2, 3 lines | at most {max(norms):.2f} |",
+        f"below 0.25, 3 looks | {min(value for _, value in looks['variety/within']):.2f} and more |",
+        f"below 0.25, 3 looks | {min(value for _, value in between):.2f} and more from step {min(between)[0]} on |",
+    ]
+
+
+VARIETY = ("variety/within", "variety/between")
+
+
+@computes
+def healthy_lines(files: list[Path]) -> list[str]:
+    logs = [read_lines(file) for file in files]
+    counts = [sum("loss_d" in line for line in log) for log in logs]
+    assert [any("sigma/G" in line for line in log) for log in logs] == [True, False, False]
+    assert [any(name in line for line in log for name in VARIETY) for log in logs] == [True, False, False]
+    return [f"{counts[0]}, {counts[1]} and {counts[2]} lines"]
+
+
+@computes
+def real_pairs(files: list[Path]) -> list[str]:
+    found = sorted(map(read, files), key=lambda one: one["size_px"])
+    assert [one["size_px"] for one in found] == [16, 32, 64]
+    for one in found:
+        assert sum(part["pictures"] for kind in ("structured", "textures") for part in one[kind].values()) == 10_000
+
+    def percent(share: float) -> str:
+        return "100 %" if share == 1 else f"{100 * share:.1f} %"
+
+    def readable(*names: str) -> list[str]:
+        shares = [[percent(one["structured"][name]["readable"]) for name in names] for one in found]
+        return [", ".join(shown if len(set(shown)) > 1 else shown[:1]) for shown in shares]
+
+    consistent = [percent(only(part["consistent"] for part in one["structured"].values())) for one in found]
+    lowest = [percent(min(part["recognised"] for part in one["textures"].values())) for one in found]
+    return [
+        row("readable: `same-colour`, `parallel`, `mirrored`", *readable("same-colour", "parallel", "mirrored")),
+        row("readable: `same-size`", *readable("same-size")),
+        row("readable: `same-shape`, `twins`", *readable("same-shape", "twins")),
+        row("consistent among the readable, every structured class", *consistent),
+        row("textures recognised, the lowest", *lowest),
+    ]
+
+
+# results/speed and results/metrics
+
+
+def rates(file: Path) -> dict[str, dict[str, float]]:
+    """Give pictures in a CPU-second by the kind of picture and the work: medians over the rounds."""
+    found = read(file)["wall_and_processor_rates"]
+    return {
+        kind: {work: statistics.median(rate for _, rate in rounds) for work, rounds in works.items()}
+        for kind, works in found.items()
+    }
+
+
+@computes
+def decoding(files: list[Path]) -> list[str]:
+    rate = rates(files[0])["500x375"]["decoded, one core"]
+    minutes = 1_281_167 / rate / 60
+    return [f"some {round(rate, -1):.0f} JPEGs", f"{round(minutes, -1):.0f} minutes of one core"]
+
+
+@computes
+def fewer_operations(files: list[Path]) -> list[str]:
+    counts = [read(file)["operations"] for file in files]
+    fewer = [100 * (1 - one["at once"] / one["layer by layer"]) for one in counts]
+    return [f"{span(fewer)} % fewer operations"]
+
+
+def medians(measured: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in measured.items()}
+
+
+def round_ratios(measured: dict[str, list[float]], above: str, below: str) -> float:
+    """Give the median of each round's ratio: the sides take turns."""
+    pairs = zip(measured[above], measured[below], strict=True)
+    return statistics.median(a / b for a, b in pairs)
+
+
+@computes
+def speed_reading(files: list[Path]) -> list[str]:
+    found = rates(files[0])
+    works = [work for work in found["32x32"] if work != "cores"]
+    return [row(work, *(f"{found[kind][work]:,.0f}" for kind in ("32x32", "500x375"))) for work in works]
+
+
+@computes
+def speed_reading_rounds(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    rounds = only(len(v) for works in found["wall_and_processor_rates"].values() for v in works.values())
+    match = re.search(r"--images (\d+)", found["command"])
+    assert match
+    return [f"medians of {rounds} rounds", f"{match[1]} generated pictures"]
+
+
+@computes
+def speed_reading_share(files: list[Path]) -> list[str]:
+    logs = {
+        file.parent.name: max(lines_with(file, "images_per_s").values()) for file in files if file.suffix == ".jsonl"
+    }
+    found = rates(first(files, "data.json"))
+    fastest = {"32x32": logs["cifar10-32"], "500x375": logs["clothing-64"]}
+    demo = logs["digits-demo"]
+    for kind, rate in fastest.items():
+        assert rate < found[kind]["batches of 64 from one file"] / 100
+    assert demo < found["32x32"]["batches of 64 from one file"] / 100
+    return [f"up to {max(fastest.values()):.1f} images a second", f"on up to {demo:.0f} with two"]
+
+
+@computes
+def speed_step(files: list[Path]) -> list[str]:
+    rows = []
+    for found in sorted(map(read, files), key=lambda one: one["size_px"]):
+        assert found["clock"] == "cpu"
+        ms = {side: 1000 * value for side, value in medians(found["seconds"]).items()}
+        ratios = [round_ratios(found["seconds"], side, "ours") for side in ("plain", "studiogan")]
+        cells = [f"{ms[side]:,.0f}" for side in ("ours", "plain", "studiogan")] + [f"{ratio:.2f}" for ratio in ratios]
+        rows.append(row(f"{found['size_px']} px, batch {found['batch']}", len(found["seconds"]["ours"]), *cells))
+    return rows
+
+
+@computes
+def speed_step_goal(files: list[Path]) -> list[str]:
+    assert all(round_ratios(read(file)["seconds"], "studiogan", "ours") >= 1.5 for file in files)
+    return ["The goal was 1.5 times"]
+
+
+@computes
+def speed_spectral(files: list[Path]) -> list[str]:
+    found = []
+    for name in ("32", "sagan-32-cpu", "demo"):
+        one = read(first(files, f"spectral-{name}.json"))
+        ratios = [turn["layer by layer"][1] / turn["at once"][1] for turn in one["wall_and_processor_s"]]
+        counts = [one["operations"][side] for side in ("layer by layer", "at once")]
+        label = "32 px, batch 16" if name == "32" else f"`{name}`"
+        found.append(
+            row(
+                label,
+                f"{counts[0]:,}, {counts[1]:,}",
+                f"{statistics.median(ratios):.3f} ({span(ratios, 3)})",
+                len(ratios),
+            )
+        )
+    return found
+
+
+@computes
+def speed_attention(files: list[Path]) -> list[str]:
+    found = {(one["form"], one["implementation"]): one for one in read(files[0])["rows"]}
+    rows = []
+    for form in ("slides", "official"):
+        each = [found[form, name] for name in ("explicit", "fused", "tiled")]
+        ms = [statistics.median(one["ms"]) for one in each]
+        mib = [one["mib"] for one in each]
+        cells = [f"{a:,.0f}, {b:,.0f}" for a, b in zip(ms, mib, strict=True)]
+        rows.append(
+            row(form, f"{each[0]['size']}x{each[0]['size']}", *cells, f"{ms[0] / ms[2]:.2f}, {mib[0] / mib[2]:.1f}")
+        )
+    return rows
+
+
+@computes
+def speed_frechet(files: list[Path]) -> list[str]:
+    seconds = medians(read(files[0])["seconds"])
+    names = {"sagan": "sagan", "torch-fidelity": "torch-fidelity 0.4.0", "scipy": "scipy.linalg.sqrtm"}
+    return [row(names[name], f"{value:.2f}", f"{value / seconds['sagan']:.1f}") for name, value in seconds.items()]
+
+
+@computes
+def speed_frechet_agrees(files: list[Path]) -> list[str]:
+    values = read(files[0])["values"]
+    difference = max(abs(value - values["sagan"]) / values["sagan"] for value in values.values())
+    seconds = medians(read(files[0])["seconds"])
+    assert seconds["torch-fidelity"] < 15 * seconds["sagan"]
+    assert seconds["scipy"] < 40 * seconds["sagan"]
+    digits, power = f"{difference:.1e}".split("e")
+    return [f"at most {digits}e{int(power)}", "goals of 15 and 40 times are not reached"]
+
+
+@computes
+def speed_features(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    seconds = medians(found["seconds"])
+    digits, power = f"{found['difference']:.1e}".split("e")
+    names = {
+        "torch-fidelity": "torch-fidelity 0.4.0",
+        "sagan": f"sagan, the same network (largest difference {digits}e{int(power)} of the largest feature)",
+        "sagan, EfficientNet-Lite0": "sagan, EfficientNet-Lite0 (another network)",
+    }
+    first_one = seconds["torch-fidelity"]
+    return [
+        row(names[name], f"{found['batch'] / value:.1f}", f"{first_one / value:.2f}") for name, value in seconds.items()
+    ]
+
+
+def planned(file: Path) -> list[tuple[str, float, float]]:
+    found = read(file)
+    ((_, rounds),) = found["presets"].items()
+    sides = [[statistics.median(r[side][i] for r in rounds) for side in ("predicted", "measured")] for i in range(4)]
+    return [(name, *values) for name, values in zip(found["quantities"], sides, strict=True)]
+
+
+@computes
+def speed_plan(files: list[Path]) -> list[str]:
+    return [
+        row(name, f"{predicted:.3f}", f"{measured:.3f}", f"{100 * (predicted / measured - 1):+.0f} %")
+        for name, predicted, measured in planned(files[0])
+    ]
+
+
+@computes
+def distortions(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    values = list(found["distances"].values())
+    assert values == sorted(values)
+    return [row(name, f"{value:.1f}") for name, value in found["distances"].items()]
+
+
+@computes
+def distortions_protocol(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    count = f"{found['pictures']:,}"
+    return [
+        f"{count} pictures of CIFAR-10",
+        f"{count} others",
+        f"{found['size_px']} px",
+        f"{found['features']} features",
+    ]
+
+
+@computes
+def speed_plan_says(files: list[Path]) -> list[str]:
+    off = {name: 100 * (predicted / measured - 1) for name, predicted, measured in planned(files[0])}
+    near = math.ceil(max(abs(value) for name, value in off.items() if name != "s in all"))
+    return [f"within {near} %", f"{-off['s in all']:.0f} % too low"]
