@@ -13,7 +13,6 @@ Options = dict[str, Any]
 SMALL: Options = {"num_classes": 5, "attention_form": "official"}
 Z_DIM = 24
 BATCH_SIZE = 4
-TTUR: Options = {"batch_size": BATCH_SIZE, "lr_g": 1e-4, "lr_d": 4e-4, "beta2": 0.999}
 
 
 def sized(size_px: int, base_width: int, attention: tuple[int, ...] = (), **more: Any) -> Options:

@@ -2,7 +2,7 @@
 
 import biggan
 import pytest
-from checks import SMALL, TTUR, Z_DIM, Options, apart, apart_at_start, apart_in_eps, sized, slow_at_128
+from checks import BATCH_SIZE, SMALL, Z_DIM, Options, apart, apart_at_start, apart_in_eps, sized, slow_at_128
 from replay import Recipe
 
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
@@ -14,7 +14,7 @@ def recipe(G: Options, D: Options) -> Recipe:
     return Recipe(
         GeneratorConfig(**both, z_dim=Z_DIM, class_start="weights", **G),
         DiscriminatorConfig(**both, **D),
-        TrainConfig(**TTUR, d_vectors="joint", ema_decay=0.9, ema_running="average"),
+        TrainConfig(batch_size=BATCH_SIZE, beta2=0.999, d_vectors="joint", ema_decay=0.9, ema_running="average"),
         biggan.keys,
     )
 

@@ -1,20 +1,21 @@
-"""MMGeneration's networks and training with the options of its best SAGAN, which `best-known` is (README.md)."""
+"""MMGeneration's best SAGAN, which the preset `best-known` is: its networks and training (README.md)."""
+
+from dataclasses import replace
 
 import mmgeneration
 import pytest
-from checks import SMALL, TTUR, Z_DIM, Options, apart, apart_at_start, apart_in_eps, sized, slow_at_128
+from checks import BATCH_SIZE, SMALL, Z_DIM, Options, apart, apart_at_start, apart_in_eps, sized, slow_at_128
 from replay import Recipe
 
-from sagan.models.config import DiscriminatorConfig, GeneratorConfig
-from sagan.training.config import TrainConfig
+from sagan.recipes.presets import best_known
 
 
 def recipe(G: Options, D: Options) -> Recipe:
-    both = {**SMALL, "sn_eps": 1e-8, "sn_eps_linear": 1e-12, "bias_start": "linear"}
+    preset = best_known()
     return Recipe(
-        GeneratorConfig(**both, z_dim=Z_DIM, class_start="weights", **G),
-        DiscriminatorConfig(**both, **D),
-        TrainConfig(**TTUR, d_vectors="separate", ema_decay=0.9),
+        replace(preset.generator, **SMALL, z_dim=Z_DIM, **G),
+        replace(preset.discriminator, **SMALL, **D),
+        replace(preset.train, batch_size=BATCH_SIZE, batch_norm="local", ema_decay=0.9, ema_start=0),
         mmgeneration.keys,
         generated_first=True,
     )
