@@ -14,7 +14,9 @@ def recipe(G: Options, D: Options) -> Recipe:
     return Recipe(
         GeneratorConfig(**both, z_dim=Z_DIM, class_start="weights", **G),
         DiscriminatorConfig(**both, **D),
-        TrainConfig(batch_size=BATCH_SIZE, beta2=0.999, d_vectors="joint", ema_decay=0.9, ema_running="average"),
+        TrainConfig(
+            batch_size=BATCH_SIZE, beta2=0.999, d_vectors="joint", ema_decay=0.9, ema_start=1, ema_running="average"
+        ),
         biggan.keys,
     )
 
@@ -44,7 +46,8 @@ def test_networks_start_like_those_of_the_source(run):
         ({"train.d_vectors": "separate"}, "gradient D 1"),
         ({"train.g_vectors": "g_step_only"}, "value G 1"),
         ({"train.bn_tracking": "g_step_only"}, "value G 1"),
-        ({"train.ema_running": "copy"}, "average G 1"),
+        ({"train.ema_running": "copy"}, "average G 2"),
+        ({"train.ema_start": 0}, "average G 1"),
         ({"train.lr_g": 2e-4}, "change G 1"),
         ({"train.beta2": 0.9}, "change D 2"),
         ({"generator.bn_eps": 2e-5}, "images D 1"),
