@@ -60,12 +60,7 @@ def early_network(config: EvaluateConfig) -> FeatureNetwork:
     except WeightsError as error:
         if config.features != "inception" or config.feature_weights is not None:
             raise
-        raise WeightsError(
-            f"there are no weights of the Inception network here, and they could not be downloaded. Three ways out: "
-            "--feature-weights FILE (while training --monitor.feature-weights); --features efficientnet-lite0 "
-            "(--monitor.features), a Python package that needs no network and gives "
-            f"FD(efficientnet-lite0) instead of FID; or a network connection. In detail: {error}"
-        ) from None
+        raise no_inception(error, "--") from None
 
 
 def fitting_network(config: EvaluateConfig, fewest: int, of: str, stored: object = None) -> tuple[FeatureNetwork, str]:
@@ -82,3 +77,17 @@ def fitting_network(config: EvaluateConfig, fewest: int, of: str, stored: object
     few = "fewer than" if fewest < WIDE_FROM else "not fewer than"
     why = f"since {fewest:,} {of} are {few} {WIDE_FROM:,}" if stored is None else "as in the statistics to judge by"
     return network, f"features: {network.width:,} of {network.name}, {why}"
+
+
+def no_inception(error: WeightsError, flags: str) -> WeightsError:
+    """Say what to do where there are no weights of the Inception network.
+
+    Args:
+        error: What was tried.
+        flags: How flags of the feature network begin.
+    """
+    return WeightsError(
+        "there are no weights of the Inception network here, and they could not be downloaded. Three ways out: "
+        f"{flags}feature-weights FILE; {flags}features efficientnet-lite0, a Python package that needs no network and "
+        f"gives FD(efficientnet-lite0) instead of FID; or a network connection. In detail: {error}"
+    )

@@ -8,10 +8,12 @@ import torch
 from sagan.data import ImageSet
 from sagan.evaluation import EvaluateConfig, evaluate, load_network, reference_of, reference_statistics
 from sagan.evaluation.measures import MEASURES
+from sagan.evaluation.networks import no_inception
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.config import MonitorConfig
 from sagan.metrics.names import METRICS
 from sagan.metrics.report import Report, Value
+from sagan.metrics.weights import WeightsError
 
 SAMPLE_SEED = 1
 
@@ -64,6 +66,20 @@ class Monitor:
         report = evaluate(generator, self.real, config, network=self.network, progress=self.progress and piped).report
         step = generator.provenance.get("step")
         return replace(report, subject=report.subject | {"step": step if isinstance(step, int) else None})
+
+
+def check_weights(config: MonitorConfig) -> None:
+    """Check that the feature network has its weights, before anything else takes time.
+
+    Raises:
+        WeightsError: If they are not to be had; it says the ways out.
+    """
+    try:
+        load_network(config.features, config.feature_weights, num_images=config.num)
+    except WeightsError as error:
+        if config.features != "inception" or config.feature_weights is not None:
+            raise
+        raise no_inception(error, "--monitor.") from None
 
 
 def best_by(report: Report, config: MonitorConfig) -> Value:

@@ -8,14 +8,12 @@ from typing import Any
 from rich.console import Console
 
 from sagan.data import Batches, ImageSet, kept, open_dataset
-from sagan.evaluation import EvaluateConfig
-from sagan.evaluation.networks import early_network
 from sagan.generators.pretrained import Snapshot, read_snapshot
 from sagan.recipes.build import Parts, build, with_classes
 from sagan.recipes.config import RunConfig, to_json
 from sagan.runs.folder import check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
-from sagan.runs.monitor import Monitor
+from sagan.runs.monitor import Monitor, check_weights
 from sagan.runs.resume import changes_since, check_same_data, check_steps, resumed_config
 from sagan.runs.start_from import start_from
 from sagan.runs.start_report import report_start
@@ -96,7 +94,8 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
         config = resumed_config(stored_config(order.folder, snapshot.config), config)
         check_steps(snapshot.contents["step"], config, order.folder)
     assert config is not None  # a run that is new has one
-    check_monitor(config)
+    if config.train.evaluate_every and current_process().rank == 0:
+        check_weights(config.monitor)
     engine = Engine(config.engine)
     config.train.check_division(engine.process.world_size)
     with engine.first_on_each_machine():  # the first one may have to decode the pictures
@@ -106,17 +105,6 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     config = with_classes(config, len(dataset.class_names))
     parts = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
     return Scene(config, order.folder, order.console, engine, dataset, *parts)
-
-
-def check_monitor(config: RunConfig) -> None:
-    """Check that what measures samples has its weights, before pictures are read.
-
-    Raises:
-        WeightsError: If they are not to be had; it says the ways out.
-    """
-    monitor = config.monitor
-    if config.train.evaluate_every and current_process().rank == 0:
-        early_network(EvaluateConfig(features=monitor.features, feature_weights=monitor.feature_weights))
 
 
 def restore(scene: Scene, parts: Parts, snapshot: Snapshot, yours: Sequence[Hook]) -> dict[str, dict[str, Any]]:
