@@ -61,7 +61,7 @@ def test_mistakes_on_the_command_line(run: Run, tmp_path: Path, digits_run: Path
     assert "there is no nowhere" in error(run("train", "--data", "nowhere", "--out", tmp_path / "r"))
     assert "--train.lr-d" in error(run("train", "--data", "digits", "--train.lrd", "1"))
     assert "batch-size must be at least 2" in error(run("train", "--preset", "demo", "--train.batch-size", "1"))
-    assert "size_px must be one of" in error(run("train", "--data", "digits", "--size", "48"))
+    assert "--size must be one of" in error(run("train", "--data", "digits", "--size", "48"))
     assert "has no feat64; it has feat8, feat16" in error(run("train", "--preset", "demo", "--attention", "64"))
     assert "no class 'zebra'" in error(run("sample", digits_run, "--class", "zebra", "--out", "x.png"))
     assert "num must be at least 1" in error(run("sample", digits_run, "--num", "0", "--out", "x.png"))
@@ -121,7 +121,7 @@ def test_a_refused_value_has_one_form_and_a_misread_one_a_box(run: Run) -> None:
     for arguments, sentence in (
         (("sample", "r", "--out", "x.png", "--num", "0"), f"sagan: --num {refused} 1, found 0\n"),
         (("evaluate", "r", "--data", "digits", "--num=1"), f"sagan: --num {refused} 2, found 1\n"),
-        (("attention", "r", "--out", "x.png", "--num", "0"), "sagan: num must be at least 1, found 0\n"),
+        (("attention", "r", "--out", "x.png", "--num", "0"), f"sagan: --num {refused} 1, found 0\n"),
     ):
         assert run(*arguments) == (2, "", sentence)
     code, _, err = run("train", "--preset", "demo", "--train.batch-size", "1")
