@@ -5,12 +5,12 @@
     ./dev python benchmarks/mutants.py --check 12              # some verdicts again, each in processes of their own
     ./dev python benchmarks/mutants.py --report                # writes the report from what is there
 
-The mutants are cosmic-ray's (benchmarks/mutants_made.py says which are left out), spread over the files of the rooms in
-proportion to the places that its operators find. Each is put into a copy of this tree and judged by the tests that reach
-the changed statement, those of the mirrored file (``src/sagan/ops/norm.py``: ``tests/ops/test_norm.py``) first, then
-those of other files of :data:`POOL`, none marked slow, up to the first failure. Which test reaches which line is recorded
-before, with every test file run once on the source as it is; all of them have to pass. Processes are forks of one that
-has imported PyTorch and the like (benchmarks/mutants_tests.py).
+The mutants are cosmic-ray's (benchmarks/mutants_made.py says which are left out), spread over the files of the rooms
+in proportion to the places that its operators find. Each is put into a copy of this tree and judged by the tests that
+reach the changed statement, those of the mirrored file (``src/sagan/ops/norm.py``: ``tests/ops/test_norm.py``) first,
+then those of other files of :data:`POOL`, none marked slow, up to the first failure. Which test reaches which line is
+recorded before, with every test file run once on the source as it is; all of them have to pass. Processes are forks of
+one that has imported PyTorch and the like (benchmarks/mutants_tests.py).
 
 Every verdict is appended to results/quality/mutants.jsonl at once. Mutants that are no other program to a user stand in
 results/quality/equivalent.json, each with the reason. The report is results/quality/mutants.md.
@@ -68,7 +68,7 @@ def source_files() -> list[Path]:
 
 
 def make_sample(work: Path, num: int, seed: int) -> Row:
-    """Draw the mutants, once for a state of the source; cosmic-ray is taken from the package index if it is not here."""
+    """Draw the mutants, once for a state of the source; cosmic-ray comes from the package index if it is not here."""
     made = ROOT / "benchmarks" / "mutants_made.py"
     file = work / f"sample-{num}-{seed}-{hash_of(made, *source_files())}.json"
     if not file.exists():
@@ -96,7 +96,7 @@ def copy_tree(folder: Path) -> Path:
     return folder
 
 
-# ----------------------------------------------------------------------------------------------- which test reaches what
+# ---------------------------------------------------------------------------------------------- which test reaches what
 
 
 def pool_files() -> list[str]:
@@ -332,10 +332,10 @@ def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> fl
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     lines = [
         *("# Would the tests notice?", "", "`./dev python benchmarks/mutants.py`", ""),
-        f"{len(rows)} of the {len(drawn['mutants'])} mutants of the sample were judged, drawn with seed {args.seed} of",
-        f"{sum(drawn['places'].values()):,} places at which the operators of {drawn['tool']} change the source. Killed:",
-        f"{killed}; no other program: {len(same)}; survived: {len(open_)}; score **{100 * score:.1f} %**. Every verdict",
-        "is in [mutants.jsonl](mutants.jsonl), with the test that failed.",
+        f"{len(rows)} of the {len(drawn['mutants'])} mutants of the sample were judged, drawn with seed {args.seed}",
+        f"of {sum(drawn['places'].values()):,} places at which the operators of {drawn['tool']} change the source.",
+        f"Killed: {killed}; no other program: {len(same)}; survived: {len(open_)}; score **{100 * score:.1f} %**.",
+        "Every verdict is in [mutants.jsonl](mutants.jsonl), with the test that failed.",
         *("", *table(rows, drawn["places"], known), ""),
         f"Made at {commits}. Tests asked: {', '.join(f'`{place}`' for place in POOL)}; those that reach the changed",
         f"statement, at most {OTHERS_S:.0f} s of them from files other than the mirrored one, none marked slow.",

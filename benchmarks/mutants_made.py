@@ -4,10 +4,10 @@
 
 Needs cosmic-ray alone, none of sagan: benchmarks/mutants.py starts this file beside a pinned version of it.
 
-Operators of cosmic-ray that need arguments (replacing and inserting a variable by a random one) are not used. Left out is
-what no test should look at: messages (what is raised, warned of or printed), annotations, type aliases, ``if
-TYPE_CHECKING``, ``__all__``, and what does not compile or compiles to the same program. cosmic-ray changes no string, so
-docstrings stay as they are.
+Operators of cosmic-ray that need arguments (replacing and inserting a variable by a random one) are not used. Left out
+is what no test should look at: messages (what is raised, warned of or printed), annotations, type aliases, ``if
+TYPE_CHECKING``, ``__all__``, and what does not compile or compiles to the same program. cosmic-ray changes no string,
+so docstrings stay as they are.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def operators() -> dict[str, Any]:
 
 
 def positions(source: str) -> list[Position]:
-    """List every place at which an operator changes a file, without those left out; in the order of cosmic-ray's walk."""
+    """List every place at which an operator changes a file, without those left out."""
     from cosmic_ray.ast import ast_nodes, get_ast
 
     lines = source.splitlines()
