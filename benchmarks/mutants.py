@@ -24,6 +24,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -380,6 +381,7 @@ def read_args() -> argparse.Namespace:
 def main() -> int:
     """Judge what has no verdict yet, and write the report; 1 if mutants survived that are other programs."""
     args = read_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the fork at work ends, too
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     QUALITY.mkdir(parents=True, exist_ok=True)

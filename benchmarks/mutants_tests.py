@@ -73,6 +73,7 @@ def forked(tree: Path, work: Callable[[], Any], log: Path, timeout: float) -> An
 def _settle(tree: Path, log: Path) -> None:
     """Make a fork a process of its own: group, output, limits, and the source that it imports."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDONLY) if stream == 0 else opened, stream)
