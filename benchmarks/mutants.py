@@ -48,7 +48,7 @@ POOL = (
 """The tests that can be asked."""
 SLOW_TEST_S = 4.0
 """Tests that take longer are asked last."""
-OTHERS_S = 60.0
+OTHERS_S = 15.0
 """Of the tests of other files those are asked that together take so long, the nearest and quickest first."""
 KILLED = ("killed", "timeout", "crashed")
 
@@ -174,8 +174,8 @@ def groups_for(mutant: Row, source: str, tests: Tests) -> list[dict[str, float]]
     others = sorted(set(reach) - set(own), key=lambda name: (not name.startswith(near), tests[name]["s"]))
     total, some = 0.0, []
     for name in others:
-        total += tests[name]["s"]
-        if total <= OTHERS_S:
+        if total + tests[name]["s"] <= OTHERS_S:
+            total += tests[name]["s"]
             some.append(name)
     quick = [name for name in own if name in reach and tests[name]["s"] < SLOW_TEST_S]
     quick_others = [name for name in some if tests[name]["s"] < SLOW_TEST_S]
