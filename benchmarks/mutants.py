@@ -48,8 +48,6 @@ POOL = (
 """The tests that can be asked."""
 SLOW_TEST_S = 4.0
 """Tests that take longer are asked last."""
-OTHERS_S = 15.0
-"""Of the tests of other files those are asked that together take so long, the nearest and quickest first."""
 KILLED = ("killed", "timeout", "crashed")
 
 Row = dict[str, Any]
@@ -164,8 +162,11 @@ def mirrored(file: str) -> str:
     return (Path("tests") / path.parent / f"test_{path.name}").as_posix()
 
 
-def groups_for(mutant: Row, source: str, tests: Tests) -> list[dict[str, float]]:
-    """Choose the tests of a mutant, in groups that are asked one after the other: seconds by name."""
+def groups_for(mutant: Row, source: str, tests: Tests, others_s: float) -> list[dict[str, float]]:
+    """Choose the tests of a mutant, in groups that are asked one after the other: seconds by name.
+
+    Of the tests of other files those are asked that together take ``others_s``, the nearest and quickest first.
+    """
     file, mirror = mutant["file"], mirrored(mutant["file"])
     lines = lines_around(source, mutant["line"])
     reach = [name for name, about in tests.items() if reaches(about, file, lines)]
@@ -174,14 +175,14 @@ def groups_for(mutant: Row, source: str, tests: Tests) -> list[dict[str, float]]
     others = sorted(set(reach) - set(own), key=lambda name: (not name.startswith(near), tests[name]["s"]))
     total, some = 0.0, []
     for name in others:
-        if total + tests[name]["s"] <= OTHERS_S:
+        if total + tests[name]["s"] <= others_s:
             total += tests[name]["s"]
             some.append(name)
     quick = [name for name in own if name in reach and tests[name]["s"] < SLOW_TEST_S]
     quick_others = [name for name in some if tests[name]["s"] < SLOW_TEST_S]
-    last = {*own, *some} - {*quick, *quick_others}
+    last = {name for name in (*own, *some) if name in reach} - {*quick, *quick_others}
     if not reach:  # perhaps a process that a test starts does
-        last |= {name for name, about in tests.items() if about["starts"] and name.startswith(near)}
+        last = {*own} | {name for name, about in tests.items() if about["starts"] and name.startswith(near)}
     groups = (quick, quick_others, last)
     return [by_file(group, tests, near) for group in groups if group]
 
@@ -201,7 +202,7 @@ def by_file(names: Sequence[str] | set[str], tests: Tests, near: str) -> dict[st
 # ------------------------------------------------------------------------------------------------------------ verdicts
 
 
-def judge(mutant: Row, tree: Path, work: Path, tests: Tests) -> Row:
+def judge(mutant: Row, tree: Path, work: Path, tests: Tests, others_s: float) -> Row:
     """Put a mutant into the copied tree, ask its tests, and take it out again."""
     began = time.monotonic()
     place = tree / mutant["file"]
@@ -211,7 +212,7 @@ def judge(mutant: Row, tree: Path, work: Path, tests: Tests) -> Row:
     asked, found = 0, {"outcome": "survived"}
     place.write_text(mutant["text"], encoding="utf-8")
     try:
-        for group in groups_for(mutant, source, tests):
+        for group in groups_for(mutant, source, tests, others_s):
             asked += len(group)
             found = ask(group, tree, work / "mutant.log")
             if found["outcome"] != "survived":
@@ -245,12 +246,12 @@ def read_verdicts() -> dict[str, Row]:
     return {row["key"]: row for row in rows}
 
 
-def run(mutants: Sequence[Row], tree: Path, work: Path, tests: Tests) -> None:
+def run(mutants: Sequence[Row], tree: Path, work: Path, tests: Tests, others_s: float) -> None:
     """Judge mutants one after the other and append each verdict."""
     words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     for number, mutant in enumerate(mutants, 1):
         commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-        row = judge(mutant, tree, work, tests) | {"commit": commit}
+        row = judge(mutant, tree, work, tests, others_s) | {"commit": commit}
         with VERDICTS.open("a", encoding="utf-8") as opened:
             opened.write(json.dumps(row) + "\n")
         print(f"{number}/{len(mutants)} {row['outcome']} {row['file']}:{row['line']} {row['seconds']} s", flush=True)
@@ -339,7 +340,7 @@ def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> fl
         "Every verdict is in [mutants.jsonl](mutants.jsonl), with the test that failed.",
         *("", *table(rows, drawn["places"], known), ""),
         f"Made at {commits}. Tests asked: {', '.join(f'`{place}`' for place in POOL)}; those that reach the changed",
-        f"statement, at most {OTHERS_S:.0f} s of them from files other than the mirrored one, none marked slow.",
+        f"statement, at most {args.others:.0f} s of them from files other than the mirrored one, none marked slow.",
         *("", "## Survived", "", *listed(open_)),
         *("## No other program", "", "In [equivalent.json](equivalent.json), with the reasons.", "", *listed(same)),
     ]
@@ -372,6 +373,7 @@ def read_args() -> argparse.Namespace:
     outcomes = ["survived", *KILLED]
     parser.add_argument("--again", nargs="+", choices=outcomes, default=[], help="judge those with this verdict again")
     parser.add_argument("--only", nargs="+", default=[], help="source files, or how their names begin")
+    parser.add_argument("--others", type=float, default=15.0, help="seconds of tests of other files for a mutant")
     parser.add_argument("--check", type=int, default=0, help="ask so many killing tests again, in fresh processes")
     parser.add_argument("--report", action="store_true", help="only write the report")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "mutants", help="a folder to work in")
@@ -398,7 +400,7 @@ def main() -> int:
             return 0
         todo = wanted(drawn["mutants"], args)
         random.Random(args.seed).shuffle(todo)
-        run(todo, tree, work, tests)
+        run(todo, tree, work, tests, args.others)
         tidy(drawn, read_verdicts())
     return 0 if report(drawn, read_verdicts(), args) == 1.0 else 1
 
