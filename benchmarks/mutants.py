@@ -43,7 +43,7 @@ QUALITY = ROOT / "results" / "quality"
 VERDICTS, EQUIVALENT = QUALITY / "mutants.jsonl", QUALITY / "equivalent.json"
 POOL = (
     *("tests/ops", "tests/models", "tests/test_losses.py", "tests/test_sampling.py", "tests/training", "tests/metrics"),
-    *("tests/evaluation", "tests/cli/test_evaluate.py", "tests/test_golden.py"),
+    "tests/evaluation",
 )
 """The tests that can be asked."""
 SLOW_TEST_S = 4.0
