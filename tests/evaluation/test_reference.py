@@ -33,6 +33,13 @@ def test_real_statistics_are_computed_once(dataset, generator):
     assert results[0].report == results[1].report
 
 
+def test_the_protocol_of_the_pictures_names_nothing_of_the_network(dataset):
+    statistics = reference_statistics(Cells(), reference_of(dataset), progress=False)
+    assert statistics.protocol.keys() > network_protocol(Cells()).keys()
+    assert statistics.pictures.keys().isdisjoint(network_protocol(Cells()))
+    assert statistics.pictures["size_px"] == dataset.images.shape[1]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty"])
 def test_damaged_statistics_are_made_again(dataset, generator, tmp_path, damage):
     def value():
