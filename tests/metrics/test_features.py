@@ -81,6 +81,7 @@ def test_a_broken_network_is_named(pictures):
 def test_batch_size_must_be_positive(pictures):
     with pytest.raises(ValueError, match="at least 1, found 0"):
         next(extract(Means(), [pictures], batch_size=0))
+    assert [len(part.features) for part in extract(Means(), [pictures], batch_size=1)] == [1] * 11
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.tensor])
