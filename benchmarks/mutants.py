@@ -61,15 +61,15 @@ def hash_of(*files: Path) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def source_files() -> list[Path]:
+def source_files(tree: Path) -> list[Path]:
     """List every file of the package."""
-    return sorted((ROOT / "src").rglob("*.py"))
+    return sorted((tree / "src").rglob("*.py"))
 
 
 def make_sample(work: Path, num: int, seed: int) -> Row:
     """Draw the mutants, once for a state of the source; cosmic-ray comes from the package index if it is not here."""
     made = ROOT / "benchmarks" / "mutants_made.py"
-    file = work / f"sample-{num}-{seed}-{hash_of(made, *source_files())}.json"
+    file = work / f"sample-{num}-{seed}-{hash_of(made, *source_files(ROOT))}.json"
     if not file.exists():
         here = [sys.executable]
         if importlib.util.find_spec("cosmic_ray") is None:
@@ -98,22 +98,22 @@ def copy_tree(folder: Path) -> Path:
 # ---------------------------------------------------------------------------------------------- which test reaches what
 
 
-def pool_files() -> list[str]:
+def pool_files(tree: Path) -> list[str]:
     """List the test files of the pool."""
-    places = [ROOT / place for place in POOL]
+    places = [tree / place for place in POOL]
     files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("test_*.py")))]
-    return [file.relative_to(ROOT).as_posix() for file in files]
+    return [file.relative_to(tree).as_posix() for file in files]
 
 
 def recorded(tree: Path, work: Path, sources: Sequence[str]) -> Tests:
     """Give what each test of the pool reaches; test files that changed since the last time are run now."""
     file = work / "reached.json"
     kept: Row = json.loads(file.read_text()) if file.exists() else {}
-    helpers = sorted(path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_"))
-    common = hash_of(*source_files(), *helpers)
+    helpers = sorted(path for path in (tree / "tests").rglob("*.py") if not path.name.startswith("test_"))
+    common = hash_of(*source_files(tree), *helpers)
     tests: Tests = {}
-    for name in pool_files():
-        now = f"{common} {hash_of(ROOT / name)}"
+    for name in pool_files(tree):
+        now = f"{common} {hash_of(tree / name)}"
         if kept.get(name, {}).get("hash") != now:
             kept[name] = {"hash": now, **record_file(tree, work, name, sources)}
             file.write_text(json.dumps(kept))
@@ -206,7 +206,7 @@ def judge(mutant: Row, tree: Path, work: Path, tests: Tests, others_s: float) ->
     """Put a mutant into the copied tree, ask its tests, and take it out again."""
     began = time.monotonic()
     place = tree / mutant["file"]
-    source = (ROOT / mutant["file"]).read_text(encoding="utf-8")
+    source = place.read_text(encoding="utf-8")
     for compiled in (place.parent / "__pycache__").glob(f"{place.stem}.*.pyc"):
         compiled.unlink()
     asked, found = 0, {"outcome": "survived"}
