@@ -88,6 +88,18 @@ def test_moments_go_through_a_file(features, tmp_path):
     assert read.count == 300
 
 
+def test_moments_of_nothing_yet_go_through_a_file_and_negative_counts_do_not(features):
+    empty = Moments.from_arrays(Moments(6).to_arrays())
+    assert empty.count == 0
+    empty.update(features)
+    whole = Moments(6)
+    whole.update(features)
+    np.testing.assert_allclose(empty.gaussian().mean, whole.gaussian().mean, rtol=1e-12)
+    for name, value in (("count", -1), ("mean", np.full(6, np.nan)), ("scatter", np.full((6, 6), np.inf))):
+        with pytest.raises(ValueError, match="hold NaN, infinity or a negative count"):
+            Moments.from_arrays(whole.to_arrays() | {name: np.array(value)})
+
+
 def test_what_moments_give_does_not_change_later(features):
     moments = Moments(6)
     moments.update(features[:100])

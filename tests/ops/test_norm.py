@@ -2,6 +2,7 @@ import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sagan.ops.norm import ConditionalBatchNorm2d, mean_and_variance, set_batch_statistics, standing_statistics
+from sagan.ops.norm import (
+    ConditionalBatchNorm2d,
+    mean_and_variance,
+    of_all,
+    set_batch_statistics,
+    standing_statistics,
+)
 from sagan.ops.spectral import spectral_norm, spectral_norms
 
 
@@ -320,6 +327,22 @@ def test_trap_22_synchronised_parts_are_normalised_like_the_whole_batch(fused, b
         torch.testing.assert_close(layer.running_mean, whole.running_mean)
         torch.testing.assert_close(layer.running_var, whole.running_var)
         assert not layer.running_var.requires_grad
+
+
+@pytest.mark.parametrize("name", ["all_gather_single", "all_gather_into_tensor"])
+def test_tensors_are_gathered_by_the_function_that_this_pytorch_has(name, monkeypatch):
+    def gather(gathered, here):
+        gathered.copy_(torch.cat([here, 10.0 + here]))
+
+    known = {"is_available": lambda: True, "is_initialized": lambda: True, "get_world_size": lambda: 2}
+    monkeypatch.setattr("sagan.ops.norm.distributed", SimpleNamespace(**known, **{name: gather}))
+    here = torch.arange(6.0).reshape(2, 3)
+    assert torch.equal(of_all(here), torch.stack([here, 10.0 + here]))
+
+
+def test_defaults_are_pytorchs():
+    ours, pytorchs = ConditionalBatchNorm2d(3), nn.BatchNorm2d(3)
+    assert (ours.eps, ours.momentum) == (pytorchs.eps, pytorchs.momentum)
 
 
 def test_in_a_single_process_synchronised_is_plain():
