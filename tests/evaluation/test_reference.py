@@ -79,7 +79,10 @@ def test_statistics_with_other_kept_features_are_made_again(dataset, generator, 
         arrays = dict(stored)
     arrays["kept/indices"], arrays["kept/features"] = arrays["kept/indices"][:50], arrays["kept/features"][:50]
     np.savez(file, **arrays)
+    with pytest.raises(ValueError, match="holds features of 50 pictures under a limit of 10,000; make it again"):
+        read_statistics(file, network_protocol(Cells()))
     assert value() == before
+    assert len(read_statistics(file, network_protocol(Cells())).collected.kept) == 120
 
 
 def test_another_split_does_not_take_the_cached_statistics(dataset, generator):
