@@ -93,6 +93,23 @@ def test_padding_is_tensorflows():
     assert first(odd).shape == (1, 1, 3, 3)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("size", [(6, 7), (7, 6), (5, 9), (8, 4)])
+def test_each_direction_is_padded_by_its_own_size(size, kernel, stride):
+    # SAME of TensorFlow's documentation: ceil(size / stride) positions; of an odd number of pixels the last one goes
+    # right and below. Here in two steps, a generous frame of zeros first.
+    torch.manual_seed(0)
+    convolution, x = Convolution(2, 3, kernel, stride=stride), torch.randn(1, 2, *size)
+    counts = [-(-length // stride) for length in size]
+    before = [max((n - 1) * stride + kernel - length, 0) // 2 for n, length in zip(counts, size, strict=True)]
+    frame = functional.pad(x, (before[1], 9, before[0], 9))
+    expected = functional.conv2d(frame, convolution.weight, convolution.bias, stride)[..., : counts[0], : counts[1]]
+    found = convolution(x)
+    assert found.shape[2:] == torch.Size(counts)
+    torch.testing.assert_close(found, expected)
+
+
 def test_what_it_says_of_itself(network):
     assert (network.name, network.width, network.num_classes) == ("efficientnet-lite0", 1280, 1000)
     assert network.weights_sha256.startswith("57934424")

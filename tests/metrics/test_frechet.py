@@ -246,3 +246,13 @@ def test_wrong_features_are_refused():
         frechet_distance(normal([0, 0], np.eye(2)), normal([0, np.nan], np.eye(2)))
     with pytest.raises(ValueError, match="holds NaN or infinity; compute its statistics again"):
         frechet_distance(normal([0, 0], np.eye(2)), normal([0, 0], np.full((2, 2), np.inf)))
+    for side in (
+        Gaussian(np.zeros((2, 1)), np.eye(2)),
+        Gaussian(np.zeros(2), np.eye(3)),
+        Gaussian(np.zeros(2), np.ones((3, 2))),
+        Gaussian(np.zeros(2), np.zeros((2, 2, 2))),
+        SampledGaussian(np.zeros((2, 2)), np.zeros((4, 2))),
+        SampledGaussian(np.zeros(2), np.zeros((4, 3))),
+    ):
+        with pytest.raises(ValueError, match="do not fit together"):
+            frechet_distance(side, side)
