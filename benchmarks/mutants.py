@@ -40,7 +40,7 @@ from mutants_made import ROOMS, ROOT
 
 TOOL = "cosmic-ray==8.7.0"
 QUALITY = ROOT / "results" / "quality"
-VERDICTS, EQUIVALENT = QUALITY / "mutants.jsonl", QUALITY / "equivalent.json"
+EQUIVALENT = QUALITY / "equivalent.json"
 POOL = (
     *("tests/ops", "tests/models", "tests/test_losses.py", "tests/test_sampling.py", "tests/training", "tests/metrics"),
     "tests/evaluation",
@@ -238,21 +238,27 @@ def ask(group: dict[str, float], tree: Path, log: Path) -> Row:
     return {"outcome": "killed", "by": answer["failed"] or "import", "why": answer["why"]}
 
 
-def read_verdicts() -> dict[str, Row]:
+def verdicts_file(seed: int) -> Path:
+    """Name the file of the verdicts on the sample of a seed; the report lies beside it."""
+    return QUALITY / ("mutants.jsonl" if seed == 0 else f"mutants-seed-{seed}.jsonl")
+
+
+def read_verdicts(seed: int) -> dict[str, Row]:
     """Read the verdicts that there are; the last one of a mutant holds."""
-    if not VERDICTS.exists():
+    file = verdicts_file(seed)
+    if not file.exists():
         return {}
-    rows = [json.loads(line) for line in VERDICTS.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
     return {row["key"]: row for row in rows}
 
 
-def run(mutants: Sequence[Row], tree: Path, work: Path, tests: Tests, others_s: float) -> None:
+def run(mutants: Sequence[Row], tree: Path, work: Path, tests: Tests, args: argparse.Namespace) -> None:
     """Judge mutants one after the other and append each verdict."""
     words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     for number, mutant in enumerate(mutants, 1):
         commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-        row = judge(mutant, tree, work, tests, others_s) | {"commit": commit}
-        with VERDICTS.open("a", encoding="utf-8") as opened:
+        row = judge(mutant, tree, work, tests, args.others) | {"commit": commit}
+        with verdicts_file(args.seed).open("a", encoding="utf-8") as opened:
             opened.write(json.dumps(row) + "\n")
         print(f"{number}/{len(mutants)} {row['outcome']} {row['file']}:{row['line']} {row['seconds']} s", flush=True)
 
@@ -324,7 +330,7 @@ def listed(rows: Sequence[Row]) -> list[str]:
 
 def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> float:
     """Write the report; gives the share of mutants that were killed, without those that are no other program."""
-    known = read_equivalent()
+    known, file = read_equivalent(), verdicts_file(args.seed)
     rows = [verdicts[mutant["key"]] for mutant in drawn["mutants"] if mutant["key"] in verdicts]
     survived = [row | {"remark": f"{row['tests']} tests"} for row in rows if row["outcome"] == "survived"]
     open_ = [row for row in survived if reason_of(row, known) is None]
@@ -332,34 +338,36 @@ def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> fl
     killed = sum(row["outcome"] in KILLED for row in rows)
     score = killed / max(1, len(rows) - len(same))
     commits = ", ".join(sorted({row["commit"] for row in rows}))
+    of_seed = f" --num {args.num} --seed {args.seed}" if args.seed else ""
     lines = [
-        *("# Would the tests notice?", "", "`./dev python benchmarks/mutants.py`", ""),
+        *("# Would the tests notice?", "", f"`./dev python benchmarks/mutants.py{of_seed}`", ""),
         f"{len(rows)} of the {len(drawn['mutants'])} mutants of the sample were judged, drawn with seed {args.seed}",
         f"of {sum(drawn['places'].values()):,} places at which the operators of {drawn['tool']} change the source.",
         f"Killed: {killed}; no other program: {len(same)}; survived: {len(open_)}; score **{100 * score:.1f} %**.",
-        "Every verdict is in [mutants.jsonl](mutants.jsonl), with the test that failed.",
+        f"Every verdict is in [{file.name}]({file.name}), with the test that failed.",
         *("", *table(rows, drawn["places"], known), ""),
         f"Made at {commits}. Tests asked: {', '.join(f'`{place}`' for place in POOL)}; those that reach the changed",
         f"statement, at most {args.others:.0f} s of them from files other than the mirrored one, none marked slow.",
         *("", "## Survived", "", *listed(open_)),
         *("## No other program", "", "In [equivalent.json](equivalent.json), with the reasons.", "", *listed(same)),
     ]
-    (QUALITY / "mutants.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    file.with_suffix(".md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     print(f"{killed} killed, {len(same)} no other program, {len(open_)} survived of {len(rows)}: {100 * score:.1f} %")
     return score
 
 
-def tidy(drawn: Row, verdicts: dict[str, Row]) -> None:
+def tidy(drawn: Row, seed: int) -> None:
     """Keep one verdict a mutant of the sample, in its order."""
+    verdicts, file = read_verdicts(seed), verdicts_file(seed)
     rows = [verdicts[mutant["key"]] for mutant in drawn["mutants"] if mutant["key"] in verdicts]
-    partial = VERDICTS.with_suffix(".partial")
+    partial = file.with_suffix(".partial")
     partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    partial.rename(VERDICTS)
+    partial.rename(file)
 
 
 def wanted(mutants: Sequence[Row], args: argparse.Namespace) -> list[Row]:
     """Choose the mutants to judge now: those without a verdict, and those that are asked for again."""
-    verdicts, known = read_verdicts(), read_equivalent()
+    verdicts, known = read_verdicts(args.seed), read_equivalent()
     again = {key for key, row in verdicts.items() if row["outcome"] in args.again and reason_of(row, known) is None}
     todo = [mutant for mutant in mutants if mutant["key"] not in verdicts or mutant["key"] in again]
     return [mutant for mutant in todo if not args.only or any(mutant["file"].startswith(only) for only in args.only)]
@@ -369,7 +377,7 @@ def read_args() -> argparse.Namespace:
     """Read the flags."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num", type=int, default=400, help="how many mutants to draw")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the sample; another than 0 has files of its own")
     outcomes = ["survived", *KILLED]
     parser.add_argument("--again", nargs="+", choices=outcomes, default=[], help="judge those with this verdict again")
     parser.add_argument("--only", nargs="+", default=[], help="source files, or how their names begin")
@@ -395,14 +403,14 @@ def main() -> int:
         sys.dont_write_bytecode = True  # else a fork could find what another one compiled of a mutant
         by_key = {mutant["key"]: mutant for mutant in drawn["mutants"]}
         if args.check:
-            for line in check(list(read_verdicts().values()), by_key, tree, args.check):
+            for line in check(list(read_verdicts(args.seed).values()), by_key, tree, args.check):
                 print(line, flush=True)
             return 0
         todo = wanted(drawn["mutants"], args)
         random.Random(args.seed).shuffle(todo)
-        run(todo, tree, work, tests, args.others)
-        tidy(drawn, read_verdicts())
-    return 0 if report(drawn, read_verdicts(), args) == 1.0 else 1
+        run(todo, tree, work, tests, args)
+        tidy(drawn, args.seed)
+    return 0 if report(drawn, read_verdicts(args.seed), args) == 1.0 else 1
 
 
 if __name__ == "__main__":
