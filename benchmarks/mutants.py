@@ -338,16 +338,18 @@ def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> fl
     killed = sum(row["outcome"] in KILLED for row in rows)
     score = killed / max(1, len(rows) - len(same))
     commits = ", ".join(sorted({row["commit"] for row in rows}))
+    warned = sum(row.get("by") == "import" for row in rows)
     of_seed = f" --num {args.num} --seed {args.seed}" if args.seed else ""
     lines = [
         *("# Would the tests notice?", "", f"`./dev python benchmarks/mutants.py{of_seed}`", ""),
         f"{len(rows)} of the {len(drawn['mutants'])} mutants of the sample were judged, drawn with seed {args.seed}",
         f"of {sum(drawn['places'].values()):,} places at which the operators of {drawn['tool']} change the source.",
         f"Killed: {killed}; no other program: {len(same)}; survived: {len(open_)}; score **{100 * score:.1f} %**.",
+        f"{warned} of the killed fell at import: Python warns of `is` beside a literal, and warnings are errors here.",
         f"Every verdict is in [{file.name}]({file.name}), with the test that failed.",
         *("", *table(rows, drawn["places"], known), ""),
         f"Made at {commits}. Tests asked: {', '.join(f'`{place}`' for place in POOL)}; those that reach the changed",
-        f"statement, at most {args.others:.0f} s of them from files other than the mirrored one, none marked slow.",
+        "statement, of files other than the mirrored one those of some seconds (`--others`), none marked slow.",
         *("", "## Survived", "", *listed(open_)),
         *("## No other program", "", "In [equivalent.json](equivalent.json), with the reasons.", "", *listed(same)),
     ]
