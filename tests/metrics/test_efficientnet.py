@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_sample_image
 from torch.nn import functional
 
-from sagan.metrics.efficientnet import Convolution, EfficientNetLite0, load_efficientnet, width_for
+from sagan.metrics.efficientnet import Block, Convolution, EfficientNetLite0, load_efficientnet, width_for
 from sagan.metrics.weights import WeightsError, read_state_dict
 
 BELL_COTE, PALACE, DAISY = 442, 698, 985  # classes of ImageNet
@@ -108,6 +108,19 @@ def test_each_direction_is_padded_by_its_own_size(size, kernel, stride):
     found = convolution(x)
     assert found.shape[2:] == torch.Size(counts)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "added"), [(("320", "320", 1), True), (("320", "312", 1), False), (("320", "320", 2), False)]
+)
+def test_a_block_adds_its_input_where_sizes_agree(sizes, added):
+    width_in, width, stride = map(int, sizes)
+    block, x = Block(width_in, width, 3, stride, 1), torch.randn(1, width_in, 4, 4)
+    with torch.no_grad():
+        block.project.weight.zero_()
+        block.project.bias.zero_()
+        found = block(x.clone())
+    assert torch.equal(found, x if added else torch.zeros(1, width, 4 // stride, 4 // stride))
 
 
 def test_what_it_says_of_itself(network):

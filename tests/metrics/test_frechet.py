@@ -233,6 +233,15 @@ def test_a_large_mean_costs_no_digits(random):
     np.testing.assert_allclose(shifted.covariance, gaussian(features).covariance, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("smallest", [0.0, 0.5, 1.0, 2.0, 4.0])
+def test_the_root_has_the_rank_that_numpy_finds(smallest):
+    # numpy.linalg.matrix_rank counts what is larger than the largest times d times epsilon, not what is as large.
+    # The last one is 0, so that there is no Cholesky factor.
+    covariance = np.diag([1.0, smallest * 3 * np.finfo(np.float64).eps, 0.0])
+    root = frechet._root("first", Gaussian(np.zeros(3), covariance))
+    assert root.factor.shape == (3, np.linalg.matrix_rank(covariance, hermitian=True))
+
+
 def test_wrong_features_are_refused():
     with pytest.raises(ValueError, match="N at least 2"):
         gaussian(np.zeros((1, 4)))
