@@ -1,6 +1,11 @@
-"""What many tests share: one thread, tiny networks, an engine on the CPU and pictures whose class is their colour."""
+"""What many tests share: one thread, tiny networks, an engine on the CPU and pictures whose class is their colour.
+
+``SAGAN_TEST_SEED`` moves the seeds of all tests, ``SAGAN_TEST_THREADS`` sets their threads (benchmarks/chance.py).
+"""
 
 import os
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +19,37 @@ from sagan.recipes.config import RunConfig
 from sagan.training.config import EngineConfig, TrainConfig
 from sagan.training.state import new_state
 
-torch.set_num_threads(1)
-os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+THREADS = os.environ.get("SAGAN_TEST_THREADS", "1")
+torch.set_num_threads(int(THREADS))
+os.environ["OMP_NUM_THREADS"] = THREADS  # for the processes that tests start
+SEED_SHIFT = 1000 * int(os.environ.get("SAGAN_TEST_SEED", "0"))
+HERE = f"{Path(__file__).parent}{os.sep}"
 
 COLOURS = np.array([[230, 40, 40], [40, 230, 40], [40, 40, 230]])
+
+
+def shifted(function):
+    """Add the shift to the seed that a test file gives; calls from elsewhere stay as they are."""
+
+    def call(seed=None, *args):
+        if isinstance(seed, int) and sys._getframe(1).f_code.co_filename.startswith(HERE):
+            seed += SEED_SHIFT
+        return function(seed, *args)
+
+    return call
+
+
+class ShiftedGenerator(torch.Generator):
+    """A generator of PyTorch whose seed is moved; only test files make one of their own."""
+
+    def manual_seed(self, seed):
+        return super().manual_seed(seed + SEED_SHIFT)
+
+
+if SEED_SHIFT:
+    torch.manual_seed = shifted(torch.manual_seed)
+    np.random.default_rng = shifted(np.random.default_rng)
+    torch.Generator = ShiftedGenerator
 
 
 class Pictures(NamedTuple):
@@ -65,7 +97,7 @@ def tiny_config():
                 **{"size_px": 16, "num_classes": 3, "base_width": 4} | (discriminator or {})
             ),
             train=TrainConfig(**recipe | train),
-            seed=seed,
+            seed=seed + SEED_SHIFT,
         )
 
     return make

@@ -51,6 +51,18 @@ def test_what_cannot_be_is_refused(fields, message):
         EvaluateConfig(**fields)
 
 
+def test_the_least_that_can_be_is_taken():
+    config = EvaluateConfig(num=2, intra_num=2, score_splits=1, neighbours=0)
+    assert (config.num, config.intra_num, config.score_splits, config.neighbours) == (2, 2, 1, 0)
+    for field, most in (("intra_num", 1), ("neighbours", -1)):
+        with pytest.raises(ValueError, match=f"{field} must be at least {most + 1}, found {most}"):
+            EvaluateConfig(**{field: most})
+    assert MonitorConfig(num=10, real=10).num == 10
+    for field in ("num", "real"):
+        with pytest.raises(ValueError, match=f"{field} must be at least 10, found 9"):
+            MonitorConfig(**{field: 9})
+
+
 @pytest.mark.parametrize("module", ["sagan.evaluation.config", "sagan.cli.evaluate"])
 def test_flags_are_read_without_pytorch(module):
     heavy = "{'torch', 'scipy', 'sklearn', 'matplotlib'}"

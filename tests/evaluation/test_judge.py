@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 from cells import Cells, by_name, evaluate
 
 import sagan
-from sagan.evaluation import EvaluateConfig, reference_of
+from sagan.evaluation import EvaluateConfig, ReferenceStatistics, reference_of
+from sagan.evaluation.judge import _fitting_network
 from sagan.metrics.features import network_protocol
 from sagan.metrics.report import report_from_json
 
@@ -131,3 +133,46 @@ def test_nothing_is_exported_where_nothing_can_be_judged(dataset, tmp_path):
     assert not config.export_statistics.exists()
     assert sagan.evaluation.evaluate(dataset, dataset, config, network=Cells(), progress=False).exported
     assert config.export_statistics.exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "protocol", "asked"),
+    [
+        # The statistics decide where they are of this network; their protocol was read from a file.
+        (100, {"network": "efficientnet-lite0", "feature_width": "1280"}, (100, "pictures", "1280")),
+        (100, {"network": "pixels", "feature_width": "192"}, (100, "pictures", None)),
+        (None, {}, (50_000, "pictures", None)),
+    ],
+)
+def test_the_number_of_features_follows_statistics_of_the_same_network(count, protocol, asked, monkeypatch):
+    def fitting(config, fewest, of, stored):
+        found.append((fewest, of, stored))
+        return Cells(), ""
+
+    found = []
+    monkeypatch.setattr("sagan.evaluation.judge.fitting_network", fitting)
+    stored = ReferenceStatistics(None, json.loads(json.dumps(protocol)))
+    network = _fitting_network(Cells(), count, stored, EvaluateConfig(features="efficientnet-lite0"), False)
+    assert found == [asked]
+    assert isinstance(network, Cells)
+
+
+def test_the_number_of_features_follows_the_smaller_set(dataset, monkeypatch):
+    def fitting(config, fewest, of, stored):
+        found.append((fewest, of, stored))
+        return Cells(), ""
+
+    found = []
+    monkeypatch.setattr("sagan.evaluation.judge.fitting_network", fitting)
+    reference = reference_of(dataset)
+    for metrics, intra_num, count in (
+        (None, 5000, 200),
+        (("fd",), 5000, 30),
+        (("intra",), 5000, 30),
+        (("intra",), 8, 9),
+    ):
+        config = EvaluateConfig(features="efficientnet-lite0", metrics=metrics, intra_num=intra_num)
+        _fitting_network(Cells(), count, reference, config, False)
+    least = min(reference.class_counts)
+    assert [fewest for fewest, _, _ in found] == [120, 30, least, 8]
+    assert [of for _, of, _ in found] == ["pictures", "pictures", "pictures of a class", "pictures of a class"]

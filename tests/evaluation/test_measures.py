@@ -11,6 +11,7 @@ from cells import NAMES, Cells, by_name, evaluate
 
 import sagan.evaluation
 from sagan.evaluation import EvaluateConfig, Measure, comparison, metric_name, reference_of, sampled_batches
+from sagan.evaluation.measures import InceptionScore
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
@@ -31,6 +32,30 @@ def test_the_distance_is_that_of_all_features(dataset, generator):
     )
     assert result.report.values[0].value == pytest.approx(expected, rel=1e-6)
     assert expected > 0.1
+
+
+def test_every_measure_says_which_way_is_better_and_with_which_numbers_it_was_made(dataset):
+    labels = {name: [index] for index, name in enumerate(NAMES)}
+    metrics = ["fd", "is", "kd", "prdc", "accuracy", "intra"]
+    result = evaluate(dataset, reference_of(dataset), Cells(), metrics=metrics, class_labels=labels)
+    values = by_name(result)
+    lower = {"FD(cells)", "KD(cells)", "intra-FD(cells)"}
+    assert {name for name, value in values.items() if not value.higher_is_better} == lower
+    assert {name.split("(")[0] for name in values.keys() - lower} == {
+        *("IS", "precision", "recall", "density", "coverage", "class accuracy")
+    }
+    kernel = values["KD(cells)"].protocol  # those of torch-fidelity
+    assert [kernel[name] for name in ("subsets", "draw_seed", "subset_size", "kept")] == [100, 2020, 120, 10_000]
+    assert values["IS(cells)"].protocol["shuffle_seed"] == 2020
+
+
+def test_classes_that_are_two_have_a_score_and_one_has_none():
+    network = Cells()
+    network.num_classes = 2
+    InceptionScore().check_network(network, EvaluateConfig())
+    network.num_classes = 1
+    with pytest.raises(ValueError, match="cells has no classes, so there is no Inception Score"):
+        InceptionScore().check_network(network, EvaluateConfig())
 
 
 def test_too_few_pictures_are_said(dataset, generator):

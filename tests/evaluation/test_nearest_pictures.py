@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from cells import Cells, evaluate
 
 from sagan.evaluation import (
     reference_of,
 )
+from sagan.evaluation.passes import BATCH_SIZE
+from sagan.metrics.neighbours import nearest
 
 
 def test_the_nearest_pictures_of_copies_are_the_originals(dataset):
@@ -16,3 +19,14 @@ def test_the_nearest_pictures_of_copies_are_the_originals(dataset):
     assert result.neighbours.distances[:, 0] == pytest.approx(0.0)
     assert (np.diff(result.neighbours.distances) >= 0).all()
     assert min(result.neighbours.picture.size) > 100
+
+
+def test_the_nearest_pictures_are_found_in_every_batch_of_the_reference(dataset):
+    # More pictures than go through the network at a time; each is its own nearest.
+    reference, num = reference_of(dataset), 110
+    assert num > 2 * BATCH_SIZE
+    result = evaluate(dataset, reference, Cells(), metrics=["fd"], neighbours=num)
+    assert result.neighbours.indices[:, 0].tolist() == list(range(num))
+    features = Cells()(torch.from_numpy(np.array(dataset.images))).features.numpy()
+    everything = nearest(features[:num], features, result.neighbours.indices.shape[1])
+    assert (result.neighbours.indices == everything.indices).all()

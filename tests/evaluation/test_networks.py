@@ -9,6 +9,8 @@ import torch
 
 import sagan
 from sagan.evaluation import EvaluateConfig, read_statistics
+from sagan.evaluation.networks import fitting_network, load_network
+from sagan.metrics.efficientnet import WIDE_FROM
 from sagan.metrics.report import ProtocolError, compare
 from sagan.metrics.weights import WeightsError, read_state_dict, sha256_of
 
@@ -67,3 +69,43 @@ def test_own_weights_are_unknown_in_every_value_and_not_mixed_with_known_ones(tm
     sagan.evaluate(tmp_path / "drawn.npz", statistics._replace(protocol=older), config, progress=False)
     with pytest.raises(ValueError, match=r"statistics of another kind .*weights_sha256"):
         sagan.evaluate(tmp_path / "drawn.npz", statistics, replace(config, feature_weights=None), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "loaded"),
+    [
+        ("inception", "inception"),
+        ("efficientnet-lite0", "efficientnet"),
+        ("dinov2-vit-s-14", "dinov2"),
+        ("dinov2-vit-l-14", "dinov2"),
+        ("pixels", "pixels"),
+    ],
+)
+def test_each_name_loads_its_own_network(name, loaded, monkeypatch):
+    for place in ("inception", "efficientnet", "dinov2"):
+        monkeypatch.setattr(f"sagan.evaluation.networks.load_{place}", lambda *_, place=place, **__: place)
+    monkeypatch.setattr("sagan.evaluation.networks.PixelNetwork", lambda: "pixels")
+    # As flags and files give it: not the very string of the source.
+    assert load_network("".join(list(name)), num_images=10) == loaded
+
+
+@pytest.mark.parametrize(
+    ("fewest", "stored", "width", "why"),
+    [
+        (WIDE_FROM - 1, None, 320, f"since {WIDE_FROM - 1:,} pictures are fewer than {WIDE_FROM:,}"),
+        (WIDE_FROM, None, 1280, f"since {WIDE_FROM:,} pictures are not fewer than {WIDE_FROM:,}"),
+        (WIDE_FROM + 1, None, 1280, f"since {WIDE_FROM + 1:,} pictures are not fewer than {WIDE_FROM:,}"),
+        (WIDE_FROM, "320", 320, "as in the statistics to judge by"),
+    ],
+)
+def test_the_width_fits_the_pictures_and_says_why(fewest, stored, width, why, monkeypatch):
+    class Network:
+        name = "efficientnet-lite0"
+
+        def __init__(self, file, width):
+            self.width = width
+
+    monkeypatch.setattr("sagan.evaluation.networks.load_efficientnet", Network)
+    network, said = fitting_network(EvaluateConfig(features="efficientnet-lite0"), fewest, "pictures", stored)
+    assert network.width == width
+    assert said == f"features: {width:,} of efficientnet-lite0, {why}"

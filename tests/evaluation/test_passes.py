@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cells import Cells
 
+from sagan.data.parallel import progress_bar
 from sagan.evaluation import (
     Collected,
     collect,
@@ -32,6 +33,39 @@ def test_kept_features_are_bounded_and_moments_see_all(monkeypatch):
 def test_a_wrong_count_is_refused(count, message):
     with pytest.raises(ValueError, match=message):
         collect(Cells(), [np.zeros((10, 16, 16, 3), np.uint8)], count, progress=False)
+
+
+def test_samples_are_those_of_their_indices_whatever_the_first_is(generator):
+    whole = np.concatenate(list(sampled_batches(generator, 130, 5)))
+    parts = list(sampled_batches(generator, 70, 5, first=60))
+    assert [len(part) for part in parts] == [50, 20]
+    assert (np.concatenate(parts) == whole[60:]).all()
+    assert len(whole) == 130
+
+
+def test_indices_and_classes_go_on_where_another_process_began(generator):
+    pictures = list(sampled_batches(generator, 70, 5))
+    whole = collect(Cells(), pictures, 70, total=70, score_splits=7, progress=False)
+    together = np.concatenate(pictures)
+    first = collect(Cells(), [together[:10]], 10, total=70, score_splits=7, progress=False)
+    second = collect(Cells(), [together[10:]], 60, first=10, total=70, score_splits=7, progress=False)
+    first.merge(second)
+    assert (first.kept.indices() == whole.kept.indices()).all()
+    assert (first.kept.features() == whole.kept.features()).all()
+    assert first.scores.score() == pytest.approx(whole.scores.score(), rel=1e-12)
+
+
+def test_a_pass_shows_how_far_it_is_unless_it_is_told_not_to(monkeypatch):
+    shown = []
+
+    def noting(show):
+        shown.append(show)
+        return progress_bar(False)
+
+    monkeypatch.setattr("sagan.evaluation.passes.progress_bar", noting)
+    for how in ({}, {"progress": True}, {"progress": False}):
+        collect(Cells(), [np.zeros((10, 16, 16, 3), np.uint8)], 10, **how)
+    assert shown == [True, True, False]
 
 
 HALF = """

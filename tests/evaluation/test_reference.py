@@ -23,6 +23,24 @@ def test_splits_do_not_overlap(dataset):
         reference_of(dataset, "heldout", 0.0, 1000, 0)
 
 
+def test_at_most_so_many_pictures_are_drawn_from_the_split(dataset):
+    every = np.arange(120)
+    for at_most in (None, 120, 121):
+        reference = reference_of(dataset, at_most=at_most)
+        assert (reference.split, reference.indices.tolist()) == ("all", every.tolist())
+    fewer = reference_of(dataset, at_most=119)
+    assert len(fewer.indices) == 119
+    assert (np.diff(fewer.indices) > 0).all()
+    assert fewer.split.startswith("all; 119 of them, drawn with seed")
+    assert fewer.class_counts == [int((dataset.labels[fewer.indices] == label).sum()) for label in range(3)]
+    assert sum(fewer.class_counts) == 119
+    # Nothing was held out, so all is what a run trained on.
+    assert reference_of(dataset, "train", 0.0, 1000, 0).split == "all"
+    held = reference_of(dataset, "train", 0.2, 1000, 1)
+    assert held.split == "train, holdout 0.2 at most 1000, seed 1"
+    assert len(held.indices) == 96
+
+
 def test_real_statistics_are_computed_once(dataset, generator):
     first, again = Cells(), Cells()
     results = [
@@ -31,6 +49,13 @@ def test_real_statistics_are_computed_once(dataset, generator):
     ]
     assert (first.seen, again.seen) == (140, 20)
     assert results[0].report == results[1].report
+
+
+def test_the_protocol_of_the_pictures_names_nothing_of_the_network(dataset):
+    statistics = reference_statistics(Cells(), reference_of(dataset), progress=False)
+    assert statistics.protocol.keys() > network_protocol(Cells()).keys()
+    assert statistics.pictures.keys().isdisjoint(network_protocol(Cells()))
+    assert statistics.pictures["size_px"] == dataset.images.shape[1]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty"])
@@ -54,7 +79,10 @@ def test_statistics_with_other_kept_features_are_made_again(dataset, generator, 
         arrays = dict(stored)
     arrays["kept/indices"], arrays["kept/features"] = arrays["kept/indices"][:50], arrays["kept/features"][:50]
     np.savez(file, **arrays)
+    with pytest.raises(ValueError, match="holds features of 50 pictures under a limit of 10,000; make it again"):
+        read_statistics(file, network_protocol(Cells()))
     assert value() == before
+    assert len(read_statistics(file, network_protocol(Cells())).collected.kept) == 120
 
 
 def test_another_split_does_not_take_the_cached_statistics(dataset, generator):

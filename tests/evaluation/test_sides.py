@@ -1,6 +1,7 @@
 """Pictures from anywhere, on both sides, and what does not belong together."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from sagan.data import DataConfig, open_dataset
 from sagan.evaluation import (
     reference_of,
 )
+from sagan.evaluation.sides import holdout_of, is_generator
+from sagan.recipes.config import to_json
 
 
 def test_sizes_must_agree(dataset, tmp_path):
@@ -73,3 +76,36 @@ def test_pictures_of_other_sizes_or_colours_are_refused(dataset, tmp_path):
     small = opened("small.npz", images[:, ::2, ::2])
     with pytest.raises(ValueError, match=r"all real pictures are smaller than the generated ones \(16 px\)"):
         evaluate(dataset, reference_of(small), Cells(), metrics=["fd"])
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoints", "generator.safetensors"])
+def test_a_folder_is_a_run_by_what_lies_in_it(name, tmp_path):
+    (tmp_path / "cat.png").touch()
+    assert not is_generator(tmp_path)
+    (tmp_path / name).touch()
+    assert is_generator(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "generator"),
+    [("a.pt", True, True), ("a.safetensors", True, True), ("a.npz", True, False), ("runs/mine", False, True)],
+)
+def test_a_file_is_a_generator_by_its_name_and_what_is_missing_was_meant_as_one(name, made, generator, tmp_path):
+    if made:
+        (tmp_path / name).touch()
+    assert is_generator(tmp_path / name) is generator
+
+
+def test_what_was_held_out_stands_in_the_provenance_or_in_the_runs_folder(tmp_path, tiny_config):
+    said = {"holdout_fraction": 0.2, "holdout_max": 30, "seed": 4}
+    held, seed = holdout_of(tmp_path, said, "heldout")
+    assert (held.holdout_fraction, held.holdout_max, seed) == (0.2, 30, 4)
+    with pytest.raises(ValueError, match="does not say which pictures its run held out"):
+        holdout_of(tmp_path, {}, "heldout")
+    with pytest.raises(ValueError, match="this generator does not say"):
+        holdout_of(None, {}, "train")
+    assert holdout_of(tmp_path, {}, "all") == (DataConfig(), 0)
+    config = replace(tiny_config(), seed=7, data=DataConfig(path="x", holdout_fraction=0.3, holdout_max=20))
+    (tmp_path / "config.json").write_text(to_json(config))
+    held, seed = holdout_of(tmp_path, {}, "heldout")
+    assert (held.holdout_fraction, held.holdout_max, seed) == (0.3, 20, 7)

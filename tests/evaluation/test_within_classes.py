@@ -10,6 +10,7 @@ from cells import NAMES, Cells, by_name, evaluate
 
 import sagan
 from sagan.evaluation import EvaluateConfig, intra_distance, plan_intra, reference_of, sampled_batches
+from sagan.evaluation.within_classes import BATCH_SIZE, IntraPlan
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.report import report_from_json
@@ -94,6 +95,32 @@ def test_the_plan_counts_what_is_left(dataset, generator, capsys):
     said = capsys.readouterr().err
     assert "within classes: 2 classes" in said
     assert "the same command goes on there" in said
+
+
+def test_the_plan_knows_the_memory_beside_the_networks(dataset, generator):
+    # Ten arrays of the covariance's size in float64; a batch of pictures in float32 as they are and as the network
+    # wants them. The sizes differ, so that none can stand for another.
+    network, size = Cells(), dataset.images.shape[1]
+    network.image_px = 24
+    plan = plan_intra(network, generator, reference_of(dataset), 50)
+    assert plan.peak_bytes == 10 * 12 * 12 * 8 + BATCH_SIZE * (24 * 24 + size * size) * 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("classes", "distance_s", "seconds", "words"),
+    [
+        (10, 3.0, 50.0, "about a minute"),
+        (10, 4.0, 60.0, "about a minute"),
+        (20, 4.5, 110.0, "about 2 min"),
+        (10, 357.9, 3599.0, "about 60 min"),
+        (10, 358.0, 3600.0, "about 1.0 h"),
+        (1000, 36.0, 36020.0, "about 10.0 h"),
+    ],
+)
+def test_the_time_is_that_of_pictures_and_distances(classes, distance_s, seconds, words):
+    plan = IntraPlan(classes, 0, pictures=80, pictures_per_s=4.0, distance_s=distance_s, peak_bytes=3 << 20)
+    assert plan.seconds == pytest.approx(seconds)
+    assert f"{words}, 3 MiB beside the networks" in plan.text()
 
 
 def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset):

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_sample_image
 from torch.nn import functional
 
-from sagan.metrics.efficientnet import Convolution, EfficientNetLite0, load_efficientnet, width_for
+from sagan.metrics.efficientnet import Block, Convolution, EfficientNetLite0, load_efficientnet, width_for
 from sagan.metrics.features import network_protocol
 from sagan.metrics.weights import WeightsError, read_state_dict, sha256_of
 
@@ -92,6 +92,36 @@ def test_padding_is_tensorflows():
     odd = torch.arange(25.0).view(1, 1, 5, 5)
     assert torch.equal(first(odd)[..., 1:, 1:], odd[..., 1::2, 1::2])  # one pixel left and one right
     assert first(odd).shape == (1, 1, 3, 3)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("size", [(6, 7), (7, 6), (5, 9), (8, 4)])
+def test_each_direction_is_padded_by_its_own_size(size, kernel, stride):
+    # SAME of TensorFlow's documentation: ceil(size / stride) positions; of an odd number of pixels the last one goes
+    # right and below. Here in two steps, a generous frame of zeros first.
+    torch.manual_seed(0)
+    convolution, x = Convolution(2, 3, kernel, stride=stride), torch.randn(1, 2, *size)
+    counts = [-(-length // stride) for length in size]
+    before = [max((n - 1) * stride + kernel - length, 0) // 2 for n, length in zip(counts, size, strict=True)]
+    frame = functional.pad(x, (before[1], 9, before[0], 9))
+    expected = functional.conv2d(frame, convolution.weight, convolution.bias, stride)[..., : counts[0], : counts[1]]
+    found = convolution(x)
+    assert found.shape[2:] == torch.Size(counts)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "added"), [(("320", "320", 1), True), (("320", "312", 1), False), (("320", "320", 2), False)]
+)
+def test_a_block_adds_its_input_where_sizes_agree(sizes, added):
+    width_in, width, stride = map(int, sizes)
+    block, x = Block(width_in, width, 3, stride, 1), torch.randn(1, width_in, 4, 4)
+    with torch.no_grad():
+        block.project.weight.zero_()
+        block.project.bias.zero_()
+        found = block(x.clone())
+    assert torch.equal(found, x if added else torch.zeros(1, width, 4 // stride, 4 // stride))
 
 
 def test_what_it_says_of_itself(network):

@@ -65,6 +65,8 @@ def test_it_does_not_run_ahead(pictures):
 def test_sizes_may_not_be_mixed(pictures):
     with pytest.raises(ValueError, match="pictures of 8x6 and of 8x8 pixels are mixed"):
         list(extract(Means(), [pictures, np.zeros((1, 8, 8, 3), np.uint8)]))
+    with pytest.raises(ValueError, match="pictures of 8x8 and of 8x6 pixels are mixed"):
+        list(extract(Means(), [np.zeros((1, 8, 8, 3), np.uint8), pictures]))
 
 
 def test_a_broken_network_is_named(pictures):
@@ -79,6 +81,7 @@ def test_a_broken_network_is_named(pictures):
 def test_batch_size_must_be_positive(pictures):
     with pytest.raises(ValueError, match="at least 1, found 0"):
         next(extract(Means(), [pictures], batch_size=0))
+    assert [len(part.features) for part in extract(Means(), [pictures], batch_size=1)] == [1] * 11
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.tensor])

@@ -254,6 +254,15 @@ def test_a_large_mean_costs_no_digits(random):
     np.testing.assert_allclose(shifted.covariance, gaussian(features).covariance, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("smallest", [0.0, 0.5, 1.0, 2.0, 4.0])
+def test_the_root_has_the_rank_that_numpy_finds(smallest):
+    # numpy.linalg.matrix_rank counts what is larger than the largest times d times epsilon, not what is as large.
+    # The last one is 0, so that there is no Cholesky factor.
+    covariance = np.diag([1.0, smallest * 3 * np.finfo(np.float64).eps, 0.0])
+    root = frechet._root("first", Gaussian(np.zeros(3), covariance))
+    assert root.factor.shape == (3, np.linalg.matrix_rank(covariance, hermitian=True))
+
+
 def test_wrong_features_are_refused():
     with pytest.raises(ValueError, match="N at least 2"):
         gaussian(np.zeros((1, 4)))
@@ -267,3 +276,13 @@ def test_wrong_features_are_refused():
         frechet_distance(normal([0, 0], np.eye(2)), normal([0, np.nan], np.eye(2)))
     with pytest.raises(ValueError, match="holds NaN or infinity; compute its statistics again"):
         frechet_distance(normal([0, 0], np.eye(2)), normal([0, 0], np.full((2, 2), np.inf)))
+    for side in (
+        Gaussian(np.zeros((2, 1)), np.eye(2)),
+        Gaussian(np.zeros(2), np.eye(3)),
+        Gaussian(np.zeros(2), np.ones((3, 2))),
+        Gaussian(np.zeros(2), np.zeros((2, 2, 2))),
+        SampledGaussian(np.zeros((2, 2)), np.zeros((4, 2))),
+        SampledGaussian(np.zeros(2), np.zeros((4, 3))),
+    ):
+        with pytest.raises(ValueError, match="do not fit together"):
+            frechet_distance(side, side)

@@ -126,6 +126,14 @@ def test_wrong_arguments_are_refused():
         ScoreSums(0, 5, 100)
     with pytest.raises(ValueError, match="seed must be"):
         ScoreSums(10, 5, 100, seed=-1)
+    with pytest.raises(ValueError, match="seed must be"):
+        ScoreSums(10, 5, 100, seed=2**32)
+    with pytest.raises(ValueError, match="num_splits must be from 1"):
+        ScoreSums(2**15, 5, 2**15)
+    sums = ScoreSums(1, 2, 1, seed=2**32 - 1)
+    sums.update(np.zeros((0, 2)), np.zeros(0, np.int64))
+    sums.update(np.zeros((1, 2)), np.zeros(1, np.int64))
+    assert sums.score() == (1.0, 0.0)
     with pytest.raises(ValueError, match=r"cannot merge scores of .*'seed': 1"):
         ScoreSums(10, 5, 100).merge(ScoreSums(10, 5, 100, seed=1))
     arrays = ScoreSums(10, 5, 100).to_arrays()

@@ -145,6 +145,22 @@ def test_progress_rises_to_the_whole(sets, metric, pairs, monkeypatch):
     assert len(told) > 2
 
 
+@pytest.mark.parametrize(("pairs", "rows"), [(1, 1), (110, 1), (219, 1), (220, 2), (110 * 130, 130)])
+def test_a_block_has_as_many_rows_as_fit_and_at_least_one(sets, pairs, rows, monkeypatch):
+    monkeypatch.setattr(neighbours, "PAIRS", pairs)
+    told = []
+    nearest(*sets, progress=lambda done, _: told.append(done))
+    assert told[0] == rows * 110
+    assert len(told) == -(-130 // rows)
+
+
+def test_a_block_takes_at_most_128_mib(sets):
+    assert neighbours.PAIRS * np.dtype(np.float64).itemsize == 128 * 2**20
+    told = []
+    nearest(*sets, progress=lambda *counts: told.append(counts))
+    assert told == [(130 * 110, 130 * 110)]  # few fit in one
+
+
 def test_the_sets_are_left_alone(sets):
     before = [part.copy() for part in sets]
     for metric in (precision_recall, density_coverage, nearest):

@@ -52,3 +52,13 @@ def test_wrong_input_is_refused():
         resize_bilinear_tf1(torch.zeros(1, 3, 0, 4), 8, 8)
     with pytest.raises(ValueError, match="at least 1, found 0x8"):
         resize_bilinear_tf1(torch.zeros(1, 3, 4, 4), 0, 8)
+    with pytest.raises(ValueError, match="at least 1, found 8x0"):
+        resize_bilinear_tf1(torch.zeros(1, 3, 4, 4), 8, 0)
+    with pytest.raises(ValueError, match=r"\(N, C, H, W\) .* found \(1, 1, 3, 4, 4\)"):
+        resize_bilinear_tf1(torch.zeros(1, 1, 3, 4, 4), 8, 8)
+
+
+def test_a_single_pixel_is_the_first_one():
+    images = torch.arange(1.0, 13.0).reshape(1, 1, 3, 4)
+    assert resize_bilinear_tf1(images, 1, 1).tolist() == [[[[1.0]]]]
+    assert resize_bilinear_tf1(images[:, :, :1, :1], 2, 3).tolist() == [[[[1.0] * 3] * 2]]

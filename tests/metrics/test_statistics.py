@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sagan.metrics.frechet import SampledGaussian, gaussian
-from sagan.metrics.statistics import DEFERRED, KeptFeatures, Moments
+from sagan.metrics.statistics import DEFERRED, KeptFeatures, Moments, _ranks
 
 
 @pytest.fixture
@@ -86,6 +86,18 @@ def test_moments_go_through_a_file(features, tmp_path):
     np.testing.assert_array_equal(read.gaussian().covariance, moments.gaussian().covariance)
     np.testing.assert_array_equal(read.gaussian().mean, moments.gaussian().mean)
     assert read.count == 300
+
+
+def test_moments_of_nothing_yet_go_through_a_file_and_negative_counts_do_not(features):
+    empty = Moments.from_arrays(Moments(6).to_arrays())
+    assert empty.count == 0
+    empty.update(features)
+    whole = Moments(6)
+    whole.update(features)
+    np.testing.assert_allclose(empty.gaussian().mean, whole.gaussian().mean, rtol=1e-12)
+    for name, value in (("count", -1), ("mean", np.full(6, np.nan)), ("scatter", np.full((6, 6), np.inf))):
+        with pytest.raises(ValueError, match="hold NaN, infinity or a negative count"):
+            Moments.from_arrays(whole.to_arrays() | {name: np.array(value)})
 
 
 def test_what_moments_give_does_not_change_later(features):
@@ -216,6 +228,22 @@ def test_kept_features_go_through_a_file(features, tmp_path):
     assert len(empty) == 3
 
 
+def split_mix(state):
+    """Compute the number that SplitMix64 gives next, in Python's integers."""
+    z = (state + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+def test_ranks_are_numbers_of_split_mix():
+    assert split_mix(1234567) == 6457827717110365317  # the first of the vector that implementations are tested with
+    indices = [0, 1, 2, 49_999, 2**40]
+    for seed in (0, 7, 2**64 - 1):
+        expected = [split_mix((index + split_mix(seed)) % 2**64) for index in indices]
+        assert _ranks(np.array(indices), seed).tolist() == expected
+
+
 def test_kept_features_refuse_what_makes_no_sense(features):
     kept = keep(features, 50)
     before = kept.features()
@@ -239,7 +267,9 @@ def test_kept_features_refuse_what_makes_no_sense(features):
         KeptFeatures(5).features()
     with pytest.raises(ValueError, match="limit must be at least 1"):
         KeptFeatures(0)
-    with pytest.raises(ValueError, match="seed must be"):
-        KeptFeatures(1, seed=-1)
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match="seed must be"):
+            KeptFeatures(1, seed=seed)
+    assert (KeptFeatures(1, seed=2**64 - 1).limit, KeptFeatures(1).seed) == (1, 0)
     with pytest.raises(ValueError, match="under a limit of 3"):
         KeptFeatures.from_arrays(kept.to_arrays() | {"limit": np.array(3)})

@@ -118,6 +118,21 @@ def test_the_folder_follows_the_cache_of_the_data_sets(monkeypatch, tmp_path):
     assert weights_folder(str(tmp_path)) == tmp_path / "weights"
 
 
+@pytest.mark.parametrize(
+    ("platform", "place"),
+    [("linux", ".cache/sagan"), ("darwin", "Library/Caches/sagan"), ("win32", "AppData/Local/sagan/Cache")],
+)
+def test_each_platform_has_its_own_place_for_caches(platform, place, monkeypatch, tmp_path):
+    for variable in ("SAGAN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.setattr("sys.platform", platform)
+    assert weights_folder() == tmp_path / place / "weights"
+    if platform == "win32":
+        monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+        assert weights_folder() == tmp_path / "local" / "sagan" / "Cache" / "weights"
+
+
 # ----- Reading
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sagan.ops.attention import SelfAttention2d, attend
+from sagan.ops.attention import SelfAttention2d, _tile, attend
 from sagan.ops.spectral import frozen_spectral, spectral_norms
 
 FORMS = ["slides", "official", "paper_v2", "full"]
@@ -202,6 +202,36 @@ def test_weights_start_glorot_uniform_and_biases_at_zero():
 def test_channels_that_do_not_split_by_eight_are_refused(channels):
     with pytest.raises(ValueError, match=f"divisible by 8.*found {channels}"):
         SelfAttention2d(channels)
+
+
+def test_many_channels_are_those_that_were_asked_for():
+    assert block(512)(torch.zeros(1, 512, 2, 2)).shape == (1, 512, 2, 2)
+
+
+@pytest.mark.parametrize(("width", "value_width", "wanted"), [(2, 16, 16), (3, 17, 24), (9, 8, 16), (1, 1, 8)])
+def test_fused_kernels_get_one_width_that_is_the_next_multiple_of_eight(width, value_width, wanted, monkeypatch):
+    seen = []
+    kernel = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(*given, **options):
+        seen.extend(t.shape[-1] for t in given)
+        return kernel(*given, **options)
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", watched)
+    query, key, value = torch.randn(1, 5, width), torch.randn(1, 4, width), torch.randn(1, 4, value_width)
+    assert attend(query, key, value, "fused").shape == (1, 5, value_width)
+    assert seen == [wanted] * 3
+
+
+def test_a_tile_has_as_many_whole_rows_as_fit():
+    # 2**20 entries, 4 MiB in fp32; at least one row, and no more than there are queries.
+    def rows(queries, keys):
+        with torch.device("meta"):
+            return tuple(_tile(torch.empty(2, queries, 3), torch.empty(2, keys, 3)).shape)
+
+    assert rows(4096, 4096) == (256, 4096)
+    assert rows(100, 4096) == (100, 4096)
+    assert rows(10, 2**21) == (1, 2**21)
 
 
 def test_wrong_inputs_and_names_are_refused():

@@ -1,5 +1,8 @@
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sagan.ops.norm import ConditionalBatchNorm2d, mean_and_variance, set_batch_statistics, standing_statistics
+from sagan.ops.norm import (
+    ConditionalBatchNorm2d,
+    mean_and_variance,
+    of_all,
+    set_batch_statistics,
+    standing_statistics,
+)
 from sagan.ops.spectral import spectral_norm, spectral_norms
 
 
@@ -260,6 +269,80 @@ def test_standing_statistics_normalise_whole_batches_also_where_training_has_gro
     standing_statistics(layer, [lambda: layer(x)])
     assert (layer.running_mean.item(), layer.running_var.item()) == (0.5, 0.25)
     assert layer.group_size == 4
+
+
+class Exchange:
+    """Stands for two processes that gather tensors: two threads that wait for each other."""
+
+    def __init__(self):
+        self.here, self.places, self.barrier = threading.local(), [None, None], threading.Barrier(2, timeout=60)
+
+    def gather(self, tensor):
+        self.places[self.here.number] = tensor.clone()
+        self.barrier.wait()
+        gathered = torch.stack(self.places)
+        self.barrier.wait()
+        return gathered
+
+    def run(self, work):
+        def start(number):
+            self.here.number = number
+            return work(number)
+
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(start, range(2)))
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("fused", [False, True])
+def test_trap_22_synchronised_parts_are_normalised_like_the_whole_batch(fused, biased, monkeypatch):
+    torch.manual_seed(0)
+    whole = ConditionalBatchNorm2d(3, 2, momentum=0.3, biased=biased).double()
+    for table in (whole.gain, whole.bias):
+        torch.nn.init.normal_(table, 0.5)
+    whole.fused = fused
+    layers = [copy.deepcopy(whole), copy.deepcopy(whole)]
+    x, y, wanted = 2.0 + torch.randn(6, 3, 3, 5).double(), torch.tensor([0, 1, 1, 0, 0, 1]), torch.randn(6, 3, 3, 5)
+    wanted = wanted.double()
+
+    def run(layer, part):
+        inputs = x[part].clone().requires_grad_()
+        output = layer(inputs, y[part])
+        output.backward(wanted[part])
+        return output.detach(), inputs.grad
+
+    expected = run(whole, slice(0, 6))
+    exchange = Exchange()
+    monkeypatch.setattr("sagan.ops.norm.of_all", exchange.gather)
+    monkeypatch.setattr("sagan.ops.norm._num_processes", lambda: 2)
+    for layer in layers:
+        set_batch_statistics(layer, "sync", 0)
+    found = exchange.run(lambda number: run(layers[number], slice(3 * number, 3 * number + 3)))
+    for part, together in zip(zip(*found, strict=True), expected, strict=True):
+        torch.testing.assert_close(torch.cat(part), together, rtol=1e-9, atol=1e-11)
+    for table in ("gain", "bias"):  # the gradients of the parts are added up elsewhere
+        parts = sum(getattr(layer, table).grad for layer in layers)
+        torch.testing.assert_close(parts, getattr(whole, table).grad, rtol=1e-9, atol=1e-11)
+    for layer in layers:
+        torch.testing.assert_close(layer.running_mean, whole.running_mean)
+        torch.testing.assert_close(layer.running_var, whole.running_var)
+        assert not layer.running_var.requires_grad
+
+
+@pytest.mark.parametrize("name", ["all_gather_single", "all_gather_into_tensor"])
+def test_tensors_are_gathered_by_the_function_that_this_pytorch_has(name, monkeypatch):
+    def gather(gathered, here):
+        gathered.copy_(torch.cat([here, 10.0 + here]))
+
+    known = {"is_available": lambda: True, "is_initialized": lambda: True, "get_world_size": lambda: 2}
+    monkeypatch.setattr("sagan.ops.norm.distributed", SimpleNamespace(**known, **{name: gather}))
+    here = torch.arange(6.0).reshape(2, 3)
+    assert torch.equal(of_all(here), torch.stack([here, 10.0 + here]))
+
+
+def test_defaults_are_pytorchs():
+    ours, pytorchs = ConditionalBatchNorm2d(3), nn.BatchNorm2d(3)
+    assert (ours.eps, ours.momentum) == (pytorchs.eps, pytorchs.momentum)
 
 
 def test_in_a_single_process_synchronised_is_plain():

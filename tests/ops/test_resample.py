@@ -3,6 +3,7 @@ from typing import get_args
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sagan.ops.resample import (
     Form,
@@ -54,6 +55,41 @@ def test_upsample_conv(size, form, bias, layer, assert_equal_functions):
         lambda x, w, b=None: F.conv2d(up(x), w, b, padding=1),
         layer(3, *size, bias=bias),
     )
+
+
+class Operations(TorchDispatchMode):
+    """Notes what PyTorch is asked to compute: averages, products, and convolutions with the size of their kernel."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name == "convolution":
+            self.seen.add(
+                f"{args[1].shape[2]}x{args[1].shape[3]}, {'scattered' if args[6] else f'stride {args[3][0]}'}"
+            )
+        elif name in ("avg_pool2d", "linear", "mm", "bmm", "matmul"):
+            self.seen.add("product" if name != "avg_pool2d" else name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("form", "upsampled", "downsampled"),
+    [
+        ("plain", {"3x3, stride 1"}, {"3x3, stride 1", "avg_pool2d"}),
+        ("kernel", {"4x4, scattered"}, {"4x4, stride 2"}),
+        ("box", {"3x3, scattered", "avg_pool2d"}, {"3x3, stride 2", "avg_pool2d"}),
+        ("product", {"product"}, {"product", "avg_pool2d"}),
+    ],
+)
+def test_each_form_does_the_work_that_it_is_named_for(form, upsampled, downsampled):
+    x, weight = torch.randn(2, 8, 4, 4), torch.randn(8, 8, 3, 3)
+    for function, wanted in ((upsample_conv, upsampled), (conv_downsample, downsampled)):
+        with Operations() as operations:
+            function(x, weight, None, form)
+        assert operations.seen == wanted
 
 
 @pytest.mark.parametrize("bias", [True, False])

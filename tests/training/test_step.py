@@ -1,3 +1,4 @@
+import contextlib
 import copy
 from contextlib import nullcontext
 
@@ -75,6 +76,24 @@ def test_trap_08_with_accumulation_vectors_move_in_the_first_micro_batch_only(ti
     g_step(state, config, engine, seed=0)
     assert moves == dict.fromkeys(norms_of(state.G), 1)
     assert not any(norm.frozen for norm in norms_of(state.G) | norms_of(state.D))
+
+
+def test_gradients_are_averaged_over_the_processes_with_those_of_the_last_micro_batch(
+    tiny_state, one_d_step, engine, monkeypatch
+):
+    state, config = tiny_state(accumulate=3, batch_size=9)
+    kept = []
+
+    def keeping(module, keep):
+        kept.append((module, keep))
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(engine, "keeping_gradients", keeping)
+    one_d_step(state, config)
+    assert kept == [(state.D, True), (state.D, True), (state.D, False)]
+    kept.clear()
+    g_step(state, config, engine, seed=0)
+    assert kept == [(state.G, True), (state.G, True), (state.G, False)]
 
 
 def test_trap_08_several_d_steps_move_d_as_often(tiny_state, pictures, engine, moves):
@@ -383,6 +402,8 @@ def test_learning_rates_are_constant_or_fall_linearly_to_zero(tiny_state):
     assert rate(59, config) == rate(60, config) == 4e-4
     assert rate(80, config) == pytest.approx(2e-4)
     assert rate(99, config) == pytest.approx(1e-5)
+    _, config = tiny_state(total_steps=100, lr_d=4e-4, lr_decay_start=99)
+    assert rate(99, config) == 4e-4  # the last step is the first that falls
 
 
 def test_two_time_scales_reach_the_optimisers(tiny_state, pictures, engine):

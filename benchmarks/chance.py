@@ -1,0 +1,169 @@
+"""Does a test depend on the processor, the number of threads or the seed? Runs the suite once for each such factor.
+
+    ./dev python benchmarks/chance.py                                        # all factors; goes on where it was stopped
+    ./dev python benchmarks/chance.py --only tests/ops --factors seed-1 avx2
+    ./dev python benchmarks/chance.py --again                                # files with failures once more
+    ./dev python benchmarks/chance.py --report                               # writes the table from what is there
+
+One factor at a time: one and two threads; PyTorch's plain kernels, and those of AVX2 in PyTorch, oneDNN and MKL; five
+seeds. A seed moves every number that test files give to ``torch.manual_seed``, ``torch.Generator.manual_seed`` and
+``numpy.random.default_rng``, the seed of the tiny runs, and what hypothesis draws (``tests/conftest.py``, by
+``SAGAN_TEST_SEED``); calls of the package itself keep their seeds.
+
+Each test file is a process of its own. What became of its tests is appended to results/quality/chance.jsonl when it
+ends, so that an interrupted command goes on with the next file; the table is results/quality/chance.md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+QUALITY = ROOT / "results" / "quality"
+ROWS = QUALITY / "chance.jsonl"
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+FACTORS: dict[str, dict[str, str]] = {
+    "threads-1": {"OMP_NUM_THREADS": "1", "SAGAN_TEST_THREADS": "1"},
+    "threads-2": {"OMP_NUM_THREADS": "2", "SAGAN_TEST_THREADS": "2"},
+    "default": {"ATEN_CPU_CAPABILITY": "default"},
+    "avx2": AVX2,
+    **{f"seed-{seed}": {"SAGAN_TEST_SEED": str(seed)} for seed in range(1, 6)},
+}
+"""What each factor adds to the environment."""
+PLAIN = ("SAGAN_TEST_SEED", "SAGAN_TEST_THREADS", *AVX2)
+"""What no factor gets from outside."""
+SAME_NUMBERS = ("tests/test_quality.py",)
+"""Files that compute nothing: they are not run."""
+FILE_S = 3600
+
+Row = dict[str, Any]
+
+
+def test_files(only: Sequence[str]) -> list[str]:
+    """List the test files, all or those whose names begin as asked."""
+    files = [file.relative_to(ROOT).as_posix() for file in sorted((ROOT / "tests").rglob("test_*.py"))]
+    chosen = [file for file in files if file not in SAME_NUMBERS]
+    return [file for file in chosen if not only or any(file.startswith(place) for place in only)]
+
+
+def run_file(file: str, factor: str, marks: str) -> Row:
+    """Run a test file under a factor; gives outcome and seconds of each test."""
+    began = time.monotonic()
+    environment = {name: value for name, value in os.environ.items() if name not in PLAIN} | {"OMP_NUM_THREADS": "1"}
+    environment |= {"PYTHONPATH": str(ROOT / "src")} | FACTORS[factor]
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "found.xml"
+        options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-m", marks, f"--junitxml={found}", file]
+        if "SAGAN_TEST_SEED" in environment:
+            options.append(f"--hypothesis-seed={environment['SAGAN_TEST_SEED']}")
+        words = [sys.executable, "-m", "pytest", *options]
+        try:
+            done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, timeout=FILE_S, check=False)
+            code = done.returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+        tests = read_outcomes(found) if found.exists() else []
+    words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    seconds = round(time.monotonic() - began, 1)
+    return {"file": file, "factor": factor, "code": code, "seconds": seconds, "commit": commit, "tests": tests}
+
+
+def read_outcomes(file: Path) -> list[Row]:
+    """Read pytest's report: name, outcome, seconds and, of a failure, what it says."""
+    rows = []
+    for case in ElementTree.parse(file).iter("testcase"):
+        bad = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
+        outcome = {None: "passed", "failure": "failed", "error": "failed"}.get(bad and bad.tag, "skipped")
+        row = {"name": case.get("name"), "outcome": outcome, "seconds": float(case.get("time", 0))}
+        if outcome == "failed":
+            row["why"] = (bad.get("message") or "")[:300]
+        rows.append(row)
+    return rows
+
+
+def read_rows() -> dict[tuple[str, str], Row]:
+    """Read what was run; the last time of a file under a factor holds."""
+    if not ROWS.exists():
+        return {}
+    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    return {(row["file"], row["factor"]): row for row in rows}
+
+
+def failed(row: Row) -> bool:
+    """Say whether a file did not pass; without tests (5) it did."""
+    return row["code"] not in (0, 5)
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Count outcomes by factor."""
+    lines = ["| factor | files | tests passed | failed | skipped | minutes |", "|---|---:|---:|---:|---:|---:|"]
+    for factor in FACTORS:
+        mine = [row for row in rows if row["factor"] == factor]
+        outcomes = Counter(test["outcome"] for row in mine for test in row["tests"])
+        counts = [outcomes["passed"], outcomes["failed"], outcomes["skipped"]]
+        minutes = sum(row["seconds"] for row in mine) / 60
+        lines.append(f"| {factor} | {len(mine)} | {' | '.join(map(str, counts))} | {minutes:.1f} |")
+    return lines
+
+
+def report(rows: Sequence[Row]) -> int:
+    """Write the table, and below it what failed under any factor; gives how many files failed."""
+    lines = ["# Does a test depend on the machine or on chance?", "", "`./dev python benchmarks/chance.py`", ""]
+    lines += [*table(rows), "", "## Failed", ""]
+    bad = [row for row in rows if failed(row)]
+    for row in bad:
+        named = [test for test in row["tests"] if test["outcome"] == "failed"]
+        for test in named or [{"name": "(the file)", "why": f"exit code {row['code']}"}]:
+            why = " ".join(test["why"].split())[:160].replace("`", "'")
+            lines.append(f"- {row['factor']}: `{row['file']}::{test['name']}`: `{why}`")
+    lines += [] if bad else ["Nothing."]
+    commits = ", ".join(sorted({row["commit"] for row in rows}))
+    lines += ["", f"Made at {commits}; [chance.jsonl](chance.jsonl) has every test."]
+    (QUALITY / "chance.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(bad)
+
+
+def read_args() -> argparse.Namespace:
+    """Read the flags."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=[], metavar="PATH", help="test files, or how their names begin")
+    parser.add_argument("--factors", nargs="+", choices=list(FACTORS), default=list(FACTORS))
+    parser.add_argument("--marks", default="", help='as of pytest -m, for instance "not slow"')
+    parser.add_argument("--again", action="store_true", help="run files that failed once more")
+    parser.add_argument("--fresh", action="store_true", help="forget what was run before")
+    parser.add_argument("--report", action="store_true", help="only write the table")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run what was not run yet, and write the table; 1 if a test failed."""
+    args = read_args()
+    QUALITY.mkdir(parents=True, exist_ok=True)
+    if args.fresh:
+        ROWS.unlink(missing_ok=True)
+    rows = read_rows()
+    for factor in [] if args.report else args.factors:
+        for file in test_files(args.only):
+            before = rows.get((file, factor))
+            if before is not None and not (args.again and failed(before)):
+                continue
+            row = run_file(file, factor, args.marks)
+            rows[file, factor] = row
+            with ROWS.open("a", encoding="utf-8") as opened:
+                opened.write(json.dumps(row) + "\n")
+            print(f"{factor} {file}: {'FAILED' if failed(row) else 'passed'}, {row['seconds']} s", flush=True)
+    return 1 if report([rows[key] for key in sorted(rows)]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
