@@ -329,9 +329,31 @@ def listed(rows: Sequence[Row]) -> list[str]:
 
 
 def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> float:
-    """Write the report; gives the share of mutants that were killed, without those that are no other program."""
-    known, file = read_equivalent(), verdicts_file(args.seed)
-    rows = [verdicts[mutant["key"]] for mutant in drawn["mutants"] if mutant["key"] in verdicts]
+    """Write the report and what it is made of; gives the share of mutants that were killed, as `page` counts them."""
+    file = verdicts_file(args.seed)
+    sample = {
+        "tool": drawn["tool"],
+        "seed": args.seed,
+        "num": args.num,
+        "places": drawn["places"],
+        "mutants": [mutant["key"] for mutant in drawn["mutants"]],
+    }
+    sample_file(file).write_text(json.dumps(sample) + "\n", encoding="utf-8")
+    text, score = page(sample, verdicts, file.name)
+    file.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(next(line for line in text.splitlines() if line.startswith("Killed")))
+    return score
+
+
+def sample_file(verdicts: Path) -> Path:
+    """Name the file of what was drawn, beside that of the verdicts."""
+    return verdicts.with_name(f"{verdicts.stem}-sample.json")
+
+
+def page(sample: Row, verdicts: dict[str, Row], name: str) -> tuple[str, float]:
+    """Write the page of a sample; gives the share of its mutants that were killed, without those that are no others."""
+    known = read_equivalent()
+    rows = [verdicts[key] for key in sample["mutants"] if key in verdicts]
     survived = [row | {"remark": f"{row['tests']} tests"} for row in rows if row["outcome"] == "survived"]
     open_ = [row for row in survived if reason_of(row, known) is None]
     same = [row | {"remark": reason_of(row, known)} for row in survived if reason_of(row, known) is not None]
@@ -339,23 +361,23 @@ def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> fl
     score = killed / max(1, len(rows) - len(same))
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     warned = sum(row.get("by") == "import" for row in rows)
-    of_seed = f" --num {args.num} --seed {args.seed}" if args.seed else ""
+    of_seed = f" --num {sample['num']} --seed {sample['seed']}" if sample["seed"] else ""
     lines = [
         *("# Would the tests notice?", "", f"`./dev python benchmarks/mutants.py{of_seed}`", ""),
-        f"{len(rows)} of the {len(drawn['mutants'])} mutants of the sample were judged, drawn with seed {args.seed}",
-        f"of {sum(drawn['places'].values()):,} places at which the operators of {drawn['tool']} change the source.",
+        f"{len(rows)} of the {len(sample['mutants'])} mutants of the sample were judged, drawn with seed",
+        f"{sample['seed']} of {sum(sample['places'].values()):,} places at which the operators of",
+        f"{sample['tool']} change the source.",
         f"Killed: {killed}; no other program: {len(same)}; survived: {len(open_)}; score **{100 * score:.1f} %**.",
         f"{warned} of the killed fell at import: Python warns of `is` beside a literal, and warnings are errors here.",
-        f"Every verdict is in [{file.name}]({file.name}), with the test that failed.",
-        *("", *table(rows, drawn["places"], known), ""),
+        "Tests were written for mutants of this sample that had survived before.",
+        f"Every verdict is in [{name}]({name}), with the test that failed.",
+        *("", *table(rows, sample["places"], known), ""),
         f"Made at {commits}. Tests asked: {', '.join(f'`{place}`' for place in POOL)}; those that reach the changed",
         "statement, of files other than the mirrored one those of some seconds (`--others`), none marked slow.",
         *("", "## Survived", "", *listed(open_)),
         *("## No other program", "", "In [equivalent.json](equivalent.json), with the reasons.", "", *listed(same)),
     ]
-    file.with_suffix(".md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    print(f"{killed} killed, {len(same)} no other program, {len(open_)} survived of {len(rows)}: {100 * score:.1f} %")
-    return score
+    return "\n".join(lines).rstrip() + "\n", score
 
 
 def tidy(drawn: Row, seed: int) -> None:

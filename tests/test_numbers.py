@@ -28,7 +28,11 @@ from sagan.recipes.config import from_json
 from sagan.recipes.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
-DRAWN = {"results/gpu/README.md", *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/*/table.md"))}
+DRAWN = {
+    "results/gpu/README.md",
+    *(str(p.relative_to(ROOT)) for p in ROOT.glob("results/quality/[cm]*.md")),
+    *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/*/table.md")),
+}
 PAGES = ["README.md", "ARCHITECTURE.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))]
 PAGES += [name for p in sorted(ROOT.glob("results/**/*.md")) if (name := str(p.relative_to(ROOT))) not in DRAWN]
 MARK = re.compile(r"<!-- numbers: (\w+) from ([^>]+?) -->")
@@ -186,6 +190,17 @@ def test_the_page_of_the_gpu_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> 
     from gpu_report import report
 
     assert report(ROOT / "results" / "gpu") == (ROOT / "results" / "gpu" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("sample", sorted(ROOT.glob("results/quality/*-sample.json")), ids=lambda file: file.stem)
+def test_pages_of_mutants_are_drawn_again(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from mutants import page, read_verdicts
+
+    drawn = read(sample)
+    file = sample.with_name(f"{sample.stem.removesuffix('-sample')}.jsonl")
+    text, _ = page(drawn, read_verdicts(drawn["seed"]), file.name)
+    assert file.with_suffix(".md").read_text(encoding="utf-8") == text
 
 
 # What the functions have in common.
