@@ -12,6 +12,7 @@ from sagan.ops.spectral import frozen_spectral, spectral_norm, spectral_norms
 from sagan.training import health
 from sagan.training.config import TrainConfig
 from sagan.training.health import (
+    LEAST_PER_CLASS,
     SYMPTOMS,
     Watch,
     cells,
@@ -209,3 +210,33 @@ def test_classes_that_real_pictures_cannot_tell_apart_are_not_asked_of_samples()
     assert set(variety(images, labels, real_pictures(images, labels, 10))) == {"within"}
     images, labels = coloured(rng, 100, ([100, 100, 100],), 30)
     assert set(variety(images, labels, real_pictures(images, labels, 10))) == {"within"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, LEAST_PER_CLASS - 1])
+@pytest.mark.parametrize("classes", [1, 12, 60])
+def test_of_few_pictures_nothing_is_asked(count, classes):
+    rng = np.random.default_rng(count)
+    images = rng.integers(0, 256, (classes * count, 16, 16, 3), dtype=np.uint8)
+    labels = np.repeat(np.arange(classes), count)
+    real = real_pictures(images, labels, 4)
+    assert np.isnan(real.within) and np.isnan(real.between)
+    assert variety(images, labels, real) == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_classes_that_are_alike_never_divide_by_less_than_nothing(seed):
+    # The squared distance is corrected for noise and falls below 0 about half of the time.
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (12 * 8, 16, 16, 3), dtype=np.uint8)
+    labels = np.repeat(np.arange(12), 8)
+    real = real_pictures(images, labels, 4)
+    assert real.within > 0.0
+    assert np.isnan(real.between) or real.between > 0.0
+    found = variety(images[::2], labels[::2], real)
+    assert all(np.isfinite(value) and value >= 0.0 for value in found.values())
+
+
+def test_equal_pictures_are_no_yardstick():
+    images = np.full((40, 16, 16, 3), 90, np.uint8)
+    labels = np.repeat(np.arange(4), 10)
+    assert variety(images, labels, real_pictures(images, labels, 5)) == {}

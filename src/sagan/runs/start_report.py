@@ -1,5 +1,6 @@
 """What a person is told when a run starts: pictures, networks, device."""
 
+import numpy as np
 import torch
 
 from sagan.data import notes
@@ -9,6 +10,7 @@ from sagan.ops.attention import SelfAttention2d
 from sagan.recipes.config import RunConfig
 from sagan.runs.hooks import Scene
 from sagan.training.engine import Engine
+from sagan.training.health import LEAST_PER_CLASS
 from sagan.training.state import TrainState
 
 
@@ -29,7 +31,23 @@ def pictures_in_words(scene: Scene) -> list[str]:
     dataset, names = scene.dataset, scene.dataset.class_names
     classes = f"{len(names)} classes" if names else "no classes (unconditional)"
     counts = f"{len(scene.train_indices):,} images to train on, {len(scene.heldout_indices):,} held out"
-    return [f"data: {dataset.source}: {counts}, {classes}", *(f"note: {note}" for note in notes(dataset))]
+    said = [*notes(dataset), *few_in_words(scene)]
+    return [f"data: {dataset.source}: {counts}, {classes}", *(f"note: {note}" for note in said)]
+
+
+def few_in_words(scene: Scene) -> list[str]:
+    """Say what is not watched because there are too few pictures."""
+    counts = np.bincount(scene.dataset.labels[scene.train_indices], minlength=max(1, len(scene.dataset.class_names)))
+    few = int((counts < LEAST_PER_CLASS).sum())
+    if not few:
+        return []
+    which = "all classes have" if few == len(counts) else f"{few:,} of {len(counts):,} classes have"
+    if not scene.dataset.class_names:
+        which = "there are"
+    return [
+        f"{which} fewer than {LEAST_PER_CLASS} pictures to train on: how varied their samples are is not watched, and "
+        "a network learns little from so few"
+    ]
 
 
 def network_in_words(name: str, network: Generator | Discriminator) -> str:

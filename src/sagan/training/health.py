@@ -26,8 +26,10 @@ REMEDY = "Lower learning rates usually help, or spectral normalisation on both n
 
 POWER_ITERATIONS = 20
 CELLS = 8
-# Real pictures of a class that the samples are compared with, at most.
+# Real pictures of a class that the samples are compared with, at most, and at least: fewer say nothing of how varied a
+# class is.
 REAL_PER_CLASS = 200
+LEAST_PER_CLASS = 8
 # As many draws of real pictures decide whether their classes can be told apart at all.
 TRIALS = 100
 # ... namely if each of them finds at least this share of the squared distance that all the pictures have.
@@ -294,9 +296,10 @@ class RealPictures:
     """What samples are compared with: the spread of the real pictures of the classes that are drawn."""
 
     within: float
-    """Mean distance of two pictures of a class, averaged over the classes."""
+    """Mean distance of two pictures of a class, averaged over the classes; NaN where no class has enough of them."""
     between: float
-    """Mean squared distance of the means of two classes; NaN where so few samples cannot tell the classes apart."""
+    """Mean squared distance of the means of two classes, above 0; NaN where there are no two with enough pictures, or
+    so few samples cannot tell them apart."""
 
 
 def cells(images: NDArray[np.uint8]) -> Floats:
@@ -313,8 +316,9 @@ def cells(images: NDArray[np.uint8]) -> Floats:
 def real_pictures(images: NDArray[np.uint8], labels: NDArray[np.int64], num: int) -> RealPictures:
     """Measure the real pictures.
 
-    Classes that ``num`` real pictures of each cannot tell apart safely in so coarse a measure - cars and lorries are no
-    stripes of colour - are not asked of samples either: ``between`` is then NaN.
+    Classes of fewer than LEAST_PER_CLASS pictures do not count. Classes that ``num`` real pictures of each cannot tell
+    apart safely in so coarse a measure - cars and lorries are no stripes of colour - are not asked of samples either:
+    ``between`` is then NaN.
 
     Args:
         images: Pictures of the classes that are drawn, uint8 (N, H, W, 3).
@@ -322,9 +326,15 @@ def real_pictures(images: NDArray[np.uint8], labels: NDArray[np.int64], num: int
         num: Samples of each class that will be compared with them.
     """
     points = cells(images)
-    within, between = spread(points, labels)
-    rng = keyed_generator(0, "health")
     members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+    members = [m for m in members if len(m) >= LEAST_PER_CLASS]
+    if not members:
+        return RealPictures(math.nan, math.nan)
+    counted = np.concatenate(members)
+    within, between = spread(points[counted], labels[counted])
+    if not between > 0.0:  # less than what is taken off for means of few pictures, or one class
+        return RealPictures(within, math.nan)
+    rng = keyed_generator(0, "health")
     chosen = np.repeat(np.arange(len(members)), num)
     draws = (np.concatenate([rng.choice(m, num, replace=len(m) < num) for m in members]) for _ in range(TRIALS))
     trials = [spread(points[draw], chosen)[1] for draw in draws]
@@ -338,7 +348,7 @@ def variety(images: NDArray[np.uint8], labels: NDArray[np.int64], real: RealPict
         "within" classes, and "between" classes if there are several and the real ones can be told apart.
     """
     within, between = spread(cells(images), labels)
-    found = {"within": within / real.within} if real.within > 0.0 else {}
+    found = {"within": within / real.within} if real.within > 0.0 else {}  # nothing for NaN
     if math.isfinite(real.between):
         found["between"] = math.sqrt(max(0.0, between) / real.between)
     return found
