@@ -11,6 +11,7 @@ from cells import NAMES, Cells, by_name, evaluate
 
 import sagan.evaluation
 from sagan.evaluation import EvaluateConfig, Measure, comparison, metric_name, reference_of, sampled_batches
+from sagan.evaluation.case import Case
 from sagan.evaluation.measures import InceptionScore
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import network_protocol
@@ -46,6 +47,11 @@ def test_every_measure_says_which_way_is_better_and_with_which_numbers_it_was_ma
     kernel = values["KD(cells)"].protocol  # those of torch-fidelity
     assert [kernel[name] for name in ("subsets", "draw_seed", "subset_size", "kept")] == [100, 2020, 120, 10_000]
     assert values["IS(cells)"].protocol["shuffle_seed"] == 2020
+
+
+def test_which_way_is_better_has_to_be_named():
+    with pytest.raises(TypeError, match="positional"):
+        Case.value(None, "FD", 1.0, True)
 
 
 def test_classes_that_are_two_have_a_score_and_one_has_none():
