@@ -68,8 +68,10 @@ def test_the_inception_score_of_what_was_collected_needs_no_real_side(generator)
 
 
 def test_which_way_is_better_has_to_be_named():
+    case = Case(network=Cells(), drawn=None, real=None, protocol={}, progress=False)
+    assert not case.value("FD", 1.0, higher_is_better=False).higher_is_better
     with pytest.raises(TypeError, match="positional"):
-        Case.value(None, "FD", 1.0, True)
+        case.value("FD", 1.0, False)
 
 
 def test_classes_that_are_two_have_a_score_and_one_has_none():
