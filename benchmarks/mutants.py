@@ -165,7 +165,8 @@ def mirrored(file: str) -> str:
 def groups_for(mutant: Row, source: str, tests: Tests, others_s: float) -> list[dict[str, float]]:
     """Choose the tests of a mutant, in groups that are asked one after the other: seconds by name.
 
-    Of the tests of other files those are asked that together take ``others_s``, the nearest and quickest first.
+    Of the tests of other files those are asked that together take ``others_s``, the nearest and quickest first; where
+    no file is the mirrored one, a test at least.
     """
     file, mirror = mutant["file"], mirrored(mutant["file"])
     lines = lines_around(source, mutant["line"])
@@ -175,7 +176,7 @@ def groups_for(mutant: Row, source: str, tests: Tests, others_s: float) -> list[
     others = sorted(set(reach) - set(own), key=lambda name: (not name.startswith(near), tests[name]["s"]))
     total, some = 0.0, []
     for name in others:
-        if total + tests[name]["s"] <= others_s:
+        if total + tests[name]["s"] <= others_s or not (own or some):
             total += tests[name]["s"]
             some.append(name)
     quick = [name for name in own if name in reach and tests[name]["s"] < SLOW_TEST_S]

@@ -10,7 +10,17 @@ import torch
 from cells import NAMES, Cells, by_name, evaluate
 
 import sagan.evaluation
-from sagan.evaluation import EvaluateConfig, Measure, comparison, metric_name, reference_of, sampled_batches
+from sagan.evaluation import (
+    EvaluateConfig,
+    Measure,
+    collect,
+    comparison,
+    measure,
+    metric_name,
+    reference_of,
+    sampled_batches,
+)
+from sagan.evaluation.case import Case
 from sagan.evaluation.measures import InceptionScore
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import network_protocol
@@ -47,6 +57,22 @@ def test_every_measure_says_which_way_is_better_and_with_which_numbers_it_was_ma
     kernel = values["KD(cells)"].protocol  # those of torch-fidelity
     assert [kernel[name] for name in ("subsets", "draw_seed", "subset_size", "kept")] == [100, 2020, 120, 10_000]
     assert values["IS(cells)"].protocol["shuffle_seed"] == 2020
+
+
+def test_the_inception_score_of_what_was_collected_needs_no_real_side(generator):
+    drawn = collect(Cells(), sampled_batches(generator, 20, 0), 20, score_splits=2, progress=False)
+    (value,) = measure(Cells(), drawn, None, ("is",), {}, progress=False)
+    assert value.metric == "IS(cells)"
+    assert value.value == drawn.scores.score().mean
+    with pytest.raises(ValueError, match="real"):
+        measure(Cells(), drawn, None, ("is", "fd"), {}, progress=False)
+
+
+def test_which_way_is_better_has_to_be_named():
+    case = Case(network=Cells(), drawn=None, real=None, protocol={}, progress=False)
+    assert not case.value("FD", 1.0, higher_is_better=False).higher_is_better
+    with pytest.raises(TypeError, match="positional"):
+        case.value("FD", 1.0, False)
 
 
 def test_classes_that_are_two_have_a_score_and_one_has_none():

@@ -26,6 +26,7 @@ def test_the_nearest_pictures_are_found_in_every_batch_of_the_reference(dataset)
     reference, num = reference_of(dataset), 110
     assert num > 2 * BATCH_SIZE
     result = evaluate(dataset, reference, Cells(), metrics=["fd"], neighbours=num)
+    assert result.neighbours.indices.shape == result.neighbours.distances.shape == (num, 6)
     assert result.neighbours.indices[:, 0].tolist() == list(range(num))
     features = Cells()(torch.from_numpy(np.array(dataset.images))).features.numpy()
     everything = nearest(features[:num], features, result.neighbours.indices.shape[1])

@@ -19,6 +19,7 @@ from sagan.evaluation import (
 )
 from sagan.generators.pretrained import load
 from sagan.generators.weights import save_weights
+from sagan.metrics.class_accuracy import ClassLabels
 
 
 def test_kept_features_are_bounded_and_moments_see_all(monkeypatch):
@@ -53,6 +54,23 @@ def test_indices_and_classes_go_on_where_another_process_began(generator):
     assert (first.kept.indices() == whole.kept.indices()).all()
     assert (first.kept.features() == whole.kept.features()).all()
     assert first.scores.score() == pytest.approx(whole.scores.score(), rel=1e-12)
+
+
+def test_accuracies_of_parts_are_counted_together():
+    labels = ClassLabels({"red": [0], "green": [1], "blue": [2]}, ("red", "green", "blue"), 3)
+    pictures = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3)).astype(np.uint8)
+    classes = np.arange(30) % 3
+
+    def part(first, last):
+        how = {"first": first, "classes": classes[first:last], "class_labels": labels, "progress": False}
+        return collect(Cells(), [pictures[first:last]], last - first, **how)
+
+    whole, merged = part(0, 30), part(0, 7)
+    merged.merge(part(7, 30))
+    assert merged.accuracy.count.tolist() == whole.accuracy.count.tolist() == [10, 10, 10]
+    assert merged.accuracy.right.tolist() == whole.accuracy.right.tolist()
+    with pytest.raises(ValueError, match="one has scores or accuracies and the other has not"):
+        merged.merge(collect(Cells(), [pictures[:1]], 1, first=30, progress=False))
 
 
 def test_a_pass_shows_how_far_it_is_unless_it_is_told_not_to(monkeypatch):

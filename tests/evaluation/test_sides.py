@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from sagan.data import DataConfig, open_dataset
 from sagan.evaluation import (
     reference_of,
 )
-from sagan.evaluation.sides import holdout_of, is_generator
+from sagan.evaluation.reference import HashedBatches
+from sagan.evaluation.sides import holdout_of, is_generator, open_images
 from sagan.recipes.config import to_json
 
 
@@ -76,6 +78,18 @@ def test_pictures_of_other_sizes_or_colours_are_refused(dataset, tmp_path):
     small = opened("small.npz", images[:, ::2, ::2])
     with pytest.raises(ValueError, match=r"all real pictures are smaller than the generated ones \(16 px\)"):
         evaluate(dataset, reference_of(small), Cells(), metrics=["fd"])
+
+
+@pytest.mark.parametrize("make", [str, Path, lambda file: DataConfig(path=str(file))])
+def test_real_pictures_are_opened_from_a_path_and_from_a_configuration(dataset, tmp_path, make):
+    images = open_images(make(tmp_path / "real.npz"), 16, progress=False)
+    assert images.fingerprint == dataset.fingerprint
+
+
+def test_pictures_that_are_not_square_say_both_sizes():
+    batches = HashedBatches([np.zeros((2, 8, 6, 3), np.uint8)])
+    with pytest.raises(ValueError, match="here 8x8 pixels as the others, found 8x6"):
+        list(batches)
 
 
 @pytest.mark.parametrize("name", ["config.json", "checkpoints", "generator.safetensors"])

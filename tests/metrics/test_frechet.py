@@ -263,6 +263,22 @@ def test_the_root_has_the_rank_that_numpy_finds(smallest):
     assert root.factor.shape == (3, np.linalg.matrix_rank(covariance, hermitian=True))
 
 
+@pytest.mark.parametrize(
+    ("counts", "kept"),
+    [((20, 20), (False, False)), ((4, 20), (True, True)), ((4, 4), (True, True)), ((None, 4), (False, True))],
+)
+def test_rows_are_kept_where_a_product_of_them_is_small(counts, kept):
+    random = np.random.default_rng(0)
+    sides = []
+    for count in counts:
+        rows = random.standard_normal((count or 1, 8))
+        sides.append(normal(np.zeros(8), np.eye(8)) if count is None else SampledGaussian(np.zeros(8), rows))
+    found = frechet._smallest_form(*sides)
+    assert tuple(isinstance(side, SampledGaussian) for side in found) == kept
+    for before, after in zip(sides, found, strict=True):
+        np.testing.assert_allclose(after.covariance, before.covariance)
+
+
 def test_wrong_features_are_refused():
     with pytest.raises(ValueError, match="N at least 2"):
         gaussian(np.zeros((1, 4)))

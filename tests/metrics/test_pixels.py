@@ -24,6 +24,10 @@ def test_features_are_the_means_of_64_cells(random):
         assert features[n, (row * 8 + column) * 3 + channel] == pytest.approx(cell.mean() / 255.0)
 
 
+def test_there_are_no_classes():
+    assert PixelNetwork()(torch.zeros(2, 8, 8, 3, dtype=torch.uint8)).logits.shape == (2, 0)
+
+
 def test_range():
     assert (pixel_features(np.full((2, 8, 8, 3), 255, np.uint8)) == 1.0).all()
     assert (pixel_features(np.zeros((2, 64, 64, 3), np.uint8)) == 0.0).all()

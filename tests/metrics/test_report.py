@@ -41,8 +41,9 @@ def test_other_files_are_refused(text: str) -> None:
 
 
 def test_another_format_is_refused() -> None:
-    with pytest.raises(ValueError, match="format 2, expected 1"):
-        report_from_json('{"sagan_report": 2}')
+    for other in (0, 2):
+        with pytest.raises(ValueError, match=f"format {other}, expected 1"):
+            report_from_json(f'{{"sagan_report": {other}}}')
 
 
 def test_equal_protocols_are_paired() -> None:
