@@ -177,3 +177,14 @@ def assert_same():
             assert a == b, f"{name} differs: {a!r}, {b!r}"
 
     return compare
+
+
+LONG_S = 5.0
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name tests that take long and do not say why: `@pytest.mark.long("...")` says it, unless they can be quicker."""
+    reports = terminalreporter.getreports("passed")
+    found = [r for r in reports if r.when == "call" and r.duration > LONG_S and not {"slow", "long"} & set(r.keywords)]
+    for report in sorted(found, key=lambda r: -r.duration)[:20]:
+        terminalreporter.write_line(f"{report.duration:5.1f} s, no mark says why: {report.nodeid}")

@@ -36,7 +36,7 @@ def call(day, out, *parts):
     return day.main(["--toy", "--device", "cpu", "--in-process", "--data", "digits", "--out", str(out), *more])
 
 
-@pytest.mark.slow
+@pytest.mark.slow("every part of the day, each with networks")
 def test_all_parts_run_once_and_fill_the_table(day, tmp_path, capsys):
     parts = ["card", "checks", "layers", "step", "compiled", "train-64"]  # the others do the same at this size
     assert call(day, tmp_path, *parts) == 0

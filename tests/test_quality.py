@@ -1,5 +1,6 @@
 """Linter, formatter, type checker and docstring check, as tests: all that a change has to pass is one command."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,12 @@ def test_linter_really_checks_docstrings(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "D103" in done.stdout
+
+
+def test_marks_of_slow_tests_say_why() -> None:
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        told = [n.func for n in nodes if isinstance(n, ast.Call) and n.args and isinstance(n.args[0], ast.Constant)]
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("pytest.mark.slow", "pytest.mark.long"):
+                assert node in told, f"{file}:{node.lineno}: a mark without its reason"

@@ -21,7 +21,7 @@ def pictures(seed, count=24):
     return np.kron(coarse, np.ones((1, 8, 8, 1), int)).astype(np.uint8)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("two passes of the Inception network")
 def test_values_equal_torch_fidelitys(inception_file):
     generated, real = pictures(0), pictures(1)
     config = EvaluateConfig(metrics=["fd", "is", "kd", "prdc"], score_splits=3, device="cpu")

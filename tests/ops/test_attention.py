@@ -475,7 +475,7 @@ print((resident_kib("VmHWM") - before) / 1024)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a process of its own at 128x128 positions")
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="reads the peak of memory from Linux's /proc")  # noqa: PTH110
 def test_peak_memory_at_128x128_positions():
     run = subprocess.run([sys.executable, "-c", MEMORY_PROBE], capture_output=True, text=True, check=True)

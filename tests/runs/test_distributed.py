@@ -25,7 +25,7 @@ from sagan.training.checkpoint import load_checkpoint
 from sagan.training.config import TrainConfig
 
 WORKERS = Path(__file__).with_name("workers.py")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("starts processes that train together")
 
 
 @pytest.fixture(scope="module")

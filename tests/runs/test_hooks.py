@@ -48,7 +48,7 @@ def test_the_other_processes_have_only_the_hooks_that_run_everywhere(prepared, m
     assert [hook.name or type(hook).__name__ for hook in made] == ["sampler", "There", "rollback"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("starts two processes twice")
 def test_on_two_processes_a_hook_of_your_own_runs_where_it_says(tmp_path, tiny, on_two_processes, last):
     def train_to(steps):
         (tmp_path / "config.json").write_text(to_json(tiny(steps)))

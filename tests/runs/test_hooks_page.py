@@ -16,7 +16,7 @@ from sagan.training.checkpoint import checkpoints, load_checkpoint
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 PROGRAM = Path(__file__).with_name("hooks_page.py")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("runs every example, killed and resumed, and on two processes")
 
 
 def blocks():

@@ -24,7 +24,7 @@ def config(steps):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow("starts the service of Weights & Biases")
 @pytest.mark.filterwarnings("default")
 def test_a_run_and_a_resumed_one_are_one_run_there(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")

@@ -20,7 +20,12 @@ def sized(size_px: int, base_width: int, attention: tuple[int, ...] = (), **more
 
 
 def slow_at_128(runs: dict[str, Recipe]) -> list[Any]:
-    return [pytest.param(run, marks=pytest.mark.slow) if run.endswith("-128") else run for run in runs]
+    return [
+        pytest.param(run, marks=pytest.mark.slow("networks of 128 px in float64, two updates"))
+        if run.endswith("-128")
+        else run
+        for run in runs
+    ]
 
 
 def apart(run: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, updates: int = UPDATES) -> set[str]:

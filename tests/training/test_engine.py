@@ -134,7 +134,7 @@ def compiled_engine(monkeypatch):
     torch._dynamo.config.suppress_errors = False
 
 
-@pytest.mark.slow
+@pytest.mark.slow("torch.compile")
 def test_compiled_networks_have_the_values_gradients_and_keys_of_plain_ones(compiled_engine, engine, tiny_config):
     counters = torch._dynamo.utils.counters
     counters.clear()
