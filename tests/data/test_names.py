@@ -1,8 +1,11 @@
 """Readable names of classes."""
 
+import os
+
 import pytest
 
-from sagan.data import DataError, open_dataset
+from sagan.data import DataConfig, DataError, check, open_dataset
+from sagan.data.names import shown_names
 
 
 def test_ilsvrc_layout_with_readable_names(tmp_path, config, picture):
@@ -35,3 +38,41 @@ def test_bad_class_names_are_explained(class_folder, tmp_path, config, text, mes
     (tmp_path / "names").write_text(text)
     with pytest.raises(DataError, match=message):
         open_dataset(config(class_folder, class_names=str(tmp_path / "names")), 8, progress=False)
+
+
+NAMES = {
+    "cat": "cat",
+    "Cat": "Cat",
+    "caf\u00e9": "caf\u00e9",
+    "cafe\u0301": "cafe\u0301",
+    "caf\udce9": "caf\\xe9",  # one byte that is no text
+    "two\nlines": "two\\nlines",
+    "bell\x07": "bell\\x07",
+    "\u05e9\u05dc\u05d5\u05dd": "\u05e9\u05dc\u05d5\u05dd",
+    "a\u202eb": "a\\u202eb",
+    "-x": "-x",
+    "x" * 255: "x" * 255,
+}
+
+
+def test_names_are_kept_apart_and_shown_safely() -> None:
+    assert shown_names(list(NAMES)) == NAMES
+    assert len(set(shown_names([*NAMES, "two\\nlines"]).values())) == len(NAMES) + 1
+
+
+def test_folders_of_any_name_train_and_are_chosen_by_number(tmp_path, picture):
+    folder = tmp_path / "set"
+    names = [name for name in NAMES if name != "Cat"]  # some file systems do not tell it from cat
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for i in range(2):
+            picture().save(os.fsencode(folder / name / f"{i}.png").decode("utf-8", "surrogateescape"))
+    config = DataConfig(path=str(folder), cache_dir=str(tmp_path / "cache"))
+    found = open_dataset(config, 8, progress=False)
+    assert sorted(found.class_names) == sorted(NAMES[name] for name in names)
+    assert all("\n" not in name for name in found.class_names)
+    "".join(found.class_names).encode("utf-8")
+    again = open_dataset(config, 8, progress=False)
+    assert again.class_names == found.class_names
+    report = check(config, progress=False)
+    assert "two\\nlines" in report.text()

@@ -1,5 +1,6 @@
 """The command line: finds the verb, runs it, and turns what it raises into a sentence and an exit code."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code: 0, 2 for a user's mistake, 1 for a failure, 130 after Ctrl-C."""
     if argv is None:
         keep_freed_memory()  # only where the process is ours
+        for stream in (sys.stdout, sys.stderr):  # a terminal that cannot write a name shows its number instead
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return dispatch(arguments)

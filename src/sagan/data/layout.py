@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sagan.data.config import DataConfig, DataError
+from sagan.data.names import shown_names
 from sagan.data.pictures import Labels
 
 SPLITS = frozenset(["train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset", "dev"])
@@ -235,7 +236,9 @@ def _labelled(state: _State, class_of: Callable[[tuple[str, ...]], str] | None) 
     names = tuple(picture.name for picture in state.pictures)
     if class_of is None:
         return Layout(names, np.zeros(len(names), np.int64), (), state.said, state.left_out)
-    classes = [class_of(picture.path) for picture in state.pictures]
+    folders = [class_of(picture.path) for picture in state.pictures]
+    shown = shown_names(folders)
+    classes = [shown[folder] for folder in folders]
     class_names = tuple(sorted(set(classes)))
     index = {name: label for label, name in enumerate(class_names)}
     labels = np.array([index[name] for name in classes], np.int64)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from sagan.data.config import DataError
@@ -48,3 +49,21 @@ def rename_classes(class_names: tuple[str, ...], mapping: dict[str, str], file: 
         )
     counts = Counter(mapping[name] for name in class_names)
     return tuple(mapping[name] if counts[mapping[name]] == 1 else f"{mapping[name]} ({name})" for name in class_names)
+
+
+def shown_names(names: Sequence[str]) -> dict[str, str]:
+    r"""Give each folder name a name that can be shown, stored and typed: {as it is on the disk: as it is called}.
+
+    Bytes that are no text, control characters, line ends and marks that turn the direction of writing are written as
+    ``\xe9`` or ``\u202e``; all else stays. Names that would then be the same are told apart by a number.
+    """
+    shown: dict[str, str] = {}
+    for name in sorted(set(names)):
+        readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        readable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in readable)
+        taken, number = set(shown.values()), 2
+        called = readable
+        while called in taken:
+            called, number = f"{readable} ({number})", number + 1
+        shown[name] = called
+    return shown
