@@ -83,9 +83,9 @@ def read_outcomes(file: Path) -> list[Row]:
     rows = []
     for case in ElementTree.parse(file).iter("testcase"):
         bad = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
-        outcome = {None: "passed", "failure": "failed", "error": "failed"}.get(bad and bad.tag, "skipped")
+        outcome = "passed" if bad is None else "skipped" if bad.tag == "skipped" else "failed"
         row = {"name": case.get("name"), "outcome": outcome, "seconds": float(case.get("time", 0))}
-        if outcome == "failed":
+        if bad is not None and outcome == "failed":
             row["why"] = (bad.get("message") or "")[:300]
         rows.append(row)
     return rows

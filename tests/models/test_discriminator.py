@@ -342,9 +342,10 @@ def test_logits_of_the_untrained_published_network_are_near_zero():
     D = Discriminator(DiscriminatorConfig())
     with torch.no_grad(), frozen_spectral(D):
         logits = D(torch.rand(2, 3, 128, 128) * 2.0 - 1.0, torch.tensor([0, 999]))
-    assert 1e-4 < logits.abs().max() < 0.1
-    assert discriminator_loss("hinge", logits[:1], logits[1:]).item() == pytest.approx(2.0, abs=0.05)
-    assert generator_loss("hinge", logits).item() == pytest.approx(0.0, abs=0.1)
+    # Over seeds a logit spreads by .055, the difference of two by .03: no seed is likely to be this far out.
+    assert 1e-4 < logits.abs().max() < 0.3
+    assert discriminator_loss("hinge", logits[:1], logits[1:]).item() == pytest.approx(2.0, abs=0.15)
+    assert generator_loss("hinge", logits).item() == pytest.approx(0.0, abs=0.3)
 
 
 def test_start_of_the_weights():
