@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from PIL import Image
 from sagan.data import Batches, DataConfig, DataError, ImageSet, pack_dataset, pack_shards
 from sagan.data import files as files_module
 from sagan.data.packed import PackedInfo
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that awkward.py is found by its name
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
