@@ -75,7 +75,8 @@ def run_file(file: str, factor: str, marks: str) -> Row:
     words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     seconds = round(time.monotonic() - began, 1)
-    return {"file": file, "factor": factor, "code": code, "seconds": seconds, "commit": commit, "tests": tests}
+    about = {"file": file, "factor": factor, "marks": marks, "code": code, "seconds": seconds, "commit": commit}
+    return about | {"tests": tests}
 
 
 def read_outcomes(file: Path) -> list[Row]:
@@ -128,6 +129,8 @@ def report(rows: Sequence[Row]) -> int:
             lines.append(f"- {row['factor']}: `{row['file']}::{test['name']}`: `{why}`")
     lines += [] if bad else ["Nothing."]
     commits = ", ".join(sorted({row["commit"] for row in rows}))
+    marks = ", ".join(sorted({f"`-m '{row['marks']}'`" for row in rows if row["marks"]}))
+    lines += ["", f"Run with {marks}."] if marks else []
     lines += ["", f"Made at {commits}; [chance.jsonl](chance.jsonl) has every test."]
     (QUALITY / "chance.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(bad)
@@ -155,7 +158,8 @@ def main() -> int:
     for factor in [] if args.report else args.factors:
         for file in test_files(args.only):
             before = rows.get((file, factor))
-            if before is not None and not (args.again and failed(before)):
+            # What was run without some marks is run again when all are asked for.
+            if before is not None and before["marks"] in ("", args.marks) and not (args.again and failed(before)):
                 continue
             row = run_file(file, factor, args.marks)
             rows[file, factor] = row

@@ -1,0 +1,91 @@
+"""benchmarks/chance.py: what it reads of pytest, that it goes on, and that a seed moves what tests draw."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILE = "tests/ops/test_pixels.py"
+
+
+@pytest.fixture
+def chance(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("chance")
+    monkeypatch.setattr(module, "QUALITY", tmp_path)
+    monkeypatch.setattr(module, "ROWS", tmp_path / "chance.jsonl")
+    yield module
+    sys.modules.pop("chance")
+
+
+def test_outcomes_are_read_from_pytests_report(chance, tmp_path):
+    (tmp_path / "found.xml").write_text(
+        "<testsuites><testcase name='a' time='1.5'/><testcase name='b'><failure message='why'/></testcase>"
+        "<testcase name='c'><skipped message='no'/></testcase><testcase name='d'><error message='oh'/></testcase>"
+        "</testsuites>"
+    )
+    rows = chance.read_outcomes(tmp_path / "found.xml")
+    assert [(row["name"], row["outcome"]) for row in rows] == [
+        *(("a", "passed"), ("b", "failed"), ("c", "skipped"), ("d", "failed"))
+    ]
+    assert (rows[0]["seconds"], rows[1]["why"]) == (1.5, "why")
+
+
+def test_it_goes_on_with_what_was_not_run(chance, monkeypatch, capsys):
+    codes, ran = {"seed-1": 1, "avx2": 0}, []
+
+    def run(file, factor, marks):
+        ran.append((factor, marks))
+        tests = [{"name": "t", "outcome": "failed" if codes[factor] else "passed", "seconds": 1.0, "why": "`x` is 1"}]
+        about = {"file": file, "factor": factor, "marks": marks, "code": codes[factor], "seconds": 2.0}
+        return about | {"commit": "abc", "tests": tests}
+
+    monkeypatch.setattr(chance, "run_file", run)
+
+    def call(*more):
+        ran.clear()
+        monkeypatch.setattr(sys, "argv", ["chance.py", "--only", FILE, "--factors", "seed-1", "avx2", *more])
+        return chance.main()
+
+    assert call("--marks", "not slow") == 1
+    assert ran == [("seed-1", "not slow"), ("avx2", "not slow")]
+    assert f"- seed-1: `{FILE}::t`: `'x' is 1`" in (chance.QUALITY / "chance.md").read_text()
+    assert call("--marks", "not slow") == 1
+    assert ran == []
+    codes["seed-1"] = 0
+    assert call("--marks", "not slow", "--again") == 0
+    assert ran == [("seed-1", "not slow")]
+    assert call() == 0  # without marks there is more to run
+    assert ran == [("seed-1", ""), ("avx2", "")]
+    assert [json.loads(line)["factor"] for line in chance.ROWS.read_text().splitlines()].count("seed-1") == 3
+    assert "Nothing." in (chance.QUALITY / "chance.md").read_text()
+    capsys.readouterr()
+
+
+def test_a_seed_moves_what_tests_draw_and_nothing_else(tmp_path):
+    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    (tmp_path / "test_draws.py").write_text(
+        "import json, numpy as np, torch\n"
+        "from pathlib import Path\n"
+        "from sagan.randomness import keyed_generator\n"
+        "def test_draws(tiny_config):\n"
+        "    torch.manual_seed(3)\n"
+        "    own = torch.rand(1).item(), torch.rand(1, generator=torch.Generator().manual_seed(3)).item()\n"
+        "    own += np.random.default_rng(3).random(), tiny_config(seed=3).seed\n"
+        "    Path('draws.json').write_text(json.dumps([own, keyed_generator(3, 'x').random()]))\n"
+    )
+    found = []
+    for seed in ("0", "1"):
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_draws.py"]
+        environment = os.environ | {"SAGAN_TEST_SEED": seed, "PYTHONPATH": str(ROOT / "src")}
+        subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        found.append(json.loads((tmp_path / "draws.json").read_text()))
+    (plain, others), (moved, same) = found
+    assert all(one != other for one, other in zip(plain, moved, strict=True))
+    assert (plain[3], moved[3]) == (3, 1003)
+    assert others == same
