@@ -129,7 +129,7 @@ def report(rows: Sequence[Row]) -> int:
             lines.append(f"- {row['factor']}: `{row['file']}::{test['name']}`: `{why}`")
     lines += [] if bad else ["Nothing."]
     commits = ", ".join(sorted({row["commit"] for row in rows}))
-    marks = ", ".join(sorted({f"`-m '{row['marks']}'`" for row in rows if row["marks"]}))
+    marks = ", ".join(sorted({f"`-m '{row.get('marks', '')}'`" for row in rows if row.get("marks")}))
     lines += ["", f"Run with {marks}."] if marks else []
     lines += ["", f"Made at {commits}; [chance.jsonl](chance.jsonl) has every test."]
     (QUALITY / "chance.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -159,7 +159,11 @@ def main() -> int:
         for file in test_files(args.only):
             before = rows.get((file, factor))
             # What was run without some marks is run again when all are asked for.
-            if before is not None and before["marks"] in ("", args.marks) and not (args.again and failed(before)):
+            if (
+                before is not None
+                and before.get("marks", "not slow") in ("", args.marks)
+                and not (args.again and failed(before))
+            ):
                 continue
             row = run_file(file, factor, args.marks)
             rows[file, factor] = row

@@ -203,6 +203,17 @@ def test_pages_of_mutants_are_drawn_again(sample: Path, monkeypatch: pytest.Monk
     assert file.with_suffix(".md").read_text(encoding="utf-8") == text
 
 
+def test_the_page_of_chance_is_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import chance
+
+    rows = chance.read_rows()
+    monkeypatch.setattr(chance, "QUALITY", tmp_path)
+    chance.report([rows[key] for key in sorted(rows)])
+    stored = ROOT / "results" / "quality" / "chance.md"
+    assert (tmp_path / "chance.md").read_text(encoding="utf-8") == stored.read_text(encoding="utf-8")
+
+
 # What the functions have in common.
 
 Compute = Callable[[list[Path]], list[str]]
