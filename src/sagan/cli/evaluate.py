@@ -12,6 +12,11 @@ from sagan.evaluation.config import EvaluateConfig
 from sagan.places import PICTURES, check_place
 
 ROWS = 8
+# What `--help` shows; the rest `--help-all` does.
+SHORT = (
+    *("run", "generated", "data", "statistics", "metrics", "features", "feature_weights", "num", "seed", "truncation"),
+    *("split", "class_labels", "neighbours_picture", "out", "compare", "export_statistics", "device"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,8 @@ class Arguments(EvaluateConfig):
 
 def run(arguments: list[str]) -> int:
     """Judge a generator, or pictures of any other one."""
-    a = parse(Arguments, arguments, "evaluate", description="How good are generated pictures? IS, FID and more.")
+    what = "How good are generated pictures? IS, FID and more."
+    a = parse(Arguments, arguments, "evaluate", description=what, short=SHORT)
     if a.compare is not None:
         return _compare(*a.compare)
     _check_sides(a)

@@ -53,9 +53,7 @@ def parse(
     if asks_for_help(arguments):
         if short is not None and HELP_ALL not in arguments:
             shown, default = _shortened(kind, default, short), None
-            description += (
-                f"\n\n`sagan {verb} {HELP_ALL}` lists every flag, also those of the networks and of training."
-            )
+            description += f"\n\n`sagan {verb} {HELP_ALL}` lists every flag."
         arguments = ["--help"]
     options = {} if default is None else {"default": default}
     # In the encoding of the terminal, which says whether tyro may draw boxes.
