@@ -8,7 +8,7 @@ from sagan.data import open_dataset
 from sagan.runs.previews import Previews
 from sagan.runs.sampler import Sampler
 from sagan.runs.samples import GRID_COLUMNS
-from sagan.training.hooks import Hooks, Record
+from sagan.training.hooks import Hook, Hooks, Record
 
 
 @pytest.mark.usefixtures("own_cache")
