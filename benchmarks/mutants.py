@@ -23,6 +23,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -236,7 +237,10 @@ def ask(group: dict[str, float], tree: Path, log: Path) -> Row:
         return {"outcome": "crashed" if began else "timeout", "by": last, "why": ""}
     if answer["code"] in (0, 5):
         return {"outcome": "survived"}
-    return {"outcome": "killed", "by": answer["failed"] or "import", "why": answer["why"]}
+    why = re.sub(
+        r"/\S*/(?=site-packages/|lib/python)", "", answer["why"].replace(f"{tree}/", "")
+    )  # no places of a machine
+    return {"outcome": "killed", "by": answer["failed"] or "import", "why": why}
 
 
 def verdicts_file(seed: int) -> Path:
