@@ -1020,6 +1020,15 @@ def speed_frechet(files: list[Path]) -> list[str]:
 
 
 @computes
+def mutants_before(files: list[Path]) -> list[str]:
+    before, after = ({row["key"]: row for row in read_lines(file)} for file in files[:2])
+    assert before.keys() == after.keys()
+    other = sum(row["outcome"] != "survived" for row in after.values())  # the rest is no other program
+    killed = sum(row["outcome"] != "survived" for row in before.values())
+    return [f"killed {killed} of its {other} mutants that are other programs ({100 * killed / other:.1f} %)"]
+
+
+@computes
 def speed_frechet_few(files: list[Path]) -> list[str]:
     seconds = medians(read(files[0])["seconds"])
     theirs = seconds["torch-fidelity"]

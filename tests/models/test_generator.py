@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sagan.models.config import GeneratorConfig
+from sagan.models.config import GeneratorConfig, lasting_fields
 from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm, refresh_spectral, spectral_norms
@@ -360,3 +360,11 @@ def test_bilinear_upsampling_is_that_of_pytorch(inputs, open_gates):
     nearest = Generator(config(attention=(), spectral_norm=False)).double()
     nearest.load_state_dict(G.state_dict())
     assert (nearest(z, y) - expected).abs().max() > 1e-3
+
+
+def test_what_names_a_network_stays_where_later_fields_are_at_rest():
+    old = lasting_fields(config())
+    assert "upsampling" not in old and "width_plan" not in old
+    assert lasting_fields(config(upsampling="bilinear")) == old | {"upsampling": "bilinear"}
+    assert lasting_fields(config(size_px=256, width_plan="first")) == old | {"size_px": 256}
+    assert lasting_fields(config(size_px=256))["width_plan"] == "published"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from sagan.metrics.class_accuracy import ClassAccuracy, ClassLabels
 from sagan.metrics.features import FeatureNetwork, Features, extract
 from sagan.metrics.inception_score import ScoreSums
 from sagan.metrics.statistics import KeptFeatures, Moments
+from sagan.models.config import lasting_fields
 from sagan.sampling import generate, sample_labels, sample_latents
 
 Pixels = NDArray[np.uint8]
@@ -196,7 +197,7 @@ def sampled_batches(
 
 def weights_sha256(generator: TrainedGenerator) -> str:
     """Give the SHA-256 sum of a generator's configuration and of the names and numbers of its weights."""
-    digest = hashlib.sha256(json.dumps(asdict(generator.config), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(lasting_fields(generator.config), sort_keys=True).encode())
     for name, tensor in generator.network.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

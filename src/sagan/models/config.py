@@ -1,7 +1,7 @@
 """What the two networks are made of: their configurations and width tables. Without PyTorch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from sagan.choices import AttentionForm, Conditioning, SpectralGradient
@@ -260,6 +260,18 @@ def with_first_widths(values: Mapping[str, Any]) -> dict[str, Any]:
     """Complete the stored fields of a network from before there were width plans: at 256 px widths were others then."""
     first = {"width_plan": "first"} if values.get("size_px") == 256 and "width_plan" not in values else {}
     return {**values, **first}
+
+
+LATER = ("width_plan", "sn_eps_linear", "bias_start", "class_start", "upsampling")
+"""Fields of a generator that came after version 0.1."""
+
+
+def lasting_fields(config: GeneratorConfig) -> dict[str, Any]:
+    """Give the fields that say which network this is, the same as before there were others: those at rest count not."""
+    at_rest = {field.name: field.default for field in fields(config)}
+    if config.size_px == 256:
+        at_rest["width_plan"] = "first"
+    return {name: value for name, value in asdict(config).items() if name not in LATER or value != at_rest[name]}
 
 
 def default_attention(size_px: int) -> tuple[int, ...]:
