@@ -34,6 +34,7 @@ def run(mode: str, **variables: str) -> dict[str, object]:
     return result
 
 
+@pytest.mark.long("processes of their own")
 def test_freed_memory_goes_back_by_default_and_stays_when_asked_for() -> None:
     assert run("default")["kept_mb"] < 100  # type: ignore[operator]
     kept = run("keep")

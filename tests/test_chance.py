@@ -67,6 +67,7 @@ def test_it_goes_on_with_what_was_not_run(chance, monkeypatch, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.long("a test run in a process of its own")
 def test_a_seed_moves_what_tests_draw_and_nothing_else(tmp_path):
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     (tmp_path / "test_draws.py").write_text(

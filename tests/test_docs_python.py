@@ -24,6 +24,7 @@ def _pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow("trains, plans and measures as the page does")
 @pytest.mark.usefixtures("_pictures")
 def test_the_page_runs():
     code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))

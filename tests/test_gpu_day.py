@@ -73,6 +73,7 @@ def test_a_failed_part_says_why_and_is_tried_again(day, tmp_path, monkeypatch):
     assert (tmp_path / "card.json").exists()
 
 
+@pytest.mark.long("trains for seconds")
 def test_a_training_stops_with_its_time_and_goes_on(day, tmp_path, monkeypatch):
     training = importlib.import_module("gpu_training")
     setting = importlib.import_module("gpu_setting").Setting(

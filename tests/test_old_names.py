@@ -72,6 +72,7 @@ def test_what_never_was_is_still_unknown():
         from sagan.presets import recipe_step  # noqa: F401
 
 
+@pytest.mark.long("a process of its own")
 def test_packages_and_modules_that_were_attributes_still_are() -> None:
     script = (
         "import sagan; print(sagan.models.generator.Generator.__name__, sagan.ops.attention.SelfAttention2d.__name__);"

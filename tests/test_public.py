@@ -314,6 +314,7 @@ def compare(old: Sequence[str], new: Sequence[str]) -> str:
     return "\n".join(gone + come)
 
 
+@pytest.mark.long("reads the help of every verb")
 def test_what_is_public_stays(tmp_path: Path) -> None:
     differing = compare(LIST.read_text(encoding="utf-8").splitlines(), public(tmp_path))
     if differing:

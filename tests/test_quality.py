@@ -16,6 +16,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.long("the type checker reads the whole package")
 @pytest.mark.parametrize("name", CHECKS)
 def test_quality(name: str) -> None:
     done = subprocess.run([sys.executable, "-m", *CHECKS[name]], cwd=ROOT, capture_output=True, text=True, check=False)

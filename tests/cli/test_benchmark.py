@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sagan.speed.benchmark import benchmark_from_json
 
 Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
 
 
+@pytest.mark.long("a step is measured in a process of its own")
 def test_a_benchmark_is_shown_and_written(run: Run, error: Mistake) -> None:
     command = ["benchmark", "--preset", "demo", "--base-width", "8", "--batch-size", "8", "--rounds", "2"]
     code, out, err = run(*command, "--what", "step", "sampling", "--out", "speed.json")

@@ -74,6 +74,7 @@ def test_statistics_travel_in_a_file(run: Run, digits_run: Path, real: Path, err
     assert not Path("c.json").exists()
 
 
+@pytest.mark.long("trains and evaluates")
 def test_what_was_held_out_is_known_from_weights_and_checkpoints_too(
     run: Run, tmp_path: Path, real: Path, error: Mistake, tiny: list[str]
 ) -> None:
@@ -141,6 +142,7 @@ def test_flags_of_evaluate_that_would_do_nothing_are_refused(
     assert "it has no protocol" in said
 
 
+@pytest.mark.long("trains and evaluates")
 def test_class_accuracy_and_distances_within_classes(
     run: Run, digits_run: Path, tmp_path: Path, error: Mistake
 ) -> None:

@@ -30,6 +30,7 @@ def test_a_full_disk_is_one_sentence(run: Run, digits_run: Path, error: Mistake)
     assert "/dev/full" in said
 
 
+@pytest.mark.long("trains and exports")
 @pytest.mark.skipif(os.name == "nt", reason="limits on file sizes are POSIX")
 def test_a_write_that_fails_leaves_the_older_file(digits_run: Path, tmp_path: Path) -> None:
     older = tmp_path / "weights.safetensors"

@@ -5,10 +5,13 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
 
 
+@pytest.mark.long("steps are measured in processes of their own")
 def test_a_plan_is_made_and_its_command_trains(run: Run, tmp_path: Path) -> None:
     flags = ["--base-width", "8", "--train.log-every", "5", "--steps", "10", "--batch-size", "8"]
     code, out, err = run("plan", "--preset", "demo", *flags, "--train.accumulate", "2")
@@ -25,6 +28,7 @@ def test_a_plan_is_made_and_its_command_trains(run: Run, tmp_path: Path) -> None
     assert (train["batch_size"], train["accumulate"], train["total_steps"]) == (8, 2, 10)
 
 
+@pytest.mark.long("steps are measured in processes of their own")
 def test_a_plan_that_cannot_fit_is_one_sentence(run: Run, error: Mistake) -> None:
     said = error(run("plan", "--preset", "demo", "--batch-size", "2", "--memory-limit", "0.01"))
     assert "micro-batches of 2, the smallest" in said

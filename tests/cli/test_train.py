@@ -17,6 +17,7 @@ Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
 
 
+@pytest.mark.long("trains through the command line")
 @pytest.mark.parametrize("kind", ["folder", "flat", "zip", "npz", "packed"])
 def test_train_and_sample_from_every_kind_of_data(
     run: Run, pictures: Path, tmp_path: Path, kind: str, error: Mistake, tiny: list[str]
@@ -49,6 +50,7 @@ def test_train_and_sample_from_every_kind_of_data(
         assert "unconditional" in error(run("sample", out, "--class", "dark", "--out", "s.png"))
 
 
+@pytest.mark.long("trains through the command line")
 def test_default_preset_follows_the_size(run: Run, pictures: Path, tmp_path: Path) -> None:
     flags = ["--base-width", "8", "--train.batch-size", "4", "--steps", "1", "--train.sample-every", "0"]
     code, _, err = run("train", "--data", pictures, "--size", "32", "--out", tmp_path / "r", *flags)
@@ -57,6 +59,7 @@ def test_default_preset_follows_the_size(run: Run, pictures: Path, tmp_path: Pat
     assert (config["generator"]["size_px"], config["discriminator"]["base_width"]) == (32, 8)
 
 
+@pytest.mark.long("trains through the command line")
 def test_resume_through_the_command_line(
     run: Run, digits_run: Path, tmp_path: Path, error: Mistake, tiny: list[str]
 ) -> None:
@@ -69,6 +72,7 @@ def test_resume_through_the_command_line(
     assert "leave --preset away" in error(run("train", "--resume", out, "--preset", "demo"))
 
 
+@pytest.mark.long("trains through the command line")
 def test_tar_files_by_pattern_train_and_resume_from_another_folder(
     run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: list[str]
 ) -> None:
@@ -153,6 +157,7 @@ def test_a_checkpoint_that_is_damaged_or_of_another_shape(
     assert "cannot be read as safetensors" in error(run("sample", short, "--out", "x.png"))
 
 
+@pytest.mark.long("trains through the command line")
 def test_a_run_measures_what_its_monitor_says(run: Run, tmp_path: Path, error: Mistake, tiny: list[str]) -> None:
     monitor = ("--evaluate-every", "5", "--monitor.metrics", "kd", "fd", "--monitor.num", "20", "--monitor.real", "50")
     assert run("train", "--preset", "demo", "--out", "run", *tiny, *monitor)[0] == 0

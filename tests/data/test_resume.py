@@ -122,6 +122,7 @@ def test_many_interruptions_in_a_row(pictures, tmp_path, config, decoded, shards
     assert content(tmp_path / "again") == content(tmp_path / "whole")
 
 
+@pytest.mark.long("a process of its own that is killed")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that cannot be caught")
 @pytest.mark.parametrize("shards", [False, True])
 def test_a_killed_packing_goes_on_to_the_same_bytes(pictures, tmp_path, config, decoded, shards):

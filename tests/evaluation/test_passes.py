@@ -102,6 +102,7 @@ np.savez(out, **found.to_arrays())
 """
 
 
+@pytest.mark.long("two processes")
 def test_two_processes_equal_one(generator, dataset, tmp_path):
     weights = tmp_path / "generator.safetensors"
     save_weights(generator.network, weights, generator.class_names, generator.provenance)

@@ -106,6 +106,7 @@ def test_every_experiment_has_rows_at_every_scale(name: str, scale) -> None:
         assert row.config is None or row.config.generator.size_px == made.base.generator.size_px
 
 
+@pytest.mark.long("trains a step of every row")
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_row_trains_a_step(name: str) -> None:
     for row in EXPERIMENTS[name].rows(smoke()):

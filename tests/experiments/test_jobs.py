@@ -17,6 +17,7 @@ from sagan.experiments.row import read_result
 pytestmark = pytest.mark.usefixtures("own_place")
 
 
+@pytest.mark.long("rows in processes of their own")
 def test_a_process_that_ends_badly_is_told_and_the_others_go_on(
     capsys: pytest.CaptureFixture[str], smoke_sweep
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_process_that_ends_badly_is_told_and_the_others_go_on(
     assert [o.name for o in sweep.orders(["no attention", "residual feat8"])] == ["no attention"]
 
 
+@pytest.mark.slow("starts a sweep twice, in processes of their own")
 def test_an_interrupted_sweep_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["paper", "run", "figure3", "--scale", "smoke", "--out", "out", "--steps", "300", "--rows", "SN on D"]
     with subprocess.Popen([sys.executable, "-m", "sagan", *asked], stderr=subprocess.PIPE, text=True) as process:

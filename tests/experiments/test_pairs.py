@@ -21,6 +21,7 @@ def agreeing():
     return drawn("agree")
 
 
+@pytest.mark.long("decodes many pictures")
 def test_real_pictures_get_everything():
     report = measure_real_pairs(32, samples=1000)
     assert list(report.structured) == list(AGREES_IN) and list(report.textures) == list(TEXTURES)

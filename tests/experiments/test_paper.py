@@ -10,6 +10,7 @@ from sagan.experiments.row import read_result
 pytestmark = pytest.mark.usefixtures("own_place")
 
 
+@pytest.mark.slow("trains nine rows and draws their table, in processes of their own")
 def test_table_1_at_scale_smoke_through_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paper", "run", "table1", "--scale", "smoke", "--out", "out", "--jobs", "2"]) == 0
     said = capsys.readouterr()

@@ -144,6 +144,7 @@ def test_a_row_that_diverges_is_a_result(order: Order) -> None:
     assert is_done(order)
 
 
+@pytest.mark.long("trains a row")
 def test_pairs_are_read_from_the_last_weights(order: Order) -> None:
     config = replace(order.config, data=replace(order.config.data, path="pairs"))
     assert work(replace(order, config=config, measures=("pairs",))) == 0
@@ -156,6 +157,7 @@ def test_pairs_are_read_from_the_last_weights(order: Order) -> None:
     assert result["reports"] == {}
 
 
+@pytest.mark.long("trains a row")
 def test_a_row_goes_on_from_its_checkpoint(order: Order) -> None:
     from sagan.runs.train import train
 

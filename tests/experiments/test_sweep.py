@@ -40,6 +40,7 @@ def test_what_is_done_is_not_asked_for_again(smoke_sweep) -> None:
     assert len(sweep.orders()) == 4
 
 
+@pytest.mark.long("rows in processes of their own")
 def test_experiments_share_rows(smoke_sweep) -> None:
     table1, figure3 = smoke_sweep("table1"), smoke_sweep("figure3")
     fake_result(table1, "no attention", 0)

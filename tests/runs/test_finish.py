@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from sagan.generators.pretrained import load
 from sagan.runs.train import train
 
 
+@pytest.mark.long("trains and resumes")
 def test_what_an_interruption_left_undone_at_the_end_is_done_by_resuming(
     tmp_path: Path, console: Console, tiny_full
 ) -> None:

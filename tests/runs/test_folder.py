@@ -44,6 +44,7 @@ def test_too_little_disk_is_told_before_the_start(
         train(tiny_full(2), out=tmp_path / "run", console=console)
 
 
+@pytest.mark.long("trains and resumes")
 def test_a_checkpoint_is_as_large_as_announced(tmp_path: Path, console: Console, tiny_full) -> None:
     out = tmp_path / "run"
     config = tiny_full(2)
@@ -60,6 +61,7 @@ def test_a_checkpoint_is_as_large_as_announced(tmp_path: Path, console: Console,
     check_space(out, networks, snapshot.config.train, console)
 
 
+@pytest.mark.long("trains and resumes")
 def test_a_resumed_run_keeps_the_latest_wishes(tmp_path: Path, console: Console, tiny_full) -> None:
     out = tmp_path / "run"
     train(tiny_full(2), out=out, console=console)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from sagan import Hook
@@ -10,6 +11,7 @@ from sagan.runs.log import truncate_log
 from sagan.runs.train import train
 
 
+@pytest.mark.long("trains and resumes")
 def test_resume_after_a_crash_repeats_no_log_line(tmp_path: Path, console: Console, tiny_full) -> None:
     out = tmp_path / "run"
     train(tiny_full(6), out=out, console=console)

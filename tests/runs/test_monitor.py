@@ -33,6 +33,7 @@ def test_the_value_is_that_of_evaluate_on_the_same_samples(tmp_path, console, sc
     assert scores_of(out, "FD(pixels 8x8)")[2] == pytest.approx(expected.report.values[0].value, rel=1e-6)
 
 
+@pytest.mark.long("trains twice and measures each step")
 def test_trap_25_measuring_leaves_training_as_it_is(tmp_path, console, monkeypatch, classy, scores_of, tiny_measured):
     monkeypatch.setattr("sagan.runs.monitor.load_network", lambda *_, **__: classy())
     monitored = {"features": "inception", "metrics": ("fd", "is", "kd", "prdc")}

@@ -11,6 +11,7 @@ from sagan.runs.train import train
 from sagan.training.checkpoint import checkpoints
 
 
+@pytest.mark.long("trains and resumes")
 def test_resume_goes_back_where_the_latest_checkpoint_is_damaged(tmp_path: Path, tiny_full) -> None:
     out, said = tmp_path / "run", io.StringIO()
     train(tiny_full(6), out=out, console=Console(file=io.StringIO()))
@@ -21,6 +22,7 @@ def test_resume_goes_back_where_the_latest_checkpoint_is_damaged(tmp_path: Path,
     assert "resuming at step 3" in said.getvalue()
 
 
+@pytest.mark.long("trains and resumes")
 def test_a_resumed_run_goes_on_with_the_users_hooks_and_equals_an_uninterrupted_one(tmp_path, counter, last, run, tiny):
     whole, first, second = counter(), counter(), counter()
     run(tiny(7), tmp_path / "whole", hooks=[whole])

@@ -13,6 +13,7 @@ from sagan.training import health
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 
 
+@pytest.mark.long("trains until it collapses and goes back")
 def test_a_rollback_undoes_all_that_was_written_after_that_step(
     tmp_path, nan_at, monkeypatch, counter, last, run, tiny
 ):
@@ -60,6 +61,7 @@ def test_a_rollback_undoes_all_that_was_written_after_that_step(
     assert (contents["step"], contents["rollbacks"]) == (12, 1)
 
 
+@pytest.mark.long("trains until it collapses and goes back")
 def test_a_run_goes_back_and_trains_on_with_other_draws_and_lower_rates(tmp_path, nan_at, log_of, tiny, told):
     config = tiny(12, on_collapse="rollback", rollback_lr_factor=0.25)
     told(config, tmp_path / "without")
@@ -84,6 +86,7 @@ def test_a_run_goes_back_and_trains_on_with_other_draws_and_lower_rates(tmp_path
     assert (tmp_path / "run" / "generator.safetensors").exists()
 
 
+@pytest.mark.long("trains until it collapses and goes back")
 def test_draws_after_a_rollback_differ_even_with_the_same_learning_rates(tmp_path, nan_at, tiny, told):
     config = tiny(9, on_collapse="rollback", rollback_lr_factor=1.0)
     told(config, tmp_path / "without")
@@ -94,6 +97,7 @@ def test_draws_after_a_rollback_differ_even_with_the_same_learning_rates(tmp_pat
     assert any(not torch.equal(ends[0]["G"][key], ends[1]["G"][key]) for key in ends[0]["G"])
 
 
+@pytest.mark.long("trains until it collapses and goes back")
 def test_trap_24_a_run_that_went_back_resumes_bit_for_bit(tmp_path, nan_at, tiny, told):
     nan_at((8, 0))
     fields = {"on_collapse": "rollback", "ema_decay": 0.9, "sample_every": 3}
@@ -108,6 +112,7 @@ def test_trap_24_a_run_that_went_back_resumes_bit_for_bit(tmp_path, nan_at, tiny
     assert whole["hooks"]["watch"] == parts["hooks"]["watch"]
 
 
+@pytest.mark.long("trains until it collapses and goes back")
 def test_the_count_of_rollbacks_reaches_the_checkpoint_before_the_next_step(tmp_path, nan_at, tiny, told):
     # Killed right after it went back: who resumes must not repeat the collapse.
     nan_at((8, 0), (7, 1))
@@ -131,6 +136,7 @@ def test_a_collapsed_run_stops_where_it_is_to_stop(tmp_path, monkeypatch, no_gra
         told(tiny(12, on_collapse="stop"), tmp_path / "run")
 
 
+@pytest.mark.long("trains until it collapses and goes back")
 def test_the_latest_healthy_checkpoint_is_kept_and_gone_back_to(tmp_path, monkeypatch, no_grace, tiny, told):
     # From step 8 on D is called fooled: the checkpoints of steps 9 and 12 are not healthy, that of step 6 is.
     log_line = health.Watch.log_line

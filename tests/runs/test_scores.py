@@ -10,6 +10,7 @@ from sagan.training.checkpoint import load_checkpoint
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
+@pytest.mark.long("trains and measures samples")
 def test_every_value_of_the_set_is_logged_and_stored_with_its_protocol(tmp_path, console, scores_of, tiny_measured):
     out = tmp_path / "run"
     train(tiny_measured(4, {"metrics": ("kd", "fd", "prdc")}), out=out, console=console)
@@ -31,6 +32,7 @@ def test_every_value_of_the_set_is_logged_and_stored_with_its_protocol(tmp_path,
     compare(report, report_from_json((out / "evaluations" / "step-00000002.json").read_text()))
 
 
+@pytest.mark.long("trains and measures samples")
 @pytest.mark.parametrize("metrics", [("fd",), ("is", "fd"), ("prdc", "kd"), ("kd", "fd")])
 def test_the_best_checkpoint_is_the_best_by_the_first_metric(
     tmp_path, console, monkeypatch, metrics, classy, scores_of, tiny_measured
@@ -58,6 +60,7 @@ def test_a_best_value_of_another_metric_says_nothing(tmp_path, console, scores_o
     assert held["monitor"]["metrics"] == ["kd"]
 
 
+@pytest.mark.long("trains and measures samples")
 def test_resuming_keeps_the_best(tmp_path, console, tiny_measured):
     once, twice = tmp_path / "once", tmp_path / "twice"
     train(tiny_measured(6), out=once, console=console)

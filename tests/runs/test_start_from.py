@@ -25,6 +25,7 @@ def make_pictures(root: Path, classes: tuple[str, ...]) -> Path:
     return root
 
 
+@pytest.mark.long("trains twice")
 @pytest.mark.parametrize("source", ["run", "weights"])
 def test_training_starts_from_other_weights_and_classes(
     tmp_path: Path, console: Console, source: str, tiny_full

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from sagan.runs.states import states_of
@@ -21,6 +22,7 @@ def as_before(contents):
     return contents
 
 
+@pytest.mark.long("trains and resumes")
 def test_a_checkpoint_of_before_resumes_exactly(tmp_path, last, run, tiny):
     fields = {"log_every": 4, "evaluate_every": 4}
     small = {"num": 20, "real": 40}

@@ -51,6 +51,7 @@ def test_a_run_that_samples_with_running_averages_computes_no_others(
     assert torch.equal(weights.generator.norm.running_var, kept["norm.running_var"])
 
 
+@pytest.mark.long("trains several runs")
 def test_run_folder_holds_everything(tmp_path: Path, console: Console, tiny_full) -> None:
     out = tmp_path / "a run"
     result = train(tiny_full(10), out=out, console=console)
@@ -92,6 +93,7 @@ def test_run_folder_holds_everything(tmp_path: Path, console: Console, tiny_full
     assert np.array_equal(images, load(out).sample(4))
 
 
+@pytest.mark.long("trains several runs")
 def test_trap_24_resume_is_bit_for_bit(tmp_path: Path, console: Console, tiny_full) -> None:
     config = tiny_full(7)
     train(config, out=tmp_path / "whole", console=console)
@@ -105,6 +107,7 @@ def test_trap_24_resume_is_bit_for_bit(tmp_path: Path, console: Console, tiny_fu
     assert np.array_equal(load(tmp_path / "whole").sample(3), load(tmp_path / "parts").sample(3))
 
 
+@pytest.mark.long("trains several runs")
 def test_log_hook_is_called_outside_of_steps_only(tmp_path: Path, console: Console, tiny_full) -> None:
     # What is looked at in between must not change what is computed: with and without pictures and monitor.
     train(tiny_full(5), out=tmp_path / "busy", console=console)
@@ -114,6 +117,7 @@ def test_log_hook_is_called_outside_of_steps_only(tmp_path: Path, console: Conso
         assert equal(busy[key], quiet[key]), key
 
 
+@pytest.mark.long("trains several runs")
 def test_a_failed_start_leaves_the_folder_free(tmp_path: Path, console: Console, tiny_full) -> None:
     out = tmp_path / "run"
     with pytest.raises(DataError, match="there is no"):
@@ -122,6 +126,7 @@ def test_a_failed_start_leaves_the_folder_free(tmp_path: Path, console: Console,
     assert train(tiny_full(2), out=out, console=console).finished
 
 
+@pytest.mark.long("trains several runs")
 def test_a_hook_stops_the_run_which_says_why_and_can_go_on(tmp_path, last, run, tiny):
     class Stop(Hook):
         def on_line(self, record, line):

@@ -27,6 +27,7 @@ def test_divergence_stops_without_a_broken_checkpoint(tmp_path: Path, console: C
         assert all(bool(torch.isfinite(value).all()) for key in ("G", "D") for value in contents[key].values())
 
 
+@pytest.mark.long("trains long enough to be watched")
 def test_a_healthy_run_is_not_flagged(tmp_path, log_of, tiny, told, named):
     said = told(
         tiny(48, batch_size=16, log_every=4, sample_every=16, evaluate_every=24, save_every=24), tmp_path / "run"
@@ -39,6 +40,7 @@ def test_a_healthy_run_is_not_flagged(tmp_path, log_of, tiny, told, named):
     assert [record["step"] for record in looks] == [16, 32, 48]
 
 
+@pytest.mark.long("trains long enough to be watched")
 def test_learning_rates_times_a_hundred_are_seen(tmp_path, tiny, told, named):
     # D and G stop dead, far from anything; which one wins is chance.
     said = told(tiny(60, log_every=2, lr_g=0.1, lr_d=0.4, save_every=60), tmp_path / "run")
@@ -46,11 +48,13 @@ def test_learning_rates_times_a_hundred_are_seen(tmp_path, tiny, told, named):
     assert "What usually helps: " in said
 
 
+@pytest.mark.long("trains long enough to be watched")
 def test_a_frozen_discriminator_is_seen(tmp_path, tiny, told, named):
     told(tiny(40, lr_d=1e-12, lr_g=1e-2, save_every=40), tmp_path / "run")
     assert "discriminator fooled" in named(tmp_path / "run")
 
 
+@pytest.mark.long("trains long enough to be watched")
 def test_a_constant_generator_is_seen(tmp_path, monkeypatch, no_grace, tiny, told, named):
     forward = Generator.forward
     monkeypatch.setattr(Generator, "forward", lambda self, z, y=None: 0.0 * forward(self, z, y) + 0.3)
@@ -58,6 +62,7 @@ def test_a_constant_generator_is_seen(tmp_path, monkeypatch, no_grace, tiny, tol
     assert {"variety within classes lost", "classes alike", "discriminator saturated"} <= named(tmp_path / "run")
 
 
+@pytest.mark.long("trains long enough to be watched")
 def test_a_generator_that_ignores_the_classes_is_seen(tmp_path, monkeypatch, no_grace, tiny, told, named):
     forward = Generator.forward
     monkeypatch.setattr(Generator, "forward", lambda self, z, y=None: forward(self, z, torch.zeros_like(y)))

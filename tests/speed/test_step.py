@@ -18,6 +18,7 @@ from sagan.training.state import new_state
 Make = Callable[..., RunConfig]
 
 
+@pytest.mark.long("a process of its own")
 def test_a_step_is_measured_and_nothing_is_left(
     tiny_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +44,7 @@ def test_a_step_is_measured_and_nothing_is_left(
     assert [path.name for path in tmp_path.iterdir()] == ["torch.py"]
 
 
+@pytest.mark.long("a process of its own")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a device that is not there")
 def test_a_device_that_is_not_there_is_one_sentence(tiny_config: Make) -> None:
     config = replace(tiny_config(), engine=EngineConfig(device="cuda"))

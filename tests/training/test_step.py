@@ -432,6 +432,7 @@ def test_mean_logit_moves_nothing(tiny_state, pictures, engine, snapshot_of, ass
         assert found.item() == pytest.approx(expected.mean().item(), rel=1e-4)
 
 
+@pytest.mark.long("trains 200 steps, three times")
 def test_acceptance_200_steps_on_coloured_pictures(tiny_state, pictures, engine):
     """SPEC 11: no NaN, spectral norms in range, gamma leaves 0; and labels steer colours.
 
