@@ -31,7 +31,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "transfer": ("runs.transfer",),
 }
 """{old name below ``sagan``: where what it held is now}."""
-FUNCTIONS = {"plan": "make_plan"}
+FUNCTIONS = {"data.check": "check", "plan": "make_plan"}
 """Old names of modules that are names of public functions now: {name: the function in the module's new place}."""
 
 
