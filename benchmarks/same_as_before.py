@@ -43,6 +43,13 @@ ROOT = Path(__file__).resolve().parents[1]
 BEFORE = "57d55e0"
 SHOWN_LINES = 12
 
+LATER = "|".join(
+    (
+        *("split", "classes", "class_pattern", "labels", "may_lose", "width_plan", "sn_eps_linear", "bias_start"),
+        *("class_start", "upsampling", "attention_repeat", "thin_first", "adam_eps", "d_vectors", "g_vectors"),
+        *("bn_tracking", "ema_running", "cudnn_benchmark", "best_by"),
+    )
+)
 CHANGED: dict[str, str] = {
     r"^(help|nothing)\b": "help has a short and a long form, and fits the terminal",
     r"preset \S+ \(": "a preset that was not named says why it was chosen",
@@ -56,6 +63,12 @@ CHANGED: dict[str, str] = {
     r"^mistake: unknown experiment: [-+]sagan: unknown experiment 'table9'; did you mean table\d": "another near word",
     r"^mistake: no such score: -note: 1,797 of 1,797 pictures: grey": "refused before the pictures are opened",
     r"'(-?\d+\.\d{9})\d*' before, '\1\d*' now": "the Frechet distance is rounded otherwise",
+    rf"\.({LATER}): 'None' before": "fields that came since, at rest",
+    r"^paper show \w+: [-+]  (generator|discriminator|train): (size_px|total_steps) \d+, ": "as above",
+    r"^paper show table2: [-+]  SNGAN-projection ": "the recipe samples with running averages, as its source",
+    r"^mistake: impossible size: [-+]sagan: (size_px|--size) must be one of": "names the flag",
+    r"^data pack, unreadable left out: (exit code 0 before, 2 now|-|\+sagan: .* a loses 1 of its 1)": "a lost class",
+    r"^files: \.?some\.npy": "as above",
     r"cache/statistics/\w+\.npz\.[\w/]+: numbers differ by \d\.\de-1[1-9] of": "sums in another order",
 }
 """What is meant to differ: a pattern that is looked for in ``ITEM: DIFFERENCE`` as they are printed, and why. It holds
