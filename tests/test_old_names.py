@@ -83,6 +83,7 @@ def test_packages_and_modules_that_were_attributes_still_are() -> None:
     assert done.stdout.split() == ["Generator", "SelfAttention2d", "load_weights", "check"], done.stderr
 
 
+@pytest.mark.long("a process of its own")
 def test_the_old_module_of_the_check_leaves_the_function_usable() -> None:
     script = "import sagan.data.check; from sagan.data import check; print(callable(check), check('digits').num_images)"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False)
