@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan.data import DataError, notes, open_dataset, pack_dataset, read_packed
+from sagan.data import DataConfig, DataError, notes, open_dataset, pack_dataset, read_packed
 
 
 def test_pixels_labels_and_names_are_those_of_the_files(class_folder, config):
@@ -89,3 +89,16 @@ def test_real_pictures(shared_data, config):
     assert len(image_set.images) == 3781 and len(image_set.class_names) == 10
     assert np.bincount(image_set.labels).tolist() == [288, 149, 576, 246, 559, 345, 297, 257, 136, 928]
     assert image_set.info.traits == {} and 100 < image_set.images.mean() < 200
+
+
+def test_arrays_that_are_packed_already_are_not_read_again(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", images=rng.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8), labels=np.arange(6) % 2)
+    config = DataConfig(path=str(tmp_path / "a.npz"), cache_dir=str(tmp_path / "cache"))
+    before = open_dataset(config, 8, progress=False)
+
+    def read(_):
+        raise AssertionError("arrays were read")
+
+    monkeypatch.setattr("sagan.data.sources.npz_pictures", read)
+    assert open_dataset(config, 8, progress=False).fingerprint == before.fingerprint

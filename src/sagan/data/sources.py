@@ -90,6 +90,8 @@ def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures]) 
     what = [str(status.st_size), str(status.st_mtime_ns), *choices(config)]
     key = hash_lines(["file", str(place.resolve()), *what])
     stamp = hash_lines(["file", *what])
+    if not zipfile.is_zipfile(place) or place.suffix.lower() == ".npz":  # arrays are not read to say nothing of a tree
+        return Source(name=str(place), key=key, stamp=stamp, load=load)
     return Source(name=str(place), key=key, stamp=stamp, load=load, told=lambda: told(load()))
 
 

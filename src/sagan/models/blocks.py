@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sagan.choices import AttentionForm, Conditioning, SpectralGradient
-from sagan.models.config import BiasStart, ClassStart, Init, Upsampling
+from sagan.models.config import BiasStart, ClassStart, DiscriminatorConfig, GeneratorConfig, Init, Upsampling
 from sagan.ops.attention import SelfAttention2d
 from sagan.ops.convolve import conv3x3, product_pays
 from sagan.ops.norm import ConditionalBatchNorm2d
@@ -47,6 +47,18 @@ class LayerStyle:
     init: Init = "xavier"
     """`xavier`: Glorot uniform, gain 1 (official code). `chainer`: the same with gain sqrt(2) for the two 3x3
     convolutions of a block (Miyato and Koyama's code). `orthogonal`: orthogonal matrices (Brock et al. 2019)."""
+
+
+def style_of(config: GeneratorConfig | DiscriminatorConfig) -> LayerStyle:
+    """Give the style of a network's layers."""
+    return LayerStyle(
+        spectral=config.spectral_norm,
+        sn_eps=config.sn_eps,
+        sn_eps_linear=config.sn_eps_linear,
+        sn_gradient=config.sn_gradient,
+        bias_start=config.bias_start,
+        init=config.init,
+    )
 
 
 def initialised(layer: L, style: LayerStyle, *, in_block: bool = False) -> L:

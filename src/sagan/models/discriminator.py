@@ -11,6 +11,7 @@ from sagan.models.blocks import (
     attention_modules,
     initialised,
     residual_modules,
+    style_of,
 )
 from sagan.models.config import DiscriminatorConfig
 from sagan.models.generator import check_labels
@@ -43,14 +44,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        style = LayerStyle(
-            spectral=config.spectral_norm,
-            sn_eps=config.sn_eps,
-            sn_eps_linear=config.sn_eps_linear,
-            sn_gradient=config.sn_gradient,
-            bias_start=config.bias_start,
-            init=config.init,
-        )
+        style = style_of(config)
         self.blocks = _blocks(config, style)
         self.places = _places(config)
         in_channels = config.widths[-1]

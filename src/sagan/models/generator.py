@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from sagan.models.blocks import (
     GeneratorBlock,
-    LayerStyle,
     attention_modules,
     class_norm,
     initialised,
     residual_modules,
+    style_of,
 )
 from sagan.models.config import GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
@@ -37,14 +37,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
-        style = LayerStyle(
-            spectral=config.spectral_norm,
-            sn_eps=config.sn_eps,
-            sn_eps_linear=config.sn_eps_linear,
-            sn_gradient=config.sn_gradient,
-            bias_start=config.bias_start,
-            init=config.init,
-        )
+        style = style_of(config)
         norm = partial(
             class_norm,
             num_classes=config.num_classes,
