@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,6 +49,9 @@ class Pictures:
     """What was found out about where pictures and classes lie, in sentences."""
     left_out: tuple[tuple[str, str], ...] = ()
     """Names of pictures that are not used, and of files that show something but are no pictures, each with why."""
+    decoding: dict[str, Any] = field(default_factory=dict)
+    """How the pixels are read where that is not as usual, and what automatic choices came to: names to what JSON
+    can hold, e.g. {"background": "white", "range": [0, 4095]}; empty where nothing had to be chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
