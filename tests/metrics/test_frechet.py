@@ -145,6 +145,44 @@ def test_from_where_on_covariances_are_nearly_singular(monkeypatch):
     assert solved == ["eigvalsh", "svdvals"]
 
 
+@pytest.mark.parametrize(
+    ("smallest", "solver"),
+    [(0.5, "eigvalsh"), (6.5e-6, "eigvalsh"), (4.5e-6, "svdvals"), (1e-9, "svdvals"), (0.0, "svdvals")],
+)
+def test_a_long_product_is_squared_only_where_no_digit_is_lost(monkeypatch, smallest, solver):
+    """What rounding may leave, 10 * eps * (1/2 + 1/2 + 1/2 / smallest), reaches 1e-10 of the sum at 5.6e-6."""
+    solved = []
+    for name in ("svdvals", "eigvalsh"):
+        solve = getattr(torch.linalg, name)
+        monkeypatch.setattr(
+            torch.linalg, name, lambda matrix, name=name, solve=solve: (solved.append(name), solve(matrix))[1]
+        )
+    expected = [1.0, 1.0, smallest]
+    turned = root_of(np.ones(3), 8) * np.array(expected)
+    long = np.linalg.qr(np.random.default_rng(9).normal(size=(40, 3)))[0] @ turned.T
+    for matrix in (long, long.T):
+        found = frechet._singular_values(torch.from_numpy(matrix)).numpy()
+        np.testing.assert_allclose(np.sort(found)[::-1], expected, atol=2e-10 if solver == "eigvalsh" else 1e-15)
+        assert solved[-1] == solver
+
+
+@pytest.mark.parametrize("width", [frechet.BLOCK - 1, 2 * frechet.BLOCK + 3])
+def test_products_of_columns_are_computed_in_blocks(random, width):
+    long = random.normal(size=(width + 9, width))
+    np.testing.assert_allclose(
+        np.tril(frechet._gram(torch.from_numpy(long)).numpy()), np.tril(long.T @ long), atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3, 30])
+def test_the_rows_of_few_samples_have_full_rank_and_lose_nothing(random, count):
+    features = random.normal(size=(count, 40)) + 1e3
+    fit = gaussian(features)
+    assert fit.rows.shape == (count - 1, 40) == (np.linalg.matrix_rank(fit.rows), 40)
+    np.testing.assert_allclose(fit.covariance, np.cov(features, rowvar=False), atol=1e-11)
+    np.testing.assert_allclose(fit.mean, features.mean(0))
+
+
 def test_nearly_singular_covariances_lose_no_digit():
     """Singular values keep them to rounding; eigenvalues would leave 5e-9 of the traces."""
     covariance = product(root_of(np.where(np.arange(60) < 30, 1.0, 1e-10), 3))

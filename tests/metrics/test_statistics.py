@@ -145,13 +145,15 @@ def test_moments_refuse_what_makes_no_sense(features):
 
 
 @pytest.mark.parametrize("sizes", [[20], [1] * 20, [7, 0, 13]])
-def test_fewer_samples_than_features_are_kept_as_deviations(sizes, tmp_path):
+def test_fewer_samples_than_features_are_kept_as_they_are(sizes, tmp_path):
     """They take less room than a covariance, and go on as if nothing had happened, also from a file."""
     few = np.random.default_rng(3).normal(size=(20, 64)) + 5.0
     moments = Moments(64)
     for batch in cut(few, sizes):
         moments.update(batch)
-    assert isinstance(moments.gaussian(), SampledGaussian)
+    fit = moments.gaussian()
+    assert isinstance(fit, SampledGaussian)
+    assert fit.rows.shape == (19, 64)
     assert_equal(moments.gaussian(), gaussian(few))
     np.savez(tmp_path / "few.npz", **moments.to_arrays())
     with np.load(tmp_path / "few.npz", allow_pickle=False) as arrays:

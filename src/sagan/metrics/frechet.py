@@ -23,8 +23,9 @@ class Gaussian(NamedTuple):
 class SampledGaussian(NamedTuple):
     """A Gaussian with what its covariance is made of: mean (d,) and rows (n, d), float64.
 
-    The rows are deviations from the mean over the root of N - 1, so that rows^T rows is the covariance. Where n is
-    below d they are smaller than it, and no digit of a small eigenvalue was lost in squaring them.
+    The rows are deviations of N samples over the root of N - 1, as N - 1 rows (:func:`origin_of_the_rest`), so that
+    rows^T rows is the covariance. Where n is below d they are smaller than it, and no digit of a small eigenvalue was
+    lost in squaring them.
     """
 
     mean: NDArray[np.float64]
@@ -58,8 +59,23 @@ def gaussian(features: NDArray[np.floating]) -> AnyGaussian:
     count, width = features.shape
     mean = features.mean(0)
     if count < width:
-        return SampledGaussian(mean, (features - mean) / (count - 1) ** 0.5)
+        rows = features[1:] - origin_of_the_rest(features[0], mean, count)
+        return SampledGaussian(mean, rows / (count - 1) ** 0.5)
     return Gaussian(mean, np.atleast_2d(np.cov(features, rowvar=False)))
+
+
+def origin_of_the_rest(first: NDArray[np.floating], mean: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Give what to take from all samples but the first, so that their scatter is that of all samples about their mean.
+
+    Deviations x_i from the mean sum up to 0: one of N rows is superfluous, and costs their products full rank. The
+    reflection that takes (1, ..., 1) to an axis makes the first row 0, and x_i + x_1 / (sqrt(N) - 1) of the others.
+
+    Shape: first (d,), mean (d,) -> (d,). ``count`` is N, at least 2.
+
+    Source: Householder 1958.
+    """
+    origin: NDArray[np.float64] = mean - (first - mean) / (count**0.5 - 1.0)
+    return origin
 
 
 def frechet_distance(a: AnyGaussian, b: AnyGaussian, progress: Progress | None = None) -> float:
@@ -132,6 +148,8 @@ NEARLY_SINGULAR = 1e-9
 # What rounding may leave of the difference between a covariance and its transpose, and below 0 in its eigenvalues, as
 # shares of its largest entry and eigenvalue; more is a mistake.
 ASYMMETRY, NEGATIVE = 1e-6, 1e-6
+# Share of the sum of singular values that may be lost to rounding where they are found as roots of eigenvalues.
+SOUND = 1e-10
 
 
 @contextmanager
@@ -190,12 +208,31 @@ def _roots_of_eigenvalues(product: Tensor) -> Tensor:
 
 
 def _singular_values(product: Tensor) -> Tensor:
-    """Give the singular values of a matrix; a long one is brought to a square with the same ones first."""
+    """Give the singular values of a matrix.
+
+    Those of a long one (m, n) are the roots of the eigenvalues of the small (n, n) that its columns' products are,
+    where these are sound enough; else it is brought to a square with the same singular values first.
+    """
     long = product if len(product) > product.shape[1] else product.T
     if len(long) > 1.1 * long.shape[1]:
+        values = _roots_of_eigenvalues(_gram(long))
+        # What rounding leaves of an eigenvalue, for each, by the root's slope; ten times for sums of many products.
+        error = 10.0 * EPSILON * values.max() ** 2 * (0.5 / values).sum()
+        if error <= SOUND * values.sum():
+            return values
         long = torch.linalg.qr(long, mode="r")[1]
-    values: Tensor = torch.linalg.svdvals(long)
-    return values
+    singular: Tensor = torch.linalg.svdvals(long)
+    return singular
+
+
+def _gram(long: Tensor) -> Tensor:
+    """Compute the lower triangle of A^T A, (n, n), from A (m, n)."""
+    n = long.shape[1]
+    gram = long.new_zeros(n, n)
+    for start in range(0, n, BLOCK):
+        block = slice(start, start + BLOCK)
+        gram[start:, block] = long[:, start:].T @ long[:, block]
+    return gram
 
 
 def _root(name: str, side: AnyGaussian) -> _Root:

@@ -1,6 +1,7 @@
 """What is kept of features while they stream by: their mean and scatter, or the features of chosen samples."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sagan.metrics.frechet import AnyGaussian, Gaussian, SampledGaussian
+from sagan.metrics.frechet import AnyGaussian, Gaussian, SampledGaussian, origin_of_the_rest
 from sagan.metrics.frechet import Progress as Progress
 
 Rows = NDArray[np.floating] | Tensor
@@ -54,16 +55,25 @@ def checked_indices(indices: NDArray[np.integer], count: int) -> NDArray[np.int6
     return indices.astype(np.int64)
 
 
-# Of so many times the features deviations are kept, before they are summed; and columns that are summed at a time.
+# Of so many times the features samples are kept, before they are summed; and columns that are summed at a time.
 DEFERRED, BLOCK = 5, 512
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Count, mean (d,), and scatter (d, d) = the sum of (x - mean) (x - mean)^T of samples, float64."""
+
+    count: int
+    mean: NDArray[np.float64]
+    scatter: NDArray[np.float64]
 
 
 class Moments:
     """Mean and covariance of features that come in batches; any cut and any order gives the same but for rounding.
 
-    It works in float64 on deviations from the mean so far, so that a large mean costs no digits. Memory: of
-    the first samples the deviations themselves, from which a distance to few samples is faster, at most DEFERRED * d of
-    them (160 MiB at 2048 features); then one (d, d) array of float64, 32 MiB, whatever the number of samples.
+    It works in float64 on deviations from a mean, so that a large mean costs no digits. Memory: the first samples
+    themselves, from which a distance to few samples is faster, at most DEFERRED * d of them (80 MiB of float32 at 2048
+    features); then one (d, d) array of float64, 32 MiB, whatever the number of samples, and at most d samples.
 
     Args:
         width: Number of features d, at least 1.
@@ -75,11 +85,13 @@ class Moments:
         if width < 1:
             raise ValueError(f"width must be at least 1, found {width}")
         self.width = width
-        self.count = 0
-        self._mean = torch.zeros(width, dtype=torch.float64)
-        # Rows whose products sum up to the sum of (x - mean) (x - mean)^T: the deviations, or none and that sum itself.
-        self._rows: list[Tensor] = []
-        self._scatter: Tensor | None = None
+        self._sums: _Sums | None = None
+        self._rows: list[NDArray[np.floating]] = []  # of samples that are not in the sums; never changed in place
+
+    @property
+    def count(self) -> int:
+        """The number of samples so far."""
+        return (self._sums.count if self._sums else 0) + self._num_rows
 
     def update(self, features: Rows) -> None:
         """Add samples.
@@ -91,14 +103,9 @@ class Moments:
             TypeError: If they are not floating point.
             ValueError: If they are not (N, d), or hold NaN or infinity; nothing is then added.
         """
-        x = torch.from_numpy(np.array(checked_rows(features, width=self.width), np.float64))
-        if not len(x):
-            return
-        mean = x.mean(0)
-        shift = self._shift(mean, len(x))
-        # The step between the two means is one more row of deviations: (N + 1, d), one product.
-        self._add(torch.cat([x - mean, shift[None]]) if self.count else x - mean)
-        self._move(mean, len(x))
+        rows = np.array(checked_rows(features, width=self.width))
+        if len(rows):
+            self._add([rows])
 
     def merge(self, other: Self) -> None:
         """Add the samples of another, for example of another process.
@@ -108,14 +115,8 @@ class Moments:
         """
         if other.width != self.width:
             raise ValueError(f"cannot merge features of width {other.width} into width {self.width}")
-        if not other.count:
-            return
-        shift = self._shift(other._mean, other.count)
-        for rows in (*other._rows, *([shift[None]] if self.count else [])):
-            self._add(rows)
-        if other._scatter is not None:
-            self._scatter, self._rows = other._scatter + self._summed(), []
-        self._move(other._mean, other.count)
+        self._sums = _united(self._sums, other._sums)
+        self._add(other._rows)
 
     def gaussian(self) -> AnyGaussian:
         """Give the mean (d,) and the covariance (d, d) with N - 1 in its denominator, float64; of few as rows.
@@ -127,18 +128,18 @@ class Moments:
         """
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 samples, found {self.count}; evaluate more images")
-        mean = self._mean.numpy().copy()
-        if self._scatter is None:
-            return SampledGaussian(mean, torch.cat(self._rows).div_((self.count - 1) ** 0.5).numpy())
-        return Gaussian(mean, (self._summed() / (self.count - 1)).numpy())
+        if self._sums is None:
+            mean, first = _mean(self._rows), self._rows[0]
+            rest = [first[1:], *self._rows[1:]]
+            origin = origin_of_the_rest(first[0], mean, self.count)
+            return SampledGaussian(mean, _deviations(rest, origin, (self.count - 1) ** -0.5))
+        sums = self._all()
+        return Gaussian(sums.mean.copy(), sums.scatter / (sums.count - 1))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give all that it holds: ``count`` (), ``mean`` (d,) and ``scatter`` (d, d)."""
-        return {
-            "count": np.array(self.count, np.int64),
-            "mean": self._mean.numpy().copy(),
-            "scatter": self._summed().numpy(),
-        }
+        sums = self._all()
+        return {"count": np.array(sums.count, np.int64), "mean": sums.mean.copy(), "scatter": sums.scatter.copy()}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
@@ -153,46 +154,69 @@ class Moments:
         if int(count) < 0 or not (np.isfinite(mean).all() and np.isfinite(scatter).all()):
             raise ValueError("stored moments hold NaN, infinity or a negative count; make them again")
         moments = cls(len(mean))
-        moments.count = int(count)
-        moments._mean = torch.from_numpy(np.array(mean, np.float64))
-        moments._scatter = torch.from_numpy(np.array(scatter, np.float64))
+        if int(count):
+            moments._sums = _Sums(int(count), np.array(mean, np.float64), np.array(scatter, np.float64))
         return moments
 
     @property
     def _num_rows(self) -> int:
         return sum(map(len, self._rows))
 
-    def _add(self, rows: Tensor) -> None:
-        """Add rows (n, d) of deviations: they are kept while they are few, and many are summed at a time."""
-        self._rows.append(rows)
-        if self._num_rows >= self.width * (DEFERRED if self._scatter is None else 1):
-            self._scatter, self._rows = self._summed(), []
+    def _add(self, rows: list[NDArray[np.floating]]) -> None:
+        """Add samples: they are kept while they are few, and many are summed at a time."""
+        self._rows += rows
+        if self._num_rows >= self.width * (DEFERRED if self._sums is None else 1):
+            self._sums, self._rows = self._all(), []
 
-    def _summed(self) -> Tensor:
-        """Give the sum of the products of all rows, on top of the scatter so far: a new tensor (d, d).
+    def _all(self) -> _Sums:
+        """Give the sums with the samples that are not in them yet, which are not changed."""
+        united = _united(self._sums, _summed(self._rows) if self._rows else None)
+        return united or _Sums(0, np.zeros(self.width), np.zeros((self.width, self.width)))
 
-        Only what is on and below the diagonal is multiplied.
-        """
-        d = self.width
-        scatter = torch.zeros(d, d, dtype=torch.float64) if self._scatter is None else self._scatter.clone()
-        if not self._rows:
-            return scatter
-        rows = torch.cat(self._rows)
-        for start in range(0, d, BLOCK):
-            block = slice(start, min(start + BLOCK, d))
-            product = rows[:, start:].T @ rows[:, block]
-            scatter[start:, block] += product
-            scatter[block, block.stop :] += product[block.stop - start :].T
-        return scatter
 
-    def _shift(self, mean: Tensor, count: int) -> Tensor:
-        """Give the step from the mean so far to the mean of ``count`` new samples, scaled to a row of deviations."""
-        shift: Tensor = (mean - self._mean) * (self.count * count / (self.count + count)) ** 0.5
-        return shift
+def _mean(rows: list[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Give the mean (d,) of samples."""
+    sums = [part.sum(0, dtype=np.float64) for part in rows]
+    mean: NDArray[np.float64] = np.sum(sums, 0) / sum(map(len, rows))
+    return mean
 
-    def _move(self, mean: Tensor, count: int) -> None:
-        self.count += count
-        self._mean += (mean - self._mean) * (count / self.count)
+
+def _deviations(rows: list[NDArray[np.floating]], mean: NDArray[np.float64], scale: float = 1.0) -> NDArray[np.float64]:
+    """Give (x - mean) * scale of all samples, (N, d), float64; part by part, while a part is in the cache."""
+    deviations = np.empty((sum(map(len, rows)), len(mean)))
+    start = 0
+    for part in rows:
+        found = deviations[start : start + len(part)]
+        np.subtract(part, mean, out=found)
+        found *= scale
+        start += len(part)
+    return deviations
+
+
+def _summed(rows: list[NDArray[np.floating]]) -> _Sums:
+    """Sum up samples. Only what is on and below the diagonal of the scatter is multiplied."""
+    mean = _mean(rows)
+    deviations = torch.from_numpy(_deviations(rows, mean))
+    d = len(mean)
+    scatter = torch.empty(d, d, dtype=torch.float64)
+    for start in range(0, d, BLOCK):
+        block = slice(start, min(start + BLOCK, d))
+        product = deviations[:, start:].T @ deviations[:, block]
+        scatter[start:, block] = product
+        scatter[block, block.stop :] = product[block.stop - start :].T
+    return _Sums(len(deviations), mean, scatter.numpy())
+
+
+def _united(a: _Sums | None, b: _Sums | None) -> _Sums | None:
+    """Give the sums of two samples together; None is no samples."""
+    if a is None or b is None:
+        return a or b
+    count = a.count + b.count
+    step = b.mean - a.mean
+    row = step * (a.count * b.count / count) ** 0.5  # of deviations; its product with itself is symmetric to the bit
+    scatter = a.scatter + b.scatter
+    scatter += np.outer(row, row)
+    return _Sums(count, a.mean + step * (b.count / count), scatter)
 
 
 class KeptFeatures:
