@@ -118,8 +118,8 @@ def decodes(monkeypatch):
 @pytest.fixture
 def gigabytes():
     """Give the size of a shard that holds just so many pictures of 6 px."""
-    picture_bytes = 6 * 6 * 3 + 8
-    return lambda count, class_names=(): (4096 + len(json.dumps(class_names)) + count * picture_bytes) / 1e9
+    picture_bytes = 6 * 6 * 3 + 8 + 4
+    return lambda count, class_names=(): (4096 + len(json.dumps([class_names, {}])) + count * picture_bytes) / 1e9
 
 
 @pytest.fixture

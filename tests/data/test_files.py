@@ -162,5 +162,5 @@ def test_formats_of_pictures_in_one_folder(tmp_path, config):
     folder.mkdir()
     for suffix in ("png", "bmp", "gif", "tif", "ppm", "webp", "JPG"):
         Image.new("RGB", (8, 8), (250, 0, 0)).save(folder / f"a.{suffix}")
-    images = open_dataset(config(folder), 8, progress=False).images
+    images = open_dataset(config(folder), 8, progress=False).images[:]
     assert len(images) == 7 and np.abs(images.astype(int) - [250, 0, 0]).max() <= 12

@@ -15,7 +15,6 @@ def test_pixels_labels_and_names_are_those_of_the_files(class_folder, config):
         pixels = np.asarray(Image.open(class_folder / f"{name}.png"))
         assert (image_set.images[index] == pixels[:, 1:11]).all()  # 12 wide, 10 high: the centre is 10 columns.
     assert image_set.labels.tolist() == [0, 0, 0, 1, 1] and image_set.class_names == ("cat", "dog")
-    assert isinstance(image_set.images, np.memmap) and not image_set.images.flags.writeable
 
 
 def test_the_second_opening_decodes_nothing(class_folder, config, decodes):
@@ -23,7 +22,7 @@ def test_the_second_opening_decodes_nothing(class_folder, config, decodes):
     assert len(decodes) == 5
     second = open_dataset(config(class_folder), 8, progress=False)
     assert len(decodes) == 5
-    assert second.file == first.file and (second.images == first.images).all()
+    assert second.file == first.file and (second.images[:] == first.images[:]).all()
     assert second.fingerprint == first.fingerprint
     open_dataset(config(class_folder), 6, progress=False)
     assert len(decodes) == 10
@@ -39,10 +38,10 @@ def test_a_changed_file_is_decoded_anew(class_folder, config, decodes):
 
 def test_a_damaged_cache_file_is_made_again(class_folder, config, decodes):
     image_set = open_dataset(config(class_folder), 8, progress=False)
-    expected = image_set.images.copy()
+    expected = image_set.images[:].copy()
     for length in (0, 60, 500, image_set.file.stat().st_size - 1):
         image_set.file.write_bytes(image_set.file.read_bytes()[:length])
-        assert (open_dataset(config(class_folder), 8, progress=False).images == expected).all()
+        assert (open_dataset(config(class_folder), 8, progress=False).images[:] == expected).all()
     assert len(decodes) == 25
 
 
@@ -88,7 +87,7 @@ def test_real_pictures(shared_data, config):
     image_set = open_dataset(config(shared_data / "clothing-128.zip"), 32, progress=False)
     assert len(image_set.images) == 3781 and len(image_set.class_names) == 10
     assert np.bincount(image_set.labels).tolist() == [288, 149, 576, 246, 559, 345, 297, 257, 136, 928]
-    assert image_set.info.traits == {} and 100 < image_set.images.mean() < 200
+    assert image_set.info.traits == {} and 100 < image_set.images[:].mean() < 200
 
 
 def test_arrays_that_are_packed_already_are_not_read_again(tmp_path, monkeypatch):

@@ -4,14 +4,19 @@ import errno
 import hashlib
 import json
 import os
+import re
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sagan.data import DataError, open_dataset, pack_dataset, read_packed
+from sagan.data import DataConfig, DataError, check, open_dataset, pack_dataset, picture_size, read_packed
 from sagan.data.packed import packed_writer, readable_bytes
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_a_packed_file_is_taken_anywhere_and_by_numpy(class_folder, tmp_path, config, decodes):
@@ -24,11 +29,15 @@ def test_a_packed_file_is_taken_anywhere_and_by_numpy(class_folder, tmp_path, co
     assert opened.file == moved and opened.fingerprint == packed.fingerprint and len(decodes) == 5
     with moved.open("rb") as stream:
         images, labels, record = (np.load(stream, allow_pickle=False) for _ in range(3))
-    assert (np.load(moved, mmap_mode="r") == images).all() and (images == opened.images).all()
+        checksums = np.load(stream, allow_pickle=False)
+    assert (np.load(moved, mmap_mode="r") == images).all() and (images == opened.images[:]).all()
     assert labels.tolist() == [0, 0, 0, 1, 1]
     described = json.loads(record.tobytes())
-    assert described["sagan_packed"] == 1 and described["class_names"] == ["cat", "dog"]
+    assert described["sagan_packed"] == 2 and described["class_names"] == ["cat", "dog"]
     assert described["pixels_sha256"] == hashlib.sha256(images.tobytes()).hexdigest()
+    assert checksums[:-1].tolist() == [zlib.crc32(image) for image in images]
+    whole = moved.read_bytes()
+    assert checksums[-1] == zlib.crc32(whole[:128] + whole[128 + images.nbytes : -4])
     assert str(tmp_path) not in record.tobytes().decode()
 
 
@@ -79,24 +88,28 @@ def test_an_interruption_leaves_nothing_half_written(class_folder, tmp_path, con
     assert everything(tmp_path / "cache") == []
 
 
-def test_the_mapping_stays_whole_when_the_file_is_replaced(class_folder, tmp_path, config):
+def test_an_opened_file_stays_whole_when_the_file_is_replaced(class_folder, tmp_path, config):
     image_set = pack_dataset(config(class_folder), 8, tmp_path / "a.npy", progress=False)
-    expected = image_set.images.copy()
+    expected = np.array(image_set.images)
     pack_dataset(config(class_folder), 2, tmp_path / "a.npy", progress=False)
-    assert (image_set.images == expected).all()
+    assert (image_set.images[:] == expected).all()
 
 
 def test_fewer_pictures_than_announced_shrink_the_file_in_place(tmp_path):
-    with packed_writer(tmp_path / "a.npy", 2, 10**9 // 12, "key") as writer:
+    with packed_writer(tmp_path / "a.npy", (2, 2), 10**9 // 12, "key") as writer:
         writer.add([(np.full((2, 2, 3), value, np.uint8), frozenset()) for value in range(3)])
         writer.finish(np.array([0, 1, 0]), ("a", "b"), "test", ["0", "1", "2"])
-    assert read_packed(tmp_path / "a.npy").images[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert read_packed(tmp_path / "a.npy").images[:][:, 0, 0, 0].tolist() == [0, 1, 2]
 
 
 def test_the_packed_file_of_an_unknown_version_is_refused(class_folder, tmp_path, config):
     file = pack_dataset(config(class_folder), 8, tmp_path / "a.npy", progress=False).file
-    file.write_bytes(file.read_bytes().replace(b'"sagan_packed": 1', b'"sagan_packed": 9'))
-    with pytest.raises(DataError, match="version 9, expected 1"):
+    file.write_bytes(file.read_bytes().replace(b'"sagan_packed": 2', b'"sagan_packed": 9'))
+    with pytest.raises(DataError, match="no whole packed file"):  # its checksum says that this is damage
+        open_dataset(config(file), 8, progress=False)
+    content = file.read_bytes()[:-4]
+    file.write_bytes(content + zlib.crc32(content[:128] + content[128 + 5 * 192 :]).to_bytes(4, "little"))
+    with pytest.raises(DataError, match="version 9, expected 2"):
         open_dataset(config(file), 8, progress=False)
 
 
@@ -107,6 +120,96 @@ def test_a_cut_off_packed_file_is_refused(class_folder, tmp_path, config):
         file.write_bytes(whole[:length])
         with pytest.raises(DataError, match="no whole packed file"):
             open_dataset(config(file), 8, progress=False)
+
+
+def damage(place, whole, position, bits):
+    changed = bytearray(whole)
+    changed[position] ^= bits
+    place.write_bytes(changed)
+
+
+def regions(whole, pixels):
+    """The stretches of a packed file by what stands there."""
+    labels, record, checksums = [match.start() for match in re.finditer(b"\x93NUMPY", whole)][1:]
+    return {
+        "header": range(128),
+        "pixels": range(128, 128 + pixels),
+        "labels": range(labels, record),
+        "description": range(record, checksums),
+        "checksums": range(checksums, len(whole)),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required additional header parsing")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_change_of_any_byte_is_found(class_folder, tmp_path, config, data):
+    file = tmp_path / "a.npy"
+    if not (tmp_path / "whole").exists():
+        pack_dataset(config(class_folder), 8, file, progress=False).file.rename(tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    places = regions(whole, 5 * 8 * 8 * 3)
+    assert sum(map(len, places.values())) == len(whole)
+    where = data.draw(st.sampled_from(sorted(places)))
+    damage(file, whole, data.draw(st.sampled_from(places[where])), data.draw(st.integers(1, 255)))
+    with pytest.raises(DataError):
+        check(config(file), progress=False)
+
+
+def test_what_is_read_is_found_to_be_damaged_without_a_check(class_folder, tmp_path, config):
+    file = pack_dataset(config(class_folder), 8, tmp_path / "a.npy", progress=False).file
+    whole = file.read_bytes()
+    places = regions(whole, 5 * 8 * 8 * 3)
+    for where in ("labels", "description", "checksums"):
+        for position in places[where]:
+            damage(file, whole, position, 1)
+            with pytest.raises(DataError, match="no whole packed file"):
+                read_packed(file)
+    for position in places["pixels"][::7]:
+        damage(file, whole, position, 128)
+        with pytest.raises(DataError, match=f"damaged: picture {(position - 128) // 192} "):
+            read_packed(file).images[:]
+
+
+def test_a_damaged_file_in_the_cache_is_made_again(class_folder, config):
+    first = open_dataset(config(class_folder), 8, progress=False)
+    whole = first.file.read_bytes()
+    for position in (5, 40, len(whole) - 300):
+        damage(first.file, whole, position, 1)
+        assert (open_dataset(config(class_folder), 8, progress=False).images[:] == first.images[:]).all()
+        assert first.file.read_bytes() == whole
+
+
+def test_pictures_need_not_be_square(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
+    found = []
+    for shape in ((4, 6), (6, 4)):
+        with packed_writer(tmp_path / "a.npy", shape, 3, "key") as writer:
+            writer.add([(picture.reshape(*shape, 3), frozenset()) for picture in pictures])
+            writer.finish(np.zeros(3, np.int64), (), "test", ["0", "1", "2"], {"fit": "crop"})
+        found.append(read_packed(tmp_path / "a.npy"))
+        assert found[-1].images.shape == (3, *shape, 3) and found[-1].info.decoding == {"fit": "crop"}
+    assert (found[0].images[:] == pictures).all()
+    assert found[0].fingerprint != found[1].fingerprint  # the bytes are the same
+    with pytest.raises(DataError, match=r"must be square and of one size, found .*a\.npy: 4x6"):
+        picture_size(DataConfig(path=str(tmp_path / "a.npy")))
+
+
+@pytest.mark.parametrize("name", ["packed.npy", "shards"])
+def test_version_1_is_read_as_before(tmp_path, config, name):
+    old = read_packed(GOLDEN / name)
+    with np.load(GOLDEN / "pictures.npz") as pictures:
+        assert (old.images[:] == pictures["images"]).all() and (old.labels == pictures["labels"]).all()
+        assert old.class_names == tuple(pictures["class_names"])
+    assert (
+        old.fingerprint == "a8e763ef135cfc15566eeef0910f3d26f5c137a9f0b99f926021674c500a2d34"
+        and old.info.decoding == {}
+    )
+    check(config(GOLDEN / name), progress=False)
+    assert pack_dataset(config(GOLDEN / name), 16, tmp_path / "new.npy", progress=False).fingerprint == old.fingerprint
+    assert pack_dataset(config(GOLDEN / "pictures.npz"), 16, tmp_path / "n", progress=False).fingerprint == (
+        old.fingerprint
+    )
 
 
 def test_bytes_are_said_readably():

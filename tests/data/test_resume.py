@@ -17,7 +17,7 @@ from sagan.data import packed as packed_module
 from sagan.data import parallel as parallel_module
 from sagan.data.packed import PackedWriter
 
-SHARD_GB = (4096 + 2 + 10 * (8 * 8 * 3 + 8)) / 1e9  # ten pictures of 8 px without classes
+SHARD_GB = (4096 + 8 + 10 * (8 * 8 * 3 + 8 + 4)) / 1e9  # ten pictures of 8 px without classes
 DECODES_AND_DIES = """
 import os, signal, sys
 from sagan.data import DataConfig, files, pack_dataset, pack_shards, packed, parallel

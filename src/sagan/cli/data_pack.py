@@ -9,7 +9,7 @@ import tyro
 from sagan.cli.parse import parse
 from sagan.data.config import Reading
 
-WHAT = "Decode pictures once, to be memory-mapped. After an interruption the same command goes on."
+WHAT = "Decode pictures once into a packed file or folder. After an interruption the same command goes on."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,7 @@ class DataConfig(Reading):
     name."""
 
     keep: Keep = "disk"
-    """Where the decoded pictures stay while training: on disk, memory-mapped and read ahead; in memory; or in the
+    """Where the decoded pictures stay while training: on disk, read ahead; in memory; or in the
     memory of the training device, e.g. a GPU. The results are the same."""
 
     flip: bool = False

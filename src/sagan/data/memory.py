@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sagan.data.config import DataError, Keep
@@ -18,8 +19,8 @@ def kept(image_set: ImageSet, keep: Keep, device: torch.device, *, progress: boo
     """Give the set with its pictures where ``keep`` says; the batches drawn from it are the same, bit for bit.
 
     Args:
-        image_set: The set, memory-mapped.
-        keep: ``disk`` leaves it so, ``memory`` copies it into this process, ``device`` to ``device``.
+        image_set: The set, on disk.
+        keep: ``disk`` leaves it there, ``memory`` copies it into this process, ``device`` to ``device``.
         device: Where training happens.
         progress: Show a progress bar on standard error.
 
@@ -40,7 +41,7 @@ def kept(image_set: ImageSet, keep: Keep, device: torch.device, *, progress: boo
     count = max(1, BLOCK_BYTES // (needed // len(resident)))
     with counted(f"loading into the memory of {place}", needed, progress, in_bytes=True) as advance:
         for start in range(0, len(resident), count):
-            block = torch.from_numpy(image_set.images[start : start + count].copy())
+            block = torch.from_numpy(np.array(image_set.images[start : start + count]))
             resident[start : start + count] = block.to(place)
             advance(block.numel())
     images = resident.numpy() if place.type == "cpu" else image_set.images

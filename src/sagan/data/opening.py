@@ -40,7 +40,7 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
     require_size(size_px)
     if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
         image_set = read_packed(given)
-        if image_set.images.shape[1] == size_px:
+        if image_set.images.shape[1:3] == (size_px, size_px):
             return _rename(image_set, config)
     cache = cache_folder(config.cache_dir)
     source = find_source(config, cache, size_px=size_px, progress=progress)
@@ -62,7 +62,8 @@ def picture_size(config: DataConfig) -> int:
         DataError: If a picture is not square, sizes differ, or nothing is found.
     """
     if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
-        return int(read_packed(given).images.shape[1])
+        height, width = read_packed(given).images.shape[1:3]
+        return only_size({(height, width): str(given)})
     pictures = find_source(config, cache_folder(config.cache_dir)).load()
     chosen = sorted({round(i) for i in np.linspace(0, len(pictures.names) - 1, 100)}) if pictures.names else []
     sizes: dict[tuple[int, int], str] = {}
@@ -71,6 +72,15 @@ def picture_size(config: DataConfig) -> int:
         sizes.setdefault((height, width), pictures.names[index])
     if not sizes:
         raise DataError(f"{config.path} holds no pictures")
+    return only_size(sizes)
+
+
+def only_size(sizes: dict[tuple[int, int], str]) -> int:
+    """Give the size in pixels of square pictures of one (H, W), each with the name of a picture that has it.
+
+    Raises:
+        DataError: If there are several, or it is not square.
+    """
     height, width = next(iter(sizes))
     if len(sizes) > 1 or height != width:
         found = "; ".join(f"{name}: {w}x{h}" for (h, w), name in list(sizes.items())[:3])
@@ -100,7 +110,7 @@ def data_size(config: DataConfig, size_px: int) -> DataSize:
     require_size(size_px)
     if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
         image_set = read_packed(given)
-        if image_set.images.shape[1] == size_px:
+        if image_set.images.shape[1:3] == (size_px, size_px):
             return DataSize(len(image_set.labels), len(image_set.class_names), 0)
     cache = cache_folder(config.cache_dir)
     source = find_source(config, cache, size_px=size_px)
@@ -160,5 +170,7 @@ def _rename(image_set: ImageSet, config: DataConfig) -> ImageSet:
     return dataclasses.replace(
         image_set,
         class_names=class_names,
-        fingerprint=fingerprint(image_set.info.pixels_sha256, image_set.labels, class_names),
+        fingerprint=fingerprint(
+            image_set.info.pixels_sha256, image_set.labels, class_names, image_set.images.shape[1:3]
+        ),
     )

@@ -86,7 +86,8 @@ def pack_file(
     pictures = loaded(source)
     total = len(pictures.names)
     class_names = pictures.class_names if names is None else rename_classes(pictures.class_names, *names)
-    with packed_writer(file, size_px, total, hash_lines([source.key, str(size_px), str(FORMAT_VERSION)])) as writer:
+    key = hash_lines([source.key, str(size_px), str(FORMAT_VERSION)])
+    with packed_writer(file, (size_px, size_px), total, key) as writer:
         done = writer.progress.done
         if progress:
             announce(source.name, total, size_px, file, f" (going on after {done:,} pictures)" if done else "")
@@ -101,7 +102,7 @@ def pack_file(
             writer.discard()
             raise too_few(source.name, total - len(unreadable), unreadable)
         labels, class_names = without_empty_classes(labels, class_names)
-        writer.finish(labels, class_names, Path(source.name).name, pictures.names)
+        writer.finish(labels, class_names, Path(source.name).name, pictures.names, pictures.decoding)
     return read_packed_file(file)
 
 

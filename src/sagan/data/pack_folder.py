@@ -40,6 +40,7 @@ from sagan.data.shards import (
     PLAN,
     Shard,
     check_pixels,
+    checked_index,
     hashed_bytes,
     joint_labels,
     read_index,
@@ -183,7 +184,7 @@ def _job(config: DataConfig, source: Source, size_px: int, folder: Path, shard_g
     class_names = pictures.class_names
     if config.class_names is not None:
         class_names = rename_classes(class_names, read_class_names(config.class_names), config.class_names)
-    total, count = len(pictures.names), _pictures_per_shard(shard_gb, size_px, class_names)
+    total, count = len(pictures.names), _pictures_per_shard(shard_gb, size_px, class_names, pictures.decoding)
     stretches = [range(start, min(start + count, total)) for start in range(0, total, count)]
     if len(stretches) > MAX_SHARDS:
         raise DataError(
@@ -221,16 +222,17 @@ def _write_shards(job: _Job, part: tuple[int, int], workers: int | None, *, prog
                 if file.exists():  # by another process meanwhile
                     advance(len(stretch))
                     continue
-                with packed_writer(file, job.size_px, len(stretch), f"{job.key} {number}") as writer:
+                with packed_writer(file, (job.size_px, job.size_px), len(stretch), f"{job.key} {number}") as writer:
                     labels = decode_into(writer, job.pictures, stretch, job.size_px, advance, workers)
                     names = job.pictures.names[stretch.start :]
-                    writer.finish(labels, job.class_names, Path(job.source.name).name, names)
+                    source, decoding = Path(job.source.name).name, job.pictures.decoding
+                    writer.finish(labels, job.class_names, source, names, decoding)
 
 
-def _pictures_per_shard(shard_gb: float, size_px: int, class_names: tuple[str, ...]) -> int:
-    """Give how many pictures a shard can hold with their labels, two array headers and the description."""
-    spare = int(shard_gb * 1e9) - 4096 - len(json.dumps(class_names))
-    count = spare // (size_px * size_px * 3 + 8)
+def _pictures_per_shard(shard_gb: float, size_px: int, class_names: tuple[str, ...], decoding: dict[str, Any]) -> int:
+    """Give how many pictures a shard can hold with labels and checksums, headers of arrays and the description."""
+    spare = int(shard_gb * 1e9) - 4096 - len(json.dumps([class_names, decoding]))
+    count = spare // (size_px * size_px * 3 + 8 + 4)
     if count < 1:
         raise DataError(
             f"a shard of {shard_gb:g} GB holds no picture of {size_px} px and the class names; allow more, such as 1"
@@ -309,16 +311,19 @@ def _index(job: _Job, opened: Sequence[ImageSet], pixels_sha256: str) -> dict[st
         )
         for file, image_set in zip(job.files, opened, strict=True)
     ]
-    return {
-        "sagan_shards": INDEX_VERSION,
-        "job": job.key,
-        "source": Path(job.source.name).name,
-        "size_px": opened[0].images.shape[1],
-        "pictures": len(labels),
-        "fingerprint": fingerprint(pixels_sha256, labels, class_names),
-        "pixels_sha256": pixels_sha256,
-        "traits": dict(sorted(traits.items())),
-        "class_names": class_names,
-        "unreadable": [pair for image_set in opened for pair in image_set.info.unreadable],
-        "shards": [asdict(shard) for shard in shards],
-    }
+    return checked_index(
+        {
+            "sagan_shards": INDEX_VERSION,
+            "job": job.key,
+            "source": Path(job.source.name).name,
+            "size_px": opened[0].images.shape[1],
+            "pictures": len(labels),
+            "fingerprint": fingerprint(pixels_sha256, labels, class_names, opened[0].images.shape[1:3]),
+            "pixels_sha256": pixels_sha256,
+            "traits": dict(sorted(traits.items())),
+            "class_names": class_names,
+            "decoding": opened[0].info.decoding,
+            "unreadable": [pair for image_set in opened for pair in image_set.info.unreadable],
+            "shards": [asdict(shard) for shard in shards],
+        }
+    )

@@ -1,12 +1,15 @@
-"""The packed file: decoded pictures in one file, memory-mapped when read.
+"""The packed file: decoded pictures in one file, of which any can be read at its place.
 
-It is three NumPy arrays written one after the other, so NumPy alone can read it:
+It is four NumPy arrays written one after the other, so NumPy alone can read it:
 
-1. images, uint8 (N, size_px, size_px, 3): ``numpy.load(file, mmap_mode="r")`` gives them;
+1. images, uint8 (N, H, W, 3): ``numpy.load(file, mmap_mode="r")`` gives them;
 2. labels, int64 (N,), all 0 when there are no classes;
-3. UTF-8 bytes of a JSON object, see :class:`PackedInfo`; it starts with ``{"sagan_packed": 1``, the format's version.
+3. UTF-8 bytes of a JSON object, see :class:`PackedInfo`; it starts with ``{"sagan_packed": 2``, the format's version;
+4. checksums, uint32 (N + 1,): the CRC-32 (``zlib.crc32``) of each picture, and at last that of everything else, which
+   is the file's bytes before the first picture and those behind the last one but for the last four.
 
-For 2 and 3 call ``numpy.load`` again on the opened file. The file holds nothing of the machine that wrote it.
+For 2 to 4 call ``numpy.load`` again on the opened file. The file holds nothing of the machine that wrote it. Version 1
+lacks the fourth array, and ``decoding`` in the third.
 
 While it is written it has another name, and a journal beside it says what is done, so that an interrupted writer can go
 on. The finished file has the same bytes however often its writer was interrupted.
@@ -16,9 +19,13 @@ import glob
 import hashlib
 import io
 import json
+import math
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,14 +37,21 @@ from torch import Tensor
 from sagan.data.config import DataError
 from sagan.data.decode import Pixels, UnreadableError
 from sagan.data.pictures import Labels, PixelStore
+from sagan.data.stored import Checksums, PixelFile, StoredPixels
 from sagan.randomness import keyed_generator
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 JOURNAL_EVERY = 1024
 """Pictures after which what is done is made safe on the disk: what a killed writer decodes again at most."""
 BLOCK_BYTES = 1 << 22
 """Bytes that are read at once to hash them."""
 AGAIN = "delete it and pack the data again"
+PIXELS = "|u1"
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([|<][iu][148])', 'fortran_order': False, 'shape': \(([0-9, ]+)\), \} *\n",
+    re.DOTALL,
+)
+"""What stands before an array."""
 
 Looked = tuple[Pixels, frozenset[str]] | UnreadableError
 """A decoded picture with what was peculiar about it, or why it cannot be used."""
@@ -57,14 +71,16 @@ class PackedInfo:
     """How many pictures were grey, had alpha and so on: keys of decode.TREATMENTS."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Name and reason of every file that was left out because it could not be read as a picture."""
+    decoding: dict[str, Any] = field(default_factory=dict)
+    """Every decision that made the pixels what they are, see :class:`~sagan.data.pictures.Pictures`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """Decoded pictures with their classes, memory-mapped from a packed file or a folder of them."""
+    """Decoded pictures with their classes, in a packed file or a folder of them."""
 
     images: PixelStore
-    """uint8 (N, size_px, size_px, 3), RGB, read only."""
+    """uint8 (N, H, W, 3), RGB; read when they are asked for."""
     labels: Labels
     """int64 (N,), indices into ``class_names``; all 0 when there are none."""
     class_names: tuple[str, ...]
@@ -109,17 +125,17 @@ def is_packed_file(file: Path) -> bool:
     """Tell whether a file was written by :class:`PackedWriter`; a cut-off one counts as packed, too."""
     try:
         with file.open("rb") as stream:
-            shape, dtype = _read_header(stream)
-            if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or dtype != np.uint8:
+            dtype, shape, _ = _read_header(stream)
+            if len(shape) != 4 or shape[3] != 3 or dtype != PIXELS:
                 return False
             # A plain array ends here. Labels follow in a packed one; when it was cut off, less than the pixels is left.
-            return file.stat().st_size != stream.tell() + int(np.prod(shape, dtype=np.int64))
+            return file.stat().st_size != stream.tell() + math.prod(shape)
     except (OSError, ValueError, EOFError):
         return False
 
 
 def read_packed_file(file: Path) -> ImageSet:
-    """Open a packed file; the pixels are mapped, not read.
+    """Open a packed file. Everything but the pixels is read and checked; those are when they are asked for.
 
     Raises:
         DataError: If the file is cut off, damaged, of another version or cannot be read.
@@ -128,47 +144,61 @@ def read_packed_file(file: Path) -> ImageSet:
         images, labels, info = _read_arrays(file)
     except DataError:
         raise
-    except (ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, EOFError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{file} is no whole packed file ({error}); {AGAIN}") from error
     except OSError as error:
         raise DataError(f"cannot read {file} ({error.strerror or error}); check its permissions") from error
-    if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
-        raise DataError(f"{file} holds labels {labels.dtype} {labels.shape} for {images.shape[0]} pictures; {AGAIN}")
     if len(labels) and (labels.min() < 0 or labels.max() >= max(1, len(info.class_names))):
         raise DataError(f"{file} holds labels beyond its {len(info.class_names)} class names; {AGAIN}")
     return ImageSet(
         images=images,
         labels=labels,
         class_names=info.class_names,
-        fingerprint=fingerprint(info.pixels_sha256, labels, info.class_names),
+        fingerprint=fingerprint(info.pixels_sha256, labels, info.class_names, images.shape[1:3]),
         source=info.source,
         file=file,
         info=info,
     )
 
 
-def _read_arrays(file: Path) -> tuple[Pixels, Labels, PackedInfo]:
-    """Map the pixels and read the other two arrays, whatever is in them."""
+def _read_arrays(file: Path) -> tuple[StoredPixels, Labels, PackedInfo]:
+    """Read what stands before and behind the pixels, whatever is in it."""
     with file.open("rb") as stream:
-        shape, _ = _read_header(stream)
-        offset = stream.tell()
-        stream.seek(offset + int(np.prod(shape, dtype=np.int64)))
-        labels = np.lib.format.read_array(stream, allow_pickle=False)
-        record = json.loads(np.lib.format.read_array(stream, allow_pickle=False).tobytes())
+        dtype, shape, header = _read_header(stream)
+        if dtype != PIXELS or len(shape) != 4:
+            raise ValueError(f"it starts with an array {dtype} {shape}")
+        offset, end = stream.tell(), os.fstat(stream.fileno()).st_size
+        stream.seek(offset + math.prod(shape))
+        labels, rest = _read_array(stream, "<i8", (shape[0],), end)
+        text, more = _read_array(stream, "|u1", None, end)
+        rest = header + rest + more
+        checksums: Checksums | None = None
+        if stream.tell() < end:  # else it is of version 1
+            every, more = _read_array(stream, "<u4", (shape[0] + 1,), end)
+            checksums = every[:-1]
+            if stream.tell() < end or zlib.crc32(rest + more[:-4]) != every[-1]:
+                raise ValueError("its header, labels, description or checksums are damaged")
+        info = _info(json.loads(text.tobytes()), file, 1 if checksums is None else FORMAT_VERSION)
+        pixels = PixelFile(file, os.dup(stream.fileno()), offset, shape, checksums)
+    return StoredPixels([pixels]), labels, info
+
+
+def _info(record: dict[str, Any], file: Path, expected: int) -> PackedInfo:
     version = record.pop("sagan_packed")
-    if version != FORMAT_VERSION:
+    if version not in range(1, FORMAT_VERSION + 1):
         raise DataError(f"{file} is a packed file of version {version}, expected {FORMAT_VERSION}; {AGAIN}")
+    if version != expected:
+        raise ValueError("its checksums are missing")
     record["class_names"] = tuple(record["class_names"])
     record["unreadable"] = tuple((name, reason) for name, reason in record["unreadable"])
-    info = PackedInfo(**record)
-    # An empty stretch cannot be mapped: a shard none of whose pictures could be read.
-    images = np.memmap(file, np.uint8, mode="r", offset=offset, shape=shape) if shape[0] else np.empty(shape, np.uint8)
-    return images, labels, info
+    return PackedInfo(**record)
 
 
-def fingerprint(pixels_sha256: str, labels: Labels, class_names: tuple[str, ...]) -> str:
-    """Hash the content of a data set, given the hash of its pixels, to a SHA-256 in hexadecimal."""
-    digest = hashlib.sha256(f"{pixels_sha256}\n{json.dumps(class_names)}\n".encode())
+def fingerprint(pixels_sha256: str, labels: Labels, class_names: tuple[str, ...], size: tuple[int, ...]) -> str:
+    """Hash the content of a data set, given the hash of its pixels and their (H, W), to a SHA-256 in hexadecimal."""
+    height, width = size
+    form = "" if height == width else f"{height}x{width}\n"  # squares had it before there was anything else
+    digest = hashlib.sha256(f"{pixels_sha256}\n{json.dumps(class_names)}\n{form}".encode())
     digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()
 
@@ -193,33 +223,36 @@ class Progress:
 class PackedWriter:
     """Write pictures one list at a time, then :meth:`finish`; see :func:`packed_writer`."""
 
-    def __init__(self, stream: io.FileIO, journal: Path, key: str, size_px: int, expected: int) -> None:
+    def __init__(self, stream: io.FileIO, journal: Path, key: str, size: tuple[int, int], expected: int) -> None:
         self._stream = stream
         self._journal = journal
         self._key = key
-        self._shape = (size_px, size_px, 3)
+        self._shape = (*size, 3)
+        self._picture_bytes = math.prod(self._shape)
         self._header_bytes = len(_header((expected, *self._shape)))
         self.progress = self._read_journal()
         self._noted = self.progress.done
-        self._digest = hashlib.sha256()
+        self._digest, self._checksums = hashlib.sha256(), array("I")
         stream.truncate(self._end)
         stream.seek(0)
         if self.progress.kept:
             stream.seek(self._header_bytes)
-            while block := stream.read(BLOCK_BYTES):
-                self._digest.update(block)
+            for _ in range(self.progress.kept):
+                self._hash(stream.read(self._picture_bytes))
         else:
             self._write(_header((expected, *self._shape)))
 
     def add(self, pictures: Sequence[Looked]) -> None:
-        """Append the next pictures of the source, uint8 (size_px, size_px, 3); the unreadable ones are noted."""
+        """Append the next pictures of the source, uint8 (H, W, 3); the unreadable ones are noted."""
         traits, unreadable = dict(self.progress.traits), list(self.progress.unreadable)
         for offset, picture in enumerate(pictures, self.progress.done):
             if isinstance(picture, UnreadableError):
                 unreadable.append((offset, str(picture)))
                 continue
+            if picture[0].shape != self._shape:
+                raise RuntimeError(f"a picture of shape {picture[0].shape} for a file of {self._shape}")
             data = np.ascontiguousarray(picture[0]).data.cast("B")
-            self._digest.update(data)
+            self._hash(data)
             self._write(data)
             for trait in picture[1]:
                 traits[trait] = traits.get(trait, 0) + 1
@@ -238,14 +271,22 @@ class PackedWriter:
         self.progress = Progress()
         self._journal.unlink(missing_ok=True)
 
-    def finish(self, labels: Labels, class_names: tuple[str, ...], source: str, names: Sequence[str]) -> None:
-        """Append labels and description, and correct the number of pictures at the start of the file.
+    def finish(
+        self,
+        labels: Labels,
+        class_names: tuple[str, ...],
+        source: str,
+        names: Sequence[str],
+        decoding: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append labels, description and checksums, and correct the number of pictures at the start of the file.
 
         Args:
             labels: int64 (N,), of the pictures that are in the file.
             class_names: Names of the classes.
             source: What the pictures were made from, for humans.
             names: One for each picture of the source, to name those that were left out.
+            decoding: Every decision that made the pixels.
         """
         info = PackedInfo(
             class_names=class_names,
@@ -253,22 +294,29 @@ class PackedWriter:
             pixels_sha256=self._digest.hexdigest(),
             traits=dict(sorted(self.progress.traits.items())),
             unreadable=tuple((names[offset], reason) for offset, reason in self.progress.unreadable),
+            decoding=dict(decoding or {}),
         )
         record = json.dumps({"sagan_packed": FORMAT_VERSION} | asdict(info)).encode()
-        tail = io.BytesIO()
-        np.lib.format.write_array(tail, labels, version=(1, 0), allow_pickle=False)
-        np.lib.format.write_array(tail, np.frombuffer(record, np.uint8), version=(1, 0), allow_pickle=False)
-        self._write(tail.getbuffer())
         # NumPy pads the header so that the first axis may change later without moving the data.
         header = _header((self.progress.kept, *self._shape))
         if len(header) != self._header_bytes:
             raise RuntimeError("the header of the packed file changed its length")
+        tail = io.BytesIO()
+        checksums = np.array([*self._checksums, 0], "<u4")
+        for part in (labels.astype("<i8"), np.frombuffer(record, np.uint8), checksums):
+            np.lib.format.write_array(tail, part, version=(1, 0), allow_pickle=False)
+        rest = tail.getvalue()[:-4]
+        self._write(rest + zlib.crc32(header + rest).to_bytes(4, "little"))
         self._stream.seek(0)
         self._write(header)
 
+    def _hash(self, picture: bytes | memoryview) -> None:
+        self._digest.update(picture)
+        self._checksums.append(zlib.crc32(picture))
+
     @property
     def _end(self) -> int:
-        return self._header_bytes + self.progress.kept * int(np.prod(self._shape))
+        return self._header_bytes + self.progress.kept * self._picture_bytes
 
     def _read_journal(self) -> Progress:
         """Read how far an interrupted writer of the same pictures came, if what it wrote is there."""
@@ -277,7 +325,7 @@ class PackedWriter:
             if noted.pop("key") == self._key:
                 noted["unreadable"] = tuple((offset, reason) for offset, reason in noted["unreadable"])
                 found = Progress(**noted)
-                end = self._header_bytes + found.kept * int(np.prod(self._shape))
+                end = self._header_bytes + found.kept * self._picture_bytes
                 if end <= os.fstat(self._stream.fileno()).st_size:
                     return found
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -293,7 +341,7 @@ class PackedWriter:
 
 
 @contextmanager
-def packed_writer(file: Path, size_px: int, expected: int, key: str) -> Iterator[PackedWriter]:
+def packed_writer(file: Path, size: tuple[int, int], expected: int, key: str) -> Iterator[PackedWriter]:
     """Write a packed file under another name beside it; it takes its own name when the context ends well.
 
     Whatever goes wrong, ``file`` stays as it was. What was written stays too, with a journal, and the next writer of
@@ -302,20 +350,20 @@ def packed_writer(file: Path, size_px: int, expected: int, key: str) -> Iterator
 
     Args:
         file: The packed file.
-        size_px: Height and width of its pictures.
+        size: (H, W) of its pictures.
         expected: Number of pictures that will be looked at.
         key: Says which pictures these are.
 
     Raises:
         DataError: If the disk is full, or the place cannot be written.
     """
-    needed = expected * size_px * size_px * 3
+    needed = expected * math.prod(size) * 3
     partial = file.with_name(f".{file.name}.partial")
     journal = file.with_name(f".{file.name}.partial.json")
     try:
         with partial.open("r+b" if partial.exists() else "x+b", buffering=0) as stream:
             require_space(file.parent, needed - os.fstat(stream.fileno()).st_size)
-            writer = PackedWriter(stream, journal, key, size_px, expected)
+            writer = PackedWriter(stream, journal, key, size, expected)
             try:
                 yield writer
                 os.fsync(stream.fileno())
@@ -378,8 +426,26 @@ def _header(shape: tuple[int, ...]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    if (version := np.lib.format.read_magic(stream)) != (1, 0):
-        raise ValueError(f"array format {version}")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    return shape, dtype
+def _read_header(stream: IO[bytes]) -> tuple[str, tuple[int, ...], bytes]:
+    """Read the header of an array as :class:`PackedWriter` writes it, and no other: type, shape, and its bytes."""
+    start = stream.read(10)
+    if len(start) < 10:
+        raise EOFError("it ends too early")
+    header = start + stream.read(int.from_bytes(start[8:], "little"))
+    found = HEADER.fullmatch(header)
+    if found is None:
+        raise ValueError(f"there is no array where one should be: {header[:10]!r}")
+    dtype, shape = found.groups()
+    return dtype.decode(), tuple(int(length) for length in shape.split(b",") if length.strip()), header
+
+
+def _read_array(stream: IO[bytes], dtype: str, shape: tuple[int, ...] | None, end: int) -> tuple[Any, bytes]:
+    """Read the next array, of a type, in one row, and of a length where that is known; give its bytes with it."""
+    found, length, header = _read_header(stream)
+    size = math.prod(length) * np.dtype(dtype).itemsize
+    if found != dtype or len(length) != 1 or (shape is not None and length != shape):
+        raise ValueError(f"it holds an array {found} {length} for {dtype} {shape or '(any)'}")
+    if stream.tell() + size > end:
+        raise EOFError("it ends too early")
+    data = stream.read(size)
+    return np.frombuffer(data, dtype).copy(), header + data

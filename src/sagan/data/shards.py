@@ -1,13 +1,16 @@
 """A packed data set in a folder: packed files, the shards, and a small index that makes them one set.
 
 ``index.json`` is written last, so a folder that has it is whole. It is a JSON object that starts with
-``{"sagan_shards": 1``, the format's version, and holds what :class:`~sagan.data.packed.PackedInfo` does for all shards
-together, the fingerprint, and for each shard its file, bytes, pictures and hash. Every shard is a packed file of its
-own. The fingerprint is that of the same pictures in one file.
+``{"sagan_shards": 2``, the format's version, and holds what :class:`~sagan.data.packed.PackedInfo` does for all shards
+together, the fingerprint, for each shard its file, bytes, pictures and hash, and at last a checksum of all this, see
+:func:`checked_index`. Every shard is a packed file of its own. The fingerprint is that of the same pictures in one
+file. Version 1 lacks the checksum and ``decoding``.
 """
 
 import hashlib
 import json
+import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from sagan.data.config import DataError
-from sagan.data.decode import Pixels
 from sagan.data.packed import (
     BLOCK_BYTES,
     ImageSet,
@@ -26,60 +28,14 @@ from sagan.data.packed import (
     read_packed_file,
 )
 from sagan.data.parallel import counted
-from sagan.data.pictures import Labels, PixelStore
+from sagan.data.pictures import Labels
+from sagan.data.stored import StoredPixels
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 INDEX = "index.json"
+CHECKSUM = "checksum"
 PLAN = "packing.json"
 """What a folder is being packed to; it goes when the index comes."""
-
-
-class ShardedPixels:
-    """Pictures of several arrays in a row, read like those of one: by an index, a slice or an array of indices.
-
-    Args:
-        shards: uint8 (N_i, size_px, size_px, 3) each.
-    """
-
-    ndim = 4
-
-    def __init__(self, shards: Sequence[Pixels]) -> None:
-        # Plain arrays: indexing a memmap costs more than copying a small picture.
-        self._shards = [shard.view(np.ndarray) for shard in shards]
-        self._ends = np.cumsum([len(shard) for shard in shards])
-        self._starts = self._ends - [len(shard) for shard in shards]
-        self.shape: tuple[int, ...] = (int(self._ends[-1]), *shards[0].shape[1:])
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: Any) -> Pixels:
-        """Give one picture (H, W, 3), or copies of several (n, H, W, 3) in the order asked for."""
-        chosen = self._chosen(index)
-        numbers = np.searchsorted(self._ends, chosen, side="right")
-        within = chosen - self._starts[numbers]
-        if chosen.ndim == 0:
-            picture: Pixels = self._shards[int(numbers)][int(within)]
-            return picture
-        out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        # In the order of the files, so that a disk moves in one direction.
-        order = np.argsort(chosen, kind="stable")
-        for slot, number, at in zip(order.tolist(), numbers[order].tolist(), within[order].tolist(), strict=True):
-            out[slot] = self._shards[number][at]
-        return out
-
-    def _chosen(self, index: Any) -> Labels:
-        """Give the places asked for, from 0, one number or an array of them."""
-        if isinstance(index, slice):
-            return np.arange(*index.indices(len(self)))
-        chosen = np.asarray(index)
-        if chosen.dtype == bool and chosen.shape == (len(self),):
-            return np.flatnonzero(chosen)
-        if chosen.ndim > 1 or not np.issubdtype(chosen.dtype, np.integer):
-            raise IndexError(f"pictures are chosen by an integer, a slice, a mask or integers in a row, not {index!r}")
-        if chosen.size and not (-len(self) <= chosen.min() and chosen.max() < len(self)):
-            raise IndexError(f"there are {len(self):,} pictures, asked for {chosen.min()} to {chosen.max()}")
-        return np.where(chosen < 0, chosen + len(self), chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +58,7 @@ def is_packed(place: Path) -> bool:
 
 
 def read_packed(place: Path) -> ImageSet:
-    """Open a packed file or a folder of shards; the pixels are mapped, not read.
+    """Open a packed file or a folder of shards; the pixels are read when they are asked for.
 
     Raises:
         DataError: If it is not whole, damaged, of another version or cannot be read.
@@ -126,19 +82,26 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Shard]]:
                 "`sagan data pack` command again, it goes on from there"
             )
         record = json.loads(file.read_text(encoding="utf-8"))
-        version = record.pop("sagan_shards")
-        if version != INDEX_VERSION:
+        version = record["sagan_shards"]
+        if version not in range(1, INDEX_VERSION + 1):
             raise DataError(
                 f"{file} is of version {version}, expected {INDEX_VERSION}; use the version of sagan that wrote it, or "
                 "pack the data again"
             )
+        if version > 1 and record != checked_index({key: record[key] for key in record if key != CHECKSUM}):
+            raise ValueError("its checksum is not that of the rest")
         return record, [Shard(**shard) for shard in record.pop("shards")]
     except DataError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder} has no whole index ({error}); pack the data again") from error
     except OSError as error:
         raise DataError(f"cannot read {folder} ({error.strerror or error}); check its permissions") from error
+
+
+def checked_index(record: dict[str, Any]) -> dict[str, Any]:
+    """Give an index with its checksum at the end: the CRC-32 of the JSON text of the rest, in hexadecimal."""
+    return record | {CHECKSUM: f"{zlib.crc32(json.dumps(record).encode()):08x}"}
 
 
 def read_shards(folder: Path) -> ImageSet:
@@ -156,19 +119,23 @@ def read_shards(folder: Path) -> ImageSet:
             pixels_sha256=record["pixels_sha256"],
             traits=record["traits"],
             unreadable=tuple((name, reason) for name, reason in record["unreadable"]),
+            decoding=record.get("decoding", {}),
         )
         expected = record["fingerprint"]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder} has no whole index ({error}); pack the data again") from error
     labels = joint_labels(opened, info.class_names)
-    found = fingerprint(info.pixels_sha256, labels, info.class_names)
+    sizes = {image_set.images.shape[1:3] for image_set in opened}
+    if len(sizes) > 1:
+        raise DataError(f"{folder} holds shards of several sizes ({sizes}); pack the data again")
+    found = fingerprint(info.pixels_sha256, labels, info.class_names, sizes.pop())
     if found != expected:
         raise DataError(
             f"{folder}: labels or class names are not those that its index was written for; bring the shards back, or "
             "pack the data again"
         )
     return ImageSet(
-        images=ShardedPixels([_mapped(image_set.images) for image_set in opened]),
+        images=StoredPixels([file for image_set in opened for file in _stored(image_set).files]),
         labels=labels,
         class_names=info.class_names,
         fingerprint=found,
@@ -215,9 +182,10 @@ def check_pixels(image_set: ImageSet, advance: Callable[[int], None], digest: "h
         DataError: If they have changed.
     """
     own = hashlib.sha256()
-    flat = _mapped(image_set.images).reshape(-1)
-    for start in range(0, len(flat), BLOCK_BYTES):
-        block = np.ascontiguousarray(flat[start : start + BLOCK_BYTES]).data
+    images = image_set.images
+    count = max(1, BLOCK_BYTES // math.prod(images.shape[1:]))
+    for start in range(0, len(images), count):
+        block = np.ascontiguousarray(images[start : start + count]).data.cast("B")
         own.update(block)
         if digest is not None:
             digest.update(block)
@@ -247,6 +215,6 @@ def _open_shard(file: Path, shard: Shard) -> ImageSet:
     return image_set
 
 
-def _mapped(images: PixelStore) -> Pixels:
-    assert isinstance(images, np.ndarray)  # of one file
-    return images
+def _stored(image_set: ImageSet) -> StoredPixels:
+    assert isinstance(image_set.images, StoredPixels)  # as a packed file is opened
+    return image_set.images

@@ -3,7 +3,9 @@
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -22,6 +24,9 @@ KINDS = (
     "a folder of class folders, a folder of pictures, a zip of either, an .npz, a packed file or folder, tar files in "
     f"the WebDataset layout, a Hugging Face data set, a CIFAR archive, or one of the names {', '.join(NAMES)}"
 )
+
+NO_ARRAY = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, TokenError)
+"""What NumPy raises for a file that is none."""
 
 
 def find_source(path: str | DataConfig, cache: Path, *, size_px: int | None = None, progress: bool = False) -> Source:
@@ -96,7 +101,8 @@ def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures]) 
 
 
 def _packed_pictures(image_set: ImageSet) -> Pictures:
-    return array_pictures(image_set.images, image_set.labels, image_set.class_names)
+    pictures = array_pictures(image_set.images, image_set.labels, image_set.class_names)
+    return replace(pictures, decoding=image_set.info.decoding)
 
 
 def _npy_pictures(file: Path) -> Pictures:
@@ -104,7 +110,13 @@ def _npy_pictures(file: Path) -> Pictures:
         return _packed_pictures(read_packed(file))
     try:
         images = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except NO_ARRAY as error:
         raise DataError(f"{file} cannot be read as a plain array ({error}); save it again") from error
+    end = file.stat().st_size
+    if isinstance(images, np.memmap) and images.offset + images.nbytes != end:
+        raise DataError(
+            f"{file} goes on after its array, for {end - images.offset - images.nbytes:,} bytes: a packed file that is "
+            "damaged (bring a good copy, or pack the data again), or several arrays (save the pictures alone)"
+        )
     images = images_nhwc(images, f"the array in {file}")
     return array_pictures(images, np.zeros(len(images), np.int64), ())

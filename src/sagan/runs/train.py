@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sagan.data import prefetched
+from sagan.data import DataError, prefetched
 from sagan.generators.pretrained import EXPORTED
 from sagan.generators.snapshot import stored
 from sagan.recipes.config import RunConfig
@@ -116,7 +116,8 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
     hooks = Hooks(hooks_of(scene, run.monitor, yours), record)
     hooks.load_state_dict(run.states)
     with stop_signals(scene.console) as received, prefetched(run.batches) as next_batch:
-        finished = train_loop(hooks, next_batch, scene.config.seed, received)
+        with _saying_what_is_saved(record, scene.folder):
+            finished = train_loop(hooks, next_batch, scene.config.seed, received)
     scene.engine.close()
     if finished:
         return TrainResult(scene.folder, state.step, True, None)
@@ -169,6 +170,18 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
     finally:
         if fresh and not (folder / "config.json").exists():
             shutil.rmtree(folder)
+
+
+@contextmanager
+def _saying_what_is_saved(record: Record, folder: Path) -> Iterator[None]:
+    """Add to an error about the pictures of a run that they can be mended and the run can go on."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(
+            f"{error} - the run is saved at step {record.saved:,}; once the pictures are mended, it goes on from there "
+            f"with: sagan train --resume {quoted(folder)}"
+        ) from error
 
 
 @contextmanager

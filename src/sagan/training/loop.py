@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from sagan.training.engine import RealBatch
 from sagan.training.hooks import Hooks
-from sagan.training.step import NextBatch, train_step
+from sagan.training.step import NextBatch, batches_of_step, train_step
 
 
 def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callable[[], int] = lambda: 0) -> bool:
@@ -15,17 +16,33 @@ def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callabl
         seed: The run's seed.
         received: Gives the number of the signal that this process received, or 0; asked before each step.
 
+    Pictures that cannot be read end the run like a hook that stops it, saved and on all processes; the error is raised
+    then, where it happened.
+
     Returns:
         Whether all steps are done.
     """
     record, state, config = hooks.record, hooks.record.state, hooks.record.config
+    unread: Exception | None = None
     with hooks.running():
         if state.step == 0:
             hooks.save()  # from now on the run can be resumed, whatever happens
-        while state.step < config.total_steps and not hooks.stopped(received()):
-            hooks.step(train_step(state, config, next_batch, record.engine, seed))
+        while state.step < config.total_steps:
+            batches: dict[int, RealBatch] = {}
+            try:  # before anything of the step is done, so that the state is whole
+                batches = {position: next_batch(position) for position in batches_of_step(state, config)}
+            except Exception as error:
+                unread = error
+                record.stop(str(error))
+            if hooks.stopped(received()):
+                break
+            hooks.step(train_step(state, config, batches.__getitem__, record.engine, seed))
             # After a rollback the state is that of a checkpoint, which is saved.
             if state.step % config.save_every == 0 or state.step == config.total_steps:
                 hooks.save()
         hooks.save()
+        if record.stopped_by:
+            record.engine.largest(0)  # all wait until it is saved: one that fails may take the others with it
+    if unread is not None:
+        raise unread
     return state.step >= config.total_steps

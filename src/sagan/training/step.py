@@ -43,8 +43,8 @@ def train_step(
         fake_logits (means), and with the auxiliary head also class_loss_d and class_loss_g.
     """
     d_metrics = []
-    for update in range(config.d_steps):
-        batch = next_batch(state.draw_step * config.d_steps + update)
+    for update, position in enumerate(batches_of_step(state, config)):
+        batch = next_batch(position)
         x, y = engine.images(batch), engine.tensor(batch.labels)
         d_metrics.append(d_step(state, config, x, y, update, engine, seed))
     metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed)
@@ -53,6 +53,11 @@ def train_step(
         update_ema(state.ema, state.G, decay, running=config.ema_running)
     state.step += 1
     return engine.mean(metrics)
+
+
+def batches_of_step(state: TrainState, config: TrainConfig) -> range:
+    """Give the positions in the run of the batches of real pictures that the next step takes."""
+    return range(state.draw_step * config.d_steps, (state.draw_step + 1) * config.d_steps)
 
 
 def d_step(
