@@ -134,3 +134,25 @@ def test_the_defaults_are_the_papers_recipe():
     assert (config.lr_g, config.lr_d, config.beta1, config.beta2) == (1e-4, 4e-4, 0.0, 0.9)
     assert (config.loss, config.batch_size, config.d_steps, config.total_steps) == ("hinge", 256, 1, 1_000_000)
     assert (config.ema_decay, config.lr_decay_start, config.augment) == (0.0, None, ())
+
+
+@pytest.mark.parametrize("d_steps", [1, 2])
+def test_pictures_that_cannot_be_read_end_it_saved_before_anything_of_the_step_is_done(
+    tiny_state, pictures, engine, d_steps
+):
+    state, config = tiny_state(total_steps=5, d_steps=d_steps)
+    hook = Recorder()
+    before = {}
+
+    def read(position):
+        if position == 2 * d_steps:
+            before.update({name: value.clone() for name, value in state.D.state_dict().items()})
+        if position == 3 * d_steps - 1:
+            raise ValueError("no such picture")
+        return pictures(position)
+
+    hooks = Hooks([hook], Record(config, state, engine))
+    with pytest.raises(ValueError, match="no such picture"):
+        train_loop(hooks, read, 0)
+    assert hook.calls[-3:] == [("step", 2), ("save", 2), ("end", 2)]
+    assert all(torch.equal(value, before[name]) for name, value in state.D.state_dict().items())

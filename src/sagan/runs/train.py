@@ -115,9 +115,9 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
     record = Record(scene.config.train, state, scene.engine, saved=state.step if run.states else None)
     hooks = Hooks(hooks_of(scene, run.monitor, yours), record)
     hooks.load_state_dict(run.states)
-    with stop_signals(scene.console) as received, prefetched(run.batches) as next_batch:
-        with _saying_what_is_saved(record, scene.folder):
-            finished = train_loop(hooks, next_batch, scene.config.seed, received)
+    saying = _saying_what_is_saved(record, scene.folder)
+    with stop_signals(scene.console) as received, prefetched(run.batches) as next_batch, saying:
+        finished = train_loop(hooks, next_batch, scene.config.seed, received)
     scene.engine.close()
     if finished:
         return TrainResult(scene.folder, state.step, True, None)
