@@ -40,6 +40,7 @@ def spoil(file):
         stream.write(content)
 
 
+@pytest.mark.long("three runs of some steps each")
 @pytest.mark.parametrize(
     ("how", "message"),
     [
