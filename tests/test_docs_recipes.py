@@ -110,5 +110,6 @@ def test_biggan_pytorchs_script_is_what_the_page_says() -> None:
         kind = type(getattr(part, key)) if getattr(part, key) is not None else float
         config = dataclasses.replace(config, **{owner: dataclasses.replace(part, **{key: kind(text)})})
     assert (config.train.d_vectors, config.train.ema_running) == ("joint", "average")
+    assert (config.train.ema_decay, config.train.ema_start) == (0.9999, 1999)
     assert config.generator.bias_start == config.discriminator.bias_start == "all"
     assert config.generator.sn_eps_linear == config.generator.sn_eps

@@ -21,6 +21,10 @@ Loss = Literal["hinge", "non-saturating"]
 """Adversarial losses (losses.py)."""
 DiscriminatorVectors = Literal["once", "joint", "separate"]
 """When D's spectral vectors move (training/step.py)."""
+DiscriminatorOrder = Literal["real_first", "generated_first"]
+"""Which images D sees first where it sees them apart (training/step.py)."""
+SpectralSide = Literal["left", "right"]
+"""Whether a power iteration goes out from u or from v (ops/spectral.py)."""
 Each = Literal["each", "g_step_only"]
 """Whether something of G moves in each of its forwards, or in those of its own step alone (training/step.py)."""
 AverageRunning = Literal["copy", "average"]

@@ -151,7 +151,11 @@ def test_the_walk_between_recipes_turns_one_switch_a_row(scale) -> None:
         found = {name.split(".")[1] for name in differences(a, b)}
         # Both networks share a switch; the groups of batch norm and the average have a size and a start, and what
         # starts a weight, or bounds a norm, has one for linear layers.
-        pairs = ("ghost_size", "batch_norm"), ("ema_decay", "ema_start"), ("class_conditioning", "class_start")
+        pairs = (
+            ("ghost_size", "batch_norm"),
+            ("ema_decay", "ema_start"),
+            ("class_conditioning", "class_start", "class_vectors"),
+        )
         pairs += ("init", "bias_start"), ("sn_eps", "sn_eps_linear")
         assert len(found) == 1 or any(found <= set(pair) for pair in pairs)
         assert found

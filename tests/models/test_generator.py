@@ -362,9 +362,20 @@ def test_bilinear_upsampling_is_that_of_pytorch(inputs, open_gates):
     assert (nearest(z, y) - expected).abs().max() > 1e-3
 
 
+def test_class_maps_alone_iterate_from_the_side_that_was_asked_for():
+    for vectors, side in (("classes", "left"), ("channels", "right")):
+        G = Generator(config(class_conditioning="linear", class_vectors=vectors))
+        maps = [m for m in G.modules() if isinstance(m, nn.Embedding)]
+        of_maps = {norm for m in maps for norm, _ in spectral_norms(m)}
+        assert len(of_maps) == len(maps) > 0
+        assert {norm.side for norm in of_maps} == {side}
+        assert {norm.side for norm, _ in spectral_norms(G) if norm not in of_maps} == {"left"}
+
+
 def test_what_names_a_network_stays_where_later_fields_are_at_rest():
     old = lasting_fields(config())
     assert "upsampling" not in old and "width_plan" not in old
+    assert lasting_fields(config(class_vectors="channels")) == old | {"class_vectors": "channels"}
     assert lasting_fields(config(upsampling="bilinear")) == old | {"upsampling": "bilinear"}
     assert lasting_fields(config(size_px=256, width_plan="first")) == old | {"size_px": 256}
     assert lasting_fields(config(size_px=256))["width_plan"] == "published"

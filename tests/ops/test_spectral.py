@@ -200,6 +200,44 @@ def test_full_gradient_of_a_further_micro_batch_goes_through_the_same_iteration(
     assert torch.equal(first, second)
 
 
+@pytest.mark.parametrize("gradient", ["stop", "full"])
+@pytest.mark.parametrize("together", [False, True])
+def test_from_the_right_it_is_the_iteration_of_the_transposed_weight(gradient, together):
+    """Weights, gradients and vectors, which change places; beside a layer that iterates from the left."""
+    torch.manual_seed(0)
+    beside, right, transposed = nn.Embedding(5, 7).double(), nn.Embedding(5, 7).double(), nn.Linear(5, 7).double()
+    with torch.no_grad():
+        transposed.weight.copy_(right.weight.t())
+    for layer, side in ((beside, "left"), (right, "right"), (transposed, "left")):
+        spectral_norm(layer, gradient=gradient, side=side)
+    (norm, weight), (mirror, mirrored), (other, of_other) = map(the_norm, (right, transposed, beside))
+    assert (norm.u.shape, norm.v.shape) == ((5,), (7,))
+    norm.u.fill_(float("nan"))  # it is not looked at
+    mirror.u.copy_(nn.functional.normalize(torch.randn(7).double(), dim=0))
+    norm.v.copy_(mirror.u)
+    expected_u, _ = an_iteration(of_other.detach(), other.u.clone())
+    upstream = torch.randn(5, 7).double()
+    for step in range(2):
+        if together:
+            prepare_spectral(nn.ModuleList([beside, right]))
+        found, expected = right.weight, transposed.weight
+        torch.testing.assert_close(found, expected.t(), atol=1e-12, rtol=0.0)
+        torch.testing.assert_close((norm.u, norm.v), (mirror.v, mirror.u), atol=1e-12, rtol=0.0)
+        [slope] = torch.autograd.grad(found, weight, upstream)
+        [mirrored_slope] = torch.autograd.grad(expected, mirrored, upstream.t())
+        torch.testing.assert_close(slope, mirrored_slope.t(), atol=1e-10, rtol=0.0)
+        if step == 0 and together and gradient == "stop":
+            torch.testing.assert_close(other.u, expected_u, atol=1e-12, rtol=0.0)
+        with torch.no_grad():
+            weight += 0.1 * upstream
+            mirrored += 0.1 * upstream.t()
+
+
+def test_a_convolution_does_not_iterate_from_the_right():
+    with pytest.raises(ValueError, match=r"from the right needs a weight \(out, rest\), found \(5, 3, 2, 2\)"):
+        spectral_norm(nn.Conv2d(3, 5, 2), side="right")
+
+
 def plain_normalisation(weight, u, v):
     """W / sigma as the formulas say, for autograd."""
     return weight / torch.dot(u, torch.mv(weight.flatten(1), v))

@@ -112,8 +112,7 @@ def layer(network: Network, theirs: str, ours: str, names: Names | None, *, bias
 def transposed_layer(theirs: str, ours: str) -> Iterator[Key]:
     """Name a linear map of the one-hot class (C, classes), which has a row a class here: u and v change places.
 
-    An iteration that starts from the other side is half a step ahead; where the vectors have converged it is the same.
-    So they start converged.
+    They start converged: then the side that an iteration goes out from is felt in the second update alone.
     """
     ours_sn = f"{ours}.parametrizations.weight"
     weight = f"{theirs}.{TORCH_HOOK.weight}"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from formula import classes, measured, numbers, pixels
 from keys import Key, is_right, start_values
-from torch import Tensor, nn
+from torch import Tensor
 
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.models.discriminator import Discriminator
@@ -31,8 +31,6 @@ class Recipe(NamedTuple):
     discriminator: DiscriminatorConfig
     train: TrainConfig
     keys: Callable[[GeneratorConfig, DiscriminatorConfig], Iterable[Key]]
-    generated_first: bool = False
-    """Whether D sees generated images before real ones: of two forwards the second iterates once more. No option."""
 
     def with_options(self, options: dict[str, Any]) -> "Recipe":
         """Change options, named like `train.beta2`."""
@@ -80,12 +78,6 @@ def of_source(run: str) -> tuple[Measured, float]:
     return measured, stored["options"]["level"]
 
 
-def generated_first(config: TrainConfig, D: nn.Module, real: Any, fake: Any) -> tuple[Tensor, Tensor]:
-    """Run D over generated images and then over real ones; give its output and classes, those of real ones first."""
-    second, first = D(*fake), D(*real)
-    return torch.cat([first, second]), torch.cat([real[1], fake[1]])
-
-
 class Replay:
     """A run of a source from the same numbers, with this project's networks and its own step of training."""
 
@@ -108,8 +100,6 @@ class Replay:
         state = new_state(self.networks["G"], self.networks["D"], self.recipe.train)
         ema = None if state.ema is None else state.ema.state_dict()
         monkeypatch.setattr(step, "training_draws", self._draws)
-        if self.recipe.generated_first:
-            monkeypatch.setattr(step, "judged", generated_first)
         images, logits = self._watch(state)
         for update in range(1, updates + 1):
             losses = step.train_step(state, self.recipe.train, self._batch, Float64Engine(), seed=0)
@@ -182,7 +172,8 @@ class Replay:
         forward = self.measured.forward
         for player, made in zip("DG", images, strict=True):
             forward[f"images {player} {update}"] = measured(f"{self.run}/images {player} {update}", made)
-        order = ("fake", "real", "G") if self.recipe.generated_first else ("real", "fake", "G")
+        first = self.recipe.train.d_order == "generated_first"
+        order = ("fake", "real", "G") if first else ("real", "fake", "G")
         for what, judged in zip(order, torch.cat(logits).chunk(3), strict=True):
             forward[f"logits {what} {update}"] = judged.tolist()
         images.clear()

@@ -17,7 +17,6 @@ def recipe(G: Options, D: Options) -> Recipe:
         replace(preset.discriminator, **SMALL, **D),
         replace(preset.train, batch_size=BATCH_SIZE, batch_norm="local", ema_decay=0.9, ema_start=1),
         mmgeneration.keys,
-        generated_first=True,
     )
 
 
@@ -56,7 +55,7 @@ def test_another_eps_is_seen():
 
 
 def test_it_shows_d_generated_images_before_real_ones(monkeypatch):
-    found = apart("mmgeneration-32", SMALLER._replace(generated_first=False), monkeypatch, 1)
+    found = apart("mmgeneration-32", SMALLER.with_options({"train.d_order": "real_first"}), monkeypatch, 1)
     assert {"logits real 1", "logits fake 1"} <= found
     assert {"images D 1", "images G 1", "value G 1"}.isdisjoint(found)
 

@@ -492,6 +492,21 @@ def test_separate_forwards_give_the_loss_of_a_joint_one(tiny_state, one_d_step, 
         torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("heads", ["projection", "auxiliary"])
+@pytest.mark.parametrize("order", ["real_first", "generated_first"])
+def test_ds_separate_forwards_come_in_the_order_asked_for(tiny_state, one_d_step, pictures, engine, order, heads):
+    state, config = tiny_state(d_vectors="separate", d_order=order, discriminator={"head": heads})
+    seen, logits = [], []
+    state.D.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    state.D.register_forward_hook(lambda module, inputs, output: logits.append(getattr(output, "source", output)))
+    metrics = one_d_step(state, config)
+    real = engine.images(pictures(0, config.batch_size))
+    assert [torch.equal(x, real) for x in seen] == ([True, False] if order == "real_first" else [False, True])
+    of_real, of_generated = logits if order == "real_first" else logits[::-1]
+    assert (metrics["real_logits"], metrics["fake_logits"]) == (of_real.mean(), of_generated.mean())
+    assert metrics["real_logits"] != metrics["fake_logits"]
+
+
 def test_running_averages_can_move_in_gs_own_step_only(tiny_state, one_d_step, engine):
     def running(state):
         return [b.clone() for name, b in state.G.named_buffers() if "running" in name]

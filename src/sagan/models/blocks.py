@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sagan.choices import AttentionForm, Conditioning, SpectralGradient
+from sagan.choices import AttentionForm, Conditioning, SpectralGradient, SpectralSide
 from sagan.models.config import BiasStart, ClassStart, DiscriminatorConfig, GeneratorConfig, Init, Upsampling
 from sagan.ops.attention import SelfAttention2d
 from sagan.ops.convolve import conv3x3, product_pays
@@ -42,6 +42,8 @@ class LayerStyle:
     """The same in linear and embedding layers; None is ``sn_eps``."""
     sn_gradient: SpectralGradient = "stop"
     """Whether gradients flow through its vectors."""
+    sn_side: SpectralSide = "left"
+    """Which of its vectors an iteration goes out from."""
     bias_start: BiasStart = "zeros"
     """Which biases start where PyTorch starts them instead of at 0."""
     init: Init = "xavier"
@@ -78,7 +80,7 @@ def initialised(layer: L, style: LayerStyle, *, in_block: bool = False) -> L:
     if not isinstance(layer, nn.Embedding) and layer.bias is not None and not as_pytorch:
         nn.init.zeros_(layer.bias)
     eps = style.sn_eps if is_conv or style.sn_eps_linear is None else style.sn_eps_linear
-    return spectral_norm(layer, eps, style.sn_gradient) if style.spectral else layer
+    return spectral_norm(layer, eps, style.sn_gradient, style.sn_side) if style.spectral else layer
 
 
 def class_norm(

@@ -13,6 +13,7 @@ Width = Literal["wide", "thin"]
 WidthPlan = Literal["published", "biggan", "first"]
 BiasStart = Literal["zeros", "linear", "all"]
 ClassStart = Literal["identity", "weights"]
+ClassVectors = Literal["classes", "channels"]
 Upsampling = Literal["nearest", "bilinear"]
 
 # Channels of the generator in multiples of base_width: the 4x4 start, then the output of each block.
@@ -90,6 +91,9 @@ class GeneratorConfig:
     class_start: ClassStart = "identity"
     """How tables start: gains at 1 and biases at 0, or at 1 and at 0 plus numbers that start like every other weight
     (`weights`: BigGAN-PyTorch, mmgeneration); linear maps always start so."""
+    class_vectors: ClassVectors = "classes"
+    """From which side the spectral vectors of `linear` maps iterate, half a step apart: from the vector with an entry a
+    `classes`, as D's embedding does, or from that of the `channels` (StudioGAN)."""
     bn_eps: float = 1e-5
     """Added to the variance in batch normalisation."""
     bn_momentum: float = 0.1
@@ -121,6 +125,7 @@ class GeneratorConfig:
             ("init", Init),
             ("class_conditioning", Conditioning),
             ("class_start", ClassStart),
+            ("class_vectors", ClassVectors),
             ("bias_start", BiasStart),
             ("width_plan", WidthPlan),
             ("upsampling", Upsampling),
@@ -262,7 +267,7 @@ def with_first_widths(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, **first}
 
 
-LATER = ("width_plan", "sn_eps_linear", "bias_start", "class_start", "upsampling")
+LATER = ("width_plan", "sn_eps_linear", "bias_start", "class_start", "class_vectors", "upsampling")
 """Fields of a generator that came after version 0.1."""
 
 

@@ -1,5 +1,6 @@
 """The generator: noise and a class to an image."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -41,7 +42,7 @@ class Generator(nn.Module):
         norm = partial(
             class_norm,
             num_classes=config.num_classes,
-            style=style,
+            style=replace(style, sn_side="right" if config.class_vectors == "channels" else "left"),
             eps=config.bn_eps,
             momentum=config.bn_momentum,
             biased=config.bn_biased,

@@ -2,6 +2,7 @@
 
 Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1. A weight W is seen as a
 matrix (out, rest). One iteration is v = norm(W^T u), u = norm(W v); then sigma = u^T W v and the layer uses W / sigma.
+With ``SpectralSide`` right it is u = norm(W v), v = norm(W^T u), as of the transposed matrix.
 u and v carry no gradient, unless that of the latest iteration is asked for (``SpectralGradient``). They move once per
 forward in training mode, never in evaluation mode, and never inside :func:`frozen_spectral` - the G step runs D like
 that.
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from sagan.choices import SpectralGradient
+from sagan.choices import SpectralGradient, SpectralSide
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -44,7 +45,8 @@ class SpectralNorm(nn.Module):
         frozen: While True, ``forward`` leaves u and v where they are also in training mode.
         eps: Lower bound of the norms that u and v are divided by.
         gradient: Whether gradients flow through u and v.
-        start: What u was before the latest iteration, (out,); only where gradients flow through u. No part of the
+        side: Which of u (``left``) and v (``right``, of weights with two dimensions) an iteration goes out from.
+        start: What that one was before the latest iteration; only where gradients flow through it. No part of the
             state: every iteration sets it.
         prepared: u, v (in the order of the weight's memory) and sigma for the next forward alone, or None.
     """
@@ -54,16 +56,25 @@ class SpectralNorm(nn.Module):
     start: Tensor
     prepared: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def __init__(self, weight: Tensor, eps: float = 1e-12, gradient: SpectralGradient = "stop") -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        eps: float = 1e-12,
+        gradient: SpectralGradient = "stop",
+        side: SpectralSide = "left",
+    ) -> None:
         super().__init__()
+        if side == "right" and weight.ndim != 2:
+            raise ValueError(f"an iteration from the right needs a weight (out, rest), found {tuple(weight.shape)}")
         self.eps = eps
         self.gradient = gradient
+        self.side = side
         self.frozen = False
         matrix = weight.detach().flatten(1)
         self.register_buffer("u", F.normalize(torch.randn_like(matrix[:, 0]), dim=0, eps=eps))
         self.register_buffer("v", F.normalize(torch.randn_like(matrix[0]), dim=0, eps=eps))
         if gradient == "full":
-            self.register_buffer("start", self.u.clone(), persistent=False)
+            self.register_buffer("start", (self.u if side == "left" else self.v).clone(), persistent=False)
         self.iterate(weight, INITIAL_ITERATIONS)
 
     @torch.no_grad()
@@ -71,13 +82,16 @@ class SpectralNorm(nn.Module):
         """Move u and v towards the first singular vectors of ``weight`` (out, ...), in place."""
         matrix, ordered = _ordered(weight, weight).flatten(1), _ordered(self.v.view(1, *weight.shape[1:]), weight)
         v = ordered.flatten().clone()
+        first, second = self.u, v
+        if self.side == "right":
+            matrix, first, second = matrix.t(), v, self.u
         for _ in range(iterations):
             if self.gradient == "full":
-                self.start.copy_(self.u)
-            torch.mv(matrix.t(), self.u, out=v)
-            F.normalize(v, dim=0, eps=self.eps, out=v)
-            torch.mv(matrix, v, out=self.u)
-            F.normalize(self.u, dim=0, eps=self.eps, out=self.u)
+                self.start.copy_(first)
+            torch.mv(matrix.t(), first, out=second)
+            F.normalize(second, dim=0, eps=self.eps, out=second)
+            torch.mv(matrix, second, out=first)
+            F.normalize(first, dim=0, eps=self.eps, out=first)
         ordered.copy_(v.view_as(ordered))
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -88,7 +102,8 @@ class SpectralNorm(nn.Module):
         # On GPUs autocast lowers the products too, and every layer would be scaled by a sigma of three digits.
         with torch.autocast(weight.device.type, enabled=False):
             if self.gradient == "full" and self.training and weight.requires_grad and torch.is_grad_enabled():
-                return weight / _sigma_after_iteration(weight, self.start.clone(), self.eps)
+                iterated = weight if self.side == "left" else weight.t()
+                return weight / _sigma_after_iteration(iterated, self.start.clone(), self.eps)
             if prepared is None:
                 prepared = self.at_rest(weight)
             normalised: Tensor = _Normalise.apply(weight, *prepared)  # type: ignore[no-untyped-call]
@@ -169,19 +184,19 @@ def _is_channels_last(weight: Tensor) -> bool:
     return weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def spectral_norm(module: M, eps: float = 1e-12, gradient: SpectralGradient = "stop") -> M:
+def spectral_norm(module: M, eps: float = 1e-12, gradient: SpectralGradient = "stop", side: SpectralSide = "left") -> M:
     """Register spectral normalisation on ``module.weight`` and return the module.
 
     Initialise the weight first: the vectors start from 15 iterations on the weight that is there. Biases stay as they
     are. Linear, convolution and embedding layers are all seen as matrices (out or classes, rest).
 
     Raises:
-        ValueError: If the weight is already spectrally normalised.
+        ValueError: If the weight is already spectrally normalised, or a convolution shall iterate from the right.
     """
     if parametrize.is_parametrized(module, "weight"):
         raise ValueError(f"{type(module).__name__}.weight is already parametrised; normalise it once")
     weight = module.get_parameter("weight")
-    parametrize.register_parametrization(module, "weight", SpectralNorm(weight, eps, gradient), unsafe=True)
+    parametrize.register_parametrization(module, "weight", SpectralNorm(weight, eps, gradient, side), unsafe=True)
     return module
 
 
@@ -206,7 +221,7 @@ def prepare_spectral(network: nn.Module) -> None:
     alike: dict[object, list[tuple[SpectralNorm, Tensor]]] = {}
     for norm, weight in spectral_norms(network):
         if norm.gradient == "stop":
-            alike.setdefault((norm.moves, norm.eps, weight.dtype, weight.device), []).append((norm, weight))
+            alike.setdefault((norm.moves, norm.side, norm.eps, weight.dtype, weight.device), []).append((norm, weight))
     for layers in alike.values():
         norms, weights = [norm for norm, _ in layers], [weight for _, weight in layers]
         with torch.autocast(weights[0].device.type, enabled=False):
@@ -216,19 +231,27 @@ def prepare_spectral(network: nn.Module) -> None:
 
 
 def _moved(norms: list[SpectralNorm], weights: list[Tensor]) -> Prepared:
-    """Move all vectors by one iteration."""
+    """Move all vectors by one iteration, which goes out from one side in all layers."""
     matrices, eps = [_matrix(weight, weight) for weight in weights], norms[0].eps
     old = [norm.u for norm in norms]
-    rows = F.normalize(_products([matrix.t() for matrix in matrices], old), dim=1, eps=eps)  # (layers, longest v)
-    columns = _parts(rows, [matrix.shape[1] for matrix in matrices])
-    products = _products(matrices, columns)
-    rows = F.normalize(products, dim=1, eps=eps)  # (layers, longest u)
-    us = _parts(rows, [len(u) for u in old])
-    torch._foreach_copy_(old, us)
+    if norms[0].side == "right":
+        columns, us, sigmas = _iterated([matrix.t() for matrix in matrices], [norm.v for norm in norms], eps)
+    else:
+        us, columns, sigmas = _iterated(matrices, old, eps)
+    torch._foreach_copy_(old, list(us))
     for norm, weight, column in zip(norms, weights, columns, strict=True):
         ordered = _ordered(norm.v.view(1, *weight.shape[1:]), weight)
         ordered.copy_(column.view_as(ordered))
-    return us, columns, (rows * products).sum(1)
+    return us, columns, sigmas
+
+
+def _iterated(matrices: list[Tensor], starts: list[Tensor], eps: float) -> Prepared:
+    """Do one iteration from the left for each matrix: u, v and sigma of it."""
+    rows = F.normalize(_products([matrix.t() for matrix in matrices], starts), dim=1, eps=eps)  # (layers, longest v)
+    columns = _parts(rows, [matrix.shape[1] for matrix in matrices])
+    products = _products(matrices, columns)
+    rows = F.normalize(products, dim=1, eps=eps)  # (layers, longest u)
+    return _parts(rows, [len(u) for u in starts]), columns, (rows * products).sum(1)
 
 
 def _at_rest(norms: list[SpectralNorm], weights: list[Tensor]) -> Prepared:

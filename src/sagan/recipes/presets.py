@@ -158,6 +158,7 @@ def best_known() -> RunConfig:
             base.train,
             beta2=0.999,
             d_vectors="separate",
+            d_order="generated_first",
             batch_norm="ghost",
             ghost_size=32,
             ema_decay=0.999,
@@ -182,6 +183,7 @@ def studio_like() -> RunConfig:
             sn_eps=1e-6,
             init="orthogonal",
             class_conditioning="linear",
+            class_vectors="channels",
             bn_eps=1e-4,
             sampling_norm="running",
         ),
@@ -301,7 +303,10 @@ def recipe_steps() -> tuple[tuple[str, RunConfig], ...]:
     start, end = studio_like(), best_known()
     walk = (
         ("shortcuts without ReLU", ("discriminator.shortcut_relu",)),
-        ("class tables without spectral norm", ("generator.class_conditioning", "generator.class_start")),
+        (
+            "class tables without spectral norm",
+            ("generator.class_conditioning", "generator.class_start", "generator.class_vectors"),
+        ),
         ("batch norm eps 1e-5", ("generator.bn_eps",)),
         ("batch norm in groups of 32", ("train.batch_norm", "train.ghost_size")),
         ("running averages in each forward of G", ("train.bn_tracking",)),
@@ -309,6 +314,7 @@ def recipe_steps() -> tuple[tuple[str, RunConfig], ...]:
         ("xavier initialisation, biases of linear layers too", (*both("init"), *both("bias_start"))),
         ("Adam eps 1e-8", ("train.adam_eps",)),
         ("no mirrored pictures", ("data.flip",)),
+        ("D sees generated pictures first", ("train.d_order",)),
         ("moving average from step 2,000", ("train.ema_decay", "train.ema_start")),
     )
     steps = [("studio-like", start)]

@@ -3,13 +3,22 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from sagan.choices import AugmentOp, AverageRunning, BatchStatistics, DiscriminatorVectors, Each, Loss
+from sagan.choices import (
+    AugmentOp,
+    AverageRunning,
+    BatchStatistics,
+    DiscriminatorOrder,
+    DiscriminatorVectors,
+    Each,
+    Loss,
+)
 
 OnCollapse = Literal["warn", "rollback", "stop"]
 CHOICES: dict[str, Any] = {
     "batch_norm": BatchStatistics,
     "loss": Loss,
     "d_vectors": DiscriminatorVectors,
+    "d_order": DiscriminatorOrder,
     "g_vectors": Each,
     "bn_tracking": Each,
     "ema_running": AverageRunning,
@@ -53,6 +62,9 @@ class TrainConfig:
     """When D's spectral vectors move: `once` in a D update, whose real and generated images go through D together;
     `joint` in the generator's step, too (BigGAN-PyTorch); `separate` for real images, for generated ones, and in the
     generator's step (StudioGAN, mmgeneration, mimicry)."""
+    d_order: DiscriminatorOrder = "real_first"
+    """Which images D sees first in its update where `d_vectors` is `separate`: those seen last meet vectors that moved
+    once more (`generated_first`: mmgeneration)."""
     g_vectors: Each = "each"
     """When G's spectral vectors move: in each of its forwards, or in those of its own step alone (`g_step_only`)."""
     bn_tracking: Each = "each"

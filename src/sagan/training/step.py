@@ -97,7 +97,7 @@ def d_step(
 def judged(
     config: TrainConfig, D: nn.Module, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor | None]
 ) -> tuple[Tensor | ClassifierLogits, Tensor]:
-    """Run D over real images and then generated ones, each with their classes: in one forward, or ``separate`` ones.
+    """Run D over real and generated images, each with their classes: in one forward, or ``separate`` ones in an order.
 
     Returns:
         D's output on all of them and their classes, those of real ones first.
@@ -106,10 +106,13 @@ def judged(
     classes = y if y_fake is None else torch.cat([y, y_fake])
     if config.d_vectors != "separate":
         return D(torch.cat([x, x_fake]), classes), classes
-    first, second = D(x, y), D(x_fake, y_fake)
-    if isinstance(first, ClassifierLogits):
-        return ClassifierLogits(*(torch.cat(pair) for pair in zip(first, second, strict=True))), classes
-    return torch.cat([first, second]), classes
+    if config.d_order == "generated_first":
+        on_fake, on_real = D(x_fake, y_fake), D(x, y)
+    else:
+        on_real, on_fake = D(x, y), D(x_fake, y_fake)
+    if isinstance(on_real, ClassifierLogits):
+        return ClassifierLogits(*(torch.cat(pair) for pair in zip(on_real, on_fake, strict=True))), classes
+    return torch.cat([on_real, on_fake]), classes
 
 
 @contextmanager
