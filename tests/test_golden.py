@@ -171,6 +171,7 @@ def test_samples_are_the_same_pictures(call: Call, name: str) -> None:
             assert np.array_equal(found[key], expected[key]), key
 
 
+@pytest.mark.long("a training of one step, from the packing of pictures to the curves")
 @pytest.mark.parametrize("name", ["shapes", "unconditional"])
 def test_an_export_is_read_by_training(call: Call, name: str) -> None:
     # A weights file is also what a run starts from.

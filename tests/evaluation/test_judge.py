@@ -4,14 +4,19 @@ import hashlib
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from cells import Cells, by_name, evaluate
 
 import sagan
+from sagan.data import open_dataset
+from sagan.data.config import DataConfig
 from sagan.evaluation import EvaluateConfig, ReferenceStatistics, reference_of
 from sagan.evaluation.judge import _fitting_network
+from sagan.evaluation.reference import read_statistics
 from sagan.metrics.features import network_protocol
 from sagan.metrics.report import report_from_json
 
@@ -133,6 +138,31 @@ def test_nothing_is_exported_where_nothing_can_be_judged(dataset, tmp_path):
     assert not config.export_statistics.exists()
     assert sagan.evaluation.evaluate(dataset, dataset, config, network=Cells(), progress=False).exported
     assert config.export_statistics.exists()
+
+
+GIVEN = {
+    "str": str,
+    "path": Path,
+    "configuration": lambda file: DataConfig(path=str(file)),
+    "pictures": lambda file: open_dataset(DataConfig(path=str(file)), 16, progress=False),
+    "reference": lambda file: reference_of(open_dataset(DataConfig(path=str(file)), 16, progress=False)),
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_real_pictures_are_taken_in_whatever_way_they_are_given(dataset, tmp_path, kind):
+    given, file = GIVEN[kind](tmp_path / "real.npz"), tmp_path / "statistics.npz"
+    value = by_name(sagan.evaluation.evaluate(dataset, given, EvaluateConfig(metrics=("fd",)), network=Cells()))
+    assert value["FD(cells)"].value == pytest.approx(0.0, abs=1e-9)
+    config = EvaluateConfig(metrics=("fd",), export_statistics=file)
+    said = sagan.evaluation.export_statistics(given, 16, config, network=Cells(), progress=False)
+    assert said == f"statistics of 120 real pictures (cells): {file}"
+    found = read_statistics(file, network_protocol(Cells()))
+    assert found.pictures["reference_sha256"] == dataset.fingerprint
+    features = Cells()(torch.from_numpy(dataset.images[:])).features.double().numpy()
+    np.testing.assert_allclose(found.collected.moments.gaussian().mean, features.mean(0), rtol=1e-6)
+    with pytest.raises(ValueError, match="these are statistics already"):
+        sagan.evaluation.export_statistics(found, 16, config, network=Cells(), progress=False)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from sagan.evaluation import (
     reference_of,
     sampled_batches,
 )
-from sagan.evaluation.case import Case
+from sagan.evaluation.case import Case, too_few
 from sagan.evaluation.measures import InceptionScore
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import network_protocol
@@ -89,6 +89,12 @@ def test_too_few_pictures_are_said(dataset, generator):
     assert "12 pictures for 12 features" in result.report.values[0].warnings[0]
     assert np.isfinite(result.report.values[0].value)
     assert "note: FD(cells)" in result.text()
+
+
+@pytest.mark.parametrize(("count", "full"), [(11, False), (12, False), (13, True), (1300, True)])
+def test_a_covariance_has_full_rank_of_one_picture_more_than_features(count, full):
+    words = f"{count:,} pictures of a class for 12 features: the covariance has not full rank"
+    assert [text.partition(" and the value")[0] for text in too_few(count, 12, " of a class")] == [words] * (not full)
 
 
 def test_names_say_which_network(dataset):

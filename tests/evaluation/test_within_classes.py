@@ -121,6 +121,7 @@ def test_the_time_is_that_of_pictures_and_distances(classes, distance_s, seconds
     plan = IntraPlan(classes, 0, pictures=80, pictures_per_s=4.0, distance_s=distance_s, peak_bytes=3 << 20)
     assert plan.seconds == pytest.approx(seconds)
     assert f"{words}, 3 MiB beside the networks" in plan.text()
+    assert ", 4 MiB beside" in plan._replace(peak_bytes=(4 << 20) - 1).text()  # to the nearest
 
 
 def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset):

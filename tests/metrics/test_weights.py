@@ -197,6 +197,16 @@ def test_other_contents_are_refused(tmp_path, content, told):
     assert "\n" not in str(caught.value)
 
 
+def test_what_pytorch_says_of_a_file_is_cut_to_its_first_sentence(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OSError("it is torn. Here are three ways out\nof it")
+
+    saved(tmp_path, {"a": torch.zeros(1)})
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(WeightsError, match=r"weights \(OSError: it is torn\); expected a whole state dict"):
+        read_state_dict(tmp_path / "net.pth")
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="is not a file; give the path"):
         read_state_dict(tmp_path / "absent.pth")
