@@ -228,6 +228,31 @@ def test_closed_forms():
     assert frechet_distance(normal(np.zeros(3), np.diag(a)), normal(np.zeros(3), np.diag(b))) == pytest.approx(11.0)
 
 
+@pytest.mark.parametrize("smallest", [1e-2, 1e-11, 0.0])
+@pytest.mark.parametrize("form", ["full", "thin", "thin and long"])
+def test_closed_forms_of_many_features(smallest, form):
+    """Covariances with the same directions: the sum of (root - root)^2, to 1e-8 of the traces, nearly singular too."""
+    width, rank = 300, 300 if form == "full" else 40
+    directions = np.linalg.qr(np.random.default_rng(10).normal(size=(width, width)))[0]
+    roots_a, roots_b = (
+        np.sqrt(np.geomspace(9.0, 1e-11, width)) * (np.arange(width) < rank),
+        np.linspace(2.0, 0.1, width),
+    )
+    roots_a[: rank // 2], roots_b[width // 2 :] = 1.0, np.sqrt(smallest)
+    rows_a, rows_b = ((directions * roots).T for roots in (roots_a, roots_b))
+    mixed = np.linalg.qr(np.random.default_rng(11).normal(size=(400, width)))[0]
+    moved = np.full(width, 0.05)
+    a = (
+        SampledGaussian(np.zeros(width), rows_a[:rank])
+        if form != "full"
+        else normal(np.zeros(width), rows_a.T @ rows_a)
+    )
+    b = SampledGaussian(moved, mixed @ rows_b) if form == "thin and long" else normal(moved, rows_b.T @ rows_b)
+    expected, traces = moved @ moved + ((roots_a - roots_b) ** 2).sum(), (roots_a**2).sum() + (roots_b**2).sum()
+    assert frechet_distance(a, b) == pytest.approx(expected, abs=1e-8 * traces)
+    assert frechet_distance(b, a) == pytest.approx(expected, abs=1e-8 * traces)
+
+
 def test_statistics_are_left_alone(random):
     """Also where they are read-only, as statistics from a file may be."""
     a, b = gaussian(random.normal(size=(50, 5))), gaussian(random.normal(size=(50, 5)))
