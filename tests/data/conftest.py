@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from sagan.data import Batches, DataConfig, DataError, ImageSet, pack_dataset, pack_shards
-from sagan.data import files as files_module
+from sagan.data import encoded as encoded_module
 from sagan.data.packed import PackedInfo
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that awkward.py is found by its name
@@ -110,8 +110,8 @@ def names():
 def decodes(monkeypatch):
     """A list that grows with each image file that is decoded."""
     seen = []
-    original = files_module.decode_picture
-    monkeypatch.setattr(files_module, "decode_picture", lambda data: seen.append(data) or original(data))
+    original = encoded_module.decode_picture
+    monkeypatch.setattr(encoded_module, "decode_picture", lambda data, *how: seen.append(data) or original(data, *how))
     return seen
 
 

@@ -54,7 +54,7 @@ def test_a_packed_file_of_another_size_is_resized(class_folder, tmp_path, config
 
 
 def test_pictures_that_are_enlarged_or_changed_are_counted(class_folder, config):
-    Image.new("L", (40, 40)).save(class_folder / "dog" / "grey.png")
+    Image.linear_gradient("L").resize((40, 40)).save(class_folder / "dog" / "grey.png")
     image_set = open_dataset(config(class_folder), 11, progress=False)
     assert image_set.info.traits == {"enlarged": 5, "grey": 1}
     assert notes(image_set)[1].startswith("5 of 6 pictures: enlarged (smaller than the target")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sagan.data import DataError, open_dataset, pack_dataset, pack_shards
-from sagan.data import files as files_module
+from sagan.data import encoded as encoded_module
 from sagan.data import packed as packed_module
 from sagan.data import parallel as parallel_module
 from sagan.data.packed import PackedWriter
@@ -20,16 +20,16 @@ from sagan.data.packed import PackedWriter
 SHARD_GB = (4096 + 8 + 10 * (8 * 8 * 3 + 8 + 4)) / 1e9  # ten pictures of 8 px without classes
 DECODES_AND_DIES = """
 import os, signal, sys
-from sagan.data import DataConfig, files, pack_dataset, pack_shards, packed, parallel
+from sagan.data import DataConfig, encoded, pack_dataset, pack_shards, packed, parallel
 parallel.CHUNK, packed.JOURNAL_EVERY, left = 2, 4, int(sys.argv[3])
-decode = files.decode_picture
-def counted(data):
+decode = encoded.decode_picture
+def counted(data, *how):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return decode(data)
-files.decode_picture = counted
+    return decode(data, *how)
+encoded.decode_picture = counted
 config = DataConfig(path=sys.argv[1])
 if sys.argv[4]:
     pack_shards(config, 8, sys.argv[2], float(sys.argv[4]), workers=1, progress=False)
@@ -60,7 +60,7 @@ def pictures(tmp_path, picture):
 @pytest.fixture
 def decoded(monkeypatch):
     """What was decoded, and after how many pictures that is interrupted (never at first)."""
-    original = files_module.decode_picture
+    original = encoded_module.decode_picture
 
     class Decoded(list):
         limit = 10**9
@@ -68,13 +68,13 @@ def decoded(monkeypatch):
 
     seen = Decoded()
 
-    def decode(data):
+    def decode(data, *how):
         if len(seen) >= seen.limit:
             raise seen.error
         seen.append(data)
-        return original(data)
+        return original(data, *how)
 
-    monkeypatch.setattr(files_module, "decode_picture", decode)
+    monkeypatch.setattr(encoded_module, "decode_picture", decode)
     return seen
 
 

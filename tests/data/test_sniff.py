@@ -27,7 +27,7 @@ OTHERS = {
     "SVG": ("logo.svg", b'<?xml version="1.0"?>\n<svg xmlns="x">'),
     "PDF": ("page.jpg.pdf", b"%PDF-1.7"),
     "PSD": ("art.psd", b"8BPS\x00\x01"),
-    "JPEG XL": ("new.jxl", b"\xff\x0a\xfa"),
+    "OpenEXR": ("new.exr", b"v/1\x01\x02"),
 }
 
 
@@ -51,6 +51,33 @@ def test_what_shows_something_but_is_no_picture_says_what_to_do(kind: str) -> No
     assert found is not None and not found.is_picture
     assert found.name == kind
     assert " first" in found.why_not
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIF"),
+        (b"\x00\x00\x00\x1cftypMiHE\x00\x00\x00\x00mif1miafheic", "HEIF"),
+        (b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00mif1avifmiaf", "AVIF"),
+        (b"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00avifmif1", "AVIF"),
+        (b"\xff\x0a\xfa\x1f", "JPEG XL"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n\x00\x00\x00\x14ftypjxl ", "JPEG XL"),
+        (b"Pf\n3 2\n-1\n", "PPM"),
+        (b"II+\x00\x08\x00", "TIFF"),
+    ],
+)
+def test_pictures_of_new_formats_are_known_by_their_bytes(start: bytes, kind: str) -> None:
+    found = kind_of("file", start)
+    assert found is not None and found.is_picture and found.name == kind
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [(b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "RAW"), (b"\x00\x00\x00\x14ftypqt  ", "video")],
+)
+def test_the_same_container_holds_other_things(start: bytes, name: str) -> None:
+    found = kind_of("file", start)
+    assert found is not None and not found.is_picture and found.name == name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from sagan.cli.parse import parse, refusals_as_sentences
-from sagan.data.config import Reading
+from sagan.data.config import Interpretation
 from sagan.generators.config import AttentionConfig, Style, check_attention_file, query_point
 
 WHAT = "Draw where the network looks, from query points (SAGAN, figure 5)."
@@ -31,7 +31,7 @@ class AttentionFlags:
     """Height of the feature map of the layer to draw; unset is the one closest to the pixels."""
     data: str | None = None
     """Real pictures: draws the discriminator's attention over them instead of the generator's over samples."""
-    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
+    reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     seed: int = 0
     """Chooses the samples, or the real pictures."""
     truncation: float | None = None

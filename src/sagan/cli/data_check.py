@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from sagan.cli.parse import parse
-from sagan.data.config import Reading
+from sagan.data.config import Interpretation
 from sagan.places import PICTURES, check_place
 
 WHAT = "What is in a set of pictures, before you train on it."
@@ -23,7 +23,7 @@ class CheckFlags:
     """The size in pixels that you want to train at: counts the pictures that would be enlarged."""
     class_names: str | None = None
     """A file that maps folder names to readable class names."""
-    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
+    reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     sheet: Path = Path("contact-sheet.png")
     """Where the contact sheet goes."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from sagan.cli.parse import parse
-from sagan.data.config import Reading
+from sagan.data.config import Interpretation
 
 WHAT = "Decode pictures once into a packed file or folder. After an interruption the same command goes on."
 
@@ -31,7 +31,7 @@ class PackFlags:
     """Threads that decode; unset is one for each core."""
     class_names: str | None = None
     """A file that maps folder names to readable class names."""
-    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
+    reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     skip_unreadable: bool = False
     """Leave unreadable pictures out instead of stopping."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from sagan.cli.parse import UsageError, parse
-from sagan.data.config import Reading
+from sagan.data.config import Interpretation
 from sagan.evaluation.config import EvaluateConfig
 from sagan.places import PICTURES, check_place
 
@@ -29,7 +29,7 @@ class Arguments(EvaluateConfig):
     """Instead of a run: pictures that any generator made (folder, zip or .npz), all of one square size."""
     data: str | None = None
     """The real pictures to judge by, as in `sagan train`."""
-    reading: Annotated[Reading, tyro.conf.arg(name="data")] = field(default_factory=Reading)
+    reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     statistics: Path | None = None
     """Instead of --data: statistics of real pictures that --export-statistics wrote, here or elsewhere."""
     size: int | None = None

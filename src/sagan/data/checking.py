@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sagan.data.choosing import in_words
 from sagan.data.config import DataConfig, cache_folder
 from sagan.data.decode import TREATMENTS, Pixels, UnreadableError, require_size, square
 from sagan.data.named import NAMES
@@ -31,6 +32,8 @@ STRONG_IMBALANCE = 10.0
 MANY_DUPLICATES = 0.01
 """A larger share of copies than this is warned of."""
 SHOWN = 10
+BLANK = {"one colour": "of one colour", "nearly black": "nearly black", "nearly white": "nearly white"}
+"""Traits that most pictures of a good set do not have."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +64,8 @@ class CheckReport:
     """Sentences on what will probably spoil the training."""
     contact_sheet: Image.Image
     """RGB picture: a row of examples for each class, with its name and count."""
+    decoding: tuple[str, ...] = ()
+    """What was chosen of how pixels are read, in sentences."""
 
     @property
     def num_images(self) -> int:
@@ -90,6 +95,7 @@ class CheckReport:
             lines += [f"  {name:{width}}  {count:>9,}" for name, count in self.class_counts.items()]
         for what, (low, median, high) in (("width", self.widths_px), ("height", self.heights_px)):
             lines.append(f"{what}: {low} to {high} px, median {median}")
+        lines += self.decoding
         lines.append("formats: " + (", ".join(f"{name} {count:,}" for name, count in self.formats.items()) or "none"))
         lines += [
             f"{trait}: {self.traits[trait]:,} ({treatment})"
@@ -98,13 +104,19 @@ class CheckReport:
         ]
         if self.size_px is not None:
             lines.append(f"target: centre crop to the shorter side, resized to {self.size_px}x{self.size_px} px")
-        lines.append(f"unreadable: {len(self.unreadable):,}")
+        lines.append(f"unreadable: {len(self.unreadable):,}{_damaged_or_none(self.unreadable)}")
         lines += _first(f"{name}: {reason}" for name, reason in self.unreadable)
         lines.append(f"copies of other pictures: {self.num_copies:,}")
         lines += _first(" = ".join(group[:4]) + (" = ..." if len(group) > 4 else "") for group in self.duplicates)
         lines.append(f"ignored, not pictures: {len(self.ignored):,}")
         lines += _first(self.ignored)
         return "\n".join(lines)
+
+
+def _damaged_or_none(unreadable: Sequence[tuple[str, str]]) -> str:
+    """Tell damaged pictures and files that are none apart."""
+    none = sum(reason.startswith("not a picture") for _, reason in unreadable)
+    return f" ({len(unreadable) - none:,} damaged or not usable, {none:,} no pictures)" if none else ""
 
 
 class _Finding(NamedTuple):
@@ -214,6 +226,7 @@ def _report(
         ignored=pictures.ignored,
         warnings=tuple(_warnings(name, class_counts, len(seen), unreadable, duplicates, traits, size_px)),
         contact_sheet=_contact_sheet(class_counts, examples, thumbnails),
+        decoding=tuple(in_words(pictures.decoding)),
     )
 
 
@@ -235,6 +248,12 @@ def _warnings(
             f"{len(unreadable):,} file(s) cannot be read as pictures; training stops on them unless "
             "--data.skip-unreadable is set"
         )
+    for trait in BLANK:
+        if 2 * traits[trait] > total:
+            said.append(
+                f"most pictures are {BLANK[trait]}; look at the contact sheet, and see --data.range and "
+                "--data.background if they should not be"
+            )
     if 2 * traits["enlarged"] > total:
         said.append(f"most pictures are smaller than {size_px} px and would be enlarged; train at a smaller size")
     return said

@@ -1,5 +1,6 @@
 """What a run may choose about its data, and the error that tells a user what is wrong with it."""
 
+import math
 import os
 import re
 import sys
@@ -9,6 +10,11 @@ from typing import Literal, get_args
 
 Keep = Literal["disk", "memory", "device"]
 Classes = Literal["auto", "first", "last", "path", "none"]
+Frames = Literal["first", "all"]
+Truncated = Literal["refuse", "keep"]
+Profiles = Literal["convert", "ignore"]
+BACKGROUNDS = ("auto", "white", "black")
+RANGES = ("auto", "type", "file", "set", "percentile")
 
 
 class DataError(ValueError):
@@ -48,7 +54,70 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Reading):
+class Decoding:
+    """What the pixels of a file mean, where that is not clear."""
+
+    background: str = "auto"
+    """What transparent parts are laid on: `white`, `black`, or a colour such as "#808080". `auto` looks at some
+    pictures of the set and takes for all of them the first of white, black and grey on which they do not vanish."""
+
+    range: str = "auto"
+    """Which values of 16-bit, 32-bit and floating-point pictures are black and white: those that the `type` can hold (0
+    and 65535; 0 and 1), the darkest and brightest of each `file`, or of the `set`, the set's `percentile`s 0.5 and
+    99.5, or two numbers such as 0:4095. `auto` looks at some pictures of the set, takes what is clear (12-bit values in
+    16-bit files are 0:4095), and asks where it is not."""
+
+    frames: Frames = "first"
+    """Of animations and stacks (GIF, WebP, APNG, MPO, AVIF, HEIC, TIFF with several pages) take the `first` picture, or
+    `all`: each is then a picture of its own, file#1, file#2, ..."""
+
+    truncated: Truncated = "refuse"
+    """What to do with a picture whose file was cut off: `refuse` it as damaged, or `keep` what is there; the missing
+    part is mostly grey or black."""
+
+    profiles: Profiles = "convert"
+    """Colours with an embedded profile, such as a phone's Display P3 or the inks of CMYK: `convert` them to sRGB, what
+    screens show, or `ignore` the profile and take the numbers as they are."""
+
+    max_megapixels: float = 90.0
+    """Pictures with more million pixels are refused, as a small file that unpacks to so many may be made to fill the
+    memory; raise it for files that you trust."""
+
+    def __post_init__(self) -> None:
+        if self.background not in BACKGROUNDS and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.background):
+            raise ValueError(f"background must be auto, white, black or #rrggbb, found {self.background!r}")
+        if self.range not in RANGES and given_range(self.range) is None:
+            raise ValueError(
+                f"range must be one of {', '.join(RANGES)}, or two numbers such as 0:4095, found {self.range!r}"
+            )
+        for name, allowed in (("frames", Frames), ("truncated", Truncated), ("profiles", Profiles)):
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, found {getattr(self, name)!r}")
+        if not 0 < self.max_megapixels < math.inf:
+            raise ValueError(f"max_megapixels must be above 0, found {self.max_megapixels}")
+
+
+def given_range(text: str) -> tuple[float, float] | None:
+    """Read a range of values written as LOW:HIGH; None if it is not one."""
+    low, _, high = text.partition(":")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        return None
+    return found if -math.inf < found[0] < found[1] < math.inf else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpretation(Decoding, Reading):
+    """What folders and pixels mean, where that is not clear."""
+
+    def __post_init__(self) -> None:
+        Reading.__post_init__(self)
+        Decoding.__post_init__(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Interpretation):
     """Where the pictures come from and how they are drawn."""
 
     path: str = "digits"

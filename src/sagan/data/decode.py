@@ -4,35 +4,70 @@ The crop comes before the resize, so the aspect ratio is kept. Resizing is Pillo
 with the reduction (the official pipeline's choice; SAGAN's networks see x / 127.5 - 1 of the result).
 """
 
-import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from sagan.data.colours import RGB, WHITE, lay_on, with_profile
 from sagan.data.config import DataError
+from sagan.data.deep import Bounds, Deep, bounds_of, deep_kind, read_deep, to_8_bits
+from sagan.data.formats import TRUNCATED, open_picture, pillow_allows, what_else
+from sagan.data.formats import UnreadableError as UnreadableError  # what all decoding raises
+from sagan.data.pixel_traits import pixel_traits
+from sagan.data.tiffs import is_misread, is_tiff, read_tiff
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 TREATMENTS = {
     "grey": "the grey value is used for red, green and blue",
-    "alpha": "transparent parts are laid on white",
-    "CMYK": "converted to RGB, ink profiles are ignored",
+    "alpha": "transparent parts are laid on a background",
+    "empty alpha": "all of it is transparent, so its transparency is ignored",
+    "CMYK": "converted to RGB",
+    "profile": "colours are converted from the embedded profile to sRGB",
     "16-bit": "scaled to 8 bits",
+    "no numbers": "values that are no numbers are made black",
     "palette": "converted to RGB",
     "EXIF-rotated": "turned upright",
     "animated": "the first frame is used",
+    "cut off": "the missing part is grey or black",
+    "one colour": "all pixels are equal: nothing can be learnt from them",
+    "nearly black": "if they should not be, see --data.range and --data.background",
+    "nearly white": "if they should not be, see --data.range and --data.background",
+    "equal channels": "stored as colours, but red, green and blue are equal",
+    "saturated": "more than half of the pixels are pure black or white",
     "enlarged": "smaller than the target: enlarged, so they look blurred",
 }
 """Every peculiarity of a picture that is reported, and what is done about it."""
 
 MIN_SIDE_PX = 2
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_BIT_DEPTH_OFFSET = 24
+CLEAR_KINDS = ("8-bit", "12-bit", "16-bit")
+"""Kinds of deep pictures whose type says what is black and white, unless something else was found out."""
 
 
-class UnreadableError(Exception):
-    """One file cannot be used as a picture; the message is the reason, without the file's name."""
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the pictures of a set are decoded: what the user chose, and what automatic choices came to."""
+
+    background: RGB = WHITE
+    """What transparent parts are laid on."""
+    ranges: Mapping[str, Bounds] = field(default_factory=dict)
+    """The values that become black and white, for kinds of deep pictures."""
+    others: Bounds | str | None = None
+    """The same for all other kinds: values, ``type`` or ``file``; None refuses those whose type does not say it."""
+    all_frames: bool = False
+    """Whether every frame is a picture of its own."""
+    keep_truncated: bool = False
+    """Whether what is there of a file that was cut off is used."""
+    profiles: bool = True
+    """Whether embedded colour profiles are applied."""
+    max_pixels: int = 90_000_000
+    """Larger pictures are refused."""
+
+
+AS_USUAL = Plan()
 
 
 class Decoded(NamedTuple):
@@ -46,32 +81,47 @@ class Decoded(NamedTuple):
     """Keys of TREATMENTS; "enlarged" is not among them, it depends on the target size."""
 
 
-def decode_picture(data: bytes) -> Decoded:
+def decode_picture(data: bytes, plan: Plan = AS_USUAL, frame: int = 0) -> Decoded:
     """Decode the bytes of one image file to upright 8-bit RGB at its own size.
 
-    Grey and palette pictures become RGB, CMYK too; alpha is composited on white; 16-bit grey is scaled by 255 / 65535
-    (Pillow's own conversion would clip it); the EXIF orientation is applied; of an animation the first frame is taken.
+    Grey and palette pictures become RGB, CMYK too; embedded profiles are converted to sRGB; alpha is composited on the
+    plan's background; deep values are scaled by the plan's range, 16-bit ones without any by 255 / 65535 (Pillow's own
+    conversion would clip them); the EXIF orientation is applied.
+
+    Args:
+        data: The file.
+        plan: How pixels are read.
+        frame: Which picture of an animation or stack, from 0.
 
     Raises:
-        UnreadableError: If the bytes are no picture, are cut off, hold more pixels than Pillow considers safe, or are
-            less than 2 pixels wide or high.
+        UnreadableError: If the bytes are no picture, are cut off, hold more pixels than the plan allows, are less than
+            2 pixels wide or high, hold values whose range is not known, or need a reader that is not installed.
     """
     if not data:
         raise UnreadableError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            _check_size(image)
-            return _decode_opened(image, data)
+        with TRUNCATED.refused(), pillow_allows(plan.max_pixels):
+            return _decode(data, plan, frame)
     except UnreadableError:
         raise
     except UnidentifiedImageError as error:
-        raise UnreadableError(f"not a picture in a known format (it starts with {data[:12]!r})") from error
+        raise UnreadableError(what_else(data)) from error
     except Image.DecompressionBombError as error:
-        raise UnreadableError(_bomb_reason()) from error
+        raise UnreadableError(_bomb_reason(plan)) from error
     except MemoryError as error:
         raise UnreadableError("not enough memory to decode it") from error
     except Exception as error:  # Damaged files make decoders raise anything from OSError to struct.error and KeyError.
-        raise UnreadableError(f"damaged or cut off ({error})") from error
+        if plan.keep_truncated:
+            return _decode_rest(data, plan, frame)
+        hint = "; --data.truncated keep takes what is there" if "truncated" in str(error) else ""
+        raise UnreadableError(f"damaged or cut off ({error}){hint}") from error
+
+
+def deep_of(image: Image.Image, data: bytes, frame: int, plan: Plan) -> Deep | None:
+    """Read the values of an opened picture that has more than 8 bits; None for others."""
+    if is_misread(image):
+        return read_tiff(data, frame, plan.max_pixels)
+    return read_deep(image, lambda: open_picture(data, frame))
 
 
 def square(pixels: Pixels, size_px: int) -> Pixels:
@@ -89,14 +139,14 @@ def square(pixels: Pixels, size_px: int) -> Pixels:
     return np.asarray(image.resize((size_px, size_px), Image.Resampling.BILINEAR))
 
 
-def array_to_rgb(pixels: Pixels) -> Pixels:
-    """Bring one picture of an array, grey (H, W), (H, W, 1), RGB or RGBA, to RGB uint8 (H, W, 3); alpha on white."""
+def array_to_rgb(pixels: Pixels, background: RGB = WHITE) -> Pixels:
+    """Bring one picture of an array, grey (H, W), (H, W, 1), RGB or RGBA, to RGB uint8 (H, W, 3)."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
     if pixels.shape[2] == 4:
-        return np.asarray(_on_white(Image.fromarray(np.ascontiguousarray(pixels))))
+        return np.asarray(lay_on(Image.fromarray(np.ascontiguousarray(pixels)), background))
     return pixels
 
 
@@ -106,57 +156,129 @@ def require_size(size_px: int) -> None:
         raise DataError(f"the picture size must be at least 1 pixel, found {size_px}")
 
 
-def _decode_opened(image: Image.Image, data: bytes) -> Decoded:
-    traits = set()
-    if getattr(image, "is_animated", False):
-        traits.add("animated")
-        image.seek(0)
-    if image.mode.startswith(("I", "F")) or _is_16_bit_png(data):
-        traits.add("16-bit")
+def _decode(data: bytes, plan: Plan, frame: int) -> Decoded:
+    try:
+        opened = open_picture(data, frame)
+    except UnidentifiedImageError:
+        if not is_tiff(data):
+            raise
+        traits = set[str]()
+        return _told(_from_deep(read_tiff(data, frame, plan.max_pixels), plan, traits), "TIFF", traits)
+    with opened as image:
+        _check_size(image, plan)
+        traits = _traits_of_file(image, plan)
+        deep = deep_of(image, data, frame, plan)
+        if deep is None:
+            rgb = _from_plain(ImageOps.exif_transpose(image), plan, traits)
+        else:
+            made = _from_deep(deep, plan, traits)
+            made.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+            rgb = ImageOps.exif_transpose(made)
+        return _told(rgb, image.format or "unknown", traits)
+
+
+def _decode_rest(data: bytes, plan: Plan, frame: int) -> Decoded:
+    """Decode what is there of a file that was cut off."""
+    try:
+        with TRUNCATED.kept(), pillow_allows(plan.max_pixels):
+            decoded = _decode(data, plan, frame)
+    except Exception as error:  # See decode_picture.
+        raise UnreadableError(f"damaged or cut off, and nothing of it can be kept ({error})") from error
+    if "one colour" in decoded.traits:
+        raise UnreadableError("cut off, and nothing of it can be kept")
+    return decoded._replace(traits=decoded.traits | {"cut off"})
+
+
+def _traits_of_file(image: Image.Image, plan: Plan) -> set[str]:
+    """Name what the header of a file shows."""
+    found = set()
+    if getattr(image, "is_animated", False) and not plan.all_frames:
+        found.add("animated")
+    if deep_kind(image) is not None:
+        found.add("16-bit")
     if image.mode in ("P", "PA"):
-        traits.add("palette")
-    if image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I"):
-        traits.add("grey")
+        found.add("palette")
+    if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I"):
+        found.add("grey")
     if image.mode == "CMYK":
-        traits.add("CMYK")
-    if image.has_transparency_data:
-        traits.add("alpha")
+        found.add("CMYK")
     if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
-        traits.add("EXIF-rotated")
-    upright = ImageOps.exif_transpose(image)
-    return Decoded(np.asarray(_to_rgb(upright)), image.format or "unknown", frozenset(traits))
+        found.add("EXIF-rotated")
+    return found
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise UnreadableError("it holds floating-point pixels, whose range is unknown; convert it to 8 bits")
-    if image.mode.startswith("I"):
-        # Mode "I" is how Pillow opens some 16-bit files: they hold 0..65535.
-        deep = np.asarray(image).astype(np.int64)
-        if deep.min() < 0 or deep.max() > 65535:
-            raise UnreadableError("it holds 32-bit pixels, whose range is unknown; convert it to 8 bits")
-        return Image.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        return _on_white(image.convert("RGBA"))
-    return image.convert("RGB")
+def _from_plain(image: Image.Image, plan: Plan, traits: set[str]) -> Image.Image:
+    """Bring a picture of 8 bits and less to RGB."""
+    clear = image.has_transparency_data
+    if clear and image.mode != "LA":
+        image = image.convert("RGBA")
+    elif image.mode in ("P", "PA", "1"):
+        image = image.convert("RGB")
+    if plan.profiles or image.mode == "LAB":
+        image, converted = with_profile(image)
+        if converted:
+            traits.add("profile")
+    return _on_background(image.convert("RGBA"), plan, traits) if clear else image.convert("RGB")
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
+def _from_deep(deep: Deep, plan: Plan, traits: set[str]) -> Image.Image:
+    """Bring a deep picture to RGB."""
+    if deep.values.dtype.kind == "f" and not np.isfinite(deep.values).all():
+        traits.add("no numbers")
+    rgb = Image.fromarray(to_8_bits(deep, _bounds(deep, plan))).convert("RGB")
+    if deep.alpha is None:
+        return rgb
+    rgb.putalpha(Image.fromarray(deep.alpha))
+    return _on_background(rgb, plan, traits)
 
 
-def _check_size(image: Image.Image) -> None:
-    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        raise UnreadableError(_bomb_reason(f" ({image.width}x{image.height})"))
+def _bounds(deep: Deep, plan: Plan) -> Bounds:
+    """Give the values of a deep picture that become black and white."""
+    chosen = plan.ranges.get(deep.kind, plan.others)
+    if chosen is None and deep.kind in CLEAR_KINDS:
+        chosen = "type"
+    if chosen is None:
+        low, high = bounds_of(deep.values) or (0.0, 0.0)
+        raise UnreadableError(
+            f"it holds {deep.kind} values, here {low:.6g} to {high:.6g}, and nothing tells which are black and white; "
+            "say it with --data.range (file, set, percentile, type, or LOW:HIGH)"
+        )
+    if chosen == "file":
+        found = bounds_of(deep.values)
+        if found is None:
+            raise UnreadableError("none of its values is a number")
+        return found
+    return deep.full if isinstance(chosen, str) else chosen
+
+
+def _on_background(image: Image.Image, plan: Plan, traits: set[str]) -> Image.Image:
+    """Lay a picture with transparent parts on the background, if it has any."""
+    low, high = image.getchannel("A").getextrema()
+    if low == 255:
+        return image.convert("RGB")
+    rgb = image.convert("RGB")
+    if high == 0 and any(isinstance(ends, tuple) and ends[0] != ends[1] for ends in rgb.getextrema()):
+        traits.add("empty alpha")
+        return rgb
+    traits.add("alpha")
+    return lay_on(image, plan.background)
+
+
+def _told(rgb: Image.Image, format_name: str, traits: set[str]) -> Decoded:
+    pixels = np.asarray(rgb)
+    seen = pixel_traits(pixels)
+    return Decoded(pixels, format_name, frozenset(traits) | (seen - {"equal channels"} if "grey" in traits else seen))
+
+
+def _check_size(image: Image.Image, plan: Plan) -> None:
+    if image.width * image.height > plan.max_pixels:
+        raise UnreadableError(_bomb_reason(plan, f" ({image.width}x{image.height})"))
     if min(image.size) < MIN_SIDE_PX:
         raise UnreadableError(f"only {image.width}x{image.height} pixels, at least {MIN_SIDE_PX}x{MIN_SIDE_PX} needed")
 
 
-def _bomb_reason(size: str = "") -> str:
-    limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-    return f"too many pixels{size}, more than {limit:.0f} million may be a decompression bomb; make it smaller"
-
-
-def _is_16_bit_png(data: bytes) -> bool:
-    return data.startswith(PNG_SIGNATURE) and data[PNG_BIT_DEPTH_OFFSET : PNG_BIT_DEPTH_OFFSET + 1] == b"\x10"
+def _bomb_reason(plan: Plan, size: str = "") -> str:
+    return (
+        f"too many pixels{size}, more than {plan.max_pixels / 1e6:g} million may be a decompression bomb; make it "
+        "smaller, or raise --data.max-megapixels if you trust it"
+    )

@@ -7,11 +7,13 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from sagan.data.config import DataConfig, DataError
-from sagan.data.decode import UnreadableError, decode_picture
+from sagan.data.decode import UnreadableError
+from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.layout import Layout, arrange
 from sagan.data.losses import refuse_lost_folders
 from sagan.data.pictures import Pictures, Source, hash_lines
@@ -36,10 +38,15 @@ IMAGE_SUFFIXES = frozenset(
         ".pbm",
         ".pnm",
         ".tga",
+        ".apng",
+        ".mpo",
         ".avif",
         ".heic",
         ".heif",
+        ".hif",
         ".jp2",
+        ".jxl",
+        ".qoi",
     ]
 )
 CLUTTER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"})
@@ -86,19 +93,34 @@ def folder_source(folder: Path, config: DataConfig) -> Source:
     # The names of other files change nothing in the pictures, so they are not part of the key.
     used = set(layout.names)
     lines = [f"{name}\0{size}\0{modified}" for name, size, modified in entries if name in used]
-    lines += _reading(config, layout)
-    pictures = _file_pictures(layout, found, read)
-    key = hash_lines(["folder", str(folder.resolve()), *lines])
-    stamp = hash_lines(["folder", *lines])
-    return Source(name=str(folder), key=key, stamp=stamp, load=lambda: pictures, told=lambda: told(pictures))
+    lines += _reading(config, layout) + decoding_lines(config)
+    return Source(
+        name=str(folder),
+        key=hash_lines(["folder", str(folder.resolve()), *lines]),
+        stamp=hash_lines(["folder", *lines]),
+        load=cache(lambda: _file_pictures(str(folder), layout, found, read, config)),
+        told=lambda: told(layout, found),
+    )
 
 
-def zip_pictures(file: Path, config: DataConfig) -> Pictures:
-    """Find the pictures of a zip file.
+def zip_source(file: Path, config: DataConfig, key: str, stamp: str) -> Source:
+    """Find the pictures of a zip file; it is opened when they are loaded, or told of.
 
     Raises:
-        DataError: If it is damaged, has unsafe member names, holds no pictures, or what it means is not clear.
+        DataError: Then, if it is damaged, has unsafe member names, holds no pictures, or what it means is not clear.
     """
+    opened = cache(lambda: _opened_zip(file, config))
+    return Source(
+        name=str(file),
+        key=key,
+        stamp=stamp,
+        load=cache(lambda: _file_pictures(str(file), *opened(), config)),
+        told=lambda: told(*opened()[:2]),
+    )
+
+
+def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callable[[str], bytes]]:
+    """Open a zip file: what it means, its files, and how one of them is read."""
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
@@ -127,7 +149,7 @@ def zip_pictures(file: Path, config: DataConfig) -> Pictures:
     except DataError:
         archive.close()
         raise
-    return _file_pictures(layout, found, read)
+    return layout, found, read
 
 
 def _members(archive: zipfile.ZipFile, file: Path) -> dict[str, zipfile.ZipInfo]:
@@ -264,11 +286,11 @@ def choices(config: DataConfig) -> list[str]:
     return [f"{name}={getattr(config, name)}" for name in chosen if getattr(config, name) != getattr(default, name)]
 
 
-def told(pictures: Pictures) -> tuple[str, ...]:
+def told(layout: Layout, found: _Sorted) -> tuple[str, ...]:
     """Say what a person should know about the tree: its reading, and what was left out and why."""
-    reasons = Counter(reason for _, reason in pictures.left_out)
+    reasons = Counter(reason for _, reason in (*layout.left_out, *found.shown))
     counted = [f"{count:,} file(s) left out: {reason}" for reason, count in reasons.most_common()]
-    return (*pictures.said, *counted)
+    return (*layout.said, *counted)
 
 
 def _reading(config: DataConfig, layout: Layout) -> list[str]:
@@ -278,14 +300,11 @@ def _reading(config: DataConfig, layout: Layout) -> list[str]:
     return [f"label\0{layout.class_names[label] if layout.class_names else ''}" for label in layout.labels.tolist()]
 
 
-def _file_pictures(layout: Layout, found: _Sorted, read: Callable[[str], bytes]) -> Pictures:
+def _file_pictures(
+    where: str, layout: Layout, found: _Sorted, read: Callable[[str], bytes], config: DataConfig
+) -> Pictures:
     names: Sequence[str] = layout.names
-    return Pictures(
-        names=layout.names,
-        labels=layout.labels,
-        class_names=layout.class_names,
-        decode=lambda index: decode_picture(read(names[index])),
-        ignored=tuple(found.others),
-        said=layout.said,
-        left_out=(*layout.left_out, *found.shown),
+    pictures = encoded_pictures(
+        where, names, layout.labels, layout.class_names, lambda index: read(names[index]), config
     )
+    return replace(pictures, ignored=tuple(found.others), said=layout.said, left_out=(*layout.left_out, *found.shown))

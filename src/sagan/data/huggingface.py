@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sagan.data.config import DataError
-from sagan.data.decode import Decoded, UnreadableError, decode_picture
+from sagan.data.config import DataConfig, DataError, Decoding
+from sagan.data.decode import UnreadableError
+from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.tars import arranged
@@ -29,20 +30,21 @@ def is_saved(place: Path) -> bool:
     return place.suffix.lower() == ".parquet"
 
 
-def hub_source(path: str, cache: Path, *, progress: bool) -> Source:
-    """Find the data set that ``hf:NAME[:SPLIT[:CONFIGURATION]]`` names; NAME may be a local path, too.
+def hub_source(config: DataConfig, cache: Path, *, progress: bool) -> Source:
+    """Find the data set that a path ``hf:NAME[:SPLIT[:CONFIGURATION]]`` names; NAME may be a local path, too.
 
     It is downloaded here, into the library's own cache: only then is known what it is.
 
     Raises:
         DataError: If ``datasets`` is not installed, the name is not known, the split is missing or the network fails.
     """
+    path = config.path
     name, *options = path.removeprefix(PREFIX).split(":")
     if not name or len(options) > 2:
         raise DataError(f"{path} has another form than {FORM}")
     split = options[0] if options and options[0] else None
     if Path(name).expanduser().exists():
-        return saved_source(Path(name).expanduser(), cache, split, progress=progress)
+        return saved_source(Path(name).expanduser(), cache, config, split, progress=progress)
     library = need("datasets", "huggingface", "data sets of the Hugging Face hub")
     _quiet(library, progress)
     try:
@@ -53,11 +55,11 @@ def hub_source(path: str, cache: Path, *, progress: bool) -> Source:
         ) from error
     # The hub's cache keeps each version in a folder of its own name.
     lines = [path, *("/".join(Path(f["filename"]).parts[-2:]) for f in table.cache_files), str(len(table))]
-    key = hash_lines(["hub", *lines])
-    return Source(name=path, key=key, stamp=key, load=lambda: table_pictures(table, path, library))
+    key = hash_lines(["hub", *lines, *decoding_lines(config)])
+    return Source(name=path, key=key, stamp=key, load=lambda: table_pictures(table, path, library, config))
 
 
-def saved_source(place: Path, cache: Path, split: str | None = None, *, progress: bool) -> Source:
+def saved_source(place: Path, cache: Path, config: Decoding, split: str | None = None, *, progress: bool) -> Source:
     """Find a data set in a folder of ``save_to_disk``, or in Parquet files.
 
     The library copies Parquet files into its own form, below the cache folder, the first time they are loaded.
@@ -72,15 +74,18 @@ def saved_source(place: Path, cache: Path, split: str | None = None, *, progress
         status = file.stat()
         lines.append(f"{file.relative_to(place.parent)}\0{status.st_size}\0{status.st_mtime_ns}")
 
+    lines += decoding_lines(config)
+
     def load() -> Pictures:
         _quiet(library, progress)
-        return table_pictures(_read_saved(place, cache / "huggingface", split, library), str(place), library)
+        table = _read_saved(place, cache / "huggingface", split, library)
+        return table_pictures(table, str(place), library, config)
 
     key = hash_lines(["saved", str(place.resolve()), *lines])
     return Source(name=str(place), key=key, stamp=hash_lines(["saved", *lines]), load=load)
 
 
-def table_pictures(table: Any, name: str, library: Any) -> Pictures:
+def table_pictures(table: Any, name: str, library: Any, config: Decoding) -> Pictures:
     """See a table of the library as pictures: its image column, and its class label if it has one.
 
     Raises:
@@ -91,18 +96,15 @@ def table_pictures(table: Any, name: str, library: Any) -> Pictures:
     labels, class_names = _labels(table, features, name, library)
     stored = table.select_columns([image]).cast_column(image, library.Image(decode=False))
 
-    def decode(index: int) -> Decoded:
+    def read(index: int) -> bytes:
         value = stored[index][image]
         if value is None or (value["bytes"] is None and value["path"] is None):
             raise UnreadableError("the row holds no picture")
-        return decode_picture(Path(value["path"]).read_bytes() if value["bytes"] is None else value["bytes"])
+        data: bytes = Path(value["path"]).read_bytes() if value["bytes"] is None else value["bytes"]
+        return data
 
-    return Pictures(
-        names=tuple(f"row {index}" for index in range(len(table))),
-        labels=labels,
-        class_names=class_names,
-        decode=decode,
-    )
+    names = [f"row {index}" for index in range(len(table))]
+    return encoded_pictures(name, names, labels, class_names, read, config)
 
 
 def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> Any:

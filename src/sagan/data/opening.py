@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sagan.data.choosing import in_words
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import TREATMENTS, require_size
 from sagan.data.lock import alone
@@ -16,6 +17,7 @@ from sagan.data.names import read_class_names, rename_classes
 from sagan.data.pack import pack_file, refuse_unreadable, say
 from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed_file
 from sagan.data.pictures import Source, hash_lines
+from sagan.data.pixel_traits import COMMON
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.sources import find_source
 
@@ -129,11 +131,11 @@ def data_size(config: DataConfig, size_px: int) -> DataSize:
 def notes(image_set: ImageSet) -> list[str]:
     """Say in sentences what a person should know about how the pictures were made, e.g. how many were enlarged."""
     total = len(image_set.images)
-    said = list(image_set.told)
+    said = [*image_set.told, *in_words(image_set.info.decoding)]
     said += [
         f"{image_set.info.traits[trait]:,} of {total:,} pictures: {trait} ({treatment})"
         for trait, treatment in TREATMENTS.items()
-        if image_set.info.traits.get(trait)
+        if image_set.info.traits.get(trait) and trait not in COMMON
     ]
     if image_set.info.unreadable:
         said.append(f"{len(image_set.info.unreadable):,} unreadable files were left out")

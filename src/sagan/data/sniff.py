@@ -20,8 +20,10 @@ _STARTS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
     (0, b"\xff\x4f\xff\x51", "JPEG2000"),
     (0, b"qoif", "QOI"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
 )
-_NETPBM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+_NETPBM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf")
 # The brand of an ISO media file, from byte 8 on.
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
@@ -34,6 +36,8 @@ _RAW = frozenset((
 ))
 # fmt: on
 _CONVERT = "{} is no picture to train on as it is: {}"
+_UNKNOWN_BRANDS = (b"mif1", b"msf1")
+"""Brands of any HEIF file; the list of compatible brands says which one."""
 _HELP = {
     "RAW": "develop it to JPEG or PNG first, e.g. with darktable-cli or dcraw",
     "DICOM": "export its frames as PNG first, e.g. with dcm2img or pydicom",
@@ -41,7 +45,7 @@ _HELP = {
     "PDF": "draw its pages first, e.g. with pdftoppm -png",
     "PSD": "save it as PNG first",
     "video": "take frames out of it first, e.g. with ffmpeg -i FILE frames/%05d.png",
-    "JPEG XL": "convert it to PNG first, e.g. with djxl",
+    "OpenEXR": "save it as 16-bit PNG or floating-point TIFF first",
 }
 
 
@@ -70,7 +74,7 @@ def kind_of(name: str, start: bytes) -> Kind | None:
     if suffix in _RAW:  # many are TIFF files by their bytes, of which only a small preview would be seen
         return _other("RAW")
     if start[4:8] == b"ftyp":
-        return Kind(_BRANDS[start[8:12]], True) if start[8:12] in _BRANDS else _other("video")
+        return _iso_media(start)
     for offset, magic, found in _STARTS:
         if start.startswith(magic, offset):
             return Kind(found, True)
@@ -81,10 +85,21 @@ def kind_of(name: str, start: bytes) -> Kind | None:
     return _shows_something(start)
 
 
+def _iso_media(start: bytes) -> Kind:
+    """Tell pictures from videos by the brand, and by those it is compatible with."""
+    length = int.from_bytes(start[:4], "big")
+    brands = [start[8:12], *(start[at : at + 4] for at in range(16, min(length, len(start)) - 3, 4))]
+    if brands[0] == b"crx ":
+        return _other("RAW")
+    if brands[0] in _UNKNOWN_BRANDS and b"avif" in brands:
+        return Kind("AVIF", True)
+    return next((Kind(_BRANDS[brand], True) for brand in brands if brand in _BRANDS), _other("video"))
+
+
 def _shows_something(start: bytes) -> Kind | None:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     found = {
-        "JPEG XL": start.startswith((b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")),
+        "OpenEXR": start.startswith(b"v/1\x01"),
         "DICOM": start[128:132] == b"DICM",
         "PDF": start.startswith(b"%PDF"),
         "PSD": start.startswith(b"8BPS"),

@@ -11,7 +11,8 @@ import numpy as np
 
 from sagan.data.arrays import images_nhwc, npz_pictures
 from sagan.data.config import DataConfig, DataError
-from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, told, zip_pictures
+from sagan.data.encoded import decoding_lines
+from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, zip_source
 from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
 from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
 from sagan.data.packed import ImageSet
@@ -43,9 +44,9 @@ def find_source(path: str | DataConfig, cache: Path, *, size_px: int | None = No
     if path in NAMES:
         return named_source(path, cache, size_px=size_px, progress=progress)
     if path.startswith(PREFIX):
-        return hub_source(path, cache, progress=progress)
+        return hub_source(config, cache, progress=progress)
     if is_pattern(path):
-        return tar_source(path, progress=progress)
+        return tar_source(config, progress=progress)
     place = Path(path).expanduser()
     try:
         if not place.exists():
@@ -57,32 +58,32 @@ def find_source(path: str | DataConfig, cache: Path, *, size_px: int | None = No
                 key = hash_lines(["shards", image_set.fingerprint])
                 return Source(name=path, key=key, stamp=key, load=lambda: _packed_pictures(image_set))
             if is_saved(place):
-                return saved_source(place, cache, progress=progress)
+                return saved_source(place, cache, config, progress=progress)
             if any(place.glob("*.tar")):
-                return tar_source(path, progress=progress)
+                return tar_source(config, progress=progress)
             if holds_idx(place):
                 return _file_source(place, config, lambda: idx_pictures(place))
             return folder_source(place, config)
         if not place.is_file():
             raise DataError(f"{path} is neither a file nor a folder; give {KINDS}")
         if is_saved(place):
-            return saved_source(place, cache, progress=progress)
+            return saved_source(place, cache, config, progress=progress)
         with place.open("rb") as stream:
             start = stream.read(8)
         if place.suffix.lower() == ".tar":
-            return tar_source(path, progress=progress)
-        return _file_source(place, config, _loader(place, start, config))
+            return tar_source(config, progress=progress)
+        if _is_zip(place, start):
+            return zip_source(place, config, *_file_keys(place, [*choices(config), *decoding_lines(config)]))
+        return _file_source(place, config, _loader(place, start))
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error
 
 
-def _loader(file: Path, start: bytes, config: DataConfig) -> Callable[[], Pictures]:
+def _loader(file: Path, start: bytes) -> Callable[[], Pictures]:
     if start.startswith(b"\x93NUMPY"):
         return lambda: _npy_pictures(file)
     if file.suffix.lower() == ".npz":
         return lambda: npz_pictures(file)
-    if zipfile.is_zipfile(file) or start.startswith(b"PK") or file.suffix.lower() == ".zip":
-        return lambda: zip_pictures(file, config)
     if tarfile.is_tarfile(file) or file.name.endswith((".tar.gz", ".tgz")):
         return lambda: cifar_pictures(file)
     if file.suffix.lower() in IMAGE_SUFFIXES:
@@ -90,14 +91,20 @@ def _loader(file: Path, start: bytes, config: DataConfig) -> Callable[[], Pictur
     raise DataError(f"{file} is of no known kind (it starts with {start!r}); give {KINDS}")
 
 
+def _is_zip(file: Path, start: bytes) -> bool:
+    suffix = file.suffix.lower()
+    return suffix != ".npz" and (suffix == ".zip" or start.startswith(b"PK") or zipfile.is_zipfile(file))
+
+
 def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures]) -> Source:
+    key, stamp = _file_keys(place, choices(config))
+    return Source(name=str(place), key=key, stamp=stamp, load=load)
+
+
+def _file_keys(place: Path, chosen: list[str]) -> tuple[str, str]:
     status = place.stat()
-    what = [str(status.st_size), str(status.st_mtime_ns), *choices(config)]
-    key = hash_lines(["file", str(place.resolve()), *what])
-    stamp = hash_lines(["file", *what])
-    if not zipfile.is_zipfile(place) or place.suffix.lower() == ".npz":  # arrays are not read to say nothing of a tree
-        return Source(name=str(place), key=key, stamp=stamp, load=load)
-    return Source(name=str(place), key=key, stamp=stamp, load=load, told=lambda: told(load()))
+    what = [str(status.st_size), str(status.st_mtime_ns), *chosen]
+    return hash_lines(["file", str(place.resolve()), *what]), hash_lines(["file", *what])
 
 
 def _packed_pictures(image_set: ImageSet) -> Pictures:

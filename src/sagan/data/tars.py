@@ -9,6 +9,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sagan.data.arrays import classes
-from sagan.data.config import DataError
-from sagan.data.decode import UnreadableError, decode_picture
+from sagan.data.config import DataConfig, DataError
+from sagan.data.decode import UnreadableError
+from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
 from sagan.data.files import IMAGE_SUFFIXES, refuse_huge
 from sagan.data.parallel import counted
@@ -53,34 +55,37 @@ def is_pattern(path: str) -> bool:
     return bool(PATTERN.search(path)) and not Path(path).exists()
 
 
-def tar_source(path: str, *, progress: bool) -> Source:
-    """Find the tar files of a file, a folder of them or a pattern with braces or stars.
+def tar_source(config: DataConfig, *, progress: bool) -> Source:
+    """Find the tar files of a configuration's path: a file, a folder of them or a pattern with braces or stars.
 
     Raises:
         DataError: If there are none or one cannot be read, if ``webdataset`` is not installed, and on loading, if a tar
             is damaged, labels are missing, or there are no pictures.
     """
     library = need("webdataset", "webdataset", "tar files in the WebDataset layout")
+    path = config.path
     files = _expand(path, library)
     try:
         stats = [file.stat() for file in files]
     except FileNotFoundError as error:
         raise DataError(f"{path} means {len(files):,} tar files, but there is no {error.filename}") from error
     lines = [f"{f.name}\0{s.st_size}\0{s.st_mtime_ns}" for f, s in zip(files, stats, strict=True)]
+    lines += decoding_lines(config)
     return Source(
         name=path,
         key=hash_lines(["tars", *(str(file.resolve()) for file in files), *lines]),
         stamp=hash_lines(["tars", *lines]),
-        load=lambda: tar_pictures(files, path, library, progress=progress),
+        load=lambda: tar_pictures(files, config, library, progress=progress),
     )
 
 
-def tar_pictures(files: Sequence[Path], name: str, library: Any, *, progress: bool) -> Pictures:
+def tar_pictures(files: Sequence[Path], config: DataConfig, library: Any, *, progress: bool) -> Pictures:
     """Find the pictures and labels of tar files, in the order of the files and of their members.
 
     Raises:
         DataError: See :func:`tar_source`.
     """
+    name = config.path
     found, ignored = _find(files, library, progress)
     if not found:
         raise DataError(f"{name} holds no pictures ({len(ignored):,} samples without one); expected KEY.jpg or KEY.png")
@@ -98,13 +103,8 @@ def tar_pictures(files: Sequence[Path], name: str, library: Any, *, progress: bo
             raise UnreadableError("the tar file ends within it")
         return data
 
-    return Pictures(
-        names=names,
-        labels=labels,
-        class_names=class_names,
-        decode=lambda index: decode_picture(read(index)),
-        ignored=tuple(ignored),
-    )
+    pictures = encoded_pictures(name, names, labels, class_names, read, config)
+    return replace(pictures, ignored=tuple(ignored))
 
 
 def _find(files: Sequence[Path], library: Any, progress: bool) -> tuple[list[_Found], list[str]]:

@@ -1,0 +1,160 @@
+"""Opening the bytes of a picture: readers that come with extras, frames, limits, and what is said of what is none."""
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from PIL import Image, ImageFile, features
+
+from sagan.data.config import DataError
+from sagan.data.extras import need
+from sagan.data.sniff import HEAD_BYTES, kind_of
+
+EXTRA = "formats"
+READERS = {
+    "HEIF": ("pillow_heif", "pillow-heif", "HEIC and HEIF pictures"),
+    "JPEG XL": ("pillow_jxl", "pillow-jxl-plugin", "JPEG XL pictures"),
+}
+"""For formats that Pillow does not read: the module, its package, and the subject of a sentence."""
+REDUCED_PAGE = 1  # of TIFF's tag 254: a small copy of another page, or a mask (4)
+MASK_PAGE = 4
+
+
+class UnreadableError(Exception):
+    """One file cannot be used as a picture; the message is the reason, without the file's name."""
+
+
+def open_picture(data: bytes, frame: int = 0) -> Image.Image:
+    """Open a picture without decoding it; its reader is loaded where it comes with an extra.
+
+    Raises:
+        UnreadableError: If the reader is not installed.
+        Exception: Whatever Pillow raises for what it cannot open.
+    """
+    kind = kind_of("", data[:HEAD_BYTES])
+    if kind is not None and kind.name in READERS:
+        _load_reader(kind.name)
+    if kind is not None and kind.name == "AVIF" and not features.check("avif"):
+        raise UnreadableError("AVIF pictures need a newer Pillow; install it with: pip install -U pillow")
+    image = Image.open(io.BytesIO(data))
+    if frame or getattr(image, "is_animated", False):
+        image.seek(frame)
+    return image
+
+
+def frames_of(data: bytes) -> list[int]:
+    """Give the numbers of the frames of a picture, from 0; small copies and masks among a TIFF's pages are left out.
+
+    Raises:
+        Exception: Whatever Pillow raises.
+    """
+    with open_picture(data) as image:
+        count = int(getattr(image, "n_frames", 1))
+        if count == 1 or image.format != "TIFF":
+            return list(range(count))
+        kept = []
+        for frame in range(count):
+            image.seek(frame)
+            if not image.tag_v2.get(254, 0) & (REDUCED_PAGE | MASK_PAGE):  # type: ignore[attr-defined]
+                kept.append(frame)
+        return kept or [0]
+
+
+def what_else(data: bytes) -> str:
+    """Say what bytes are that cannot be opened as a picture: a damaged one, something else, or nothing known."""
+    kind = kind_of("", data[:HEAD_BYTES])
+    start = data[:HEAD_BYTES].lstrip().lower()
+    if kind is not None and kind.is_picture:
+        return f"damaged or cut off (nothing of this {kind.name} picture can be read)"
+    if kind is not None:
+        return f"not a picture: {kind.why_not}"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "not a picture: it is a web page, saved under a picture's name; download it again"
+    if not any(data):
+        return "damaged or cut off (it holds nothing but zeros)"
+    return f"not a picture in a known format (it starts with {data[:12]!r})"
+
+
+@contextmanager
+def pillow_allows(pixels: int) -> Iterator[None]:
+    """Let Pillow open pictures of so many pixels while the context lasts.
+
+    Its limit is one for the whole process: it is raised while somebody needs that, and set back by the last one.
+    """
+    if Image.MAX_IMAGE_PIXELS is None or pixels <= Image.MAX_IMAGE_PIXELS:
+        yield
+        return
+    with _LIMIT.lock:
+        if not _LIMIT.users:
+            _LIMIT.before = Image.MAX_IMAGE_PIXELS
+        _LIMIT.users += 1
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, pixels)
+    try:
+        yield
+    finally:
+        with _LIMIT.lock:
+            _LIMIT.users -= 1
+            if not _LIMIT.users:
+                Image.MAX_IMAGE_PIXELS = _LIMIT.before
+
+
+class _Limit:
+    """Who has raised Pillow's limit."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.before: int | None = None
+
+
+class _Truncated:
+    """Pillow's switch for files that were cut off, which is one for the whole process.
+
+    Many threads may decode while such files are refused; one that keeps them works alone.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._refusing = self._waiting = 0
+
+    @contextmanager
+    def refused(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting)
+            self._refusing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._refusing -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: not self._refusing)
+            before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+            try:
+                yield
+            finally:
+                ImageFile.LOAD_TRUNCATED_IMAGES = before
+                self._waiting -= 1
+                self._changed.notify_all()
+
+
+_LIMIT = _Limit()
+TRUNCATED = _Truncated()
+
+
+@cache
+def _load_reader(name: str) -> None:
+    module, package, what = READERS[name]
+    try:
+        reader = need(module, EXTRA, what)
+    except DataError as error:
+        raise UnreadableError(str(error).replace(f"library {module}", f"library {package}")) from error
+    if name == "HEIF":
+        reader.register_heif_opener()

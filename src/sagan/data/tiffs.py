@@ -1,0 +1,92 @@
+"""TIFF files that Pillow does not read, or reads wrongly, by the library ``tifffile`` where it is installed."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from sagan.data.config import DataError
+from sagan.data.deep import BITS, FULL_16, Bounds, Deep, Values
+from sagan.data.extras import need
+from sagan.data.formats import EXTRA, UnreadableError
+from sagan.data.sniff import kind_of
+
+PLANAR, ORIENTATION = 284, 274  # tags of TIFF
+IN_PLANES = 2
+KINDS = {
+    "u1": "8-bit",
+    "u2": "16-bit",
+    "u4": "32-bit",
+    "i1": "signed 8-bit",
+    "i2": "signed 16-bit",
+    "i4": "signed 32-bit",
+}
+UPRIGHT = 1
+
+
+def is_tiff(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is a TIFF."""
+    kind = kind_of("", data[:512])
+    return kind is not None and kind.name == "TIFF"
+
+
+def is_misread(image: Image.Image) -> bool:
+    """Tell whether Pillow would take the bytes of an opened TIFF for other pixels: 16-bit colours in planes."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(PLANAR) == IN_PLANES and len(tags.get(BITS, ())) > 1 and max(tags[BITS]) > 8
+
+
+def read_tiff(data: bytes, page: int, max_pixels: int) -> Deep:
+    """Read a page of a TIFF.
+
+    Raises:
+        UnreadableError: If ``tifffile`` is not installed, or the page is none of grey, RGB or RGBA, or too large.
+        Exception: Whatever ``tifffile`` raises for damaged files.
+    """
+    try:
+        library = need("tifffile", EXTRA, "TIFF files of this kind, or damaged ones,")
+    except DataError as error:
+        raise UnreadableError(str(error)) from error
+    with library.TiffFile(io.BytesIO(data)) as file:
+        found = file.pages[page]
+        if found.imagewidth * found.imagelength > max_pixels:
+            raise UnreadableError(
+                f"too many pixels ({found.imagewidth}x{found.imagelength}); see --data.max-megapixels"
+            )
+        photometric = getattr(found.photometric, "name", str(found.photometric))
+        values, axes = found.asarray(), found.axes
+        turned = ORIENTATION in found.tags and found.tags[ORIENTATION].value != UPRIGHT
+        premultiplied = any(int(extra) == 1 for extra in found.extrasamples)
+    if axes.startswith("S"):
+        values = np.moveaxis(values, 0, -1)
+    samples = 1 if values.ndim == 2 else values.shape[2]
+    known = photometric in ("MINISBLACK", "MINISWHITE", "RGB") and values.ndim <= 3 and samples <= 4
+    if not known or turned or premultiplied or axes not in ("YX", "YXS", "SYX"):
+        raise UnreadableError(
+            f"a TIFF of an uncommon kind (axes {axes}, {samples} values a pixel, {photometric}); save it as PNG or a "
+            "plain TIFF"
+        )
+    return _deep(values, samples, photometric == "MINISWHITE")
+
+
+def _deep(values: Values, samples: int, inverted: bool) -> Deep:
+    kind = values.dtype.kind
+    if kind == "f":
+        name, full = "floating-point", (0.0, 1.0)
+        values = values.astype(np.float32) if values.dtype.itemsize < 4 else values
+    elif values.dtype.str[1:] in KINDS:
+        name, limits = KINDS[values.dtype.str[1:]], np.iinfo(values.dtype)
+        full = (float(limits.min), float(limits.max))
+    else:
+        raise UnreadableError(f"a TIFF with values of the type {values.dtype}; save it as PNG or as a plain TIFF")
+    alpha = None
+    if samples in (2, 4):
+        alpha = _alpha(values[..., -1], full)
+        values = values[..., :-1]
+    return Deep(values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values, alpha, name, full, inverted)
+
+
+def _alpha(values: Values, full: Bounds) -> Values:
+    if full == FULL_16:
+        return (values >> 8).astype(np.uint8)
+    return np.rint(np.clip((values - full[0]) / (full[1] - full[0]), 0, 1) * 255).astype(np.uint8)
