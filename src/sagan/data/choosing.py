@@ -231,13 +231,13 @@ def _ranges(where: str, deep: dict[str, list[_Deep]], choice: str) -> tuple[dict
         if bounds[0] >= bounds[1]:
             bounds = (bounds[0], bounds[0] + 1.0)
         ranges[kind] = bounds
-        low, high = (f"{value:.6g}" for value in bounds)
+        low, high = (f"{value:.9g}" for value in bounds)
         if bounds == FULL_16:
             continue
         said.append(
-            f"of {kind} values {low} is black and {high} is white: {len(seen)} pictures hold "
-            f"{min(one.bounds[0] for one in seen):.6g} to {max(one.bounds[1] for one in seen):.6g} (--data.range "
-            f"chooses; {low}:{high} reads other pictures in the same way)"
+            f"of {kind} values {low} becomes black and {high} white, as {len(seen)} pictures hold "
+            f"{min(one.bounds[0] for one in seen):.6g} to {max(one.bounds[1] for one in seen):.6g} (--data.range chooses; "
+            f"--data.range={low}:{high} is the same for other pictures)"
         )
     return ranges, said
 

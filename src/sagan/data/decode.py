@@ -31,7 +31,7 @@ TREATMENTS = {
     "no numbers": "values that are no numbers are made black",
     "palette": "converted to RGB",
     "EXIF-rotated": "turned upright",
-    "animated": "the first frame is used",
+    "animated": "the first frame is used; --data.frames all takes every one",
     "cut off": "the missing part is grey or black",
     "one colour": "all pixels are equal: nothing can be learnt from them",
     "nearly black": "if they should not be, see --data.range and --data.background",
