@@ -232,12 +232,12 @@ def _ranges(where: str, deep: dict[str, list[_Deep]], choice: str) -> tuple[dict
             bounds = (bounds[0], bounds[0] + 1.0)
         ranges[kind] = bounds
         low, high = (f"{value:.9g}" for value in bounds)
+        lowest, highest = min(one.bounds[0] for one in seen), max(one.bounds[1] for one in seen)
         if bounds == FULL_16:
             continue
         said.append(
-            f"of {kind} values {low} becomes black and {high} white, as {len(seen)} pictures hold "
-            f"{min(one.bounds[0] for one in seen):.6g} to {max(one.bounds[1] for one in seen):.6g} (--data.range chooses; "
-            f"--data.range={low}:{high} is the same for other pictures)"
+            f"of {kind} values {low} becomes black and {high} white, as {len(seen)} pictures hold {lowest:.6g} to "
+            f"{highest:.6g} (--data.range chooses; --data.range={low}:{high} is the same for other pictures)"
         )
     return ranges, said
 
