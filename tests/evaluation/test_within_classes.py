@@ -1,6 +1,7 @@
 """The distance within each class: interrupted and continued, planned, and under the right name."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +123,42 @@ def test_the_time_is_that_of_pictures_and_distances(classes, distance_s, seconds
     assert plan.seconds == pytest.approx(seconds)
     assert f"{words}, 3 MiB beside the networks" in plan.text()
     assert ", 4 MiB beside" in plan._replace(peak_bytes=(4 << 20) - 1).text()  # to the nearest
+
+
+class Bar:
+    """A progress bar that keeps what it is told."""
+
+    def __init__(self):
+        self.tasks, self.said, self.done = [], [], 0
+
+    def add_task(self, description, total):
+        self.tasks.append((description, total))
+        return 7
+
+    def update(self, task, description):
+        assert task == 7
+        self.said.append(description)
+
+    def advance(self, task, count):
+        assert task == 7
+        self.done += count
+
+
+def test_the_bar_names_the_class_and_counts_all_pictures(dataset, monkeypatch):
+    bar, shown = Bar(), []
+
+    @contextmanager
+    def noting(show):
+        shown.append(show)
+        yield bar
+
+    monkeypatch.setattr("sagan.evaluation.within_classes.progress_bar", noting)
+    for _ in range(2):  # the second time all classes are done already
+        intra_distance(Cells(), dataset, reference_of(dataset), 10, progress=True)
+    assert shown == [True, False]
+    assert bar.tasks == [("within classes", 240), ("within classes", 0)]  # each class is seen on both sides
+    assert bar.said == [f"within classes, {number} of 3: {name}" for number, name in enumerate(NAMES, 1)]
+    assert bar.done == 240
 
 
 def test_given_classes_have_distances_within_and_are_kept_in_the_report(dataset):

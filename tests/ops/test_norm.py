@@ -132,6 +132,20 @@ def linear_norm(spectral):
     return norm
 
 
+def test_one_class_has_maps_like_several_and_none_has_tables(x):
+    norm = ConditionalBatchNorm2d(4, 1, conditioning="linear")
+    assert {name: tuple(parameter.shape) for name, parameter in norm.named_parameters()} == {
+        "gain_map.weight": (1, 4),
+        "bias_map.weight": (1, 4),
+    }
+    with pytest.raises(ValueError, match="conditional on 1 classes; pass the labels"):
+        norm(x)
+    assert {name for name, _ in ConditionalBatchNorm2d(4, 0, conditioning="linear").named_parameters()} == {
+        "gain",
+        "bias",
+    }
+
+
 @pytest.mark.parametrize("spectral", [False, True])
 def test_linear_conditioning_is_one_plus_a_map_of_the_one_hot_class(x, y, spectral):
     norm = linear_norm(spectral)
