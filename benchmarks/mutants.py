@@ -44,11 +44,9 @@ QUALITY = ROOT / "results" / "quality"
 EQUIVALENT = QUALITY / "equivalent.json"
 POOL = (
     *("tests/ops", "tests/models", "tests/test_losses.py", "tests/test_sampling.py", "tests/training", "tests/metrics"),
-    *("tests/evaluation", "tests/test_signatures.py"),
+    "tests/evaluation",
 )
 """The tests that can be asked."""
-ALWAYS = "tests/test_signatures.py::"
-"""Tests that read the source as text, so that they reach no line of it: they are asked of every mutant."""
 SLOW_TEST_S = 4.0
 """Tests that take longer are asked last."""
 KILLED = ("killed", "timeout", "crashed")
@@ -183,7 +181,6 @@ def groups_for(mutant: Row, source: str, tests: Tests, others_s: float) -> list[
             total += tests[name]["s"]
             some.append(name)
     quick = [name for name in own if name in reach and tests[name]["s"] < SLOW_TEST_S]
-    quick += [name for name in tests if name.startswith(ALWAYS)]
     quick_others = [name for name in some if tests[name]["s"] < SLOW_TEST_S]
     last = {name for name in (*own, *some) if name in reach} - {*quick, *quick_others}
     if not reach:  # perhaps a process that a test starts does

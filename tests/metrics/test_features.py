@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from sagan.metrics.dinov2 import DinoV2
+from sagan.metrics.efficientnet import EfficientNetLite0
 from sagan.metrics.features import Features, check_images, extract, full_precision, network_protocol
+from sagan.metrics.inception import Inception
+from sagan.metrics.pixels import PixelNetwork
 
 
 class Means:
@@ -129,3 +133,17 @@ def test_precision_is_full_inside_and_set_back_outside():
         product.fp32_precision = before
     assert inside.dtype == torch.float32
     assert not inside.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("network", "num_classes", "image_px", "resize"),
+    [
+        (Inception, 1008, 299, "bilinear as in TensorFlow 1"),
+        (EfficientNetLite0, 1000, 224, "bilinear, antialiased, half-pixel centres"),
+        (DinoV2, 0, 224, "bilinear as in TensorFlow 1"),
+        (PixelNetwork, 0, 8, "mean of the pixels of each cell"),
+    ],
+)
+def test_networks_say_what_goes_in_and_which_classes_come_out(network, num_classes, image_px, resize):
+    """It is part of the protocol of every value, and without classes there is no score."""
+    assert (network.num_classes, network.image_px, network.resize) == (num_classes, image_px, resize)
