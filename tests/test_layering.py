@@ -29,6 +29,7 @@ ROOMS = (
     "figures",
     "recipes",
     "generators",
+    "exchange",
     "evaluation",
     "runs",
     "speed",

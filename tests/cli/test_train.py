@@ -168,3 +168,20 @@ def test_a_run_measures_what_its_monitor_says(run: Run, tmp_path: Path, error: M
     assert "KD(pixels 8x8)" in out
     assert "no `is`" in error(run("train", "--preset", "demo", "--out", "other", *tiny, "--monitor.metrics", "is"))
     assert not Path("other").exists()
+
+
+def test_a_file_says_where_flags_start_from(run: Run, pictures: Path, error: Mistake) -> None:
+    Path("mine.yaml").write_text(
+        "preset: demo\ngenerator: {base_width: 8, sampling_norm: running}\ndiscriminator: {base_width: 8}\n"
+        "train: {batch_size: 8, total_steps: 2, lr_g: 3e-4}\n"
+    )
+    train = ("train", "--config", "mine.yaml", "--data", pictures, "--out", "run")
+    code, _, _ = run(*train, "--train.lr-d", "5e-4")
+    assert code == 0
+    config = json.loads(Path("run/config.json").read_text())
+    assert (config["train"]["lr_g"], config["train"]["lr_d"], config["generator"]["size_px"]) == (3e-4, 5e-4, 16)
+    assert "leave --preset away" in error(run(*train, "--preset", "demo"))
+    assert "leave --config away" in error(run("train", "--resume", "run", "--config", "mine.yaml"))
+    Path("no pictures.yaml").write_text("seed: 1\n")
+    assert "which pictures?" in error(run("train", "--config", "no pictures.yaml"))
+    assert "ends in .json" in error(run("train", "--config", "mine.toml"))

@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> int:
 
     found = benchmark(
         combined(flags),
-        f"preset {choice.name}",
+        choice.called,
         what=flags.what,
         rounds=flags.rounds,
         with_data=flags.data is not None,  # else generated ones, whatever the preset is about

@@ -7,11 +7,12 @@ from typing import Annotated, TypeVar
 
 import tyro
 
-from sagan.cli.parse import parse, refusals_as_sentences
+from sagan.cli.parse import UsageError, parse, refusals_as_sentences
 from sagan.machine import has_cuda_driver
 from sagan.recipes.choose import Choice, choose_preset
 from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
+from sagan.recipes.written import read_config
 
 F = TypeVar("F", bound="ConfigFlags")
 
@@ -38,6 +39,8 @@ class ConfigFlags:
     """Pictures: a folder (of class folders, or flat), zip, .npz, packed file, or a name like cifar10."""
     preset: str | None = None
     """Where every flag below starts from (see the list above)."""
+    config_file: Annotated[str | None, tyro.conf.arg(name="config")] = None
+    """In place of a preset: a .json or .yaml file with configuration keys, such as a run's config.json."""
     steps: int | None = None
     """Generator updates in all; short for --train.total-steps."""
     batch_size: int | None = None
@@ -67,7 +70,15 @@ def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: 
 
     Mistakes and help are answered before PyTorch is there: until it says what GPUs there are, their driver does.
     """
-    given = named(arguments, "preset", "size")
+    given = named(arguments, "preset", "size", "config")
+    if given["config"] is not None:
+        if given["preset"] is not None:
+            raise UsageError("--config is where every flag starts from: leave --preset away, or name it in the file")
+        choice = Choice(given["config"], "", read_config(given["config"]))
+        parsed = _parse(kind, arguments, verb, what, choice)
+        with refusals_as_sentences(arguments):
+            combined(parsed)
+        return parsed, choice
     asked = given["size"] or ""
     size = int(asked) if asked.isdecimal() else None  # anything else is refused by the parser
     guessed = has_cuda_driver()

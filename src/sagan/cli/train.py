@@ -28,7 +28,7 @@ class TrainFlags(ConfigFlags):
 
 def run(arguments: list[str]) -> int:
     """Parse, train, give the exit code: 0, or 128 + the signal that stopped it."""
-    given = named(arguments, "preset", "resume")
+    given = named(arguments, "preset", "resume", "config")
     if given["resume"] is None:
         flags, choice = parse_with_preset(TrainFlags, arguments, "train", WHAT)
         if not choice.says_pictures(flags.config, flags.data):
@@ -51,8 +51,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainFlags:
-    if given["preset"] is not None:
-        raise UsageError("--resume goes on with the run's own configuration: leave --preset away")
+    for flag in ("preset", "config"):
+        if given[flag] is not None:
+            raise UsageError(f"--resume goes on with the run's own configuration: leave --{flag} away")
     from sagan.runs.folder import stored_config
 
     base = stored_config(Path(str(given["resume"])))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
+from sagan.recipes.written import Written
 from sagan.words import did_you_mean
 
 SIZES = (32, 64, 128, 256)
@@ -14,17 +15,24 @@ WHICH_PICTURES = (
 
 
 class Choice(NamedTuple):
-    """A preset and why."""
+    """A preset and why, or a configuration from a file."""
 
     name: str
-    """Its name."""
+    """Its name, or that of the file."""
     reason: str
     """Why it was chosen, in a few words; empty where it was named."""
+    written: Written | None = None
+    """What the file says, if it is one."""
 
     @property
     def config(self) -> RunConfig:
         """Its configuration."""
-        return PRESETS[self.name]()
+        return PRESETS[self.name]() if self.written is None else self.written.config
+
+    @property
+    def called(self) -> str:
+        """What it is, without the reason."""
+        return f"{'preset' if self.written is None else 'configuration'} {self.name}"
 
     def says_pictures(self, config: RunConfig, data: str | None = None) -> bool:
         """Tell whether anyone said which pictures: the demo does itself, another preset leaves them open.
@@ -33,12 +41,13 @@ class Choice(NamedTuple):
             config: The configuration, with all changes.
             data: Pictures that were named, even if they are those that every configuration begins with.
         """
-        return data is not None or self.name == "demo" or config.data.path != self.config.data.path
+        said = self.name == "demo" if self.written is None else self.written.says_pictures
+        return said or data is not None or config.data.path != self.config.data.path
 
     @property
     def sentence(self) -> str:
         """The name, with the reason."""
-        return f"preset {self.name}" + (f" ({self.reason})" if self.reason else "")
+        return self.called + (f" ({self.reason})" if self.reason else "")
 
 
 def preset(

@@ -14,7 +14,7 @@ from sagan.recipes.config import RunConfig, to_json
 from sagan.runs.folder import check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
-from sagan.runs.resume import changes_since, check_same_data, check_steps, resumed_config
+from sagan.runs.resume import changes_since, check_resumable, check_same_data, check_steps, resumed_config
 from sagan.runs.start_from import start_from
 from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
@@ -91,6 +91,7 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     """Settle the configuration and open the pictures."""
     config = order.config
     if snapshot is not None:
+        check_resumable(snapshot.contents, order.folder)
         config = resumed_config(stored_config(order.folder, snapshot.config), config)
         check_steps(snapshot.contents["step"], config, order.folder)
     assert config is not None  # a run that is new has one

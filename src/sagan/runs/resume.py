@@ -5,7 +5,7 @@ from pathlib import Path
 from sagan.data import ImageSet
 from sagan.machine import machine, versions
 from sagan.recipes.config import RunConfig, differences
-from sagan.runs.folder import RESUMABLE, RunError
+from sagan.runs.folder import RESUMABLE, RunError, quoted
 from sagan.training.engine import Engine
 
 
@@ -26,6 +26,19 @@ def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
             "only --steps and cadences can change. To go on with other settings start a new run with --init-from"
         )
     return new
+
+
+def check_resumable(contents: dict[str, object], folder: Path) -> None:
+    """Check that a checkpoint holds a state of training, not networks alone.
+
+    Raises:
+        RunError: If it does not.
+    """
+    if "optimizer_g" not in contents:
+        raise RunError(
+            f"{folder} holds imported networks and no state of training; start a run from them: "
+            f"`sagan train --config {quoted(folder)}/config.json --init-from {quoted(folder)} --data PICTURES`"
+        )
 
 
 def check_steps(step: object, config: RunConfig, folder: Path) -> None:

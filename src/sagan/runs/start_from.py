@@ -2,11 +2,31 @@
 
 from pathlib import Path
 
-from sagan.generators.pretrained import read_snapshot
+from sagan.generators.pretrained import EXPORTED, read_snapshot
+from sagan.generators.snapshot import stored
 from sagan.generators.weights import load_weights
 from sagan.ops.spectral import refresh_spectral
 from sagan.runs.transfer import transfer_from_folded, transfer_weights
+from sagan.training.checkpoint import checkpoints
 from sagan.training.state import TrainState
+
+
+def check_start(path: str | Path) -> None:
+    """Check that there are weights to start from.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    if _weights_alone(Path(path)) is None:
+        stored(path)
+
+
+def _weights_alone(path: Path) -> Path | None:
+    """Give the weights file that stands for itself, or in a folder without checkpoints; None if there is none."""
+    if path.suffix == ".safetensors":
+        return path if path.exists() else None
+    alone = path / EXPORTED
+    return alone if alone.is_file() and not checkpoints(path / "checkpoints") else None
 
 
 def start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...]) -> str:
@@ -15,8 +35,9 @@ def start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...]
     Raises:
         ValueError: If the networks differ in more than their classes.
     """
-    if Path(path).suffix == ".safetensors":
-        weights = load_weights(Path(path))
+    alone = _weights_alone(Path(path))
+    if alone is not None:
+        weights = load_weights(alone)
         kept = transfer_from_folded(state.G, weights.generator.state_dict(), weights.class_names, class_names)
         said = f"generator: {kept}; the discriminator starts fresh (a weights file has none)"
     else:

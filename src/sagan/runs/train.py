@@ -10,7 +10,6 @@ from rich.console import Console
 
 from sagan.data import DataError, prefetched
 from sagan.generators.pretrained import EXPORTED
-from sagan.generators.snapshot import stored
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
 from sagan.runs.folder import RunError, check_empty, folder_for, quoted
@@ -18,6 +17,7 @@ from sagan.runs.hooks import check_names, hooks_of
 from sagan.runs.lock import run_lock
 from sagan.runs.prepare import Order, Run, prepare
 from sagan.runs.signals import stop_signals
+from sagan.runs.start_from import check_start
 from sagan.training.engine import is_lost_contact, lost_sentence
 from sagan.training.health import DivergedError
 from sagan.training.hooks import BY_HOOK, Hook, Hooks, Record
@@ -86,7 +86,7 @@ def train(
     if resuming and (out is not None or init_from is not None):
         raise RunError("--resume goes on in the run's own folder: leave --out and --init-from away")
     if init_from is not None:
-        stored(init_from)  # refused now rather than when pictures are read and networks built
+        check_start(init_from)  # refused now rather than when pictures are read and networks built
     folder = _old_folder(Path(resume)) if resume is not None else _new_folder(config, out)
     order = Order(config, folder, resuming, init_from, console, tuple(hooks))
     if process.rank > 0:

@@ -1,0 +1,1 @@
+"""Weights of other implementations in, files that others can use out."""

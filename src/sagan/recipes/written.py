@@ -1,0 +1,88 @@
+"""Configurations in files that people write: JSON or YAML, whole or only what differs from a preset."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sagan.recipes.config import RunConfig, from_json
+from sagan.recipes.presets import PRESETS
+from sagan.words import did_you_mean
+
+SUFFIXES = (".json", ".yaml", ".yml")
+SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+class Written(NamedTuple):
+    """A configuration from a file."""
+
+    config: RunConfig
+    says_pictures: bool
+    """Whether it names the pictures."""
+
+
+def read_config(file: str | Path) -> Written:
+    """Read a configuration.
+
+    The file holds an object with the keys of a run's ``config.json``, such as ``train: {batch_size: 32}``. Keys that
+    are missing are those of the preset that the key ``preset`` names, else the defaults.
+
+    Raises:
+        ValueError: If it is no such file, a key is unknown (the nearest is named), or a value is wrong.
+        OSError: If it cannot be read.
+    """
+    path = Path(file)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"--config takes a file that ends in {', '.join(SUFFIXES)}, found {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--config {path} is no text") from error
+    try:
+        values = json.loads(text) if path.suffix == ".json" else _yaml(text)
+    except ValueError as error:
+        raise ValueError(f"--config {path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"--config {path} holds no configuration keys; expected such as train: {{batch_size: 32}}")
+    data = values.get("data")
+    says_pictures = (isinstance(data, dict) and "path" in data) or values.get("preset") == "demo"
+    try:
+        return Written(from_json(json.dumps(_on_preset(values))), says_pictures)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"--config {path}: {error}") from error
+
+
+def _on_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """Lay keys over those of the preset that they name."""
+    name = values.pop("preset", None)
+    if name is None:
+        return values
+    if name not in PRESETS:
+        hint = did_you_mean(str(name), PRESETS)
+        raise ValueError(f"unknown preset {name!r}; {f'{hint} ' if hint else ''}known: {', '.join(PRESETS)}")
+    merged = dataclasses.asdict(PRESETS[name]())
+    for key, value in values.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
+
+
+def _yaml(text: str) -> object:
+    try:
+        import yaml
+    except ImportError as error:
+        raise ValueError('YAML needs the package PyYAML: pip install "sagan-torch[yaml]", or write JSON') from error
+    try:
+        return _with_numbers(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _with_numbers(value: Any) -> Any:
+    """Take ``1e-4`` for a number, which YAML 1.1 takes for a word."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item) for item in value]
+    return float(value) if isinstance(value, str) and SCIENTIFIC.fullmatch(value) else value
