@@ -10,11 +10,13 @@ from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import spectral_norms
 from sagan.sampling import (
+    along,
     attention_gammas,
     attention_maps,
     batched,
     generate,
     interpolate,
+    noise_directions,
     sample_labels,
     sample_latents,
     sampling_copy,
@@ -217,6 +219,23 @@ def test_straight_interpolation_and_ends_that_are_equal_or_opposite():
     assert torch.isfinite(interpolate(start, torch.zeros(2), 5)).all()
     with pytest.raises(ValueError, match="at least 2 frames, found 1"):
         interpolate(start, end, 1)
+
+
+def test_directions_are_those_that_the_first_layer_amplifies_most():
+    G = small_generator().eval()
+    directions = noise_directions(G)
+    torch.testing.assert_close(directions @ directions.T, torch.eye(8), atol=1e-5, rtol=0.0)
+    gains = (directions @ G.linear.weight.T).norm(dim=1)
+    expected = torch.from_numpy(np.linalg.svd(G.linear.weight.detach().numpy(), compute_uv=False))
+    torch.testing.assert_close(gains.detach(), expected, atol=1e-4, rtol=1e-4)
+    assert (directions.gather(1, directions.abs().argmax(1, keepdim=True)) > 0).all()
+
+
+def test_a_walk_along_a_direction():
+    path = along(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0]), 3.0, 3)
+    torch.testing.assert_close(path, torch.tensor([[1.0, -1.0], [1.0, 2.0], [1.0, 5.0]]))
+    with pytest.raises(ValueError, match="at least 2 frames, found 1"):
+        along(torch.zeros(2), torch.ones(2), 1.0, 1)
 
 
 # Attention

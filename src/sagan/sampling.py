@@ -215,6 +215,40 @@ def interpolate(start: Tensor, end: Tensor, frames: int, *, spherical: bool = Tr
     return torch.lerp(start[None], end[None], t)
 
 
+def noise_directions(G: Generator) -> Tensor:
+    """Find the directions of the noise that the first layer answers to, those that it amplifies most first.
+
+    They are the right singular vectors of its weights, each with its largest entry positive.
+
+    Shape: -> (min(z_dim, features of the first layer), z_dim), unit vectors in rows, float32 on the CPU.
+
+    Source: Shen and Zhou 2021 (SeFa), equation 5.
+    """
+    weight: Tensor = G.linear.weight.detach().double().cpu()
+    directions = torch.linalg.svd(weight, full_matrices=False).Vh
+    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+    return (directions * largest.sign()).float()
+
+
+def along(z: Tensor, direction: Tensor, reach: float, frames: int) -> Tensor:
+    """Walk from ``reach`` before a noise vector to ``reach`` behind it.
+
+    Args:
+        z: (z_dim,), the middle.
+        direction: (z_dim,), a unit vector.
+        reach: Above 0, in standard deviations of the noise.
+        frames: How many vectors, both ends included; at least 2.
+
+    Shape: -> (frames, z_dim).
+
+    Raises:
+        ValueError: If there are fewer than 2 frames.
+    """
+    if frames < 2:
+        raise ValueError(f"a walk has at least 2 frames, found {frames}")
+    return z + torch.linspace(-reach, reach, frames, dtype=z.dtype)[:, None] * direction
+
+
 def check_queries(queries_px: Sequence[tuple[int, int]], size_px: int) -> None:
     """Check that query points (row, column) are pixels of a square image.
 

@@ -58,7 +58,7 @@ def test_truncation_and_interpolation(run: Run, digits_run: Path, error: Mistake
         (("--out", "full"), "not an empty folder"),
         (("--out", "x.png", "--end-seed", "3"), "--end-seed goes with --interpolate"),
         (("--out", "x.png", "--interpolate", "1"), "at least 2 frames, found 1"),
-        (("--out", "x.npz", "--interpolate", "3"), "write an interpolation to"),
+        (("--out", "x.txt", "--interpolate", "3"), "write an interpolation to"),
         (("--out", "x.gif", "--interpolate", "3", "--class", "1", "2", "3"), "at most two classes, found 3"),
         (("--out", "x.gif", "--interpolate", "3", "--class", "1", "zebra"), "no class 'zebra'"),
     ],

@@ -41,6 +41,14 @@ def test_a_query_point_is_two_whole_numbers(text):
         ({"end_seed": 1}, "end-seed goes with"),
         ({"interpolate": 1}, "at least 2 frames, found 1"),
         ({"interpolate": 2, "classes": ("a", "b", "c")}, "at most two classes, found 3"),
+        ({"index": 1}, "index goes with --interpolate"),
+        ({"end_index": 1}, "end-index goes with --interpolate"),
+        ({"direction": 1}, "direction goes with --interpolate"),
+        ({"interpolate": 2, "index": -1}, "index must be at least 0"),
+        ({"interpolate": 2, "end_index": -1}, "end_index must be at least 0"),
+        ({"interpolate": 2, "direction": 0}, "direction must be at least 1, found 0"),
+        ({"interpolate": 2, "direction": 1, "reach": 0.0}, "reach must be above 0"),
+        ({"interpolate": 2, "direction": 1, "classes": ("a", "b")}, "keeps its class, found 2"),
     ],
 )
 def test_samples_that_cannot_be(fields, message):
@@ -51,13 +59,14 @@ def test_samples_that_cannot_be(fields, message):
 def test_files_of_samples(tmp_path):
     for name in ("a.png", "a.JPG", "a.webp", "a.npz", "folder", "names.of.a.long-folder"):
         SampleConfig().check_file(tmp_path / name)
-    SampleConfig(interpolate=2).check_file(tmp_path / "a.gif")
+    for name in ("a.gif", "a.npz"):
+        SampleConfig(interpolate=2).check_file(tmp_path / name)
     (tmp_path / "empty").mkdir()
     SampleConfig().check_file(tmp_path / "empty")
     (tmp_path / "empty" / "x").touch()
     with pytest.raises(OSError, match="not an empty folder"):
         SampleConfig().check_file(tmp_path / "empty")
-    for config, name in ((SampleConfig(), "a.gif"), (SampleConfig(), "a.txt"), (SampleConfig(interpolate=2), "a.npz")):
+    for config, name in ((SampleConfig(), "a.gif"), (SampleConfig(), "a.txt"), (SampleConfig(interpolate=2), "a.txt")):
         with pytest.raises(ValueError, match="write "):
             config.check_file(tmp_path / name)
     for name in ("a.txt", "folder", "a.gif"):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import load
-from sagan.generators.samples import sample_to_file, write_interpolation, write_samples
+from sagan.generators.samples import sample_to_file, write_asked, write_interpolation, write_samples
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_run_folder_gives_the_samples_of_its_generator(run_folder, tmp_path):
         ("a.txt", {}, "write samples to"),
         ("a.png", {"classes": ("blue",)}, "no class 'blue'; known: red, green, 2"),
         ("a.png", {"truncation": 0.0}, "truncation must be above"),
-        ("a.npz", {"interpolate": 3}, "write an interpolation to"),
+        ("a.txt", {"interpolate": 3}, "write an interpolation to"),
         ("a.gif", {"interpolate": 3, "classes": ("red", "gren")}, r"no class 'gren'; did you mean green\?"),
     ],
 )
@@ -61,7 +61,7 @@ def test_of_a_loaded_generator_too(trained, tmp_path):
     with pytest.raises(ValueError, match="at least 2 frames"):
         write_interpolation(trained, tmp_path / "a.png", frames=1)
     with pytest.raises(ValueError, match="write an interpolation to"):
-        write_interpolation(trained, tmp_path / "a.npz")
+        write_interpolation(trained, tmp_path / "a.txt")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,6 +70,23 @@ def test_all_keywords_of_before(trained, tmp_path):
     assert said.endswith("2 samples of seed=3, truncation 1.0")
     walk = {"frames": 4, "classes": ["red", "2"], "seed": 1, "end_seed": 1, "truncation": 1.0}
     assert write_interpolation(trained, tmp_path / "b.png", **walk).endswith("strip of 4 images")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.webp", "a.npz"])
+@pytest.mark.parametrize("walk", [True, False])
+def test_what_made_a_file_is_written_into_it(name, walk, trained, tmp_path):
+    if name == "a.gif" and not walk:
+        return
+    config = SampleConfig(num=1, interpolate=3 if walk else None)
+    write_asked(trained, tmp_path / name, config, metadata={"command": "sagan sample x --seed 3"})
+    if name == "a.npz":
+        with np.load(tmp_path / name) as arrays:
+            assert arrays["metadata"] == "command: sagan sample x --seed 3"
+            assert len(arrays["images"]) == 3
+        return
+    with Image.open(tmp_path / name) as picture:
+        held = {**picture.info, **picture.getexif()}
+        assert "sagan sample x --seed 3" in " ".join(map(str, held.values()))
 
 
 def test_many_samples_say_how_far_they_are(trained, capfd, monkeypatch):

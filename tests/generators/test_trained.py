@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import load
 from sagan.generators.trained import TrainedGenerator, blend_classes, default_queries
 from sagan.models.generator import Generator
-from sagan.sampling import generate, sample_latents, sampling_copy
+from sagan.sampling import generate, noise_directions, sample_latents, sampling_copy
 
 NAMES = ["red", "green", "2"]
 
@@ -91,6 +92,44 @@ def test_interpolation_of_one_latent_between_classes_and_of_one_class(trained):
     same = trained.interpolation(3, ("red", "red"), seed=4, end_seed=4)
     assert np.abs(same.astype(int) - same[0]).max() <= 1
     assert trained.interpolation(2, seed=4).shape == (2, 16, 16, 3)
+
+
+def test_inputs_of_samples_are_class_by_class(trained):
+    network, z, y = trained.inputs(SampleConfig(classes=("2", "red"), num=2, seed=4))
+    assert network is trained.network
+    assert y.tolist() == [2, 2, 0, 0]
+    torch.testing.assert_close(z, sample_latents(4, range(4), 8))
+    assert trained.inputs(SampleConfig(num=2)).y.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_walk_goes_from_one_sample_of_a_grid_to_another(trained):
+    grid = generate(*trained.inputs(SampleConfig(num=2, seed=4)))
+    walk = SampleConfig(classes=("green", "2"), seed=4, index=2, end_seed=4, end_index=5, interpolate=4)
+    frames = generate(*trained.inputs(walk)).astype(int)
+    assert np.abs(frames[[0, -1]] - grid[[2, 5]]).max() <= 1
+    assert (frames[1] != frames[0]).any()
+
+
+def test_a_walk_along_a_direction_has_the_sample_in_its_middle(trained):
+    walk = SampleConfig(classes=("green",), seed=4, index=1, interpolate=5, direction=2, reach=3.0)
+    network, z, y = trained.inputs(walk)
+    assert network is trained.network
+    assert y.tolist() == [1] * 5
+    torch.testing.assert_close(z[2], sample_latents(4, [1], 8)[0])
+    torch.testing.assert_close((z[1:] - z[:-1]).norm(dim=1), torch.full((4,), 1.5))
+    torch.testing.assert_close((z[4] - z[0]) / 6, noise_directions(trained.network)[1])
+    with pytest.raises(ValueError, match="direction must be from 1 to 8, found 9"):
+        trained.inputs(SampleConfig(interpolate=2, direction=9))
+
+
+def test_attention_of_some_of_the_samples_is_that_of_all(trained):
+    every = trained.attention(4, ["red", "2"], seed=3)
+    some = trained.attention(4, ["red", "2"], seed=3, only=[3, 1])
+    assert some.labels.tolist() == [2, 2]
+    assert np.array_equal(some.images, every.images[[3, 1]])
+    np.testing.assert_allclose(some.maps[8], every.maps[8][[3, 1]], atol=1e-6)
+    with pytest.raises(ValueError, match="there are 4 samples, counted from 0; found the number 4"):
+        trained.attention(4, only=[4])
 
 
 def test_blending_classes_is_linear_and_of_a_copy(trained, snapshot_of, assert_same):

@@ -36,6 +36,8 @@ class AttentionFlags:
     """Chooses the samples, or the real pictures."""
     truncation: float | None = None
     """As in `sagan sample`."""
+    sample: int | None = None
+    """Only this one of all these samples, counted from 0 over all classes."""
     style: Style = "heat"
     """Heat colours over the image, or plain grey maps."""
 
@@ -53,6 +55,7 @@ def run(arguments: list[str]) -> int:
             position=flags.layer,
             style=flags.style,
             truncation=flags.truncation,
+            sample=flags.sample,
         )
     from sagan.data import DataConfig
     from sagan.generators.outputs import attention_to_file

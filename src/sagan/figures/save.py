@@ -42,16 +42,9 @@ def save_image(image: Image.Image, path: str | Path, *, metadata: Mapping[str, s
     image = image.convert("RGB")
     file = BytesIO()
     if suffix == ".png":
-        info = PngImagePlugin.PngInfo()
-        for key, value in (metadata or {}).items():
-            if not (1 <= len(key) <= 79 and key.isascii() and key.isprintable()):
-                raise ValueError(f"a metadata key has 1 to 79 plain letters (a PNG keyword), found {key!r}")
-            info.add_text(key, value)
-        image.save(file, "PNG", pnginfo=info)
+        image.save(file, "PNG", pnginfo=_text_of(metadata or {}))
     else:
-        exif = Image.Exif()
-        if metadata:
-            exif[ExifTags.Base.ImageDescription] = "\n".join(f"{key}: {value}" for key, value in metadata.items())
+        exif = _exif_of(metadata or {})
         if suffix == ".webp":
             image.save(file, "WEBP", lossless=True, exif=exif)
         else:
@@ -67,6 +60,7 @@ def save_animation(
     loop: bool = True,
     boomerang: bool = False,
     scale: int | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a moving picture: .gif (256 colours a frame), .webp or .png (animated PNG), the latter two bit for bit.
 
@@ -82,6 +76,7 @@ def save_animation(
         loop: Play for ever instead of once.
         boomerang: Play forth and back: the inner frames follow once more in reverse order, so that a loop has no jump.
         scale: Whole factor by which each frame is enlarged (nearest pixel); None brings small ones to about 256 px.
+        metadata: Written into the file, as in :func:`save_image`; in a GIF as its comment.
 
     Returns:
         The path written.
@@ -102,20 +97,23 @@ def save_animation(
     suffix = _known_suffix(path, ANIMATION_LIMITS, "animation", (frames.shape[2], frames.shape[1]))
     if boomerang:
         frames = np.concatenate([frames, frames[-2:0:-1]])
-    return _write_whole(path, _encode(frames, suffix, fps, loop))
+    return _write_whole(path, _encode(frames, suffix, fps, loop, metadata or {}))
 
 
-def _encode(frames: Pixels, suffix: str, fps: float, loop: bool) -> bytes:
+def _encode(frames: Pixels, suffix: str, fps: float, loop: bool, metadata: Mapping[str, str]) -> bytes:
     """Give the contents of an animation's file."""
     first, *rest = [Image.fromarray(frame) for frame in frames]
     file = BytesIO()
+    lines = "\n".join(f"{key}: {value}" for key, value in metadata.items())
     if suffix == ".gif":
         # A GIF without the loop entry plays once; 0 stands for ever.
         duration = max(20, round(100 / fps) * 10)
         repeat = {"loop": 0} if loop else {}
-        first.save(file, "GIF", save_all=True, append_images=rest, duration=duration, **repeat)
+        comment = {"comment": lines.encode()} if lines else {}
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=duration, **repeat, **comment)
     elif suffix == ".png":
-        first.save(file, "PNG", save_all=True, append_images=rest, duration=1000 / fps, loop=0 if loop else 1)
+        info = _text_of(metadata)
+        first.save(file, "PNG", save_all=True, append_images=rest, duration=1000 / fps, loop=not loop, pnginfo=info)
     else:
         first.save(
             file,
@@ -125,8 +123,27 @@ def _encode(frames: Pixels, suffix: str, fps: float, loop: bool) -> bytes:
             duration=round(1000 / fps),
             loop=0 if loop else 1,
             lossless=True,
+            **({"exif": _exif_of(metadata)} if metadata else {}),
         )
     return file.getvalue()
+
+
+def _text_of(metadata: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    """Give the text entries of a PNG."""
+    info = PngImagePlugin.PngInfo()
+    for key, value in metadata.items():
+        if not (1 <= len(key) <= 79 and key.isascii() and key.isprintable()):
+            raise ValueError(f"a metadata key has 1 to 79 plain letters (a PNG keyword), found {key!r}")
+        info.add_text(key, value)
+    return info
+
+
+def _exif_of(metadata: Mapping[str, str]) -> Image.Exif:
+    """Give the image description of the other formats."""
+    exif = Image.Exif()
+    if metadata:
+        exif[ExifTags.Base.ImageDescription] = "\n".join(f"{key}: {value}" for key, value in metadata.items())
+    return exif
 
 
 def _known_suffix(path: Path, limits: Mapping[str, int], what: str, size: tuple[int, int]) -> str:

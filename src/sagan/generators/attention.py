@@ -1,6 +1,6 @@
 """Where a trained network looks, written to files: the generator over its samples, the discriminator over pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -13,7 +13,7 @@ from PIL import Image
 from sagan.data import DataConfig, ImageSet, open_dataset
 from sagan.figures import attention_figure, save_image
 from sagan.generators.config import AttentionConfig, AttentionFields, Style, check_attention_file, class_index
-from sagan.generators.files import describe_weights, save_arrays
+from sagan.generators.files import describe_weights, noted, save_arrays
 from sagan.generators.pretrained import load, load_discriminator
 from sagan.generators.trained import AttentionResult, TrainedGenerator, default_queries
 from sagan.models.config import GeneratorConfig
@@ -49,8 +49,9 @@ def attention_to_file(
     config, out = config or AttentionConfig(), Path(out)
     check_attention_file(out)
     if data is not None:
-        if config.truncation is not None:
-            raise ValueError("--truncation is for samples: leave it away with --data")
+        if config.truncation is not None or config.sample is not None:
+            flag = "--truncation" if config.sample is None else "--sample"
+            raise ValueError(f"{flag} is for samples: leave it away with --data")
         D, _ = load_discriminator(path)
         checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
         return write_discriminator_attention(D, open_dataset(data, D.config.size_px), out, config)
@@ -111,6 +112,7 @@ def write_attention(
     generator: TrainedGenerator,
     out: Path,
     config: AttentionConfig | None = None,
+    metadata: Mapping[str, str] | None = None,
     **fields: Unpack[AttentionFields],
 ) -> str:
     """Draw where the generator looks while it makes samples of each class; an .npz gets the arrays instead.
@@ -119,6 +121,7 @@ def write_attention(
         generator: The generator.
         out: A picture or .npz file.
         config: Over which images, and from which points.
+        metadata: Written into the file, e.g. the command that makes it again.
         **fields: Fields of ``config`` that are given by themselves.
 
     Returns:
@@ -135,16 +138,18 @@ def write_attention(
     wanted = [generator.class_index(name) for name in config.classes] or first
     labels = [c for c in wanted for _ in range(config.num)]
     queries = default_queries(size_px) if config.queries_px is None else config.queries_px
-    result = generator.attention(len(labels) or config.num, labels or None, config.seed, queries, config.truncation)
+    only = None if config.sample is None else [config.sample]
+    num = len(labels) or config.num
+    result = generator.attention(num, labels or None, config.seed, queries, config.truncation, only)
     shown = _Shown(
         network="generator",
         position=position,
         queries_px=queries,
-        names=[generator.class_names[c] for c in labels] or None,
+        names=None if result.labels is None else [generator.class_names[c] for c in result.labels],
         caption=f"{describe_weights(generator)}; form {form}; seed {config.seed}",
         style=config.style,
     )
-    return _write_attention(result, out, shown)
+    return _write_attention(result, out, shown, metadata)
 
 
 def discriminator_attention(
@@ -240,14 +245,16 @@ class _Shown:
     style: Style
 
 
-def _write_attention(result: AttentionResult, out: Path, shown: _Shown) -> str:
+def _write_attention(
+    result: AttentionResult, out: Path, shown: _Shown, metadata: Mapping[str, str] | None = None
+) -> str:
     if out.suffix.lower() == ".npz":
         arrays = {"images": result.images, "queries": np.array(shown.queries_px)}
         arrays |= {f"maps_feat{k}": m for k, m in result.maps.items()}
         arrays |= {f"gamma_feat{k}": np.array(g) for k, g in result.gammas.items()}
         if result.labels is not None:
             arrays["labels"] = result.labels
-        save_arrays(out, arrays)
+        save_arrays(out, arrays | noted(metadata))
     else:
         figure = draw_attention(
             result,
@@ -258,7 +265,7 @@ def _write_attention(result: AttentionResult, out: Path, shown: _Shown) -> str:
             caption=shown.caption,
             style=shown.style,
         )
-        save_image(figure, out)
+        save_image(figure, out, metadata=metadata)
     gammas = ", ".join(f"feat{k} {g:+.4f}" for k, g in result.gammas.items())
     return (
         f"{out}: {len(result.images)} images, {len(shown.queries_px)} queries, feat{shown.position} of the "

@@ -29,17 +29,41 @@ class SampleConfig:
     """Instead of samples, walk between two latents (and two classes) in so many images."""
     end_seed: int | None = None
     """Seed of the last latent of an interpolation; unset is seed + 1, the same as seed keeps the latent."""
+    index: int = 0
+    """Which sample of its seed, from 0, an interpolation starts from."""
+    end_index: int = 0
+    """Which sample of its seed an interpolation ends at."""
+    direction: int | None = None
+    """Interpolate along a direction of the noise instead: 1 is the one that the first layer answers to most."""
+    reach: float = 5.0
+    """How far a walk along a direction goes to either side, in standard deviations of the noise."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
-        if self.interpolate is None and self.end_seed is not None:
-            raise ValueError("--end-seed goes with --interpolate N")
+        if self.interpolate is None:
+            self._check_no_walk()
+        if min(self.index, self.end_index) < 0:
+            raise ValueError(f"{'index' if self.index < 0 else 'end_index'} must be at least 0: samples count from 0")
+        if self.direction is not None and self.direction < 1:
+            raise ValueError(f"direction must be at least 1, found {self.direction}")
+        if not 0 < self.reach < 1e6:
+            raise ValueError(f"reach must be above 0, found {self.reach}")
+        if self.direction is not None and len(self.classes) > 1:
+            raise ValueError(f"a walk along a direction keeps its class, found {len(self.classes)} classes")
         if self.interpolate is not None and self.interpolate < 2:
             raise ValueError(f"an interpolation needs at least 2 frames, found {self.interpolate}")
         if self.interpolate is not None and len(self.classes) > 2:
             raise ValueError(f"an interpolation walks between at most two classes, found {len(self.classes)}")
+
+    def _check_no_walk(self) -> None:
+        """Refuse what only a walk has."""
+        given = {"--end-seed": self.end_seed, "--direction": self.direction}
+        given |= {"--index": self.index or None, "--end-index": self.end_index or None}
+        for flag, value in given.items():
+            if value is not None:
+                raise ValueError(f"{flag} goes with --interpolate N")
 
     def check_file(self, out: Path) -> None:
         """Check that samples can be written under this name.
@@ -50,9 +74,9 @@ class SampleConfig:
         """
         suffix = out.suffix.lower()
         if self.interpolate is not None:
-            if suffix not in (*PICTURES, *ANIMATIONS):
+            if suffix not in (*PICTURES, *ANIMATIONS, ".npz"):
                 raise ValueError(
-                    f"{out}: write an interpolation to {', '.join((*PICTURES, '.gif'))} (.gif and .webp move)"
+                    f"{out}: write an interpolation to {', '.join((*PICTURES, '.gif'))} (.gif and .webp move), or .npz"
                 )
         elif suffix not in (*PICTURES, ".npz"):
             if suffix and len(suffix) <= 5:
@@ -73,6 +97,7 @@ class AttentionFields(TypedDict, total=False):
     position: int | None
     style: Style
     truncation: float | None
+    sample: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +118,15 @@ class AttentionConfig:
     """Heat colours over the image, or plain grey maps."""
     truncation: float | None = None
     """Redraw the noise of samples beyond this absolute value."""
+    sample: int | None = None
+    """Only this one of all these samples, counted from 0 over all classes."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
+        if self.sample is not None and self.sample < 0:
+            raise ValueError(f"sample must be at least 0: samples count from 0, found {self.sample}")
         if self.style not in get_args(Style):
             raise ValueError(f"style must be one of {', '.join(get_args(Style))}, found {self.style!r}")
 

@@ -36,6 +36,13 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def noted(metadata: Mapping[str, str] | None) -> dict[str, NDArray[Any]]:
+    """Give the entry of an .npz that tells of the others: lines ``key: value``."""
+    if not metadata:
+        return {}
+    return {"metadata": np.array("\n".join(f"{key}: {value}" for key, value in metadata.items()))}
+
+
 def safe_name(name: str) -> str:
     """Make a class name usable as a folder name."""
     return re.sub(r"[^\w .,+-]", "_", name).strip(" .") or "class"

@@ -54,6 +54,7 @@ def load(
     *,
     device: str | torch.device = "auto",
     preview: bool = False,
+    standing: tuple[int, int] | None = None,
     progress: bool = False,
     check: Callable[[GeneratorConfig, tuple[str, ...]], object] | None = None,
 ) -> TrainedGenerator:
@@ -65,6 +66,7 @@ def load(
         preview: Compute standing statistics from 8 batches of 64 samples, which is quick, not from 100 batches of 100.
             Only a checkpoint needs any: a weights file, and the folder of a finished run, has them already. None are
             computed where the configuration takes the running averages.
+        standing: From so many batches of so many samples instead, e.g. fewer to see something at once.
         progress: Show a progress bar with the time left on standard error while they are computed.
         check: Called with the configuration and the class names before anything is computed: what it raises ends it.
 
@@ -94,6 +96,7 @@ def load(
         num_classes = len(snapshot.class_names)
         check(dataclasses.replace(snapshot.config.generator, num_classes=num_classes), snapshot.class_names)
     sizes = (PREVIEW_BATCHES, PREVIEW_BATCH_SIZE) if preview else (STANDING_BATCHES, STANDING_BATCH_SIZE)
+    sizes = sizes if standing is None else standing
     return _made_ready(snapshot, device, sizes, progress=progress)
 
 

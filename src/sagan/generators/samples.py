@@ -1,6 +1,6 @@
 """Samples of a trained generator, and walks between two of them, written to files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from PIL import Image
 
 from sagan.figures import sample_grid, save_animation, save_image, strip
 from sagan.generators.config import ANIMATIONS, SampleConfig, class_index
-from sagan.generators.files import describe_weights, safe_name, save_arrays
+from sagan.generators.files import describe_weights, noted, safe_name, save_arrays
 from sagan.generators.pretrained import load
 from sagan.generators.trained import TrainedGenerator
 from sagan.models.config import GeneratorConfig
 from sagan.places import PICTURES
-from sagan.sampling import check_truncation
+from sagan.sampling import check_truncation, generate
 
 MAX_GRID_CLASSES = 20
 
@@ -46,10 +46,37 @@ def sample_to_file(
         for name in config.classes:
             class_index(name, class_names)
 
-    generator = load(path, preview=True, progress=progress, check=check)
+    return write_asked(load(path, preview=True, progress=progress, check=check), out, config, progress=progress)
+
+
+def write_asked(
+    generator: TrainedGenerator,
+    out: Path,
+    config: SampleConfig,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    progress: bool = False,
+) -> str:
+    """Write the samples, or the walk, that a configuration asks for.
+
+    Args:
+        generator: The generator.
+        out: As in :func:`write_samples`, and of a walk as in :func:`write_interpolation`.
+        config: Which samples.
+        metadata: Written into pictures, and into an .npz as ``metadata``, e.g. the command that makes them again.
+        progress: Show a progress bar.
+
+    Returns:
+        What was written, as a sentence.
+
+    Raises:
+        ValueError: If a class is unknown, or the file's type is.
+        OSError: If the file cannot be written.
+    """
+    config.check_file(out)
     if config.interpolate is not None:
-        return _write_walk(generator, out, config)
-    return _write_samples(generator, out, config, progress=progress)
+        return _write_walk(generator, out, config, metadata)
+    return _write_samples(generator, out, config, metadata, progress=progress)
 
 
 def write_samples(
@@ -82,8 +109,7 @@ def write_samples(
         OSError: If the file cannot be written, or the folder holds files already.
     """
     config = SampleConfig(classes=tuple(classes), num=num, seed=seed, truncation=truncation)
-    config.check_file(out)
-    return _write_samples(generator, out, config)
+    return write_asked(generator, out, config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +124,14 @@ class _Drawn:
     """The class of each image; empty if unconditional."""
 
 
-def _write_samples(generator: TrainedGenerator, out: Path, config: SampleConfig, *, progress: bool = False) -> str:
+def _write_samples(
+    generator: TrainedGenerator,
+    out: Path,
+    config: SampleConfig,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    progress: bool = False,
+) -> str:
     suffix = out.suffix.lower()
     wanted = [generator.class_index(name) for name in config.classes]
     if not wanted:
@@ -111,7 +144,7 @@ def _write_samples(generator: TrainedGenerator, out: Path, config: SampleConfig,
     drawn = _Drawn(images=images, wanted=wanted, labels=labels)
     cut = f" of seed={config.seed}" + (f", truncation {config.truncation}" if config.truncation is not None else "")
     if suffix in PICTURES:
-        _write_grid(generator, out, config, drawn)
+        _write_grid(generator, out, config, drawn, metadata)
         more = generator.config.num_classes - len(wanted)
         rest = f" ({more} more classes: name some with --class)" if more > 0 and not config.classes else ""
         return f"{out}: {len(images)} samples{cut}{rest}"
@@ -119,20 +152,27 @@ def _write_samples(generator: TrainedGenerator, out: Path, config: SampleConfig,
         arrays = {"images": images, "seed": np.array(config.seed)}
         if labels:
             arrays |= {"labels": np.array(labels), "class_names": np.array(generator.class_names)}
-        save_arrays(out, arrays)
+        save_arrays(out, arrays | noted(metadata))
         return f"{out}: {len(images)} samples{cut}"
     _write_images(generator, out, drawn)
     return f"{out}: {len(images)} images{cut}"
 
 
-def _write_grid(generator: TrainedGenerator, out: Path, config: SampleConfig, drawn: _Drawn) -> None:
+def _write_grid(
+    generator: TrainedGenerator,
+    out: Path,
+    config: SampleConfig,
+    drawn: _Drawn,
+    metadata: Mapping[str, str] | None,
+) -> None:
     """Write one picture with a row a class."""
     names = [generator.class_names[c] for c in drawn.wanted]
     caption = f"{describe_weights(generator)}; seed {config.seed}"
     if config.truncation is not None:
         caption += f"; truncation {config.truncation}"
     columns = config.num if names else min(config.num, 10)
-    save_image(sample_grid(drawn.images, columns=columns, row_labels=names or None, caption=caption), out)
+    grid = sample_grid(drawn.images, columns=columns, row_labels=names or None, caption=caption)
+    save_image(grid, out, metadata=metadata)
 
 
 def _write_images(generator: TrainedGenerator, out: Path, drawn: _Drawn) -> None:
@@ -154,7 +194,7 @@ def write_interpolation(
     end_seed: int | None = None,
     truncation: float | None = None,
 ) -> str:
-    """Walk between two latents, and between two classes, and write a strip (.png, .jpg) or an animation (.gif, .webp).
+    """Walk between two latents, and between two classes; write a strip, an animation (.gif, .webp) or .npz.
 
     Args:
         generator: The generator.
@@ -174,19 +214,23 @@ def write_interpolation(
     config = SampleConfig(
         classes=tuple(classes), seed=seed, truncation=truncation, interpolate=frames, end_seed=end_seed
     )
-    config.check_file(out)
-    return _write_walk(generator, out, config)
+    return write_asked(generator, out, config)
 
 
-def _write_walk(generator: TrainedGenerator, out: Path, config: SampleConfig) -> str:
+def _write_walk(
+    generator: TrainedGenerator, out: Path, config: SampleConfig, metadata: Mapping[str, str] | None = None
+) -> str:
     assert config.interpolate is not None
     frames, classes = config.interpolate, config.classes
-    pair = (classes[0], classes[-1]) if classes else None
-    images = generator.interpolation(frames, pair, config.seed, config.end_seed, config.truncation)
+    inputs = generator.inputs(config)
+    images = generate(*inputs)
     if out.suffix.lower() in ANIMATIONS:
-        save_animation(images, out, boomerang=True)
+        save_animation(images, out, boomerang=True, metadata=metadata)
         return f"{out}: animation of {frames} frames and back"
-    ends = [generator.class_names[generator.class_index(name)] for name in pair] if pair else None
-    title = None if ends is None else ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-    save_image(strip(images, title=title), out)
+    if out.suffix.lower() == ".npz":
+        save_arrays(out, {"images": images, "z": inputs.z.numpy(), "seed": np.array(config.seed)} | noted(metadata))
+        return f"{out}: {frames} images of a walk"
+    ends = [generator.class_names[generator.class_index(name)] for name in (*classes[:1], *classes[-1:])]
+    title = None if not ends else ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    save_image(strip(images, title=title), out, metadata=metadata)
     return f"{out}: strip of {frames} images"

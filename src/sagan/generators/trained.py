@@ -11,11 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from sagan.data.parallel import counted
-from sagan.generators.config import class_index
+from sagan.generators.config import SampleConfig, class_index
 from sagan.models.config import GeneratorConfig
 from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
-from sagan.sampling import attention_gammas, attention_maps, generate, interpolate, sample_labels, sample_latents
+from sagan.sampling import (
+    along,
+    attention_gammas,
+    attention_maps,
+    generate,
+    interpolate,
+    noise_directions,
+    sample_labels,
+    sample_latents,
+)
 
 
 class AttentionResult(NamedTuple):
@@ -29,6 +38,17 @@ class AttentionResult(NamedTuple):
     """{position K: (N, Q, H_key, W_key)}; each map sums to 1."""
     gammas: dict[int, float]
     """{position K: gamma}; near 0 the map hardly matters."""
+
+
+class Inputs(NamedTuple):
+    """What a network is given to make pictures: a row for each."""
+
+    network: Generator
+    """Of a walk between two classes one whose classes are the steps of the walk."""
+    z: torch.Tensor
+    """(N, z_dim)."""
+    y: torch.Tensor | None
+    """int64 (N,), None if unconditional."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,43 @@ class TrainedGenerator:
         with counted("samples", num, progress) as advance:
             return generate(self.network, z, y, batch_size, advance)
 
+    def inputs(self, config: SampleConfig) -> Inputs:
+        """Give the noise and the classes of samples, or of a walk.
+
+        Samples are class by class, ``num`` of each; no classes are all of them.
+
+        Raises:
+            ValueError: If a class is unknown, or there is no such direction.
+        """
+        wanted = [self.class_index(name) for name in config.classes]
+        if config.interpolate is not None:
+            return self._walk(config, wanted)
+        labels = [c for c in wanted or range(self.config.num_classes) for _ in range(config.num)]
+        num = len(labels) or config.num
+        z = sample_latents(config.seed, range(num), self.config.z_dim, config.truncation)
+        return Inputs(self.network, z, torch.tensor(labels, dtype=torch.int64) if labels else None)
+
+    def _walk(self, config: SampleConfig, wanted: Sequence[int]) -> Inputs:
+        assert config.interpolate is not None
+        start = sample_latents(config.seed, [config.index], self.config.z_dim, config.truncation)[0]
+        if config.direction is not None:
+            directions = noise_directions(self.network)
+            if config.direction > len(directions):
+                raise ValueError(f"direction must be from 1 to {len(directions)}, found {config.direction}")
+            z = along(start, directions[config.direction - 1], config.reach, config.interpolate)
+        else:
+            end_seed = config.seed + 1 if config.end_seed is None else config.end_seed
+            end = sample_latents(end_seed, [config.end_index], self.config.z_dim, config.truncation)[0]
+            z = interpolate(start, end, config.interpolate)
+        if self.config.num_classes == 0:
+            return Inputs(self.network, z, None)
+        drawn = sample_labels(config.seed, [config.index], self.config.num_classes)
+        assert drawn is not None
+        first, last = (wanted[0], wanted[-1]) if wanted else (int(drawn[0]), int(drawn[0]))
+        if first == last:
+            return Inputs(self.network, z, torch.full((len(z),), first))
+        return Inputs(blend_classes(self.network, first, last, len(z)), z, torch.arange(len(z)))
+
     def attention(
         self,
         num: int = 4,
@@ -105,6 +162,7 @@ class TrainedGenerator:
         seed: int = 0,
         queries_px: Sequence[tuple[int, int]] | None = None,
         truncation: float | None = None,
+        only: Sequence[int] | None = None,
     ) -> AttentionResult:
         """Sample images and compute where the generator looked from each query point.
 
@@ -114,15 +172,21 @@ class TrainedGenerator:
             seed: As in :meth:`sample`: the same images.
             queries_px: Points (row, column) in pixels; unset is :func:`default_queries`.
             truncation: As in :meth:`sample`.
+            only: Which of these samples, by number from 0; unset is all of them.
 
         Raises:
-            ValueError: If ``num`` is below 1, a class is unknown, or a query lies outside the image.
+            ValueError: If ``num`` is below 1, a class is unknown, a query lies outside the image, or there is no such
+                sample.
         """
         if num < 1:
             raise ValueError(f"num must be at least 1, found {num}")
         queries = default_queries(self.config.size_px) if queries_px is None else queries_px
-        z = sample_latents(seed, range(num), self.config.z_dim, truncation)
+        chosen = list(range(num) if only is None else only)
+        if not all(0 <= i < num for i in chosen):
+            raise ValueError(f"there are {num} samples, counted from 0; found the number {max(chosen)}")
+        z = sample_latents(seed, chosen, self.config.z_dim, truncation)
         y = self.labels(num, classes, seed)
+        y = None if y is None else y[chosen]
         device = next(self.network.parameters()).device
         on_device = None if y is None else y.to(device)
         found = attention_maps(self.network, z.to(device), on_device, queries)
@@ -151,23 +215,10 @@ class TrainedGenerator:
 
         Shape: -> uint8 (frames, H, W, 3).
         """
-        ends = [
-            sample_latents(s, [0], self.config.z_dim, truncation)[0]
-            for s in (seed, seed + 1 if end_seed is None else end_seed)
-        ]
-        z = interpolate(ends[0], ends[1], frames)
-        if self.config.num_classes == 0:
-            if classes is not None:
-                raise ValueError("this generator is unconditional: it has no classes to walk between")
-            return generate(self.network, z, None)
-        if classes is None:
-            drawn = self.labels(1, None, seed)
-            assert drawn is not None
-            first = last = int(drawn[0])
-        else:
-            first, last = (self.class_index(name) for name in classes)
-        blended = blend_classes(self.network, first, last, frames)
-        return generate(blended, z, torch.arange(frames))
+        if self.config.num_classes == 0 and classes is not None:
+            raise ValueError("this generator is unconditional: it has no classes to walk between")
+        config = SampleConfig(seed=seed, end_seed=end_seed, truncation=truncation, interpolate=frames)
+        return generate(*self._walk(config, [self.class_index(name) for name in classes or ()]))
 
 
 def blend_classes(G: Generator, first: int, last: int, rows: int) -> Generator:
