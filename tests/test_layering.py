@@ -34,6 +34,7 @@ ROOMS = (
     "runs",
     "speed",
     "experiments",
+    "studio",
     "cli",
 )
 # Rooms that are used by others outside the project too: what of ours they may import, and nothing else.

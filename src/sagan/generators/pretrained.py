@@ -8,7 +8,7 @@ import torch
 
 from sagan.data.parallel import progress_bar
 from sagan.generators.config import check_weights_file, class_index
-from sagan.generators.snapshot import Snapshot, read_snapshot
+from sagan.generators.snapshot import Snapshot, read_snapshot, stored
 from sagan.generators.trained import AttentionResult, TrainedGenerator, blend_classes, default_queries
 from sagan.generators.weights import load_weights, read_header, save_weights
 from sagan.machine import usable_device
@@ -34,6 +34,7 @@ __all__ = [
     "default_queries",
     "export",
     "exported_step",
+    "file_of",
     "load",
     "load_discriminator",
     "provenance",
@@ -81,11 +82,7 @@ def load(
         CheckpointError: If a checkpoint cannot be used.
     """
     device = usable_device(device)
-    path = Path(path)
-    latest = _latest_step(path)
-    exported = exported_step(path)
-    if exported is not None and (latest is None or exported == latest):  # a folder may have kept the weights alone
-        path = path / EXPORTED
+    path = file_of(path)
     if path.suffix == ".safetensors":
         weights = load_weights(path)
         if check is not None:
@@ -136,6 +133,22 @@ def export(path: str | Path, out: str | Path, *, progress: bool = False) -> Path
     generator = load(path, progress=progress)
     save_weights(generator.network, out, generator.class_names, generator.provenance)
     return out
+
+
+def file_of(path: str | Path) -> Path:
+    """Tell which file of a run folder :func:`load` reads: its weights file, unless it has a later checkpoint.
+
+    A file stands for itself.
+
+    Raises:
+        FileNotFoundError: If there is nothing there, or the run has not saved anything yet.
+    """
+    path = Path(path)
+    latest = _latest_step(path)
+    exported = exported_step(path)
+    if exported is not None and (latest is None or exported == latest):  # a folder may have kept the weights alone
+        return path / EXPORTED
+    return stored(path)[-1]
 
 
 def exported_step(folder: Path) -> int | None:

@@ -1,0 +1,1 @@
+"""The studio: a local page to explore trained generators with."""

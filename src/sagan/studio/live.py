@@ -1,0 +1,138 @@
+"""A run as it goes on: its curves, its samples over time, and what was said of its health."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sagan.figures.curves import MAX_POINTS, Panel, thin, training_panels
+from sagan.recipes.config import RunConfig, from_json
+from sagan.runs.curves import one_protocol
+from sagan.runs.samples import kept_samples
+
+Line = dict[str, Any]
+# A run that wrote nothing for so long, and for longer than three of its lines took, is taken not to train any more.
+SILENT_S = 60.0
+
+
+def run_told(folder: Path) -> dict[str, object]:
+    """Give the state of a run: steps, speed, time left, curves, findings about its health, steps with samples.
+
+    Raises:
+        ValueError: If its configuration or its log cannot be read.
+    """
+    lines = log_lines(folder)
+    config = config_of(folder)
+    step = max((line["step"] for line in lines), default=0)
+    total = None if config is None else config.train.total_steps
+    speed = next((line["images_per_s"] for line in reversed(lines) if "images_per_s" in line), None)
+    silent = silent_s(folder)
+    training = total is not None and step < total and silent is not None and silent < patience_s(lines)
+    left = None
+    if training and config is not None and total is not None and speed:
+        left = (total - step) * config.train.batch_size / float(speed)
+    return {
+        "step": step,
+        "total": total,
+        "images_per_s": speed,
+        "training": training,
+        "silent_s": silent,
+        "left_s": left,
+        "health": [line for line in lines if "health" in line],
+        "samples": [k for k, _ in kept_samples(folder / "samples", step)],
+        "rows": [] if config is None else row_names(folder),
+        "panels": panels(lines),
+    }
+
+
+def log_lines(folder: Path) -> list[Line]:
+    """Read the log of a run; a line that is just being written is left out."""
+    try:
+        text = (folder / "log.jsonl").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    lines = []
+    for row in text.splitlines():
+        try:
+            line = json.loads(row)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
+
+
+def panels(lines: list[Line]) -> list[dict[str, object]]:
+    """Give the panels of curves.png as numbers, each curve with at most so many points as can be told apart."""
+    drawable = [line for line in lines if "health" in line or len(line) > 1]
+    try:
+        found = training_panels(one_protocol(drawable))
+    except ValueError:  # nothing to draw yet
+        return []
+    return [
+        {
+            "title": panel.title,
+            "from_zero": panel.from_zero,
+            "marks": list(panel.marks),
+            "series": {name: _curve(panel, name) for name in panel.series},
+        }
+        for panel in found
+    ]
+
+
+def samples_at(folder: Path, step: int) -> NDArray[np.uint8]:
+    """Give the samples that previews left at a step, one of each row: uint8 (rows, H, W, 3).
+
+    Raises:
+        ValueError: If there are none.
+    """
+    for k, path in kept_samples(folder / "samples", step):
+        if k == step:
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint8)
+    raise ValueError(f"{folder.name} has no samples of step {step:,}; it may have gone back, look again")
+
+
+def config_of(folder: Path) -> RunConfig | None:
+    """Read the configuration of a run; None if it has none."""
+    try:
+        return from_json((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def row_names(folder: Path) -> list[str]:
+    """Give the names of the rows of samples, where a run tells them."""
+    try:
+        return (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def silent_s(folder: Path) -> float | None:
+    """Give the seconds since the log was written to; None if there is none."""
+    try:
+        return max(0.0, time.time() - (folder / "log.jsonl").stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def patience_s(lines: list[Line]) -> float:
+    """Give the seconds of silence after which a run is taken not to train any more."""
+    times = [float(line["elapsed_s"]) for line in lines if "elapsed_s" in line][-2:]
+    return max(SILENT_S, 3.0 * (times[-1] - times[0])) if times else SILENT_S
+
+
+def _curve(panel: Panel, name: str) -> list[list[float | None]]:
+    """Give steps, values, lowest and highest; what is not finite is null."""
+    steps, values = panel.series[name]
+    lows = highs = values
+    if len(steps) > MAX_POINTS:
+        steps, values, lows, highs = thin(steps, values, MAX_POINTS)
+    return [[_finite(number) for number in part] for part in (steps, values, lows, highs)]
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None

@@ -1,0 +1,353 @@
+// The page: what is asked for, what is chosen, which view is open.
+
+import { Classes } from "./classes.js";
+import { $, complain, drawn, el, paint, say } from "./dom.js";
+import { Grid } from "./grid.js";
+import { LooksPanel } from "./looks.js";
+import { RunView } from "./run.js";
+import { WalkView } from "./walk.js";
+import { download, get, PAGE, post, postArrays, sendPicture, Stale } from "./wire.js";
+
+const EVERY_MS = 2000;
+const FIRST_MS = 250;
+const SCREENFUL = 16;
+const KEPT_LOOKS = 60;
+
+let sources = [];
+let chosen = 0;
+let view = "samples";
+let shown = []; // of each source that is shown: { source, ask, images, labels, names, command, grid }
+let own = null;
+let lookedAt = null; // what the panel shows: { kind, ask, item }
+const seenLooks = new Map();
+
+const panel = new LooksPanel();
+const classes = new Classes(() => refresh());
+const runs = new RunView();
+const walk = new WalkView({ samples: () => shown[0], show: showFrame });
+const current = () => sources.find((source) => source.key === $("source").value) ?? sources[0];
+const failed = (error) => { if (!(error instanceof Stale)) complain(error); };
+
+// -------------------------------------------------------------------------------------------------- what is asked for
+
+function askFor(source) {
+  const truncation = +$("truncation").value;
+  const names = classes.wanted().map((i) => classes.names[i]);
+  const wanted = source === current() ? classes.wanted() : names.map((name) => source.classes.indexOf(name));
+  const missing = names.filter((_, i) => wanted[i] < 0);
+  if (missing.length) throw new Error(`${source.name} has no class ${missing.join(", ")}`);
+  return {
+    source: source.key,
+    classes: wanted,
+    num: source.classes.length ? +$("num").value : SCREENFUL,
+    seed: Math.max(0, Math.floor(+$("seed").value || 0)),
+    truncation: truncation > 3 ? null : truncation,
+    page: PAGE,
+  };
+}
+
+function tellControls() {
+  $("num-out").textContent = $("num").value;
+  $("truncation-out").textContent = +$("truncation").value > 3 ? "off" : (+$("truncation").value).toFixed(1);
+  $("truncation").setAttribute("aria-valuetext", $("truncation-out").textContent);
+}
+
+/** Draw the samples of all sources that are shown, then look at the chosen one. */
+async function refresh() {
+  tellControls();
+  const wanted = $("beside").checked ? sources.filter((source) => source.status === "ready") : [current()];
+  if (current()?.status !== "ready") return;
+  prepareGrids(wanted);
+  $("grids").setAttribute("aria-busy", "true");
+  try {
+    const before = performance.now();
+    await Promise.all(shown.map(async (one) => {
+      const ask = askFor(one.source);
+      const { arrays, labels, command } = await postArrays("/api/pictures", ask, `pictures ${one.source.key}`);
+      const names = labels ? labels.map((c) => one.source.classes[c]) : Array.from({ length: arrays.images.shape[0] }, (_, i) => `sample ${i}`);
+      Object.assign(one, { ask, images: arrays.images, labels, names, command });
+      one.grid.chosen = Math.min(chosen, names.length - 1);
+      one.grid.show(arrays.images, names);
+    }));
+    $("grids").setAttribute("aria-busy", "false");
+    $("command").textContent = shown[0].command;
+    complain(null);
+    drawn("samples", { ms: performance.now() - before });
+    choose(Math.min(chosen, shown[0].names.length - 1));
+    if (view === "walk") await walk.open(chosen);
+  } catch (error) {
+    if (!(error instanceof Stale)) $("grids").setAttribute("aria-busy", "false");
+    failed(error);
+  }
+}
+
+function prepareGrids(wanted) {
+  if (shown.length === wanted.length && shown.every((one, i) => one.source.key === wanted[i].key)) {
+    shown.forEach((one, i) => { one.source = wanted[i]; });
+    return;
+  }
+  $("grids").replaceChildren();
+  shown = wanted.map((source) => {
+    const box = el("section", {}, ...(wanted.length > 1 ? [el("h2", { className: "grid-title", textContent: source.name })] : []));
+    $("grids").append(box);
+    const point = (surface, item) => panel.follow(surface, () => item === chosen && view === "samples");
+    return { source, grid: new Grid(box, `Samples of ${source.name}`, { choose: (i) => choose(i), point }) };
+  });
+}
+
+// -------------------------------------------------------------------------------------------------- where it looks
+
+async function looksAt(source, ask, item) {
+  const { page, ...asked } = ask;
+  const key = JSON.stringify([source.version, asked, item]);
+  if (!seenLooks.has(key)) {
+    const message = await postArrays("/api/looks", { pictures: ask, item }, `looks ${source.key}`);
+    seenLooks.set(key, message);
+    if (seenLooks.size > KEPT_LOOKS) seenLooks.delete(seenLooks.keys().next().value);
+  }
+  return seenLooks.get(key);
+}
+
+async function choose(item) {
+  chosen = item;
+  shown.forEach((one) => one.grid.mark(Math.min(item, one.names.length - 1)));
+  $("near-pictures").replaceChildren();
+  $("near-hint").textContent = "";
+  if (view !== "samples") return;
+  try {
+    const subjects = await Promise.all(shown.map(async ({ source, ask, images, names }) => {
+      const at = Math.min(item, names.length - 1);
+      const size = images.shape[1];
+      const pixels = images.data.subarray(at * size * size * 3, (at + 1) * size * size * 3);
+      return { name: source.name, pixels, size, message: await looksAt(source, ask, at) };
+    }));
+    lookedAt = { kind: "samples", ask: shown[0].ask, item };
+    panel.show(subjects, `${shown[0].names[item]}, sample ${item}`);
+    $("looks-actions").hidden = !subjects[0].message.blocks.length;
+    $("near-box").hidden = !shown[0].source.data;
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function showFrame(pixels, size, ask, item) {
+  if (view !== "walk") return;
+  $("looks-actions").hidden = true;
+  $("near-box").hidden = true;
+  try {
+    const message = await looksAt(current(), ask, item);
+    lookedAt = { kind: "walk", ask, item };
+    panel.show([{ name: current().name, pixels, size, message }], `picture ${item + 1} of the walk`);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function nearest() {
+  $("near").disabled = true;
+  $("near-hint").textContent = "reading the training pictures …";
+  try {
+    const { arrays, classes: names, count, data, others } = await postArrays("/api/nearest", { pictures: lookedAt.ask, item: lookedAt.item }, "near");
+    const [found, size] = arrays.images.shape;
+    const each = size * size * 3;
+    $("near-pictures").replaceChildren(...Array.from({ length: found }, (_, i) => {
+      const canvas = el("canvas", { role: "img", "aria-label": `training picture, ${names[i] ?? ""}, distance ${arrays.distances.data[i].toFixed(2)}` });
+      paint(canvas, arrays.images.data.subarray(i * each, (i + 1) * each), size);
+      return el("figure", {}, canvas, el("figcaption", { className: "caption", textContent: `${names[i] ?? ""} ${arrays.distances.data[i].toFixed(2)}` }));
+    }));
+    $("near-hint").textContent = `The nearest of ${count.toLocaleString("en")} pictures of ${data}, by the colours of 8x8 cells (0 is equal).${others ? " These are not the pictures that it was trained on." : ""}`;
+    drawn("near");
+  } catch (error) {
+    $("near-hint").textContent = "";
+    failed(error);
+  }
+  $("near").disabled = false;
+}
+
+// -------------------------------------------------------------------------------------------------- a picture of one's own
+
+async function openOwn(file) {
+  if (!file) return;
+  try {
+    own = { file, source: current() };
+    const message = await sendPicture(`/api/own/${own.source.key}?page=${PAGE}`, file);
+    const { unpack } = await import("./wire.js");
+    const looks = message.arrays.looks.data;
+    const maps = unpack(looks.slice().buffer);
+    const image = message.arrays.image;
+    lookedAt = { kind: "own" };
+    panel.show([{ name: "discriminator", pixels: image.data, size: image.shape[0], message: maps }], "your picture, seen by the discriminator");
+    $("looks-actions").hidden = false;
+    $("near-box").hidden = true;
+    $("own-hint").textContent = `${file.name}: its centre square at ${image.shape[0]} px, as in training. Point at it in the panel.`;
+    complain(null);
+    drawn("own");
+  } catch (error) {
+    own = null;
+    failed(error);
+  }
+}
+
+function tellOwn() {
+  const able = current()?.discriminator;
+  $("drop").hidden = !able;
+  if (!own) $("own-hint").textContent = able ? "" : `${current()?.name} holds the generator only. Open the studio with the folder of a run, or a checkpoint: the discriminator is there.`;
+}
+
+// -------------------------------------------------------------------------------------------------- saving
+
+function saveBody(kind, attention) {
+  const { ask, item } = lookedAt;
+  if (!attention) return { pictures: view === "walk" ? walk.asked : shown[0].ask, kind };
+  return { pictures: ask, kind, looks: { pictures: ask, item }, query: panel.query(), position: panel.position() };
+}
+
+async function save(kind, attention) {
+  try {
+    let done;
+    if (attention && lookedAt.kind === "own") {
+      const [row, column] = panel.query();
+      done = await download(`/api/own/${own.source.key}/save?row=${row}&column=${column}&position=${panel.position()}&kind=${kind}`, own.file);
+    } else {
+      done = await download("/api/save", saveBody(kind, attention));
+    }
+    say(`saved ${done.name}`);
+    complain(null);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function copy(button, body) {
+  try {
+    const { command } = await post("/api/command", body);
+    await navigator.clipboard.writeText(command);
+    const text = button.textContent;
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = text; }, 1500);
+    say("the command was copied");
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// -------------------------------------------------------------------------------------------------- views
+
+function open(name) {
+  view = name;
+  for (const tab of document.querySelectorAll("[role=tab]")) {
+    const on = tab.id === `tab-${name}`;
+    tab.setAttribute("aria-selected", String(on));
+    tab.tabIndex = on ? 0 : -1;
+    $(`view-${tab.id.slice(4)}`).hidden = !on;
+  }
+  const alone = name === "run";
+  $("looks").hidden = alone;
+  $("controls").hidden = alone;
+  $("room").classList.toggle("solo", alone);
+  if (name !== "walk") walk.stop();
+  if (name === "run") runs.open(sources, (source) => source.classes ?? []);
+  else runs.close();
+  if (name === "samples" && shown[0]?.names) choose(chosen);
+  if (name === "walk" && shown[0]?.names) walk.open(chosen);
+  if (name === "own") {
+    tellOwn();
+    if (lookedAt?.kind !== "own") {
+      panel.clear(current()?.discriminator ? "Open a picture first." : "");
+      $("looks-actions").hidden = true;
+      $("near-box").hidden = true;
+    }
+  }
+}
+
+function theme(wanted) {
+  document.documentElement.dataset.theme = wanted;
+  $("theme").textContent = wanted === "dark" ? "Light" : "Dark";
+  $("theme").setAttribute("aria-label", `Change to ${wanted === "dark" ? "light" : "dark"} colours`);
+}
+
+function listen() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  theme(dark.matches ? "dark" : "light");
+  dark.addEventListener("change", () => theme(dark.matches ? "dark" : "light"));
+  $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  const tabs = [...document.querySelectorAll("[role=tab]")];
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => open(tab.id.slice(4)));
+    tab.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!move) return;
+      const next = tabs[(i + move + tabs.length) % tabs.length];
+      next.focus();
+      open(next.id.slice(4));
+    });
+  });
+  for (const id of ["seed", "num", "truncation"]) $(id).addEventListener("input", refresh);
+  $("beside").addEventListener("change", refresh);
+  $("source").addEventListener("change", () => { own = null; useSource(); });
+  $("reroll").addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 100000); refresh(); });
+  $("near").addEventListener("click", nearest);
+  $("file").addEventListener("change", () => openOwn($("file").files[0]));
+  const drop = $("drop");
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    drop.addEventListener(kind, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", kind === "dragover");
+      if (kind === "drop") openOwn(event.dataTransfer.files[0]);
+    });
+  }
+  for (const button of document.querySelectorAll("[data-save]")) button.addEventListener("click", () => save(button.dataset.save, false));
+  for (const button of document.querySelectorAll("[data-look]")) button.addEventListener("click", () => save(button.dataset.look, true));
+  $("copy-samples").addEventListener("click", (event) => copy(event.target, saveBody("png", false)));
+  $("copy-walk").addEventListener("click", (event) => copy(event.target, saveBody("gif", false)));
+  $("copy-looks").addEventListener("click", (event) => copy(event.target, saveBody("png", true)));
+}
+
+// -------------------------------------------------------------------------------------------------- sources
+
+function useSource() {
+  const source = current();
+  $("facts").textContent = factsOf(source);
+  if (source.status === "ready") {
+    classes.offer(source.classes);
+    refresh();
+  }
+  if (view === "own") open("own");
+}
+
+function factsOf(source) {
+  if (source.status === "waiting") return source.error ?? "loading …";
+  if (source.status === "failed") return source.error;
+  const step = source.step === undefined || source.step === null ? "" : `step ${source.step.toLocaleString("en")}, `;
+  const rough = source.rough ? " - a first look; better statistics follow in a moment" : "";
+  return `${step}${source.size_px} px; ${source.weights ?? ""}; ${source.batch_norm ?? ""}${rough}`;
+}
+
+async function follow() {
+  let pause = EVERY_MS;
+  try {
+    const told = await get("/api/state", "state");
+    const before = new Map(sources.map((source) => [source.key, source]));
+    sources = told.sources;
+    if (!before.size) $("source").replaceChildren(...sources.map((source) => el("option", { value: source.key, textContent: source.name })));
+    $("beside-box").hidden = sources.length < 2;
+    const source = current();
+    const was = before.get(source.key);
+    const others = $("beside").checked && sources.some((one) => before.get(one.key)?.version !== one.version);
+    $("facts").textContent = factsOf(source);
+    if (was?.version !== source.version || others) {
+      if (!was || was.version === 0) $("num").value = Math.min(16, Math.ceil(SCREENFUL / Math.max(1, Math.min(source.classes?.length ?? 1, SCREENFUL))));
+      useSource();
+      if (view === "run" && !was?.version) open("run");
+    }
+    if (sources.some((one) => one.status === "waiting" || one.rough)) pause = FIRST_MS;
+    if (source.status === "failed") complain(new Error(source.error));
+  } catch (error) {
+    failed(error);
+  }
+  setTimeout(follow, pause);
+}
+
+listen();
+tellControls();
+follow();

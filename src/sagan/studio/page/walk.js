@@ -1,0 +1,116 @@
+// Walks: between two samples, between two classes with the same noise, along a direction of the noise.
+
+import { $, complain, drawn, el, paint } from "./dom.js";
+import { postArrays, Stale } from "./wire.js";
+
+const FRAMES = 25;
+const FILM = 9;
+const FRAME_MS = 80;
+
+export class WalkView {
+  /** scene: { samples(): { ask, images, names, source } or null, show(pixels, size, ask, item) } */
+  constructor(scene) {
+    this.scene = scene;
+    this.timer = 0;
+    this.frames = null;
+    for (const radio of document.querySelectorAll("[name=mode]")) radio.addEventListener("change", () => this.refresh());
+    for (const id of ["from", "to", "to-class", "direction"]) $(id).addEventListener("input", () => this.refresh());
+    $("step").addEventListener("input", () => { this.stop(); this.draw(); });
+    $("play").addEventListener("click", () => (this.timer ? this.stop() : this.play()));
+  }
+
+  get mode() {
+    return document.querySelector("[name=mode]:checked").value;
+  }
+
+  /** Offer the samples that are there now as ends, starting from the one that is chosen. */
+  open(chosen) {
+    const { images, names, source } = this.scene.samples();
+    const count = images.shape[0];
+    const options = () => names.map((name, i) => el("option", { value: i, textContent: `${i}: ${name}` }));
+    $("from").replaceChildren(...options());
+    $("to").replaceChildren(...options());
+    $("from").value = chosen;
+    const other = names.findIndex((name, i) => i > chosen && name !== names[chosen]);
+    $("to").value = other >= 0 ? other : (chosen + 1) % count;
+    $("to-class").replaceChildren(...source.classes.map((name, i) => el("option", { value: i, textContent: name })));
+    $("to-class").value = source.classes.findIndex((name) => name !== names[chosen]);
+    document.querySelector("[name=mode][value=classes]").disabled = source.classes.length < 2;
+    $("direction").max = source.directions;
+    return this.refresh();
+  }
+
+  ask() {
+    const { ask, labels } = this.scene.samples();
+    const from = +$("from").value, to = +$("to").value;
+    const own = { source: ask.source, seed: ask.seed, truncation: ask.truncation, page: ask.page, interpolate: FRAMES, index: from };
+    const at = (i) => (labels ? labels[i] : null);
+    const classes = (...some) => (labels ? some : []);
+    if (this.mode === "direction") return { ...own, classes: classes(at(from)), direction: +$("direction").value };
+    if (this.mode === "classes") return { ...own, classes: [at(from), +$("to-class").value], end_seed: ask.seed, end_index: from };
+    return { ...own, classes: classes(at(from), at(to)), end_seed: ask.seed, end_index: to };
+  }
+
+  async refresh() {
+    for (const end of document.querySelectorAll(".end[data-for]")) end.hidden = end.dataset.for !== this.mode;
+    $("direction-out").textContent = $("direction").value;
+    const { images } = this.scene.samples();
+    const each = images.shape[1] ** 2 * 3;
+    for (const id of ["from", "to"]) paint($(`${id}-picture`), images.data.subarray(+$(id).value * each, (+$(id).value + 1) * each), images.shape[1]);
+    const ask = this.ask();
+    try {
+      const message = await postArrays("/api/pictures", ask, "walk");
+      this.frames = message.arrays.images;
+      this.asked = ask;
+      $("walk-command").textContent = message.command.replace("samples.png", "walk.gif");
+      complain(null);
+      this.film();
+      this.draw();
+      drawn("walk");
+    } catch (error) {
+      if (!(error instanceof Stale)) complain(error);
+    }
+  }
+
+  frame(i) {
+    const [, size] = this.frames.shape;
+    return { pixels: this.frames.data.subarray(i * size * size * 3, (i + 1) * size * size * 3), size };
+  }
+
+  film() {
+    $("film").replaceChildren(...Array.from({ length: FILM }, (_, k) => {
+      const canvas = el("canvas");
+      const { pixels, size } = this.frame(Math.round((k * (FRAMES - 1)) / (FILM - 1)));
+      paint(canvas, pixels, size);
+      return canvas;
+    }));
+  }
+
+  draw() {
+    if (!this.frames) return;
+    const item = +$("step").value;
+    const { pixels, size } = this.frame(item);
+    paint($("frame"), pixels, size);
+    $("step").setAttribute("aria-valuetext", `picture ${item + 1} of ${FRAMES}`);
+    this.scene.show(pixels, size, this.asked, item);
+  }
+
+  play() {
+    let step = 1;
+    $("play").textContent = "Stop";
+    $("play").setAttribute("aria-pressed", "true");
+    this.timer = setInterval(() => {
+      const at = +$("step").value;
+      if (at + step < 0 || at + step >= FRAMES) step = -step;
+      $("step").value = at + step;
+      this.draw();
+    }, FRAME_MS);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.timer = 0;
+    $("play").textContent = "Play";
+    $("play").setAttribute("aria-pressed", "false");
+  }
+}
