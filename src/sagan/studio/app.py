@@ -18,7 +18,7 @@ from sagan.studio.asks import Looks, Pictures, Saved, sample_command
 from sagan.studio.binary import MEDIA_TYPE, packed
 from sagan.studio.config import StudioConfig
 from sagan.studio.drawing import looks, pictures
-from sagan.studio.guard import Guard, TooLargeError, too_large
+from sagan.studio.guard import Guard
 from sagan.studio.live import run_told, samples_at
 from sagan.studio.nearest import TrainingPictures, data_of_run
 from sagan.studio.newest import BusyError, Newest, StaleError, Turn
@@ -247,10 +247,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(BusyError)
     async def busy(_: Request, __: BusyError) -> JSONResponse:
         return _said(503, "too much is waiting; try again in a moment")
-
-    @app.exception_handler(TooLargeError)
-    async def large(request: Request, _: TooLargeError) -> JSONResponse:
-        return _said(413, too_large(request.headers.get("content-type", "")))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:

@@ -28,10 +28,6 @@ HEADERS = {
 }
 
 
-class TooLargeError(Exception):
-    """More was sent than is taken."""
-
-
 def refusal(method: str, headers: Headers) -> tuple[int, str] | None:
     """Say why a request is not let in: status and sentence; None if it is."""
     host = headers.get("host", "")
@@ -90,22 +86,38 @@ class Guard:
             await JSONResponse({"error": sentence}, status, HEADERS)(scope, receive, send)
             return
         kind = headers.get("content-type", TYPES[0]).partition(";")[0].strip().lower()
-        await self.app(scope, _counted(receive, limit_of(kind)), _with_headers(send))
+        body = await _body(receive, limit_of(kind))
+        if body is None:
+            await JSONResponse({"error": too_large(kind)}, 413, HEADERS)(scope, receive, send)
+            return
+        await self.app(scope, _given(body, receive), _with_headers(send))
 
 
-def _counted(receive: Receive, limit: int) -> Receive:
-    """Stop reading what is longer than it may be, whatever its header said."""
-    seen = 0
-
-    async def counting() -> Message:
-        nonlocal seen
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """Read what is sent; None as soon as it is longer than it may be, whatever its header said."""
+    pieces, length = [], 0
+    while True:
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise TooLargeError
-        return message
+        pieces.append(message.get("body", b""))
+        length += len(pieces[-1])
+        if length > limit:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(pieces)
 
-    return counting
+
+def _given(body: bytes, receive: Receive) -> Receive:
+    """Give what was read, then whatever comes after it."""
+    given = False
+
+    async def giving() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return giving
 
 
 def _with_headers(send: Send) -> Send:

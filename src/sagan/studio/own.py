@@ -24,7 +24,7 @@ def opened(data: bytes, size_px: int) -> NDArray[np.uint8]:
         ValueError: If it is no picture that can be read.
     """
     try:
-        return square(decode_picture(data).pixels, size_px)
+        return np.array(square(decode_picture(data).pixels, size_px))
     except UnreadableError as error:
         raise ValueError(f"this picture cannot be used: {error}") from error
 

@@ -55,6 +55,7 @@ def listening(port: int) -> socket.socket:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((HOST, port))
+        door.listen(MAX_CONNECTIONS)  # who comes before the server is ready waits for it
     except OSError as error:
         door.close()
         raise OSError(

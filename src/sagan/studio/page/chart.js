@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-const W = 360, H = 190, LEFT = 46, RIGHT = 10, TOP = 10, BOTTOM = 24;
+const W = 360, H = 190, LEFT = 46, RIGHT = 18, TOP = 10, BOTTOM = 24;
 
 function svg(tag, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -32,7 +32,7 @@ export function chart(panel) {
   const values = all.flatMap((s) => s[1]).filter((v) => v !== null).sort((a, b) => a - b);
   const most = Math.max(...steps, ...panel.marks, 1);
   // A few wild values at the start must not press the rest flat.
-  const cut = values.length > 40 ? [values[Math.floor(0.01 * values.length)], values[Math.ceil(0.99 * values.length) - 1]] : [values[0] ?? 0, values.at(-1) ?? 1];
+  const cut = values.length > 40 ? [values[Math.floor(0.04 * values.length)], values[Math.ceil(0.96 * values.length) - 1]] : [values[0] ?? 0, values.at(-1) ?? 1];
   let [low, high] = panel.from_zero ? [Math.min(0, cut[0]), cut[1]] : cut;
   if (high - low < 1e-9) { low -= 0.5; high += 0.5; }
   const pad = 0.06 * (high - low);

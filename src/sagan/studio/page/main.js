@@ -1,6 +1,6 @@
 // The page: what is asked for, what is chosen, which view is open.
 
-import { Classes } from "./classes.js";
+import { Classes, MOST } from "./classes.js";
 import { $, complain, drawn, el, paint, say } from "./dom.js";
 import { Grid } from "./grid.js";
 import { LooksPanel } from "./looks.js";
@@ -24,18 +24,18 @@ const seenLooks = new Map();
 const panel = new LooksPanel();
 const classes = new Classes(() => refresh());
 const runs = new RunView();
-const walk = new WalkView({ samples: () => shown[0], show: showFrame });
+const walk = new WalkView({ samples: () => main(), show: showFrame });
 const current = () => sources.find((source) => source.key === $("source").value) ?? sources[0];
+const main = () => shown.find((one) => one.source.key === current().key) ?? shown[0];
 const failed = (error) => { if (!(error instanceof Stale)) complain(error); };
 
 // -------------------------------------------------------------------------------------------------- what is asked for
 
 function askFor(source) {
   const truncation = +$("truncation").value;
-  const names = classes.wanted().map((i) => classes.names[i]);
-  const wanted = source === current() ? classes.wanted() : names.map((name) => source.classes.indexOf(name));
-  const missing = names.filter((_, i) => wanted[i] < 0);
-  if (missing.length) throw new Error(`${source.name} has no class ${missing.join(", ")}`);
+  const names = classes.chosen().map((i) => classes.names[i]);
+  const wanted = (names.length ? names : source.classes.slice(0, MOST)).map((name) => source.classes.indexOf(name)).filter((c) => c >= 0);
+  if (names.length && !wanted.length) return null;
   return {
     source: source.key,
     classes: wanted,
@@ -63,6 +63,8 @@ async function refresh() {
     const before = performance.now();
     await Promise.all(shown.map(async (one) => {
       const ask = askFor(one.source);
+      one.note.textContent = ask ? "" : `${one.source.name} has none of the classes that are chosen.`;
+      if (!ask) { Object.assign(one, { ask: null, names: [] }); one.grid.list.replaceChildren(); one.grid.tiles = []; return; }
       const { arrays, labels, command } = await postArrays("/api/pictures", ask, `pictures ${one.source.key}`);
       const names = labels ? labels.map((c) => one.source.classes[c]) : Array.from({ length: arrays.images.shape[0] }, (_, i) => `sample ${i}`);
       Object.assign(one, { ask, images: arrays.images, labels, names, command });
@@ -70,10 +72,10 @@ async function refresh() {
       one.grid.show(arrays.images, names);
     }));
     $("grids").setAttribute("aria-busy", "false");
-    $("command").textContent = shown[0].command;
+    $("command").textContent = shown.find((one) => one.source.key === current().key).command;
     complain(null);
     drawn("samples", { ms: performance.now() - before });
-    choose(Math.min(chosen, shown[0].names.length - 1));
+    choose(Math.min(chosen, main().names.length - 1));
     if (view === "walk") await walk.open(chosen);
   } catch (error) {
     if (!(error instanceof Stale)) $("grids").setAttribute("aria-busy", "false");
@@ -89,9 +91,11 @@ function prepareGrids(wanted) {
   $("grids").replaceChildren();
   shown = wanted.map((source) => {
     const box = el("section", {}, ...(wanted.length > 1 ? [el("h2", { className: "grid-title", textContent: source.name })] : []));
+    const note = el("p", { className: "hint" });
+    box.append(note);
     $("grids").append(box);
     const point = (surface, item) => panel.follow(surface, () => item === chosen && view === "samples");
-    return { source, grid: new Grid(box, `Samples of ${source.name}`, { choose: (i) => choose(i), point }) };
+    return { source, note, grid: new Grid(box, `Samples of ${source.name}`, { choose: (i) => choose(i), point }) };
   });
 }
 
@@ -110,21 +114,22 @@ async function looksAt(source, ask, item) {
 
 async function choose(item) {
   chosen = item;
-  shown.forEach((one) => one.grid.mark(Math.min(item, one.names.length - 1)));
+  const present = shown.filter((one) => one.ask);
+  present.forEach((one) => one.grid.mark(Math.min(item, one.names.length - 1)));
   $("near-pictures").replaceChildren();
   $("near-hint").textContent = "";
   if (view !== "samples") return;
   try {
-    const subjects = await Promise.all(shown.map(async ({ source, ask, images, names }) => {
+    const subjects = await Promise.all(present.map(async ({ source, ask, images, names }) => {
       const at = Math.min(item, names.length - 1);
       const size = images.shape[1];
       const pixels = images.data.subarray(at * size * size * 3, (at + 1) * size * size * 3);
       return { name: source.name, pixels, size, message: await looksAt(source, ask, at) };
     }));
-    lookedAt = { kind: "samples", ask: shown[0].ask, item };
-    panel.show(subjects, `${shown[0].names[item]}, sample ${item}`);
-    $("looks-actions").hidden = !subjects[0].message.blocks.length;
-    $("near-box").hidden = !shown[0].source.data;
+    lookedAt = { kind: "samples", ask: main().ask, item };
+    panel.show(subjects, `${main().names[item]}, sample ${item}`);
+    $("looks-actions").hidden = !subjects.some((subject) => subject.message.blocks.length);
+    $("near-box").hidden = !main().source.data;
   } catch (error) {
     failed(error);
   }
@@ -198,7 +203,7 @@ function tellOwn() {
 
 function saveBody(kind, attention) {
   const { ask, item } = lookedAt;
-  if (!attention) return { pictures: view === "walk" ? walk.asked : shown[0].ask, kind };
+  if (!attention) return { pictures: view === "walk" ? walk.asked : main().ask, kind };
   return { pictures: ask, kind, looks: { pictures: ask, item }, query: panel.query(), position: panel.position() };
 }
 
@@ -248,8 +253,11 @@ function open(name) {
   if (name !== "walk") walk.stop();
   if (name === "run") runs.open(sources, (source) => source.classes ?? []);
   else runs.close();
-  if (name === "samples" && shown[0]?.names) choose(chosen);
-  if (name === "walk" && shown[0]?.names) walk.open(chosen);
+  for (const id of ["class-field", "seed-field", "num-field", "truncation-field"]) $(id).hidden = name === "own";
+  $("class-field").hidden ||= !classes.names.length;
+  $("looks").hidden ||= name === "own" && !current()?.discriminator;
+  if (name === "samples" && main()?.names) choose(chosen);
+  if (name === "walk" && main()?.names) walk.open(chosen);
   if (name === "own") {
     tellOwn();
     if (lookedAt?.kind !== "own") {
