@@ -141,14 +141,14 @@ def file_of(path: str | Path) -> Path:
     A file stands for itself.
 
     Raises:
-        FileNotFoundError: If there is nothing there, or the run has not saved anything yet.
+        FileNotFoundError: If a run has not saved anything yet.
     """
     path = Path(path)
     latest = _latest_step(path)
     exported = exported_step(path)
     if exported is not None and (latest is None or exported == latest):  # a folder may have kept the weights alone
         return path / EXPORTED
-    return stored(path)[-1]
+    return stored(path)[-1] if path.is_dir() else path
 
 
 def exported_step(folder: Path) -> int | None:
