@@ -1020,6 +1020,18 @@ def speed_frechet(files: list[Path]) -> list[str]:
 
 
 @computes
+def mutants_fresh(files: list[Path]) -> list[str]:
+    rows, known = read_lines(files[0]), read(files[1])
+    names = ("file", "function", "operator", "diff")
+    same = [
+        all(one[name] == row[name] for name in names) for row in rows for one in known if row["outcome"] == "survived"
+    ]
+    killed, other = sum(row["outcome"] != "survived" for row in rows), len(rows) - sum(same)
+    kills = f"killed {killed} of {other} mutants that are other programs ({100 * killed / other:.1f} %)"
+    return [f"of {len(rows)} mutants", kills]
+
+
+@computes
 def mutants_before(files: list[Path]) -> list[str]:
     before, after = ({row["key"]: row for row in read_lines(file)} for file in files[:2])
     assert before.keys() == after.keys()
