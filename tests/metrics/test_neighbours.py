@@ -176,6 +176,8 @@ def test_too_few_samples_are_refused(sets, metric):
         metric(fakes[:7], reals, 7)
     with pytest.raises(ValueError, match="at least 8 samples of each set, found 130 generated and 7 real"):
         metric(fakes, reals[:7], 7)
+    with pytest.raises(ValueError, match="at least 8 samples of each set, found 130 generated and 2 real"):
+        metric(fakes, reals[:2], 7)
     with pytest.raises(ValueError, match="k must be at least 1, found 0"):
         metric(fakes, reals, 0)
     metric(fakes[:8], reals[:8], 7)
