@@ -10,6 +10,7 @@ from sagan.lazy import lazy_names
 if TYPE_CHECKING:
     from sagan.data.checking import check
     from sagan.data.config import DataConfig
+    from sagan.data.given import GivenData
     from sagan.data.pack_folder import pack
     from sagan.evaluation import EvaluateConfig, evaluate
     from sagan.generators.config import AttentionConfig, SampleConfig
@@ -37,6 +38,7 @@ __all__ = [
     "EvaluateConfig",
     "Generator",
     "GeneratorConfig",
+    "GivenData",
     "Hook",
     "MonitorConfig",
     "RunConfig",
@@ -67,6 +69,7 @@ _public = lazy_names(
     {
         "sagan.data.checking": ["check"],
         "sagan.data.config": ["DataConfig"],
+        "sagan.data.given": ["GivenData"],
         "sagan.data.pack_folder": ["pack"],
         "sagan.evaluation": ["EvaluateConfig", "evaluate"],
         "sagan.generators.config": ["AttentionConfig", "SampleConfig"],

@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from sagan.data.batches import Batch, Batches
     from sagan.data.checking import CheckReport, check
     from sagan.data.config import DataConfig, DataError, cache_folder
+    from sagan.data.given import GivenData
     from sagan.data.memory import kept
     from sagan.data.named import NAMES
-    from sagan.data.opening import DataSize, data_size, notes, open_dataset, picture_size
+    from sagan.data.opening import DataSize, data_size, hand_over, notes, open_dataset, picture_size
     from sagan.data.pack import pack_dataset
     from sagan.data.pack_folder import pack_shards
     from sagan.data.packed import ImageSet
@@ -26,10 +27,12 @@ __all__ = [
     "DataConfig",
     "DataError",
     "DataSize",
+    "GivenData",
     "ImageSet",
     "cache_folder",
     "check",
     "data_size",
+    "hand_over",
     "is_pattern",
     "kept",
     "notes",
@@ -47,9 +50,10 @@ __getattr__ = lazy_names(
         "sagan.data.batches": ["Batch", "Batches"],
         "sagan.data.checking": ["CheckReport", "check"],
         "sagan.data.config": ["DataConfig", "DataError", "cache_folder"],
+        "sagan.data.given": ["GivenData"],
         "sagan.data.memory": ["kept"],
         "sagan.data.named": ["NAMES"],
-        "sagan.data.opening": ["DataSize", "data_size", "notes", "open_dataset", "picture_size"],
+        "sagan.data.opening": ["DataSize", "data_size", "hand_over", "notes", "open_dataset", "picture_size"],
         "sagan.data.pack": ["pack_dataset"],
         "sagan.data.pack_folder": ["pack_shards"],
         "sagan.data.packed": ["ImageSet"],

@@ -5,14 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sagan.data.choosing import in_words
-from sagan.data.config import DataConfig, cache_folder
+from sagan.data.config import cache_folder
 from sagan.data.decode import TREATMENTS, Pixels, UnreadableError, require_size, square
+from sagan.data.given import config_of
 from sagan.data.named import NAMES
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.parallel import counted, map_in_order
@@ -128,11 +129,11 @@ class _Finding(NamedTuple):
     thumbnail: Pixels | None
 
 
-def check(data: DataConfig | str, size_px: int | None = None, *, progress: bool = True) -> CheckReport:
+def check(data: Any, size_px: int | None = None, *, progress: bool = True) -> CheckReport:
     """Look at every picture of a data set and report; unreadable files are listed, they do not stop it.
 
     Args:
-        data: A configuration, or its ``path`` alone.
+        data: A :class:`DataConfig`, or its ``path`` alone, or pictures in Python (:func:`sagan.data.given.as_given`).
         size_px: The size to train at, to count the pictures that would be enlarged.
         progress: Show a progress bar on standard error.
 
@@ -140,10 +141,11 @@ def check(data: DataConfig | str, size_px: int | None = None, *, progress: bool 
         DataError: If no pictures can be found, e.g. the path does not exist or its folders are nested too deep, or the
             pixels of a packed file or folder are not those that were written.
     """
-    config = DataConfig(path=data) if isinstance(data, str) else data
+    config, source = config_of(data, progress=progress)
     if size_px is not None:
         require_size(size_px)
-    source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+    if source is None:
+        source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     pictures = source.load()
     if config.path not in NAMES and is_packed(place := Path(config.path).expanduser()):
         verify(read_packed(place), progress=progress)

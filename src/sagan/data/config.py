@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+GIVEN = "given:"
+"""How paths of pictures begin that were given in Python, see :mod:`sagan.data.given`."""
 Keep = Literal["disk", "memory", "device"]
 Classes = Literal["auto", "first", "last", "path", "none"]
 Frames = Literal["first", "all"]

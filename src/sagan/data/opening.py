@@ -3,13 +3,14 @@
 import dataclasses
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sagan.data.choosing import in_words
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import TREATMENTS, require_size
+from sagan.data.given import given_source
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.named import NAMED_SIZES, NAMES
@@ -53,6 +54,30 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
     elif image_set.info.unreadable:
         refuse_lost_classes(source.name, source.load(), image_set.info.unreadable, config.may_lose)
     return dataclasses.replace(_rename(image_set, config), told=source.told())
+
+
+def hand_over(data: Any, config: DataConfig, size_px: int, *, progress: bool = True) -> DataConfig:
+    """Pack pictures that are given in Python into the cache folder; give the configuration with a path that names them.
+
+    A path is taken as it is.
+
+    Args:
+        data: As :func:`sagan.data.given.as_given` takes them.
+        config: What else there is to say.
+        size_px: Height and width to decode to.
+        progress: Show what is done on standard error.
+
+    Raises:
+        DataError: As :func:`open_dataset`, and if they are no pictures with at most one label each.
+    """
+    require_size(size_px)
+    if isinstance(data, (str, Path)):
+        return dataclasses.replace(config, path=str(data))
+    source = given_source(data, progress=progress)
+    file = _cached_file(source, size_px, cache_folder(config.cache_dir))
+    if _open_cached(file) is None:
+        _pack_cached(source, size_px, file, progress=progress)
+    return dataclasses.replace(config, path=source.name)
 
 
 def picture_size(config: DataConfig) -> int:

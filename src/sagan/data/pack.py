@@ -31,7 +31,13 @@ SHOWN_NAMES = 5
 
 
 def pack_dataset(
-    config: DataConfig, size_px: int, out: str | Path, *, workers: int | None = None, progress: bool = True
+    config: DataConfig,
+    size_px: int,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    source: Source | None = None,
 ) -> ImageSet:
     """Decode a data set into the packed file ``out``, which :func:`open_dataset` takes on any machine.
 
@@ -44,6 +50,7 @@ def pack_dataset(
         out: The file to write.
         workers: Threads that decode; unset is one for each core.
         progress: Show what is done on standard error.
+        source: The pictures, where they do not lie at ``config.path``.
 
     Raises:
         DataError: As :func:`open_dataset`, and if ``out`` exists and is not a packed file.
@@ -56,7 +63,8 @@ def pack_dataset(
         raise DataError(f"{file} is not a regular file; give the name of a file to write")
     if file.is_file() and not is_packed_file(file):
         raise DataError(f"{file} exists and is not a packed file; choose another name, or remove it first")
-    source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+    if source is None:
+        source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     names = None if config.class_names is None else (read_class_names(config.class_names), config.class_names)
     with alone(file, lambda: say(f"another process is packing into {file}; waiting for it")):
         return pack_file(

@@ -10,6 +10,7 @@ from typing import Any
 
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import require_size
+from sagan.data.given import config_of
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.names import read_class_names, rename_classes
@@ -81,7 +82,7 @@ class _Job:
 
 
 def pack(
-    data: DataConfig | str,
+    data: Any,
     size_px: int,
     out: str | Path,
     *,
@@ -93,7 +94,8 @@ def pack(
     """Decode a data set once: into one file, or with ``shard_gb`` into a folder of them.
 
     Args:
-        data: What to pack: a configuration, or its ``path`` alone.
+        data: What to pack: a :class:`DataConfig`, or its ``path`` alone, or pictures in Python
+            (:func:`sagan.data.given.as_given`).
         size_px: Height and width to decode to.
         out: The file or folder.
         shard_gb: Largest size of a file of the folder in 10^9 bytes.
@@ -107,13 +109,13 @@ def pack(
     Raises:
         DataError: As :func:`pack_dataset` and :func:`pack_shards`, and if ``part`` is no part of a folder.
     """
-    config = DataConfig(path=data) if isinstance(data, str) else data
+    config, source = config_of(data, progress=progress)
     if shard_gb is not None:
         mine = part if isinstance(part, tuple) else part_of(part)
-        return pack_shards(config, size_px, out, shard_gb, part=mine, workers=workers, progress=progress)
+        return pack_shards(config, size_px, out, shard_gb, part=mine, workers=workers, progress=progress, source=source)
     if part is not None:
         raise DataError("--part goes with --shard-gb: parts are shards of a folder")
-    return pack_dataset(config, size_px, out, workers=workers, progress=progress)
+    return pack_dataset(config, size_px, out, workers=workers, progress=progress, source=source)
 
 
 def part_of(text: str | None) -> tuple[int, int]:
@@ -137,6 +139,7 @@ def pack_shards(
     part: tuple[int, int] = (1, 1),
     workers: int | None = None,
     progress: bool = True,
+    source: Source | None = None,
 ) -> ImageSet | None:
     """Decode a data set into a folder of packed files and an index, which :func:`open_dataset` takes on any machine.
 
@@ -152,6 +155,7 @@ def pack_shards(
         part: (i, n) packs only the i-th of n parts, i from 1: every n-th shard.
         workers: Threads that decode; unset is one for each core.
         progress: Show what is done on standard error.
+        source: The pictures, where they do not lie at ``config.path``.
 
     Returns:
         The set, or None while shards of other parts are missing.
@@ -165,7 +169,8 @@ def pack_shards(
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; shards go into a folder: choose another name")
-    source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+    if source is None:
+        source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
     job = _job(config, source, size_px, folder, shard_gb)
     if _plan(job):
         return read_shards(folder)

@@ -10,9 +10,10 @@ from tokenize import TokenError
 import numpy as np
 
 from sagan.data.arrays import images_nhwc, npz_pictures
-from sagan.data.config import DataConfig, DataError
+from sagan.data.config import GIVEN, DataConfig, DataError
 from sagan.data.encoded import decoding_lines
 from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, zip_source
+from sagan.data.given import place_of
 from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
 from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
 from sagan.data.packed import ImageSet
@@ -41,6 +42,8 @@ def find_source(path: str | DataConfig, cache: Path, *, size_px: int | None = No
     """
     config = path if isinstance(path, DataConfig) else DataConfig(path=path)
     path = config.path
+    if path.startswith(GIVEN):
+        return place_of(path)
     if path in NAMES:
         return named_source(path, cache, size_px=size_px, progress=progress)
     if path.startswith(PREFIX):

@@ -32,6 +32,7 @@ from sagan.evaluation.sides import (
     chosen_part,
     generated_side,
     in_batches,
+    is_given,
     open_images,
     open_judged,
     open_real,
@@ -145,10 +146,11 @@ def _refuse_idle(generator: Given, data: Real, config: EvaluateConfig) -> None:
     for name, side in (("generator", generator), ("data", data)):
         if side is None:
             raise ValueError(f"{name} is None; give {name} a path, pictures or what else `help(sagan.evaluate)` lists")
-    if config.export_statistics is not None and not isinstance(data, (str, Path, DataConfig, ImageSet, Reference)):
+    named = isinstance(data, (str, Path, DataConfig, ImageSet)) or is_given(data)
+    if config.export_statistics is not None and not (named or isinstance(data, Reference)):
         raise _nothing_to_export()
     idle, beside = [], "--statistics"
-    if not isinstance(data, (str, Path, DataConfig, ImageSet)):
+    if not named:
         default = EvaluateConfig()
         fields = ("split", "holdout_fraction", "holdout_max", "split_seed")
         idle = [name for name in fields if getattr(config, name) != getattr(default, name)]

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
-from sagan.data import DataConfig, ImageSet, notes, open_dataset, picture_size
+from sagan.data import DataConfig, GivenData, ImageSet, hand_over, notes, open_dataset, picture_size
 from sagan.evaluation.case import say
 from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig
 from sagan.evaluation.passes import Pixels, sampled_batches, sampled_classes, weights_sha256
@@ -21,8 +22,20 @@ from sagan.recipes.config import from_json
 Batches = Iterable[Pixels | torch.Tensor]
 Given = str | Path | DataConfig | TrainedGenerator | ImageSet | Batches
 """What can be judged: a trained generator, a run or a weights file, pictures of any other generator."""
-Real = str | Path | DataConfig | ImageSet | Reference | ReferenceStatistics | Batches
-"""What it can be judged by: a path or name as ``--data`` takes, real pictures, statistics of them."""
+Real = (
+    str
+    | Path
+    | DataConfig
+    | ImageSet
+    | GivenData
+    | Dataset[Any]
+    | tuple[Any, ...]
+    | Reference
+    | ReferenceStatistics
+    | Batches
+)
+"""What it can be judged by: a path or name as ``--data`` takes, real pictures, also with their labels as
+:func:`sagan.train` takes them, statistics of them."""
 
 
 # ------------------------------------------------------------------------------------------------- what is judged
@@ -178,7 +191,10 @@ def open_real(
     Raises:
         ValueError: If they cannot be read, or a part of them is asked for and nobody knows which.
     """
+    if isinstance(data, (tuple, GivenData, Dataset)) and is_given(data):
+        data = hand_over(data, DataConfig(cache_dir=config.cache_dir), judged.size_px(), progress=progress)
     if not isinstance(data, (str, Path, DataConfig, ImageSet)):
+        assert not isinstance(data, (GivenData, Dataset))
         return data
     images = data if isinstance(data, ImageSet) else open_images(data, judged.size_px(), progress)
     if not isinstance(judged.pictures, TrainedGenerator):
@@ -188,6 +204,12 @@ def open_real(
     if config.split != "all":
         check_trained_on(provenance, images)
     return chosen_part(images, config, held, seed)
+
+
+def is_given(data: object) -> bool:
+    """Tell whether real pictures come from Python with their labels; arrays alone pass by in batches."""
+    pairs = type(data) is tuple and any(getattr(part, "ndim", 0) != 4 for part in data)
+    return pairs or isinstance(data, (GivenData, Dataset))
 
 
 def open_images(data: str | Path | DataConfig, size_px: int, progress: bool) -> ImageSet:

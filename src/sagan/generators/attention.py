@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sagan.data import DataConfig, ImageSet, open_dataset
+from sagan.data import DataConfig, ImageSet, hand_over, open_dataset
 from sagan.figures import attention_figure, save_image
 from sagan.generators.config import AttentionConfig, AttentionFields, Style, check_attention_file, class_index
 from sagan.generators.files import describe_weights, noted, save_arrays
@@ -27,7 +27,7 @@ def attention_to_file(
     out: str | Path,
     config: AttentionConfig | None = None,
     *,
-    data: DataConfig | None = None,
+    data: Any = None,
     progress: bool = False,
 ) -> str:
     """Load a network and draw where it looks; what is wrong is refused before anything is computed.
@@ -36,7 +36,8 @@ def attention_to_file(
         path: As in :func:`sagan.generators.pretrained.load`; with ``data`` not a weights file.
         out: A picture or .npz file.
         config: Over which images, and from which points.
-        data: Real pictures: draws the discriminator's attention over them, not the generator's over samples.
+        data: Real pictures, a :class:`DataConfig` or as :func:`sagan.train` takes them: draws the discriminator's
+            attention over them, not the generator's over samples.
         progress: Show a progress bar while standing statistics are computed.
 
     Returns:
@@ -54,7 +55,7 @@ def attention_to_file(
             raise ValueError(f"{flag} is for samples: leave it away with --data")
         D, _ = load_discriminator(path)
         checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
-        return write_discriminator_attention(D, open_dataset(data, D.config.size_px), out, config)
+        return write_discriminator_attention(D, _real(data, D.config.size_px), out, config)
     check_truncation(config.truncation)
 
     def check(generator: GeneratorConfig, class_names: tuple[str, ...]) -> None:
@@ -63,6 +64,11 @@ def attention_to_file(
             class_index(name, class_names)
 
     return write_attention(load(path, preview=True, progress=progress, check=check), out, config)
+
+
+def _real(data: Any, size_px: int) -> ImageSet:
+    config = data if isinstance(data, DataConfig) else hand_over(data, DataConfig(), size_px)
+    return open_dataset(config, size_px)
 
 
 def checked_position(network: str, size_px: int, positions: Sequence[int], config: AttentionConfig) -> int:

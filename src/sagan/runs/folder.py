@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sagan.data.config import GIVEN
 from sagan.recipes.config import RunConfig, from_json, merged
 from sagan.training.config import TrainConfig
 from sagan.training.state import TrainState
@@ -52,7 +53,9 @@ def next_folder(stem: str) -> Path:
 
 def folder_for(config: RunConfig) -> Path:
     """Name a new folder for a run after its pictures and their size."""
-    return next_folder(f"{Path(config.data.path).stem}-{config.generator.size_px}")
+    path = config.data.path
+    name = path.split(":")[1] if path.startswith(GIVEN) else Path(path).stem
+    return next_folder(f"{name}-{config.generator.size_px}")
 
 
 def check_empty(folder: Path) -> None:

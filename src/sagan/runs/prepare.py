@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sagan.data import Batches, ImageSet, kept, open_dataset
+from sagan.data import Batches, ImageSet, hand_over, kept, open_dataset
 from sagan.generators.pretrained import Snapshot, read_snapshot
 from sagan.recipes.build import Parts, build, with_classes
 from sagan.recipes.config import RunConfig, to_json
@@ -39,6 +39,8 @@ class Order:
     """Where to report."""
     hooks: Sequence[Hook]
     """The user's own hooks."""
+    data: Any = None
+    """Pictures that are given in Python, in place of those that the configuration names."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     engine = Engine(config.engine)
     config.train.check_division(engine.process.world_size)
     with engine.first_on_each_machine():  # the first one may have to decode the pictures
+        if order.data is not None:
+            config = replace(config, data=hand_over(order.data, config.data, config.generator.size_px))
         dataset: ImageSet = open_dataset(config.data, config.generator.size_px)
     if snapshot is not None:
         check_same_data(snapshot.contents.get("data"), dataset, order.folder)

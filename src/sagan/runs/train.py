@@ -3,12 +3,15 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from sagan.data import DataError, prefetched
+from sagan.data.config import GIVEN
+from sagan.data.given import GivenData, as_given
 from sagan.generators.pretrained import EXPORTED
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
@@ -51,6 +54,7 @@ def train(
     init_from: str | Path | None = None,
     console: Console | None = None,
     hooks: Sequence[Hook] = (),
+    data: Any = None,
 ) -> TrainResult:
     """Train a run, or go on with one.
 
@@ -63,6 +67,8 @@ def train(
         console: Where to report; unset is the terminal's error stream.
         hooks: What else happens between steps (:class:`~sagan.training.hooks.Hook`, docs/hooks.md). They are called in
             this order, and checkpoints keep their states.
+        data: Pictures in Python in place of ``config.data.path`` (see :func:`~sagan.data.given.as_given`). They are
+            packed into the cache folder. A run that goes on finds them there, or is given the same again.
 
     Started by ``torchrun``, SLURM's ``srun`` or ``sagan train --devices N``, each process calls this; they train one
     run together, and process 0 alone writes and reports.
@@ -79,16 +85,16 @@ def train(
         FileNotFoundError: If there is nothing at ``init_from``.
         ValueError: If two hooks have the same name, or there is neither a configuration nor a run to go on with.
     """
-    process = current_process()
+    process, resuming = current_process(), resume is not None
     check_names(hooks)
     console = _console(process, console)
-    resuming = resume is not None
     if resuming and (out is not None or init_from is not None):
         raise RunError("--resume goes on in the run's own folder: leave --out and --init-from away")
     if init_from is not None:
         check_start(init_from)  # refused now rather than when pictures are read and networks built
-    folder = _old_folder(Path(resume)) if resume is not None else _new_folder(config, out)
-    order = Order(config, folder, resuming, init_from, console, tuple(hooks))
+    data = data if data is None or isinstance(data, (str, Path)) else as_given(data)  # refused now
+    folder = _old_folder(Path(resume)) if resume is not None else _new_folder(config, out, data)
+    order = Order(config, folder, resuming, init_from, console, tuple(hooks), data)
     if process.rank > 0:
         with _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)
@@ -96,12 +102,7 @@ def train(
         if not resuming:
             check_empty(folder)
         run = prepare(order)
-        result = _trained(run, order.hooks)
-        if result.finished:
-            finish(folder, run.parts, console)
-        else:
-            _tell_stopped(result, console)
-        return result
+        return _finished(_trained(run, order.hooks), run)
 
 
 def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
@@ -125,6 +126,15 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
         reason = record.stop_reason or "asked for by a hook on another process"
         return TrainResult(scene.folder, state.step, False, None, reason)
     return TrainResult(scene.folder, state.step, False, record.stopped_by)
+
+
+def _finished(result: TrainResult, run: Run) -> TrainResult:
+    """Do what is left to do at the end of a run, or say how to go on with it."""
+    if result.finished:
+        finish(result.out, run.parts, run.scene.console)
+    else:
+        _tell_stopped(result, run.scene.console)
+    return result
 
 
 def _tell_stopped(result: TrainResult, console: Console) -> None:
@@ -151,9 +161,12 @@ def _old_folder(folder: Path) -> Path:
     return folder
 
 
-def _new_folder(config: RunConfig | None, out: str | Path | None) -> Path:
+def _new_folder(config: RunConfig | None, out: str | Path | None, data: Any) -> Path:
     if not isinstance(config, RunConfig):
         raise ValueError("train what? Give a configuration, as sagan.preset(data=PICTURES) makes one, or resume=FOLDER")
+    if data is not None:
+        path = f"{GIVEN}pictures" if isinstance(data, GivenData) else str(data)
+        config = replace(config, data=replace(config.data, path=path))
     folder = Path(out) if out is not None else folder_for(config)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; choose another --out")
