@@ -16,7 +16,7 @@ from PIL import UnidentifiedImageError
 from sagan.data.colours import BLACK, GREY, RGB, WHITE, colour_of, written
 from sagan.data.config import DataError, Decoding, given_range
 from sagan.data.decode import Pixels, Plan, deep_of
-from sagan.data.deep import FULL_16, Bounds, Deep, Values, bounds_of, deep_kind, to_8_bits
+from sagan.data.deep import FULL_16, Bounds, Deep, Values, bounds_of, deep_kind, in_planes, to_8_bits
 from sagan.data.formats import TRUNCATED, open_picture, pillow_allows
 from sagan.data.pixel_traits import DARK, NEARLY_ALL
 from sagan.data.tiffs import is_tiff, read_tiff
@@ -159,8 +159,8 @@ def _look_at(data: bytes, name: str, plan: Plan, seen: _Seen, auto: bool) -> Non
         kind = deep_kind(image)
         if image.width * image.height > plan.max_pixels or (auto and kind == "12-bit"):
             return
-        if kind is not None:
-            if len(seen.deep[kind]) < LOOKED_AT and (deep := deep_of(image, data, 0, plan)) is not None:
+        if kind is not None or in_planes(image):
+            if len(seen.deep[kind or "16-bit"]) < LOOKED_AT and (deep := deep_of(image, data, 0, plan)) is not None:
                 _note_deep(deep, name, seen)
         elif image.has_transparency_data and len(seen.blank[WHITE]) < LOOKED_AT:
             _note_transparent(np.asarray(image.convert("RGBA")), seen)

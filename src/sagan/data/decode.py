@@ -13,11 +13,11 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sagan.data.colours import RGB, WHITE, lay_on, with_profile
 from sagan.data.config import DataError
-from sagan.data.deep import Bounds, Deep, bounds_of, deep_kind, read_deep, to_8_bits
+from sagan.data.deep import Bounds, Deep, bounds_of, deep_kind, in_planes, read_deep, to_8_bits
 from sagan.data.formats import TRUNCATED, open_picture, pillow_allows, what_else
 from sagan.data.formats import UnreadableError as UnreadableError  # what all decoding raises
 from sagan.data.pixel_traits import pixel_traits
-from sagan.data.tiffs import is_misread, is_tiff, read_tiff
+from sagan.data.tiffs import is_tiff, read_planes, read_tiff
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -43,6 +43,7 @@ TREATMENTS = {
 """Every peculiarity of a picture that is reported, and what is done about it."""
 
 MIN_SIDE_PX = 2
+UPRIGHT = 1  # the orientation of EXIF that turns nothing
 CLEAR_KINDS = ("8-bit", "12-bit", "16-bit")
 """Kinds of deep pictures whose type says what is black and white, unless something else was found out."""
 
@@ -119,8 +120,8 @@ def decode_picture(data: bytes, plan: Plan = AS_USUAL, frame: int = 0) -> Decode
 
 def deep_of(image: Image.Image, data: bytes, frame: int, plan: Plan) -> Deep | None:
     """Read the values of an opened picture that has more than 8 bits; None for others."""
-    if is_misread(image):
-        return read_tiff(data, frame, plan.max_pixels)
+    if in_planes(image):
+        return read_planes(image, data, frame, plan.max_pixels)
     return read_deep(image, lambda: open_picture(data, frame))
 
 
@@ -167,14 +168,23 @@ def _decode(data: bytes, plan: Plan, frame: int) -> Decoded:
     with opened as image:
         _check_size(image, plan)
         traits = _traits_of_file(image, plan)
+        # Asking a PNG for its orientation decodes it, and decoding a TIFF turns it upright.
+        turned = image.format == "TIFF" and _orientation(image) != UPRIGHT
         deep = deep_of(image, data, frame, plan)
+        if turned or _orientation(image) != UPRIGHT:
+            traits.add("EXIF-rotated")
         if deep is None:
             rgb = _from_plain(ImageOps.exif_transpose(image), plan, traits)
         else:
             made = _from_deep(deep, plan, traits)
-            made.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+            made.getexif()[ExifTags.Base.Orientation] = _orientation(image)
             rgb = ImageOps.exif_transpose(made)
         return _told(rgb, image.format or "unknown", traits)
+
+
+def _orientation(image: Image.Image) -> int:
+    found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    return int(found) if found in range(1, 9) else UPRIGHT
 
 
 def _decode_rest(data: bytes, plan: Plan, frame: int) -> Decoded:
@@ -194,7 +204,7 @@ def _traits_of_file(image: Image.Image, plan: Plan) -> set[str]:
     found = set()
     if getattr(image, "is_animated", False) and not plan.all_frames:
         found.add("animated")
-    if deep_kind(image) is not None:
+    if deep_kind(image) is not None or in_planes(image):
         found.add("16-bit")
     if image.mode in ("P", "PA"):
         found.add("palette")
@@ -202,8 +212,6 @@ def _traits_of_file(image: Image.Image, plan: Plan) -> set[str]:
         found.add("grey")
     if image.mode == "CMYK":
         found.add("CMYK")
-    if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
-        found.add("EXIF-rotated")
     return found
 
 

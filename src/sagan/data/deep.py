@@ -1,5 +1,6 @@
 """Pictures with more than 8 bits a value: the values as they are stored, and those values brought to 0..255."""
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +14,10 @@ Bounds = tuple[float, float]
 
 BITS, SAMPLE_FORMAT, PHOTOMETRIC = 258, 339, 262  # tags of TIFF
 UNSIGNED, SIGNED = 1, 2  # values of SAMPLE_FORMAT
-WHITE_IS_ZERO = 0
+PLANAR = 284
+WHITE_IS_ZERO, IN_PLANES = 0, 2
+COLOURS = re.compile("(RGB|RGBX|RGBA|RGBa|LA);16([LBN])")
+"""Pillow's names of 16-bit colours, from which it would keep 8 bits; others with ;16 in them have 16 bits a pixel."""
 FULL_16 = (0.0, 65535.0)
 
 
@@ -38,7 +42,13 @@ def deep_kind(image: Image.Image) -> str | None:
         return "floating-point"
     if image.mode.startswith("I"):
         return _integer_kind(image)[0]
-    return "16-bit" if ";16" in _raw_mode(image) and image.mode in ("RGB", "RGBA") else None
+    return "16-bit" if COLOURS.fullmatch(_raw_mode(image)) and not in_planes(image) else None
+
+
+def in_planes(image: Image.Image) -> bool:
+    """Tell whether an opened TIFF holds deep colours one after the other, which Pillow does not give in two halves."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(PLANAR) == IN_PLANES and len(tags.get(BITS, ())) > 1 and max(tags[BITS]) > 8
 
 
 def read_deep(image: Image.Image, again: Callable[[], Image.Image]) -> Deep | None:
@@ -115,7 +125,7 @@ def _deep_colour(image: Image.Image, again: Callable[[], Image.Image]) -> Deep:
         stored = _decoded_as(image, "RGBA").astype(np.uint16)
         grey, clear = stored[..., 0] << 8 | stored[..., 1], stored[..., 2]
         return Deep(grey, clear.astype(np.uint8), "16-bit", FULL_16)
-    base, order = raw.split(";16")
+    base, order = COLOURS.fullmatch(raw).groups()  # type: ignore[union-attr]  # see deep_kind
     order = {"N": "L" if sys.byteorder == "little" else "B"}.get(order, order)
     premultiplied = base == "RGBa"
     layout = "RGBA" if premultiplied else base

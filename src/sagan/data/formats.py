@@ -30,10 +30,12 @@ def open_picture(data: bytes, frame: int = 0) -> Image.Image:
     """Open a picture without decoding it; its reader is loaded where it comes with an extra.
 
     Raises:
-        UnreadableError: If the reader is not installed.
+        UnreadableError: If it is something else, or its reader is not installed.
         Exception: Whatever Pillow raises for what it cannot open.
     """
     kind = kind_of("", data[:HEAD_BYTES])
+    if kind is not None and not kind.is_picture:
+        raise UnreadableError(f"not a picture: {kind.why_not}")
     if kind is not None and kind.name in READERS:
         _load_reader(kind.name)
     if kind is not None and kind.name == "AVIF" and not features.check("avif"):
@@ -68,8 +70,6 @@ def what_else(data: bytes) -> str:
     start = data[:HEAD_BYTES].lstrip().lower()
     if kind is not None and kind.is_picture:
         return f"damaged or cut off (nothing of this {kind.name} picture can be read)"
-    if kind is not None:
-        return f"not a picture: {kind.why_not}"
     if start.startswith((b"<!doctype html", b"<html")):
         return "not a picture: it is a web page, saved under a picture's name; download it again"
     if not any(data):

@@ -6,13 +6,12 @@ import numpy as np
 from PIL import Image
 
 from sagan.data.config import DataError
-from sagan.data.deep import BITS, FULL_16, Bounds, Deep, Values
+from sagan.data.deep import FULL_16, Bounds, Deep, Values
 from sagan.data.extras import need
 from sagan.data.formats import EXTRA, UnreadableError
 from sagan.data.sniff import kind_of
 
-PLANAR, ORIENTATION = 284, 274  # tags of TIFF
-IN_PLANES = 2
+ORIENTATION = 274  # a tag of TIFF
 KINDS = {
     "u1": "8-bit",
     "u2": "16-bit",
@@ -30,10 +29,22 @@ def is_tiff(data: bytes) -> bool:
     return kind is not None and kind.name == "TIFF"
 
 
-def is_misread(image: Image.Image) -> bool:
-    """Tell whether Pillow would take the bytes of an opened TIFF for other pixels: 16-bit colours in planes."""
-    tags = getattr(image, "tag_v2", {})
-    return tags.get(PLANAR) == IN_PLANES and len(tags.get(BITS, ())) > 1 and max(tags[BITS]) > 8
+def read_planes(image: Image.Image, data: bytes, page: int, max_pixels: int) -> Deep | None:
+    """Read deep colours that lie one after the other, see :func:`sagan.data.deep.in_planes`.
+
+    None means that Pillow reads them rightly, with 8 bits: those that are compressed, where ``tifffile`` does not.
+
+    Raises:
+        UnreadableError: As :func:`read_tiff`, for those that are not compressed.
+        Exception: See :func:`read_tiff`.
+    """
+    compressed = image.tile[0][0] != "raw"  # type: ignore[attr-defined]
+    try:
+        return read_tiff(data, page, max_pixels)
+    except Exception:  # Whatever the library says of a compression that it does not know.
+        if compressed:
+            return None
+        raise
 
 
 def read_tiff(data: bytes, page: int, max_pixels: int) -> Deep:
