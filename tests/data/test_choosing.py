@@ -1,4 +1,4 @@
-"""What pixels of a set mean: chosen where it is clear, asked where it is not, the same whenever the same files are read."""
+"""What pixels of a set mean: chosen where it is clear, asked where it is not, and the same every time."""
 
 import json
 

@@ -102,9 +102,8 @@ def test_a_frame_that_cannot_be_read_is_reported_by_its_name(moving, config, tmp
     (moving / "c.tif").write_bytes(stack[:-30])
     (moving / "d.gif").write_bytes(data[:9])
     report = check(config(moving, frames="all"), progress=False)
-    assert report.num_images + len(report.unreadable) == 4 + len({name for name, _ in report.unreadable}) + sum(
-        name.startswith("c.tif") for name in find_source(config(moving, frames="all"), tmp_path).load().names
-    ) - sum(name.startswith("c.tif") for name, _ in report.unreadable)
+    found = find_source(config(moving, frames="all"), tmp_path).load().names
+    assert report.num_images + len(report.unreadable) == len(found)
     assert {name.partition("#")[0] for name, _ in report.unreadable} == {"c.tif", "d.gif"}
 
 
@@ -126,7 +125,7 @@ def test_the_check_says_what_was_chosen_and_what_is_blank(tmp_path, config, caps
     for index in range(5):
         drawing((255, 255, 255), 40 + index).save(folder / f"{index}.png")
     text = check(config(folder), progress=False).text()
-    assert "transparent parts are laid on black, as of 5 that were looked at 5 on white would be blank" in text
+    assert "transparent parts are laid on black, as 5 of 5 looked at would be blank on white" in text
     assert "one colour" not in text
     wrong = check(config(folder, background="white"), progress=False)
     assert "one colour: 5 (all pixels are equal" in wrong.text()

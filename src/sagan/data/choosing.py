@@ -210,10 +210,8 @@ def _background(blank: dict[RGB, list[bool]]) -> tuple[RGB, str]:
     total = len(blank[WHITE])
     kept = [colour for colour, count in counts.items() if count <= MANY_VANISHED * total]
     best = kept[0] if kept else min(counts, key=lambda colour: counts[colour])
-    others = [
-        f"{counts[colour]} on {written(colour)}" for colour in (WHITE, BLACK) if colour != best and counts[colour]
-    ]
-    why = f": of {total} looked at, {' and '.join(others)} would be blank" if others and best != WHITE else ""
+    worse = [f"{counts[colour]} of {total} looked at would be blank on {written(colour)}" for colour in (WHITE, BLACK)]
+    why = f", as {worse[0]}" if best == BLACK else f", as {' and '.join(worse)}" if best == GREY else ""
     return best, f"transparent parts are laid on {written(best)}{why} (--data.background chooses)"
 
 
