@@ -1,0 +1,266 @@
+"""Which changes give better pictures for the same processor time? A contest of ways to train, at equal cost.
+
+    ./dev python benchmarks/quality.py clothes --data clothing-128.zip           # everything; goes on where it stopped
+    ./dev python benchmarks/quality.py clothes --data clothing-128.zip --arms base decay base+decay+batch-16
+    ./dev python benchmarks/quality.py clothes --data clothing-128.zip --stop-after 3600     # as long as there is time
+    ./dev python benchmarks/quality.py clothes --report                          # table and curves from what is there
+    ./dev python benchmarks/quality.py clothes --data ... --second-judge decay --archive nudity-0.2.3.tar.gz
+
+Every arm (`quality_arms.py`) is trained up to 880 processor seconds with one seed, all of them to a quarter of that
+first, then to a half and so on; the best three and the base then go on to 5,280 with two seeds. At each of these points
+the weights are judged (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision, recall, density and
+coverage, as many samples as there are pictures in a fixed half, of the same classes, against that half. The floor is
+the other half against it. Cost is the processor time of the training process (`quality_train.py`).
+
+It leaves results/quality/contest-SET.jsonl (a line for each judgement), .md (the table), .webp (curves) and a sheet of
+samples, same noise and same classes, for each arm. Runs lie under --work and can be deleted when all is done.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from quality_arms import ARMS, SETS, chosen
+
+ROOT = Path(__file__).resolve().parents[1]
+QUALITY = ROOT / "results" / "quality"
+SCREEN_S, FINAL_S = 880.0, 5280.0
+SCREEN_POINTS = (1 / 4, 1 / 2, 1.0)
+FINAL_POINTS = (1 / 3, 2 / 3, 1.0)
+BEST, FINAL_SEEDS = 3, (0, 1)
+TOLERANCE = 1e-6
+
+Row = dict[str, Any]
+Slice = tuple[str, int, float, float]
+"""Arm, seed, budget and the point to train to, both in seconds."""
+
+
+def rows_file(name: str) -> Path:
+    """Say where the judgements of a set stand."""
+    return QUALITY / f"contest-{name}.jsonl"
+
+
+def read_rows(name: str) -> list[Row]:
+    """Read the judgements so far; a line that was cut off does not count."""
+    file = rows_file(name)
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def done(rows: Sequence[Row], piece: Slice) -> Row | None:
+    """Find the judgement of a slice."""
+    arm, seed, budget, point = piece
+    decays = chosen(arm).decay_from is not None
+    for row in rows:
+        same = row.get("arm") == arm and row.get("seed") == seed and abs(row["point_s"] - point) < TOLERANCE
+        if same and (not decays or abs(row["budget_s"] - budget) < TOLERANCE):
+            return row
+    return None
+
+
+def screening(arms: Sequence[str], screen_s: float) -> list[Slice]:
+    """List the slices of the screening, all arms to the first point, then all to the second, and so on."""
+    return [(arm, 0, screen_s, share * screen_s) for share in SCREEN_POINTS for arm in arms]
+
+
+def finals(arms: Sequence[str], screen_s: float, final_s: float) -> list[Slice]:
+    """List the slices of the long runs; an arm whose learning rates fall starts anew, others go on."""
+    points = sorted({*(share * screen_s for share in SCREEN_POINTS), *(share * final_s for share in FINAL_POINTS)})
+    return [(arm, seed, final_s, point) for point in points for seed in FINAL_SEEDS for arm in arms]
+
+
+def best_of(rows: Sequence[Row], arms: Sequence[str], screen_s: float) -> list[str]:
+    """Give the arms with the smallest distances at the end of the screening, and the base."""
+    at_end = {arm: done(rows, (arm, 0, screen_s, screen_s)) for arm in arms}
+    order = sorted((arm for arm in arms if at_end[arm]), key=lambda arm: at_end[arm]["fd"])  # type: ignore[index]
+    others = [arm for arm in order if arm != "base"][:BEST]
+    return [*others, "base"] if "base" in arms else others
+
+
+def run_slices(args: argparse.Namespace, slices: Sequence[Slice], ends: float) -> bool:
+    """Train and judge what is not done yet, ``--jobs`` at a time; False if time ran out before all was done."""
+    with ThreadPoolExecutor(args.jobs) as pool:
+        waiting = [piece for piece in slices if done(read_rows(args.set), piece) is None]
+        running: dict[Future[Row], Slice] = {}
+        while waiting or running:
+            while waiting and len(running) < args.jobs and time.monotonic() < ends:
+                piece = next(free(waiting, list(running.values())), None)
+                if piece is None:
+                    break
+                waiting.remove(piece)
+                running[pool.submit(run_slice, args, piece)] = piece
+            if not running:
+                return not waiting
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                piece = running.pop(future)
+                row = future.result()
+                with rows_file(args.set).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+                said = f"FD {row['fd']:.1f}" if "fd" in row else f"ended: {row['ended']}"
+                print(f"{piece[0]} seed {piece[1]} at {piece[3]:g} s: {said} ({len(waiting)} to go)", flush=True)
+                if "fd" not in row:
+                    waiting = [other for other in waiting if other[:3] != piece[:3]]
+    return True
+
+
+def free(waiting: Sequence[Slice], running: Sequence[Slice]) -> Iterator[Slice]:
+    """Yield the slices whose run nobody is training now."""
+    busy = {(arm, seed) for arm, seed, _, _ in running}
+    return (piece for piece in waiting if piece[:2] not in busy)
+
+
+def run_slice(args: argparse.Namespace, piece: Slice) -> Row:
+    """Train and judge one slice in a process of its own; its words go to a log beside the run."""
+    arm, seed, budget, point = piece
+    told = {"set": args.set, "arm": arm, "seed": seed, "budget_s": budget, "data": args.data, "work": args.work}
+    command = [sys.executable, __file__, args.set, "--slice", json.dumps(told | {"point_s": point})]
+    with (Path(args.work) / f"{args.set}.log").open("a", encoding="utf-8") as log:
+        ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
+    about = {"arm": arm, "seed": seed, "budget_s": budget, "point_s": point}
+    if ended.returncode:
+        return about | {"ended": f"exit code {ended.returncode}; see {args.set}.log"}
+    return about | json.loads(ended.stdout.splitlines()[-1])
+
+
+def child(told: dict[str, Any]) -> int:
+    """Do what :func:`run_slice` asks for, and print the row."""
+    import torch
+    from quality_judge import first_judge, halves, judge, protocol, save_sheet, sheet
+    from quality_train import Task, train_until, weights_at
+
+    import sagan
+    from sagan.machine import versions
+    from sagan.training.health import DivergedError
+
+    torch.set_num_threads(1)
+    point = told.pop("point_s")
+    task = Task(**told)
+    task.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        row = train_until(task, point)
+    except DivergedError as error:
+        print(json.dumps({"ended": str(error)}))
+        return 0
+    config = task.config
+    half, _ = halves(task.set, task.data, config.generator.size_px, str(Path(task.work) / "cache"))
+    network = first_judge()
+    generator = sagan.load(weights_at(task, point))
+    row |= judge(generator, half, network)
+    caption = (
+        f"{row['cost_s']:g} processor seconds, {row['step']:,} steps of {config.train.batch_size}, seed {task.seed}"
+    )
+    save_sheet(
+        sheet(generator, f"{task.arm}: {chosen(task.arm).why}", caption), sheet_file(task.set, task.arm, task.seed)
+    )
+    row |= {"batch_size": config.train.batch_size, "protocol": protocol(half, network), "versions": versions()}
+    print(json.dumps(row))
+    return 0
+
+
+def sheet_file(name: str, arm: str, seed: int) -> Path:
+    """Say where the sheet of an arm lies: of the last point that was judged."""
+    folder = QUALITY / f"contest-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{arm}-{seed}.webp"
+
+
+def measure_floor(args: argparse.Namespace) -> None:
+    """Judge the other half of the pictures, once."""
+    if any(row.get("floor") for row in read_rows(args.set)):
+        return
+    from quality_judge import first_judge, floor, halves, protocol
+
+    from sagan.recipes.presets import PRESETS
+
+    size = PRESETS[SETS[args.set].preset]().generator.size_px
+    cache = str(Path(args.work) / "cache")
+    network = first_judge()
+    half, _ = halves(args.set, args.data, size, cache)
+    row = {"floor": True} | floor(args.set, args.data, size, cache, network) | {"protocol": protocol(half, network)}
+    with rows_file(args.set).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    print(f"floor: FD {row['fd']:.1f}", flush=True)
+
+
+def second_judge(args: argparse.Namespace) -> int:
+    """Ask the second judge about the winner and the base, once."""
+    from mobilenet import load_mobilenet
+    from quality_judge import halves, judge, protocol, values
+    from quality_train import Task, weights_at
+
+    import sagan
+    from sagan.evaluation.reference import real_batches
+
+    file = QUALITY / f"contest-{args.set}-second-judge.json"
+    if file.exists():
+        raise SystemExit(f"{file} exists: the second judge is asked once, after the winner is fixed")
+    network = load_mobilenet(args.archive)
+    found: dict[str, Any] = {}
+    for arm in dict.fromkeys((args.second_judge, "base")):
+        for seed in FINAL_SEEDS:
+            task = Task(set=args.set, arm=arm, seed=seed, budget_s=args.final, data=args.data, work=args.work)
+            half, other = halves(args.set, args.data, task.config.generator.size_px, str(Path(args.work) / "cache"))
+            found[f"{arm} seed {seed}"] = judge(sagan.load(weights_at(task, args.final)), half, network)
+    found["floor"] = values(real_batches(other), half, network)
+    file.write_text(json.dumps({"values": found, "protocol": protocol(half, network)}, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+    return 0
+
+
+def read_args() -> argparse.Namespace:
+    """Read the flags."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=list(SETS), help="the pictures to compete on")
+    parser.add_argument("--data", help="the file with them; unset is its usual name, here")
+    parser.add_argument("--work", default=str(ROOT / "runs" / "contest"), help="folder for runs and decoded pictures")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="unset is all; a+b joins the changes of two")
+    parser.add_argument(
+        "--screen", type=float, default=SCREEN_S, metavar="S", help="processor seconds of the screening"
+    )
+    parser.add_argument("--final", type=float, default=FINAL_S, metavar="S", help="processor seconds of the long runs")
+    parser.add_argument("--only-screen", action="store_true", help="no long runs")
+    parser.add_argument("--jobs", type=int, default=2, help="arms side by side, each on one thread")
+    parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="S", help="start nothing after that")
+    parser.add_argument("--report", action="store_true", help="only write table and curves")
+    parser.add_argument("--second-judge", metavar="ARM", help="ask the second judge about this winner, once")
+    parser.add_argument("--archive", type=Path, help="the second judge's file, see mobilenet.py")
+    parser.add_argument("--slice", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.data = args.data or SETS[args.set].file
+    wanted = [name for name, arm in ARMS.items() if not arm.only or args.set in arm.only]
+    args.arms = args.arms or wanted
+    for arm in args.arms:
+        chosen(arm)
+    return args
+
+
+def main() -> int:
+    """Hold the contest, or as much of it as there is time for."""
+    args = read_args()
+    if args.slice:
+        return child(json.loads(args.slice))
+    Path(args.work).mkdir(parents=True, exist_ok=True)
+    QUALITY.mkdir(parents=True, exist_ok=True)
+    if args.second_judge:
+        return second_judge(args)
+    ends = time.monotonic() + args.stop_after
+    if not args.report:
+        measure_floor(args)
+        whole = run_slices(args, screening(args.arms, args.screen), ends)
+        if whole and not args.only_screen:
+            best = best_of(read_rows(args.set), args.arms, args.screen)
+            run_slices(args, finals(best, args.screen, args.final), ends)
+    from quality_report import write_report
+
+    print(write_report(args.set, read_rows(args.set), QUALITY))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The arms of the contest of `benchmarks/quality.py`: a base for each set of pictures, and one change an arm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sagan.data.config import DataConfig
+from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import PRESETS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """A set of pictures that arms compete on."""
+
+    preset: str
+    """What every arm starts from."""
+    file: str
+    """Name of the file with the pictures."""
+    half: int
+    """Pictures in the half that samples are judged by, in the other half, and samples."""
+    flip: bool
+    balanced: bool
+
+
+SETS = {
+    "clothes": Pictures(preset="sagan-64-cpu", file="clothing-128.zip", half=1890, flip=True, balanced=True),
+    "cifar": Pictures(preset="sagan-32-cpu", file="cifar10-15k.zip", half=5000, flip=True, balanced=False),
+    "digits": Pictures(preset="demo", file="digits", half=120, flip=False, balanced=False),
+}
+"""`digits` is there to try the command: it needs no file, and a budget of some seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way to train."""
+
+    why: str
+    """What it tries, in a few words."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that differ from the base, by their dotted names; `both.` means generator and discriminator."""
+    decay_from: float | None = None
+    """Share of the budget from which the learning rates fall to 0; None keeps them."""
+    only: tuple[str, ...] = ()
+    """The sets that it makes sense on; none means all."""
+
+
+ARMS = {
+    "base": Arm(why="the preset as it is"),
+    "batch-16": Arm(why="twice the steps, half the batch", changes={"train.batch_size": 16}),
+    "batch-64": Arm(why="half the steps, twice the batch", changes={"train.batch_size": 64}),
+    "narrow": Arm(
+        why="narrower networks, more steps",
+        changes={"generator.base_width": 6, "discriminator.base_width": 8},
+    ),
+    "wide-g": Arm(why="a wider generator", changes={"generator.base_width": 16}),
+    "narrow-d": Arm(why="a narrower discriminator", changes={"discriminator.base_width": 8}),
+    "equal-width": Arm(why="both networks of width 12", changes={"both.base_width": 12}),
+    "rates-half": Arm(why="half the learning rates", changes={"train.lr_g": 1.5e-4, "train.lr_d": 6e-4}),
+    "rates-double": Arm(why="twice the learning rates", changes={"train.lr_g": 6e-4, "train.lr_d": 2.4e-3}),
+    "rates-equal": Arm(why="equal learning rates, no TTUR", changes={"train.lr_g": 6e-4, "train.lr_d": 6e-4}),
+    "beta2-0.99": Arm(why="Adam's second moment remembers longer", changes={"train.beta2": 0.99}),
+    "beta1-0.5": Arm(why="Adam with momentum", changes={"train.beta1": 0.5}),
+    "decay": Arm(why="learning rates fall to 0 over the second half", decay_from=0.5),
+    "ema-0.99": Arm(why="a shorter moving average", changes={"train.ema_decay": 0.99, "train.ema_start": 50}),
+    "ema-0.9995": Arm(why="a longer moving average", changes={"train.ema_decay": 0.9995}),
+    "d-steps-2": Arm(why="two updates of D for one of G", changes={"train.d_steps": 2}),
+    "no-attention": Arm(why="no attention at all", changes={"both.attention": ()}),
+    "attention-late": Arm(
+        why="attention one size larger in G, none in D",
+        changes={"generator.attention": (32,), "discriminator.attention": ()},
+        only=("clothes",),
+    ),
+    "attention-early": Arm(why="attention one size smaller", changes={"both.attention": (8,)}),
+    "attention-g": Arm(why="attention in G alone", changes={"discriminator.attention": ()}),
+    "augment-none": Arm(why="no augmentation", changes={"train.augment": ()}),
+    "augment-all": Arm(
+        why="colour, translation, cutout", changes={"train.augment": ("color", "translation", "cutout")}
+    ),
+    "as-they-come": Arm(why="classes as often as they are", changes={"data.balanced": False}, only=("clothes",)),
+    "balanced": Arm(why="all classes equally often", changes={"data.balanced": True}, only=("cifar",)),
+    "thin-d": Arm(why="one wide convolution fewer in each block of D", changes={"discriminator.width": "thin"}),
+    "bilinear": Arm(why="bilinear upsampling", changes={"generator.upsampling": "bilinear"}),
+    "orthogonal": Arm(why="orthogonal start", changes={"both.init": "orthogonal"}),
+    "noise-128": Arm(why="noise of 128 numbers", changes={"generator.z_dim": 128}),
+    "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
+}
+"""One change at a time; what helps together is named by `--arms base+one+another`."""
+
+
+def chosen(names: str) -> Arm:
+    """Give an arm by its name, or several joined by ``+``: all their changes together, the later ones winning.
+
+    Raises:
+        ValueError: If one is unknown.
+    """
+    parts = names.split("+")
+    for name in parts:
+        if name not in ARMS:
+            raise ValueError(f"there is no arm {name}; known are {', '.join(ARMS)}")
+    arms = [ARMS[name] for name in parts]
+    changes = {key: value for arm in arms for key, value in arm.changes.items()}
+    decay = next((arm.decay_from for arm in reversed(arms) if arm.decay_from is not None), None)
+    return Arm(why="; ".join(arm.why for arm in arms), changes=changes, decay_from=decay)
+
+
+def configuration(name_of_set: str, arm: Arm, data: str, cache: str, seed: int) -> RunConfig:
+    """Build what an arm trains; it measures and draws nothing while it trains, as that would cost."""
+    pictures = SETS[name_of_set]
+    config = PRESETS[pictures.preset]()
+    quiet = {"sample_every": 0, "evaluate_every": 0, "save_every": 10**6, "log_every": 50, "total_steps": 10**6}
+    config = replace(
+        config,
+        data=DataConfig(path=data, flip=pictures.flip, balanced=pictures.balanced, keep="memory", cache_dir=cache),
+        train=replace(config.train, **quiet),
+        seed=seed,
+    )
+    return with_fields(config, arm.changes)
+
+
+def with_fields(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """Change fields by their dotted names."""
+    for name, value in changes.items():
+        part, key = name.split(".")
+        for owner in ("generator", "discriminator") if part == "both" else (part,):
+            config = replace(config, **{owner: replace(getattr(config, owner), **{key: value})})
+    return config

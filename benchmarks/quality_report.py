@@ -1,0 +1,99 @@
+"""The table and the curves of a contest of `benchmarks/quality.py`, from its lines alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from quality_arms import chosen
+
+from sagan.figures.curves import band_curves
+
+Row = dict[str, Any]
+CURVES = 8
+"""So many arms are drawn: the best, and the base."""
+
+
+def table(name: str, rows: Sequence[Row]) -> list[str]:
+    """Write the judgements as a table in Markdown: each arm at the latest point that all its seeds have reached."""
+    lines = [
+        "| arm | what it changes | processor seconds | steps | seeds | FD(efficientnet-lite0) | precision | recall "
+        "| coverage |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    found = [summary(arm, [row for row in rows if row.get("arm") == arm]) for arm in arms_of(rows)]
+    for row in sorted(found, key=lambda row: (-row["point_s"], row["fd"])):
+        lines.append(
+            f"| {row['arm']} | {chosen(row['arm']).why} | {row['cost_s']:,.0f} | {row['step']:,.0f} | {row['seeds']} | "
+            f"{row['fd']:.1f} | {row['precision']:.2f} | {row['recall']:.2f} | {row['coverage']:.2f} |"
+        )
+    return lines
+
+
+def arms_of(rows: Sequence[Row]) -> list[str]:
+    """List the arms that were judged, in their order."""
+    return list(dict.fromkeys(row["arm"] for row in rows if "fd" in row and "arm" in row))
+
+
+def summary(arm: str, rows: Sequence[Row]) -> Row:
+    """Average an arm over its seeds, at the latest point that all of them have reached."""
+    seeds = sorted({row["seed"] for row in rows if "fd" in row})
+    points = set.intersection(
+        *({row["point_s"] for row in rows if row["seed"] == seed and "fd" in row} for seed in seeds)
+    )
+    at = [max((row for row in rows if row["seed"] == s and row["point_s"] == max(points)), key=_budget) for s in seeds]
+    keys = ("cost_s", "step", "fd", "precision", "recall", "density", "coverage")
+    means = {key: sum(row[key] for row in at) / len(at) for key in keys}
+    return {"arm": arm, "point_s": max(points), "seeds": len(seeds), **means}
+
+
+def _budget(row: Row) -> float:
+    return float(row["budget_s"])
+
+
+def curves(rows: Sequence[Row], title: str, caption: str) -> Any:
+    """Draw quality over cost: the best arms and the base."""
+    order = sorted(
+        (summary(arm, [r for r in rows if r.get("arm") == arm]) for arm in arms_of(rows)), key=lambda r: r["fd"]
+    )
+    names = [row["arm"] for row in order if row["arm"] != "base"][: CURVES - 1]
+    groups = {}
+    for arm in [*names, *(["base"] if "base" in arms_of(rows) else [])]:
+        mine = [row for row in rows if row.get("arm") == arm and "fd" in row]
+        groups[arm] = [
+            [{"step": round(row["point_s"]), "fd": row["fd"]} for row in mine if row["seed"] == seed]
+            for seed in sorted({row["seed"] for row in mine})
+        ]
+    return band_curves(
+        groups, "fd", label="FD(efficientnet-lite0) over processor seconds", title=title, caption=caption
+    )
+
+
+def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
+    """Write the page and the curves of a set; gives a line that says so."""
+    floors = [row for row in rows if row.get("floor")]
+    judged = [row for row in rows if "fd" in row and "arm" in row]
+    ended = [row for row in rows if "ended" in row]
+    if not judged:
+        return "nothing is judged yet"
+    made = judged[-1]["protocol"]
+    lines = [f"# Contest on {name}", "", f"`./dev python benchmarks/quality.py {name}`", ""]
+    lines += [f"Made with: {', '.join(f'{key} {value}' for key, value in made.items())}.", ""]
+    if floors:
+        lines += [
+            f"Floor (the other half of the pictures): FD(efficientnet-lite0) {floors[0]['fd']:.1f}, precision "
+            f"{floors[0]['precision']:.2f}, recall {floors[0]['recall']:.2f}.",
+            "",
+        ]
+    lines += [*table(name, rows), ""]
+    lines += [f"- {row['arm']} seed {row['seed']} ended at {row['point_s']:g} s: {row['ended']}" for row in ended]
+    lines += [
+        "",
+        f"![Quality over cost](contest-{name}.webp)",
+        "",
+        f"Samples of each arm: [contest-{name}](contest-{name}).",
+    ]
+    page = folder / f"contest-{name}.md"
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    picture = curves(rows, f"Quality over cost: {name}", f"{made['samples']} samples against {made['reference']}")
+    picture.save(folder / f"contest-{name}.webp", quality=85, method=6)
+    return f"{page.name}: {len(judged)} judgements of {len(arms_of(rows))} arms"

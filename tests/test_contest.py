@@ -1,0 +1,146 @@
+"""benchmarks/quality.py: which slices it trains, in which order, and what its page says; a small contest, slow."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = ("quality", "quality_arms", "quality_train", "quality_judge", "quality_report", "mobilenet")
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield {name: importlib.import_module(name) for name in MODULES}
+    for name in MODULES:
+        sys.modules.pop(name)
+
+
+def row(arm, seed, point, fd, budget=880.0):
+    values = {"fd": fd, "precision": 0.5, "recall": 0.25, "density": 1.0, "coverage": 0.125}
+    made = {"samples": "10 of the same classes", "reference": "10 pictures"}
+    about = {"arm": arm, "seed": seed, "budget_s": budget, "point_s": point}
+    return about | {"cost_s": point, "step": 10 * point, "protocol": made, **values}
+
+
+def test_every_arm_is_a_configuration_that_differs_from_the_base(modules):
+    arms, build = modules["quality_arms"], modules["quality_arms"].configuration
+    for name, arm in arms.ARMS.items():
+        for place in arm.only or ("clothes", "cifar"):
+            base = build(place, arms.ARMS["base"], "x.zip", "cache", 0)
+            config = build(place, arm, "x.zip", "cache", 0)
+            same = name in ("base", "balanced", "as-they-come") and config == base
+            if name == "augment-none" and place == "cifar":
+                continue
+            assert same == (config == base and arm.decay_from is None), (name, place)
+
+
+def test_joined_arms_have_all_changes(modules):
+    arms = modules["quality_arms"]
+    both = arms.chosen("batch-16+decay+noise-128")
+    assert both.changes == {"train.batch_size": 16, "generator.z_dim": 128}
+    assert both.decay_from == 0.5
+    with pytest.raises(ValueError, match="there is no arm nothing"):
+        arms.chosen("base+nothing")
+
+
+def test_all_arms_reach_a_point_before_the_first_goes_on(modules):
+    pieces = modules["quality"].screening(["base", "decay"], 100.0)
+    assert [(arm, point) for arm, _, _, point in pieces] == [
+        *(("base", 25.0), ("decay", 25.0), ("base", 50.0), ("decay", 50.0), ("base", 100.0), ("decay", 100.0))
+    ]
+
+
+def test_arms_whose_rates_fall_start_anew_with_another_budget(modules):
+    done = modules["quality"].done
+    rows = [row("base", 0, 880.0, 5.0), row("decay", 0, 880.0, 4.0)]
+    assert done(rows, ("base", 0, 5280.0, 880.0)) is rows[0]
+    assert done(rows, ("decay", 0, 880.0, 880.0)) is rows[1]
+    assert done(rows, ("decay", 0, 5280.0, 880.0)) is None
+    assert done(rows, ("base", 1, 880.0, 880.0)) is None
+    train = modules["quality_train"].Task
+    about = {"set": "clothes", "seed": 0, "data": "x", "work": "w"}
+    assert train(arm="base", budget_s=880.0, **about).folder == train(arm="base", budget_s=5280.0, **about).folder
+    assert train(arm="decay", budget_s=880.0, **about).folder != train(arm="decay", budget_s=5280.0, **about).folder
+
+
+def test_the_best_of_the_screening_and_the_base_go_on(modules):
+    names = ["base", "decay", "bilinear", "batch-16", "batch-64"]
+    rows = [row(arm, 0, 880.0, fd) for arm, fd in zip(names, (9.0, 5.0, 8.0, 3.0, 4.0), strict=True)]
+    assert modules["quality"].best_of(rows, names, 880.0) == ["batch-16", "batch-64", "decay", "base"]
+    assert modules["quality"].best_of(rows[:2], names, 880.0) == ["decay", "base"]
+
+
+def test_an_arm_is_trained_by_one_process_at_a_time(modules):
+    waiting = [("base", 0, 1.0, 2.0), ("base", 1, 1.0, 2.0), ("decay", 0, 1.0, 1.0)]
+    left = list(modules["quality"].free(waiting, [("base", 0, 1.0, 1.0)]))
+    assert left == waiting[1:]
+
+
+def test_the_page_averages_seeds_where_all_of_them_are(modules, tmp_path):
+    rows = [
+        row("base", 0, 880.0, 6.0), row("base", 1, 880.0, 8.0), row("base", 0, 5280.0, 1.0),
+        row("decay", 0, 880.0, 5.0),
+        {"floor": True, "fd": 2.0, "precision": 0.9, "recall": 0.9},
+        {"arm": "narrow", "seed": 0, "point_s": 220.0, "budget_s": 880.0, "ended": "a weight is not finite"},
+    ]  # fmt: skip
+    said = modules["quality_report"].write_report("clothes", rows, tmp_path)
+    assert said == "contest-clothes.md: 4 judgements of 2 arms"
+    page = (tmp_path / "contest-clothes.md").read_text()
+    assert "| base | the preset as it is | 880 | 8,800 | 2 | 7.0 | 0.50 | 0.25 | 0.12 |" in page
+    assert page.index("| decay |") < page.index("| base |")
+    assert "narrow seed 0 ended at 220 s: a weight is not finite" in page
+    assert (tmp_path / "contest-clothes.webp").stat().st_size > 1000
+
+
+def test_constants_are_read_from_a_graph(modules):
+    """A GraphDef of one constant, written by hand from the field numbers of graph.proto, tensor.proto and friends."""
+
+    def field(number, content):
+        if isinstance(content, int):
+            return bytes([number << 3, content])
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    values = np.array([[1.5, -2.0, 3.25]], np.float32)
+    shape = b"".join(field(2, field(1, size)) for size in values.shape)
+    tensor = field(1, 1) + field(2, shape) + field(4, values.tobytes())
+    attribute = field(1, b"value") + field(2, field(8, tensor))
+    node = field(1, b"some/weights") + field(2, b"Const") + field(5, attribute)
+    found = modules["mobilenet"].read_constants(field(1, node) + field(1, field(1, b"other") + field(2, b"NoOp")))
+    assert list(found) == ["some/weights"]
+    np.testing.assert_array_equal(found["some/weights"], values)
+
+
+@pytest.mark.slow("three short trainings, each in processes of its own, and their judgements")
+def test_a_small_contest_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    script = tmp_path / "try.py"
+    script.write_text(
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import quality, pathlib\n"
+        "quality.QUALITY = pathlib.Path(sys.argv.pop(1)); sys.exit(quality.main())\n"
+    )
+    words = [sys.executable, str(script), str(ROOT / "benchmarks"), str(tmp_path), "digits"]
+    words += [
+        "--work",
+        str(tmp_path / "work"),
+        "--arms",
+        "base",
+        "decay",
+        "--screen",
+        "8",
+        "--final",
+        "12",
+        "--jobs",
+        "1",
+    ]
+    subprocess.run([*words, "--only-screen"], check=True, cwd=ROOT)
+    rows = [json.loads(line) for line in (tmp_path / "contest-digits.jsonl").read_text().splitlines()]
+    assert [row.get("arm") for row in rows] == [None, *["base", "decay"] * 3]
+    assert all(abs(row["cost_s"] - row["point_s"]) < 2.0 for row in rows[1:])
+    subprocess.run([*words, "--only-screen"], check=True, cwd=ROOT)
+    again = [json.loads(line) for line in (tmp_path / "contest-digits.jsonl").read_text().splitlines()]
+    assert again == rows
