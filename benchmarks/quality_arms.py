@@ -73,7 +73,8 @@ ARMS = {
     ),
     "attention-early": Arm(why="attention one size smaller", changes={"both.attention": (8,)}),
     "attention-g": Arm(why="attention in G alone", changes={"discriminator.attention": ()}),
-    "augment-none": Arm(why="no augmentation", changes={"train.augment": ()}),
+    "augment-none": Arm(why="no augmentation", changes={"train.augment": ()}, only=("clothes",)),
+    "translation": Arm(why="translations", changes={"train.augment": ("translation",)}, only=("cifar",)),
     "augment-all": Arm(
         why="colour, translation, cutout", changes={"train.augment": ("color", "translation", "cutout")}
     ),
@@ -82,7 +83,7 @@ ARMS = {
     "thin-d": Arm(why="one wide convolution fewer in each block of D", changes={"discriminator.width": "thin"}),
     "bilinear": Arm(why="bilinear upsampling", changes={"generator.upsampling": "bilinear"}),
     "orthogonal": Arm(why="orthogonal start", changes={"both.init": "orthogonal"}),
-    "noise-128": Arm(why="noise of 128 numbers", changes={"generator.z_dim": 128}),
+    "noise-128": Arm(why="noise of 128 numbers", changes={"generator.z_dim": 128}, only=("clothes",)),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
 }
 """One change at a time; what helps together is named by `--arms base+one+another`."""
