@@ -85,6 +85,23 @@ class TrainConfig:
     as it does weights (BigGAN-PyTorch)."""
     augment: tuple[AugmentOp, ...] = ()
     """Differentiable augmentation (DiffAugment) of all that D sees, for small data sets."""
+    adaptive_augment: float | None = None
+    """Augment each picture with a probability that follows D: it grows while the mean sign of D's logits on real
+    pictures is above this (0.6 in the paper on it), and falls below; unset augments all of them."""
+    adaptive_images: int = 50_000
+    """Real pictures in which that probability can go from 0 to 1."""
+    consistency: float = 0.0
+    """Weight of a term that keeps D's logits the same when pictures, real and generated, are augmented; D and G then
+    learn from pictures as they are (bCR). It doubles what D looks at."""
+    lecam: float = 0.0
+    """Weight of a term that pulls D's logits on real pictures towards the average of those on generated ones, and the
+    other way round (LeCam), for small data sets; 0.3 to 0.01 were published."""
+    lecam_decay: float = 0.99
+    """Decay of these averages."""
+    lecam_start: int = 1000
+    """Step from which LeCam counts."""
+    freeze_d: int = 0
+    """So many of D's first blocks stay as they start: for a run that starts from other weights (FreezeD)."""
     log_every: int = 50
     """Steps between lines of the log."""
     sample_every: int = 500
@@ -117,6 +134,9 @@ class TrainConfig:
             "save_every": 1,
             "keep_last": 1,
             "max_rollbacks": 1,
+            "adaptive_images": 1,
+            "lecam_start": 0,
+            "freeze_d": 0,
         }
         for field, minimum in least.items():
             if getattr(self, field) < minimum:
@@ -128,11 +148,13 @@ class TrainConfig:
         for field in ("lr_g", "lr_d", "adam_eps"):
             if not getattr(self, field) > 0.0:
                 raise ValueError(f"{field} must be above 0, found {getattr(self, field)}")
-        for field in ("beta1", "beta2", "ema_decay"):
+        for field in ("beta1", "beta2", "ema_decay", "lecam_decay"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise ValueError(f"{field} must be in [0, 1), found {getattr(self, field)}")
-        if self.auxiliary_weight < 0.0:
-            raise ValueError(f"auxiliary_weight must be at least 0, found {self.auxiliary_weight}")
+        for field in ("auxiliary_weight", "consistency", "lecam"):
+            if not getattr(self, field) >= 0.0:
+                raise ValueError(f"{field} must be at least 0, found {getattr(self, field)}")
+        self._check_augmented()
         for name, size in self._batches.items():
             if size % self.accumulate or size // self.accumulate < 2:
                 raise ValueError(
@@ -148,6 +170,15 @@ class TrainConfig:
         unknown = set(self.augment) - set(get_args(AugmentOp))
         if unknown:
             raise ValueError(f"augment knows {', '.join(get_args(AugmentOp))}, found {sorted(unknown)[0]!r}")
+
+    def _check_augmented(self) -> None:
+        for field, value in (("adaptive_augment", self.adaptive_augment), ("consistency", self.consistency)):
+            if value and not self.augment:
+                raise ValueError(f"{field} needs operations to augment by: set augment as well")
+        if self.adaptive_augment is not None and not 0.0 < self.adaptive_augment < 1.0:
+            raise ValueError(f"adaptive_augment must be between 0 and 1, found {self.adaptive_augment}")
+        if self.consistency and (self.adaptive_augment is not None or self.d_vectors == "separate"):
+            raise ValueError("consistency goes with neither adaptive_augment nor d_vectors separate; leave one away")
 
     @property
     def generator_batch(self) -> int:

@@ -1,7 +1,7 @@
 """Everything that training changes, and so everything that a checkpoint holds."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 from torch.optim import Adam
@@ -9,6 +9,7 @@ from torch.optim import Adam
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.training.config import TrainConfig
+from sagan.training.regularisers import Controls, new_controls
 
 # More steps than any run has.
 ROLLBACK_OFFSET = 2**32
@@ -31,6 +32,8 @@ class TrainState:
     """Generator updates done."""
     rollbacks: int = 0
     """How often the run went back to an earlier checkpoint after a collapse."""
+    controls: Controls = field(default_factory=dict)
+    """What regularisers remember, where the recipe has such."""
 
     @property
     def draw_step(self) -> int:
@@ -51,6 +54,7 @@ class TrainState:
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
+            **({"controls": dict(self.controls)} if self.controls else {}),
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -65,6 +69,8 @@ class TrainState:
         self.optimizer_d.load_state_dict(state["optimizer_d"])  # type: ignore[arg-type]
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])  # type: ignore[arg-type]
+        for name, value in self.controls.items():
+            value.copy_(state["controls"][name])  # type: ignore[index]
         self.step = int(state["step"])  # type: ignore[call-overload]
         self.rollbacks = int(state.get("rollbacks", 0))  # type: ignore[call-overload]
 
@@ -83,12 +89,17 @@ def new_state(G: Generator, D: Discriminator, config: TrainConfig) -> TrainState
     """Make the state of a run at step 0 from networks that lie on their device already."""
     betas = (float(config.beta1), float(config.beta2))
     ema = copy.deepcopy(G).requires_grad_(False) if config.ema_decay > 0.0 else None
+    if config.freeze_d >= len(D.blocks):
+        raise ValueError(f"freeze_d must be below the {len(D.blocks)} blocks that D has, found {config.freeze_d}")
+    for block in list(D.blocks)[: config.freeze_d]:
+        block.requires_grad_(False)
     return TrainState(
         G=G.train(),
         D=D.train(),
         optimizer_g=Adam(G.parameters(), lr=config.lr_g, betas=betas, eps=config.adam_eps, fused=True),
         optimizer_d=Adam(D.parameters(), lr=config.lr_d, betas=betas, eps=config.adam_eps, fused=True),
         ema=ema,
+        controls=new_controls(config, next(G.parameters()).device),
     )
 
 

@@ -21,6 +21,7 @@ from sagan.sampling import training_draws
 from sagan.training.config import TrainConfig
 from sagan.training.ema import update_ema
 from sagan.training.engine import Engine, RealBatch
+from sagan.training.regularisers import consistency_penalty, lecam_penalty, move_controls, signs
 from sagan.training.state import TrainState
 
 NextBatch = Callable[[int], RealBatch]
@@ -51,8 +52,11 @@ def train_step(
     if state.ema is not None:
         decay = config.ema_decay if state.step >= config.ema_start else 0.0
         update_ema(state.ema, state.G, decay, running=config.ema_running)
+    metrics = engine.mean(metrics)
+    move_controls(state.controls, config, state.step, metrics)
+    metrics.pop("real_signs", None)
     state.step += 1
-    return engine.mean(metrics)
+    return metrics
 
 
 def batches_of_step(state: TrainState, config: TrainConfig) -> range:
@@ -84,10 +88,14 @@ def d_step(
             fake_classes = None if y_fake is None else y_fake[part]
             with torch.no_grad(), generator_at_rest(state.G, config):
                 x_fake = fp32(state.G(z[part], fake_classes))
-            real = augment(x[part], config.augment, real_draws[part])
-            fake = augment(x_fake, config.augment, fake_draws[part])
-            output, classes = judged(config, D, (real, y[part]), (fake, fake_classes))
-            loss, seen_metrics = d_loss(config, output, classes, part.stop - part.start)
+            real = augmented(state, config, x[part], real_draws[part])
+            fake = augmented(state, config, x_fake, fake_draws[part])
+            if config.consistency:
+                seen = (x[part], y[part]), (x_fake, fake_classes)
+                loss, seen_metrics = consistent_loss(state, config, D, seen, (real, fake))
+            else:
+                output, classes = judged(config, D, (real, y[part]), (fake, fake_classes))
+                loss, seen_metrics = d_loss(state, config, output, classes, part.stop - part.start)
         engine.backward(loss / config.accumulate)
         metrics.append(seen_metrics)
     state.optimizer_d.step()
@@ -113,6 +121,45 @@ def judged(
     if isinstance(on_real, ClassifierLogits):
         return ClassifierLogits(*(torch.cat(pair) for pair in zip(on_real, on_fake, strict=True))), classes
     return torch.cat([on_real, on_fake]), classes
+
+
+def augmented(state: TrainState, config: TrainConfig, images: Tensor, draws: Tensor) -> Tensor:
+    """Augment images (B, 3, H, W), all of them or, where augmentation adapts, each with the probability of now."""
+    if config.adaptive_augment is None:
+        return augment(images, config.augment, draws)
+    chosen = (draws[:, -1] < state.controls["augment_p"])[:, None, None, None]
+    return torch.where(chosen, augment(images, config.augment, draws[:, :-1]), images)
+
+
+def consistent_loss(
+    state: TrainState,
+    config: TrainConfig,
+    D: nn.Module,
+    plain: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor | None]],
+    changed: tuple[Tensor, Tensor],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compute D's loss on images as they are, and how much its logits move when the same ones are augmented.
+
+    Args:
+        state: What is trained.
+        config: The recipe.
+        D: Looks at all of them in one forward.
+        plain: Real images and generated ones, each with their classes.
+        changed: The same ones augmented.
+    """
+    (x, y), (x_fake, y_fake) = plain
+    count = len(x) + len(x_fake)
+    classes = y if y_fake is None else torch.cat([y, y_fake])
+    doubled = classes if y_fake is None else torch.cat([classes, classes])
+    output = D(torch.cat([x, x_fake, *changed]), doubled)
+    if isinstance(output, ClassifierLogits):
+        first = ClassifierLogits(output.source[:count], output.classes[:count])
+        logits = fp32(output.source)
+    else:
+        first, logits = output[:count], fp32(output)
+    loss, metrics = d_loss(state, config, first, classes, len(x))
+    moved = [consistency_penalty(logits[part], logits[count:][part]) for part in (slice(len(x)), slice(len(x), count))]
+    return loss + config.consistency * (moved[0] + moved[1]), metrics | {"consistency": moved[0] + moved[1]}
 
 
 @contextmanager
@@ -141,7 +188,9 @@ def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) ->
             classes = None if y is None else y[part]
             with engine.autocast():
                 # In fp32 like the real images, also under autocast: D must not tell them apart by their rounding.
-                x_fake = augment(fp32(G(z[part], classes)), config.augment, draws[part])
+                x_fake = fp32(G(z[part], classes))
+                if not config.consistency:
+                    x_fake = augmented(state, config, x_fake, draws[part])
                 output = state.D(x_fake, classes)
                 loss, seen_metrics = g_loss(config, output, classes)
             engine.backward(loss / config.accumulate)
@@ -151,13 +200,18 @@ def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) ->
 
 
 def d_loss(
-    config: TrainConfig, output: Tensor | ClassifierLogits, classes: Tensor, num_real: int
+    state: TrainState, config: TrainConfig, output: Tensor | ClassifierLogits, classes: Tensor, num_real: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute D's loss from its output on ``num_real`` real images followed by generated ones."""
     logits = output.source if isinstance(output, ClassifierLogits) else output
     real_logits, fake_logits = fp32(logits[:num_real]), fp32(logits[num_real:])
     loss = discriminator_loss(config.loss, real_logits, fake_logits)
     metrics = {"loss_d": loss, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
+    if config.adaptive_augment is not None:
+        metrics["real_signs"] = signs(real_logits)
+    if config.lecam:
+        metrics["lecam"] = lecam_penalty(real_logits, fake_logits, state.controls)
+        loss = loss + (config.lecam if state.step >= config.lecam_start else 0.0) * metrics["lecam"]
     if isinstance(output, ClassifierLogits):
         class_loss = classification_loss(fp32(output.classes[:num_real]), classes[:num_real])
         if config.auxiliary_on_fake:
@@ -226,7 +280,8 @@ def augment_draws(
 ) -> Tensor:
     """Draw the uniform numbers in [0, 1) that augmentation uses for this process's part of a batch, (B, n)."""
     generator = keyed_generator(seed, f"augment {which}", step, update)
-    draws = generator.random((batch_size, num_draws(config.augment)), dtype="float32")
+    count = num_draws(config.augment) + (config.adaptive_augment is not None)
+    draws = generator.random((batch_size, count), dtype="float32")
     return engine.tensor(torch.from_numpy(draws)[engine.rows(batch_size, config.accumulate)])
 
 
