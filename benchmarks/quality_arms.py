@@ -84,6 +84,16 @@ ARMS = {
     "bilinear": Arm(why="bilinear upsampling", changes={"generator.upsampling": "bilinear"}),
     "orthogonal": Arm(why="orthogonal start", changes={"both.init": "orthogonal"}),
     "noise-128": Arm(why="noise of 128 numbers", changes={"generator.z_dim": 128}, only=("clothes",)),
+    "lecam-0.1": Arm(why="LeCam", changes={"train.lecam": 0.1, "train.lecam_start": 500}),
+    "lecam-0.01": Arm(why="a little LeCam", changes={"train.lecam": 0.01, "train.lecam_start": 500}),
+    "consistency": Arm(
+        why="D's logits stay when pictures are augmented",
+        changes={"train.consistency": 10.0, "train.augment": ("translation",)},
+    ),
+    "adaptive": Arm(
+        why="augmentation as strong as D needs it",
+        changes={"train.adaptive_augment": 0.6, "train.augment": ("color", "translation", "cutout")},
+    ),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
 }
 """One change at a time; what helps together is named by `--arms base+one+another`."""

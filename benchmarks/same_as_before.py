@@ -48,6 +48,7 @@ LATER = "|".join(
         *("split", "classes", "class_pattern", "labels", "may_lose", "width_plan", "sn_eps_linear", "bias_start"),
         *("class_start", "upsampling", "attention_repeat", "thin_first", "adam_eps", "d_vectors", "g_vectors"),
         *("bn_tracking", "ema_running", "cudnn_benchmark", "best_by"),
+        *("adaptive_augment", "adaptive_images", "consistency", "lecam", "lecam_decay", "lecam_start", "freeze_d"),
     )
 )
 CHANGED: dict[str, str] = {

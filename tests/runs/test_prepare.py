@@ -1,12 +1,14 @@
 """Before the first step: what a run goes on with, and what keeps it from starting."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
+from sagan.runs.folder import RunError
 from sagan.runs.train import train
 from sagan.training.checkpoint import checkpoints
 
@@ -48,3 +50,23 @@ def test_missing_weights_are_told_before_pictures_are_read(tmp_path, console, ti
     with pytest.raises(ValueError, match=r"absent\.pth is not a file"):
         train(config, out=tmp_path / "run", console=console)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long("trains three times")
+def test_blocks_are_frozen_only_where_there_are_weights_to_keep(tmp_path, tiny, run):
+    config = tiny(2)
+    frozen = replace(config, train=replace(config.train, freeze_d=1))
+    with pytest.raises(RunError, match="give weights to start from with --init-from"):
+        run(frozen, tmp_path / "alone")
+    assert not (tmp_path / "alone").exists()
+    run(config, tmp_path / "first")
+    run(frozen, tmp_path / "second", init_from=tmp_path / "first")
+    states = [
+        torch.load(checkpoints(tmp_path / name / "checkpoints")[-1], weights_only=True) for name in ("first", "second")
+    ]
+    assert all(
+        torch.equal(states[0]["D"][key], value)
+        for key, value in states[1]["D"].items()
+        if "blocks.0.conv" in key and "original" in key
+    )
+    run(resume=tmp_path / "second", config=replace(frozen, train=replace(frozen.train, total_steps=3)))

@@ -11,7 +11,7 @@ from sagan.data import Batches, ImageSet, hand_over, kept, open_dataset
 from sagan.generators.pretrained import Snapshot, read_snapshot
 from sagan.recipes.build import Parts, build, with_classes
 from sagan.recipes.config import RunConfig, to_json
-from sagan.runs.folder import check_space, stored_config, write_text
+from sagan.runs.folder import RunError, check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
 from sagan.runs.resume import changes_since, check_resumable, check_same_data, check_steps, resumed_config
@@ -69,6 +69,8 @@ def prepare(order: Order) -> Run:
     note = order.console.print
     snapshot = read_snapshot(order.folder, warn=lambda text: note(f"note: {text}")) if order.resuming else None
     scene = set_the_scene(order, snapshot)
+    if scene.config.train.freeze_d and snapshot is None and order.init_from is None:
+        raise RunError("freeze_d keeps blocks of D as they start: give weights to start from with --init-from")
     parts = build(scene.config, scene.engine)
     dataset = kept(scene.dataset, scene.config.data.keep, scene.engine.device)
     scene = replace(scene, dataset=dataset)

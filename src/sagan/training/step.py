@@ -54,7 +54,8 @@ def train_step(
         update_ema(state.ema, state.G, decay, running=config.ema_running)
     metrics = engine.mean(metrics)
     move_controls(state.controls, config, state.step, metrics)
-    metrics.pop("real_signs", None)
+    if metrics.pop("real_signs", None) is not None:
+        metrics["augment_p"] = state.controls["augment_p"].clone()
     state.step += 1
     return metrics
 
