@@ -19,6 +19,9 @@ from sagan.recipes.config import RunConfig
 from sagan.training.config import EngineConfig, TrainConfig
 from sagan.training.state import new_state
 
+sys.path.insert(0, str(Path(__file__).parent))  # so that browser.py is found by its name
+from browser import accessibility_faults, browser, open_page  # noqa: F401 - fixtures
+
 THREADS = os.environ.get("SAGAN_TEST_THREADS", "1")
 torch.set_num_threads(int(THREADS))
 os.environ["OMP_NUM_THREADS"] = THREADS  # for the processes that tests start

@@ -27,6 +27,7 @@ ROOMS = (
     "training",
     "metrics",
     "figures",
+    "pages",
     "recipes",
     "generators",
     "exchange",
@@ -53,6 +54,7 @@ CLOSED: dict[str, set[str]] = {
     "data": {"randomness", "lazy", "words"},
     "metrics": {"words"},
     "figures": {"lazy"},
+    "pages": {"lazy"},
 }
 
 

@@ -1,5 +1,6 @@
 """``sagan data check``: what is in a set of pictures."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -24,18 +25,37 @@ class CheckFlags:
     class_names: str | None = None
     """A file that maps folder names to readable class names."""
     reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
+    seed: int = 0
+    """The seed of the run that you want to start: it says which pictures are held out."""
     sheet: Path = Path("contact-sheet.png")
     """Where the contact sheet goes."""
+    page: Path | None = None
+    """Where a page for the browser goes, all in one file (.html)."""
+    json: Path | None = None
+    """Where the report goes as JSON."""
 
 
 def run(arguments: list[str]) -> int:
-    """Parse, check, print; the exit code is 2 where pictures cannot be read."""
+    """Parse, check, print; the exit code is 0 for fine, 3 for fine with remarks, 4 for not to be trained on."""
     flags = parse(CheckFlags, arguments, "data check", description=WHAT)
     check_place("--sheet", flags.sheet, PICTURES)
+    if flags.page is not None:
+        check_place("--page", flags.page, (".html", ".htm"), folder=True)
+    if flags.json is not None:
+        check_place("--json", flags.json, (".json",), folder=True)
     from sagan.data import DataConfig, check
     from sagan.figures import save_image
+    from sagan.pages import check_page
 
-    report = check(DataConfig(path=flags.path, class_names=flags.class_names, **asdict(flags.reading)), flags.size)
+    config = DataConfig(path=flags.path, class_names=flags.class_names, **asdict(flags.reading))
+    report = check(config, flags.size, seed=flags.seed)
     print(report.text())
     print(f"contact sheet: {save_image(report.contact_sheet, flags.sheet)}")
-    return 2 if report.unreadable else 0
+    if flags.json is not None:
+        flags.json.write_text(json.dumps(report.record(), indent=1) + "\n", encoding="ascii")
+        print(f"JSON: {flags.json}")
+    if flags.page is not None:
+        flags.page.write_text(check_page(report.record(), report.pictures), encoding="utf-8")
+        print(f"page: {flags.page}")
+    print(f"verdict: {report.verdict}")
+    return report.exit_code

@@ -6,7 +6,8 @@ from sagan.lazy import lazy_names
 
 if TYPE_CHECKING:
     from sagan.data.batches import Batch, Batches
-    from sagan.data.checking import CheckReport, check
+    from sagan.data.check_report import CheckReport
+    from sagan.data.checking import check
     from sagan.data.config import DataConfig, DataError, cache_folder
     from sagan.data.given import GivenData
     from sagan.data.memory import kept
@@ -48,7 +49,8 @@ __getattr__ = lazy_names(
     __name__,
     {
         "sagan.data.batches": ["Batch", "Batches"],
-        "sagan.data.checking": ["CheckReport", "check"],
+        "sagan.data.check_report": ["CheckReport"],
+        "sagan.data.checking": ["check"],
         "sagan.data.config": ["DataConfig", "DataError", "cache_folder"],
         "sagan.data.given": ["GivenData"],
         "sagan.data.memory": ["kept"],

@@ -51,19 +51,26 @@ def rename_classes(class_names: tuple[str, ...], mapping: dict[str, str], file: 
     return tuple(mapping[name] if counts[mapping[name]] == 1 else f"{mapping[name]} ({name})" for name in class_names)
 
 
-def shown_names(names: Sequence[str]) -> dict[str, str]:
-    r"""Give each folder name a name that can be shown, stored and typed: {as it is on the disk: as it is called}.
+def readable(name: str) -> str:
+    r"""Give a name of the disk as it can be shown and stored.
 
     Bytes that are no text, control characters, line ends and marks that turn the direction of writing are written as
-    ``\xe9`` or ``\u202e``; all else stays. Names that would then be the same are told apart by a number.
+    ``\xe9`` or ``\u202e``; all else stays.
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown_names(names: Sequence[str]) -> dict[str, str]:
+    """Give each folder name a name that can be shown, stored and typed: {as it is on the disk: as it is called}.
+
+    They are made :func:`readable`; names that would then be the same are told apart by a number.
     """
     shown: dict[str, str] = {}
     for name in sorted(set(names)):
-        readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        readable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in readable)
         taken, number = set(shown.values()), 2
-        called = readable
+        called = readable(name)
         while called in taken:
-            called, number = f"{readable} ({number})", number + 1
+            called, number = f"{readable(name)} ({number})", number + 1
         shown[name] = called
     return shown

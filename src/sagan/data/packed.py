@@ -36,9 +36,9 @@ from torch import Tensor
 
 from sagan.data.config import DataError
 from sagan.data.decode import Pixels, UnreadableError
+from sagan.data.heldout import split_labels
 from sagan.data.pictures import Labels, PixelStore
 from sagan.data.stored import Checksums, PixelFile, StoredPixels
-from sagan.randomness import keyed_generator
 
 FORMAT_VERSION = 2
 JOURNAL_EVERY = 1024
@@ -99,26 +99,8 @@ class ImageSet:
     """The same pictures in the memory of the machine or of a device, where a run keeps them there."""
 
     def split(self, fraction: float, maximum: int, seed: int) -> tuple[Labels, Labels]:
-        """Split the pictures into those to train on and those held out: two ascending arrays of indices, int64.
-
-        ``fraction`` of the pictures, rounded down, and at most ``maximum`` are held out. Each class gives its share of
-        them, and keeps at least one picture to train on even if fewer are held out then. The same seed gives the same
-        split.
-        """
-        present = np.unique(self.labels)
-        counts = np.array([np.count_nonzero(self.labels == label) for label in present])
-        total = min(maximum, int(fraction * len(self.labels)), len(self.labels) - len(present))
-        quota = total * counts / counts.sum()
-        given = np.minimum(quota.astype(np.int64), counts - 1)
-        # The largest remainders get the places that rounding down left, while their class has a picture to spare.
-        while (left := total - given.sum()) > 0:
-            order = np.argsort(given - quota, kind="stable")
-            given[order[given[order] < counts[order] - 1][:left]] += 1
-        held_out = np.zeros(len(self.labels), bool)
-        for label, count in zip(present, given, strict=True):
-            members = np.flatnonzero(self.labels == label)
-            held_out[keyed_generator(seed, "holdout", int(label)).permutation(members)[:count]] = True
-        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        """Split the pictures into those to train on and those held out, as :func:`split_labels` does."""
+        return split_labels(self.labels, fraction, maximum, seed)
 
 
 def is_packed_file(file: Path) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sagan.data import notes
+from sagan.data.stored_copies import stored_copies
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.ops.attention import SelfAttention2d
@@ -31,7 +32,7 @@ def pictures_in_words(scene: Scene) -> list[str]:
     dataset, names = scene.dataset, scene.dataset.class_names
     classes = f"{len(names)} classes" if names else "no classes (unconditional)"
     counts = f"{len(scene.train_indices):,} images to train on, {len(scene.heldout_indices):,} held out"
-    said = [*notes(dataset), *few_in_words(scene)]
+    said = [*notes(dataset), *few_in_words(scene), *copies_in_words(scene)]
     return [f"data: {dataset.source}: {counts}, {classes}", *(f"note: {note}" for note in said)]
 
 
@@ -48,6 +49,28 @@ def few_in_words(scene: Scene) -> list[str]:
         f"{which} fewer than {LEAST_PER_CLASS} pictures to train on: how varied their samples are is not watched, and "
         "a network learns little from so few"
     ]
+
+
+def copies_in_words(scene: Scene) -> list[str]:
+    """Say which pictures lie in two classes, and how many held-out ones are trained on all the same."""
+    found = stored_copies(scene.dataset, scene.heldout_indices) if scene.engine.writes else None
+    if found is None:
+        return []
+    said = []
+    names, labels = scene.dataset.class_names, scene.dataset.labels
+    if found.two_classes:
+        pairs = sorted({tuple(sorted(names[labels[index]] for index in pair)) for pair in found.two_classes})
+        some = ", ".join(f"{first} and {second}" for first, second in pairs[:3]) + (", ..." if len(pairs) > 3 else "")
+        said.append(
+            f"{len(found.two_classes):,} picture(s) lie in two classes, with equal pixels ({some}); "
+            "`sagan data check` names them"
+        )
+    if found.held_out:
+        said.append(
+            f"{len(found.held_out):,} of {len(scene.heldout_indices):,} held-out pictures have near copies in "
+            "training: the gauge of memorisation will read low"
+        )
+    return said
 
 
 def network_in_words(name: str, network: Generator | Discriminator) -> str:
