@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from sagan.data.config import DataConfig, Interpretation
+from sagan.data.config import GIVEN, DataConfig, Interpretation
 from sagan.data.losses import too_many
 from sagan.data.names import readable
 from sagan.data.study import SIZES, Study
@@ -220,7 +220,9 @@ def advice_on(facts: Facts) -> list[Advice]:
 
 
 def train_command(config: DataConfig, flags: Sequence[str]) -> str:
-    """Write the command line that trains on a set that is read as it was checked."""
+    """Write the command line that trains on a set that is read as it was checked; "" for pictures in Python."""
+    if config.path.startswith(GIVEN):
+        return ""
     words = ["sagan", "train", "--data", config.path]
     default = DataConfig()
     for one in fields(Interpretation):
