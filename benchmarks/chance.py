@@ -10,8 +10,9 @@ seeds. A seed moves every number that test files give to ``torch.manual_seed``, 
 ``numpy.random.default_rng``, the seed of the tiny runs, and what hypothesis draws (``tests/conftest.py``, by
 ``SAGAN_TEST_SEED``); calls of the package itself keep their seeds.
 
-Each test file is a process of its own. What became of its tests is appended to results/quality/chance.jsonl when it
-ends, so that an interrupted command goes on with the next file; the table is results/quality/chance.md.
+The test files of a folder, ten at most, share a process; where that ends without a report, each has one of its own.
+What became of their tests is appended to results/quality/chance.jsonl when it ends, so that an interrupted command goes
+on with the next ones; the table is results/quality/chance.md.
 """
 
 import argparse
@@ -44,6 +45,8 @@ PLAIN = ("SAGAN_TEST_SEED", "SAGAN_TEST_THREADS", *AVX2)
 SAME_NUMBERS = ("tests/test_quality.py",)
 """Files that compute nothing: they are not run."""
 FILE_S = 3600
+TOGETHER = 10
+"""Files that share a process at most: starting one costs as much as the tests of a small file."""
 
 Row = dict[str, Any]
 
@@ -55,14 +58,47 @@ def test_files(only: Sequence[str]) -> list[str]:
     return [file for file in chosen if not only or any(file.startswith(place) for place in only)]
 
 
-def run_file(file: str, factor: str, marks: str) -> Row:
-    """Run a test file under a factor; gives outcome and seconds of each test."""
+def run_files(files: Sequence[str], factor: str, marks: str) -> list[Row]:
+    """Run test files under a factor in one process; gives outcome and seconds of each of their tests.
+
+    Where the process does not report, as when it is killed, each file is run again in one of its own.
+    """
+    code, seconds, tests = run_pytest(files, factor, marks)
+    if len(files) > 1 and code not in (0, 1, 5):
+        return [row for file in files for row in run_files([file], factor, marks)]
+    words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    rows = []
+    for file in files:
+        mine = [{key: value for key, value in test.items() if key != "file"} for test in tests if test["file"] == file]
+        spent = seconds if len(files) == 1 else round(sum(test["seconds"] for test in mine), 1)
+        bad = any(test["outcome"] == "failed" for test in mine)
+        own = code if len(files) == 1 else 1 if bad else 0 if mine else 5
+        about = {"file": file, "factor": factor, "marks": marks, "code": own, "seconds": spent, "commit": commit}
+        rows.append(about | {"tests": mine})
+    return rows
+
+
+def run_pytest(files: Sequence[str], factor: str, marks: str) -> tuple[int, float, list[Row]]:
+    """Run pytest on files under a factor; gives its exit code, its seconds and what its report says."""
     began = time.monotonic()
     environment = {name: value for name, value in os.environ.items() if name not in PLAIN} | {"OMP_NUM_THREADS": "1"}
     environment |= {"PYTHONPATH": str(ROOT / "src")} | FACTORS[factor]
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "found.xml"
-        options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-m", marks, f"--junitxml={found}", file]
+        options = [
+            "-q",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            marks,
+            f"--junitxml={found}",
+            "-o",
+            "junit_family=xunit1",
+        ]
+        options += files
         if "SAGAN_TEST_SEED" in environment:
             options.append(f"--hypothesis-seed={environment['SAGAN_TEST_SEED']}")
         words = [sys.executable, "-m", "pytest", *options]
@@ -72,11 +108,7 @@ def run_file(file: str, factor: str, marks: str) -> Row:
         except subprocess.TimeoutExpired:
             code = -1
         tests = read_outcomes(found) if found.exists() else []
-    words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-    seconds = round(time.monotonic() - began, 1)
-    about = {"file": file, "factor": factor, "marks": marks, "code": code, "seconds": seconds, "commit": commit}
-    return about | {"tests": tests}
+    return code, round(time.monotonic() - began, 1), tests
 
 
 def read_outcomes(file: Path) -> list[Row]:
@@ -86,6 +118,7 @@ def read_outcomes(file: Path) -> list[Row]:
         bad = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
         outcome = "passed" if bad is None else "skipped" if bad.tag == "skipped" else "failed"
         row = {"name": case.get("name"), "outcome": outcome, "seconds": float(case.get("time", 0))}
+        row["file"] = case.get("file")
         if bad is not None and outcome == "failed":
             row["why"] = (bad.get("message") or "")[:300]
         rows.append(row)
@@ -103,6 +136,25 @@ def read_rows() -> dict[tuple[str, str], Row]:
 def failed(row: Row) -> bool:
     """Say whether a file did not pass; without tests (5) it did."""
     return row["code"] not in (0, 5)
+
+
+def not_yet(before: Row | None, args: argparse.Namespace) -> bool:
+    """Say whether a file is still to be run; one that was run without some marks is, when all are asked for."""
+    if before is None or before.get("marks", "not slow") not in ("", args.marks):
+        return True
+    return args.again and failed(before)
+
+
+def together(files: Sequence[str]) -> list[list[str]]:
+    """Cut files into those that share a process: of one folder, so many at most."""
+    groups: list[list[str]] = []
+    for file in files:
+        folder = file.rpartition("/")[0]
+        if groups and len(groups[-1]) < TOGETHER and groups[-1][0].rpartition("/")[0] == folder:
+            groups[-1].append(file)
+        else:
+            groups.append([file])
+    return groups
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -156,20 +208,15 @@ def main() -> int:
         ROWS.unlink(missing_ok=True)
     rows = read_rows()
     for factor in [] if args.report else args.factors:
-        for file in test_files(args.only):
-            before = rows.get((file, factor))
-            # What was run without some marks is run again when all are asked for.
-            if (
-                before is not None
-                and before.get("marks", "not slow") in ("", args.marks)
-                and not (args.again and failed(before))
-            ):
-                continue
-            row = run_file(file, factor, args.marks)
-            rows[file, factor] = row
-            with ROWS.open("a", encoding="utf-8") as opened:
-                opened.write(json.dumps(row) + "\n")
-            print(f"{factor} {file}: {'FAILED' if failed(row) else 'passed'}, {row['seconds']} s", flush=True)
+        wanted = [file for file in test_files(args.only) if not_yet(rows.get((file, factor)), args)]
+        for files in together(wanted):
+            for row in run_files(files, factor, args.marks):
+                rows[row["file"], factor] = row
+                with ROWS.open("a", encoding="utf-8") as opened:
+                    opened.write(json.dumps(row) + "\n")
+                print(
+                    f"{factor} {row['file']}: {'FAILED' if failed(row) else 'passed'}, {row['seconds']} s", flush=True
+                )
     return 1 if report([rows[key] for key in sorted(rows)]) else 0
 
 

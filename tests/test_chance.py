@@ -39,13 +39,14 @@ def test_outcomes_are_read_from_pytests_report(chance, tmp_path):
 def test_it_goes_on_with_what_was_not_run(chance, monkeypatch, capsys):
     codes, ran = {"seed-1": 1, "avx2": 0}, []
 
-    def run(file, factor, marks):
+    def run(files, factor, marks):
+        (file,) = files
         ran.append((factor, marks))
         tests = [{"name": "t", "outcome": "failed" if codes[factor] else "passed", "seconds": 1.0, "why": "`x` is 1"}]
         about = {"file": file, "factor": factor, "marks": marks, "code": codes[factor], "seconds": 2.0}
-        return about | {"commit": "abc", "tests": tests}
+        return [about | {"commit": "abc", "tests": tests}]
 
-    monkeypatch.setattr(chance, "run_file", run)
+    monkeypatch.setattr(chance, "run_files", run)
 
     def call(*more):
         ran.clear()
@@ -65,6 +66,43 @@ def test_it_goes_on_with_what_was_not_run(chance, monkeypatch, capsys):
     assert [json.loads(line)["factor"] for line in chance.ROWS.read_text().splitlines()].count("seed-1") == 3
     assert "Nothing." in (chance.QUALITY / "chance.md").read_text()
     capsys.readouterr()
+
+
+def test_files_of_a_folder_share_a_process(chance, monkeypatch):
+    monkeypatch.setattr(chance, "TOGETHER", 2)
+    assert chance.together(["t/a/1", "t/a/2", "t/a/3", "t/b/1", "t/1"]) == [
+        *(["t/a/1", "t/a/2"], ["t/a/3"], ["t/b/1"], ["t/1"])
+    ]
+
+
+def test_outcomes_go_to_their_files(chance, monkeypatch):
+    tests = [
+        {"name": "one", "file": "t/a", "outcome": "passed", "seconds": 1.0},
+        {"name": "two", "file": "t/b", "outcome": "failed", "seconds": 2.0, "why": "x"},
+    ]
+    monkeypatch.setattr(chance, "run_pytest", lambda files, factor, marks: (1, 9.0, tests))
+    rows = chance.run_files(["t/a", "t/b", "t/c"], "seed-1", "")
+    assert [(row["file"], row["code"], row["seconds"]) for row in rows] == [
+        ("t/a", 0, 1.0),
+        ("t/b", 1, 2.0),
+        ("t/c", 5, 0),
+    ]
+    assert rows[1]["tests"] == [{"name": "two", "outcome": "failed", "seconds": 2.0, "why": "x"}]
+
+
+def test_after_a_crash_each_file_has_a_process_of_its_own(chance, monkeypatch):
+    asked = []
+
+    def run(files, factor, marks):
+        asked.append(list(files))
+        bad = "t/b" in files
+        found = [] if bad else [{"name": "one", "file": file, "outcome": "passed", "seconds": 1.0} for file in files]
+        return (-11 if bad else 0), 5.0, found
+
+    monkeypatch.setattr(chance, "run_pytest", run)
+    rows = chance.run_files(["t/a", "t/b"], "avx2", "")
+    assert asked == [["t/a", "t/b"], ["t/a"], ["t/b"]]
+    assert [(row["code"], len(row["tests"])) for row in rows] == [(0, 1), (-11, 0)]
 
 
 @pytest.mark.long("a test run in a process of its own")
