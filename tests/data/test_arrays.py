@@ -76,3 +76,22 @@ def test_a_damaged_npz(tmp_path):
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-40])
     with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
         find_source(str(tmp_path / "a.npz"), tmp_path).load()
+
+
+def test_several_labels_of_a_picture_are_refused(tmp_path, config):
+    labels = np.eye(4, dtype=np.int64)[[0, 1, 2, 3, 0]]
+    np.savez(tmp_path / "a.npz", images=np.zeros((5, 4, 4, 3), np.uint8), labels=labels)
+    with pytest.raises(
+        DataError, match=r"has the shape \(5, 4\): several labels a picture, or one marked .*argmax\(axis=1"
+    ):
+        open_dataset(config(tmp_path / "a.npz"), 4, progress=False)
+
+
+def test_what_stands_behind_an_array_is_not_left_away_in_silence(tmp_path, config):
+    with (tmp_path / "two.npy").open("wb") as stream:
+        np.save(stream, np.zeros((5, 4, 4), np.uint8))
+        np.save(stream, np.zeros(5, np.int64))
+    with pytest.raises(
+        DataError, match=r"two.npy goes on after its array, for 168 bytes: a packed file that is damaged"
+    ):
+        open_dataset(config(tmp_path / "two.npy"), 4, progress=False)

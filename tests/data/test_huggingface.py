@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan.data import DataError, check, open_dataset, pack_shards
+from sagan.data import DataConfig, DataError, check, open_dataset, pack_shards
 from sagan.data.sources import find_source
 
 
@@ -161,3 +161,43 @@ def test_without_the_library_the_extra_is_named(table, tmp_path, monkeypatch):
     for path in ("hf:a/b", str(tmp_path / "here")):
         with pytest.raises(DataError, match=r'need the library datasets .*pip install "sagan-torch\[huggingface\]"'):
             find_source(path, tmp_path)
+
+
+def test_several_labels_of_a_picture_are_refused(table, tmp_path):
+    for name, features in (
+        ("labels", datasets.Sequence(datasets.ClassLabel(names=["a", "b"]))),
+        ("tags", datasets.Sequence(datasets.ClassLabel(names=["a", "b"]))),
+        ("label", datasets.Sequence(datasets.Value("int64"))),
+    ):
+        columns = {name: [[0, 1], [0], [1], [0], [1], [0], [1]], "kind": list("xyxyxyx")}
+        kinds = {name: features, "kind": datasets.Value("string")}
+        table(features=kinds, **columns).save_to_disk(tmp_path / name)
+        several = (
+            rf"column {name} of .* gives pictures several labels or none \(\[0, 1\]\); .*--data.labels COLUMN \(kind\)"
+        )
+        with pytest.raises(DataError, match=several):
+            find_source(str(tmp_path / name), tmp_path).load()
+        chosen = DataConfig(path=str(tmp_path / name), labels="kind")
+        assert find_source(chosen, tmp_path).load().labels.tolist() == [0, 1, 0, 1, 0, 1, 0]
+        assert find_source(chosen, tmp_path).key != find_source(str(tmp_path / name), tmp_path).key
+
+
+def test_lists_of_one_label_are_labels(table, tmp_path):
+    kinds = {"labels": datasets.Sequence(datasets.ClassLabel(names=["a", "b"]))}
+    table(features=kinds, labels=[[0], [1], [0], [1], [0], [1], [0]]).save_to_disk(tmp_path / "here")
+    pictures = find_source(str(tmp_path / "here"), tmp_path).load()
+    assert pictures.labels.tolist() == [0, 1, 0, 1, 0, 1, 0] and pictures.class_names == ("a", "b")
+
+
+def test_of_several_columns_of_classes_one_is_chosen(table, tmp_path):
+    kinds = {name: datasets.ClassLabel(names=["a", "b"]) for name in ("breed", "colour")}
+    table(features=kinds, breed=[0, 1] * 3 + [0], colour=[1, 1, 0, 0, 1, 1, 0]).save_to_disk(tmp_path / "here")
+    with pytest.raises(
+        DataError, match=r"which column of .* is the class\? It has breed, colour; choose with --data.labels"
+    ):
+        find_source(str(tmp_path / "here"), tmp_path).load()
+    for name, labels in (("breed", [0, 1, 0, 1, 0, 1, 0]), ("colour", [1, 1, 0, 0, 1, 1, 0])):
+        chosen = DataConfig(path=str(tmp_path / "here"), labels=name)
+        assert find_source(chosen, tmp_path).load().labels.tolist() == labels
+    with pytest.raises(DataError, match=r"has no column 'race' \(--data.labels\); its columns: image, breed, colour"):
+        find_source(DataConfig(path=str(tmp_path / "here"), labels="race"), tmp_path).load()

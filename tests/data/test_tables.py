@@ -86,3 +86,51 @@ def test_another_table_is_other_data(flat, tmp_path):
     after = open_dataset(config, 16, progress=False)
     assert before.labels.tolist() != after.labels.tolist()
     assert before.fingerprint != after.fingerprint
+
+
+SEVERAL = {
+    "lists in rows": ("a.jsonl", [{"file": "0.png", "label": ["cat", "dog"]}, {"file": "1.png", "label": ["cat"]}]),
+    "boxes": ("metadata.jsonl", [{"file_name": "0.png", "label": {"id": [1, 2]}}]),
+    "an object of lists": ("a.json", {"0.png": [1, 2], "1.png": [1]}),
+    "StyleGAN's vectors": ("dataset.json", {"labels": [["0.png", [0.0, 1.0]], ["1.png", [1.0, 0.0]]]}),
+    "StyleGAN's twice": ("dataset.json", {"labels": [["0.png", 1], ["0.png", 2]]}),
+    "twice in a table": ("a.csv", "file_name,label\n0.png,cat\n1.png,cat\n0.png,dog\n"),
+    "twice without a heading": ("a.csv", "0.png,cat\n1.png,cat\n0.png,dog\n"),
+    "in one cell": ("a.csv", "file_name,label\n0.png,cat|dog\n1.png,cat\n2.png,dog\n"),
+    "in one cell with commas": ("a.tsv", "file_name\tlabel\n0.png\tcat, dog\n1.png\tcat\n2.png\tdog\n"),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_several_labels_of_a_picture_are_refused(flat, tmp_path, case):
+    name, content = SEVERAL[case]
+    if isinstance(content, list):
+        content = "".join(f"{json.dumps(row)}\n" for row in content)
+    (flat / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(DataError, match=rf"{name} gives pictures several labels \(0.png: .*--data.labels FILE:COLUMN"):
+        read(flat, tmp_path, labels=None if name in ("metadata.jsonl", "dataset.json") else name)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "0.png,cat,dog\n1.png,cat,bird\n",
+        "0.png 1 0 1\n1.png 0 1 1\n".replace(" ", ","),
+        "0.png,cat,3,x\n1.png,dog,4,y\n",
+    ],
+)
+def test_more_columns_without_a_heading_are_asked_about(flat, tmp_path, rows):
+    (flat / "a.csv").write_text(rows)
+    with pytest.raises(
+        DataError, match=r"which column of a.csv is the class\? It has several and no heading \(0.png, "
+    ):
+        read(flat, tmp_path, labels="a.csv")
+
+
+def test_one_label_in_any_form_is_one(flat, tmp_path):
+    rows = [{"file": f"{i}.png", "label": [label]} for i, label in enumerate(("cat", "dog", "cat"))]
+    rows += [{"file": "3.png", "label": []}, rows[0]]  # none, and the same again
+    (flat / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert read(flat, tmp_path, labels="a.jsonl") == {"0.png": "cat", "1.png": "dog", "2.png": "cat"}
+    (flat / "b.csv").write_text("0.png,cat,1,2\n1.png,a|b,3,4\n")  # boxes behind the class; no class a or b
+    assert read(flat, tmp_path, labels="b.csv") == {"0.png": "cat", "1.png": "a|b"}

@@ -135,7 +135,7 @@ def test_captions_are_not_taken_for_classes(tmp_path, png):
 
 @pytest.mark.parametrize(
     ("name", "data", "said"),
-    [("0.json", b"{", "cannot be read"), ("0.cls", b"\xff\xfe", "cannot be read"), ("0.json", b"[1]", r"is \[1\]")],
+    [("0.json", b"{", "cannot be read"), ("0.cls", b"\xff\xfe", "cannot be read"), ("0.json", b"1.5", r"is 1\.5")],
 )
 def test_a_label_that_is_none(tmp_path, png, name, data, said):
     file = write_tar(tmp_path / "a.tar", [("0.png", png(0)), (name, data)])
@@ -201,3 +201,22 @@ def test_json_numbers_that_are_no_classes(tmp_path, png):
     file = write_tar(tmp_path / "a.tar", [("0.png", png(0)), ("0.json", json.dumps({"label": 1.5}).encode())])
     with pytest.raises(DataError, match=r"is 1.5; expected one number or one name"):
         found(file, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("0.json", b"[1, 2]"), ("0.json", b'{"label": ["cat", "dog"]}'), ("0.cls", b"1\n2")]
+)
+def test_several_labels_are_refused(tmp_path, png, name, data):
+    file = write_tar(tmp_path / "a.tar", [("0.png", png(0)), (name, data)])
+    with pytest.raises(DataError, match=r"a.tar/0.png has several labels \(.*write one into KEY.cls"):
+        find_source(str(file), tmp_path).load()
+
+
+def test_a_list_of_one_label_is_one(tmp_path, png):
+    members = [
+        (f"{i}.{kind}", data)
+        for i in range(4)
+        for kind, data in (("png", png(i)), ("json", b'{"label": [%d]}' % (i % 2)))
+    ]
+    pictures = find_source(str(write_tar(tmp_path / "a.tar", members)), tmp_path).load()
+    assert pictures.labels.tolist() == [0, 1, 0, 1]

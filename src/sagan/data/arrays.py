@@ -75,6 +75,11 @@ def classes(labels: Array, names: Array | None, count: int, what: str) -> tuple[
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if labels.ndim == 2 and len(labels) == count:
+        raise DataError(
+            f"{what} has the shape {labels.shape}: several labels a picture, or one marked among {labels.shape[1]} "
+            "(one-hot); a class-conditional network takes one a picture: give labels.argmax(axis=1), or one column"
+        )
     if labels.shape != (count,) or not (np.issubdtype(labels.dtype, np.integer) or labels.dtype.kind == "U"):
         raise DataError(
             f"{what} is {labels.dtype} of shape {labels.shape}; expected one integer or string for each of the "

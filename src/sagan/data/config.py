@@ -40,7 +40,8 @@ class Reading:
 
     labels: str | None = None
     """A table of file names and classes (.csv, .tsv, .json, .jsonl), among the pictures or elsewhere; FILE:COLUMN names
-    the column. metadata.csv, metadata.jsonl and dataset.json among the pictures are found by themselves."""
+    the column. metadata.csv, metadata.jsonl and dataset.json among the pictures are found by themselves. Of a Hugging
+    Face data set, the COLUMN of the classes."""
 
     may_lose: tuple[str, ...] = ()
     """Classes that may lose many or all of their pictures because those cannot be read."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sagan.data.config import DataConfig, DataError, Decoding
+from sagan.data.config import DataConfig, DataError, Interpretation
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
@@ -55,11 +55,13 @@ def hub_source(config: DataConfig, cache: Path, *, progress: bool) -> Source:
         ) from error
     # The hub's cache keeps each version in a folder of its own name.
     lines = [path, *("/".join(Path(f["filename"]).parts[-2:]) for f in table.cache_files), str(len(table))]
-    key = hash_lines(["hub", *lines, *decoding_lines(config)])
+    key = hash_lines(["hub", *lines, *_choice(config), *decoding_lines(config)])
     return Source(name=path, key=key, stamp=key, load=lambda: table_pictures(table, path, library, config))
 
 
-def saved_source(place: Path, cache: Path, config: Decoding, split: str | None = None, *, progress: bool) -> Source:
+def saved_source(
+    place: Path, cache: Path, config: Interpretation, split: str | None = None, *, progress: bool
+) -> Source:
     """Find a data set in a folder of ``save_to_disk``, or in Parquet files.
 
     The library copies Parquet files into its own form, below the cache folder, the first time they are loaded.
@@ -74,7 +76,7 @@ def saved_source(place: Path, cache: Path, config: Decoding, split: str | None =
         status = file.stat()
         lines.append(f"{file.relative_to(place.parent)}\0{status.st_size}\0{status.st_mtime_ns}")
 
-    lines += decoding_lines(config)
+    lines += _choice(config) + decoding_lines(config)
 
     def load() -> Pictures:
         _quiet(library, progress)
@@ -85,7 +87,7 @@ def saved_source(place: Path, cache: Path, config: Decoding, split: str | None =
     return Source(name=str(place), key=key, stamp=hash_lines(["saved", *lines]), load=load)
 
 
-def table_pictures(table: Any, name: str, library: Any, config: Decoding) -> Pictures:
+def table_pictures(table: Any, name: str, library: Any, config: Interpretation) -> Pictures:
     """See a table of the library as pictures: its image column, and its class label if it has one.
 
     Raises:
@@ -93,7 +95,7 @@ def table_pictures(table: Any, name: str, library: Any, config: Decoding) -> Pic
     """
     features: Mapping[str, Any] = table.features
     image = _image_column(features, name, library)
-    labels, class_names = _labels(table, features, name, library)
+    labels, class_names = _labels(table, name, library, config.labels)
     stored = table.select_columns([image]).cast_column(image, library.Image(decode=False))
 
     def read(index: int) -> bytes:
@@ -136,17 +138,62 @@ def _image_column(features: Mapping[str, Any], name: str, library: Any) -> str:
     return next((column for column in IMAGE_COLUMNS if column in images), images[0])
 
 
-def _labels(table: Any, features: Mapping[str, Any], name: str, library: Any) -> tuple[Labels, tuple[str, ...]]:
-    named = [column for column, feature in features.items() if isinstance(feature, library.ClassLabel)]
-    plain = [column for column in LABEL_COLUMNS if getattr(features.get(column), "dtype", "") in ("int64", "string")]
-    column = next((column for column in LABEL_COLUMNS if column in named), next(iter(named + plain), ""))
-    if not column:
+def _labels(table: Any, name: str, library: Any, wanted: str | None) -> tuple[Labels, tuple[str, ...]]:
+    column = _label_column(table.features, name, library, wanted)
+    if column is None:
         return np.zeros(len(table), np.int64), ()
-    values = [None if value == UNLABELLED and column in named else value for value in table[column][:]]
+    values, feature = list(table[column][:]), table.features[column]
+    if _in_lists(feature):
+        if any(len(value) != 1 for value in values):
+            several = next(value for value in values if len(value) != 1)
+            others = [
+                other for other in table.features if other not in (column, _image_column(table.features, name, library))
+            ]
+            raise DataError(
+                f"the column {column} of {name} gives pictures several labels or none ({several}); a class-conditional "
+                f"network takes one a picture: choose another column with --data.labels COLUMN ({', '.join(others)})"
+            )
+        values, feature = [value[0] for value in values], _inner(feature)
     rows = [f"row {index}" for index in range(len(values))]
-    if column not in named or None in values:
+    if not isinstance(feature, library.ClassLabel):
         return arranged(values, rows, f"the column {column} of {name}")
-    return np.array(values, np.int64), tuple(features[column].names)
+    values = [None if value == UNLABELLED else value for value in values]
+    if None in values:
+        return arranged(values, rows, f"the column {column} of {name}")
+    return np.array(values, np.int64), tuple(feature.names)
+
+
+def _label_column(features: Mapping[str, Any], name: str, library: Any, wanted: str | None) -> str | None:
+    """Find the column of the classes: the one that is wanted, or by types and usual names; None if there is none."""
+    if wanted is not None:
+        if wanted not in features:
+            raise DataError(f"{name} has no column {wanted!r} (--data.labels); its columns: {', '.join(features)}")
+        return wanted
+    named = [column for column, feature in features.items() if isinstance(feature, library.ClassLabel)]
+    usual = [column for column in LABEL_COLUMNS if column in named]
+    if len(named) > 1 and not usual:
+        raise DataError(
+            f"which column of {name} is the class? It has {', '.join(named)}; choose with --data.labels COLUMN"
+        )
+    plain = [column for column in LABEL_COLUMNS if getattr(features.get(column), "dtype", "") in ("int64", "string")]
+    several = [
+        column
+        for column, feature in features.items()
+        if _in_lists(feature) and (column in LABEL_COLUMNS or isinstance(_inner(feature), library.ClassLabel))
+    ]
+    return next(iter(usual + named + plain + several), None)
+
+
+def _in_lists(feature: Any) -> bool:
+    return isinstance(feature, list) or hasattr(feature, "feature")
+
+
+def _inner(feature: Any) -> Any:
+    return feature[0] if isinstance(feature, list) else feature.feature
+
+
+def _choice(config: Interpretation) -> list[str]:
+    return [] if config.labels is None else [f"labels={config.labels}"]
 
 
 def _quiet(library: Any, progress: bool) -> None:

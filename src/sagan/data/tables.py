@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -97,13 +98,11 @@ def _of_json(table: str, content: Any, column: str | None) -> dict[str, str] | N
             return None
         if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
             raise DataError(f"{table} has no list of [name, label] under `labels`")
-        if any(isinstance(label, list) for _, label in pairs):
-            raise _several(table)
-        return {str(name): str(label) for name, label in pairs}
+        return _one_each(table, pairs)
     if isinstance(content, list):
         return _of_rows(table, content, column)
     if isinstance(content, dict):
-        return {str(name): str(label) for name, label in content.items()}
+        return _one_each(table, content.items())
     raise DataError(f"{table} is neither StyleGAN's dataset.json, nor a list of rows, nor an object {{name: label}}")
 
 
@@ -115,7 +114,13 @@ def _of_csv(table: str, rows: list[list[str]], column: str | None) -> dict[str, 
     if set(head) & {*NAME_COLUMNS, *LABEL_COLUMNS}:
         return _of_rows(table, [dict(zip(rows[0], row, strict=False)) for row in rows[1:]], column)
     if column is None and all(len(row) >= 2 for row in rows):  # no heading: names first, as in val_annotations.txt
-        return {row[0].strip(): row[1].strip() for row in rows}
+        if any(len(row) > 2 and (_is_number(row[1]) or not all(map(_is_number, row[2:]))) for row in rows):
+            some = ", ".join(rows[0][:6])
+            raise DataError(
+                f"which column of {table} is the class? It has several and no heading ({some}); write one and choose "
+                f"with --data.labels {table}:COLUMN"
+            )
+        return _one_each(table, [(row[0], row[1]) for row in rows])
     raise DataError(f"{table} has no heading with a column of names ({', '.join(NAME_COLUMNS[:4])}, ...)")
 
 
@@ -127,10 +132,33 @@ def _of_rows(table: str, rows: Rows, column: str | None) -> dict[str, str]:
     if name_column is None:
         raise DataError(f"{table} has no column of file names; its columns: {', '.join(columns.values())}")
     label_column = _label_column(table, columns, name_column, column)
-    values = {str(row.get(name_column, "")).strip(): row.get(label_column) for row in rows}
-    if any(isinstance(value, (list, dict)) for value in values.values()):
-        raise _several(table)
-    return {name: str(value).strip() for name, value in values.items() if value not in (None, "")}
+    return _one_each(table, [(row.get(name_column, ""), row.get(label_column)) for row in rows])
+
+
+def _one_each(table: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
+    """Give the one label of each name; names without any are left out.
+
+    Raises:
+        DataError: If a name has several: in a list, in several rows, or in one cell.
+    """
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        name = str(key).strip()
+        if isinstance(value, list) and len(value) <= 1:
+            value = value[0] if value else None
+        if isinstance(value, (list, dict)):
+            raise _several(table, f"{name}: {json.dumps(value)[:60]}")
+        if value in (None, ""):
+            continue
+        label = str(value).strip()
+        if found.setdefault(name, label) != label:
+            raise _several(table, f"{name}: {found[name]} in one row, {label} in another")
+    alone = set(found.values())
+    for name, label in found.items():
+        parts = [part.strip() for part in re.split(r"[|;,]", label)]
+        if len(parts) > 1 and alone.issuperset(parts):
+            raise _several(table, f"{name}: {label}")
+    return found
 
 
 def _label_column(table: str, columns: Mapping[str, str], name_column: str, wanted: str | None) -> str:
@@ -148,11 +176,15 @@ def _label_column(table: str, columns: Mapping[str, str], name_column: str, want
     )
 
 
-def _several(table: str) -> DataError:
+def _several(table: str, example: str) -> DataError:
     return DataError(
-        f"{table} gives pictures several labels; a class-conditional network takes one a picture: choose one column "
-        "with --data.labels FILE:COLUMN, or write a table with one label a picture"
+        f"{table} gives pictures several labels ({example}); a class-conditional network takes one a picture: choose "
+        "one column with --data.labels FILE:COLUMN, or write a table with one label a picture"
     )
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[0-9]*\.?[0-9]+", text.strip()))
 
 
 def _stem(name: str) -> str:

@@ -215,6 +215,13 @@ def _label(sample: dict[str, Any], name: str) -> Label:
         raise DataError(f"the label of {name} (.{suffix}) cannot be read ({error}); expected {LABELLED}") from error
     if isinstance(value, dict):
         value = next((value[key] for key in LABEL_KEYS if key in value), None)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, (list, dict)) or (isinstance(value, str) and "\n" in value and suffix == "cls"):
+        raise DataError(
+            f"{name} has several labels ({str(value)[:60]!r} in .{suffix}); a class-conditional network takes one a "
+            "picture: write one into KEY.cls, which is read first"
+        )
     if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | str | None):
