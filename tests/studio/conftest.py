@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from starlette.testclient import TestClient
 
 from sagan.generators.weights import save_weights
@@ -19,6 +20,7 @@ from sagan.studio import sources
 from sagan.studio.app import Studio, make_app
 from sagan.studio.binary import unpacked
 from sagan.studio.config import StudioConfig
+from sagan.studio.serve import address, listening
 from sagan.training.checkpoint import checkpoint_path, save_checkpoint
 
 CLASSES = ["red", "green", "2"]
@@ -162,3 +164,25 @@ def silence():
         os.utime(path, (then, then))
 
     return do
+
+
+@pytest.fixture
+def served(opened):
+    """Serve a studio on a port of this machine while the test runs, and give its address."""
+    servers = []
+
+    def serve(*paths, **fields):
+        door = listening(0)
+        settings = uvicorn.Config(make_app(opened(*paths, **fields)), log_level="error", lifespan="off")
+        server = uvicorn.Server(settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
+        thread.start()
+        servers.append((server, thread, door))
+        wait_for(lambda: server.started)
+        return address(door.getsockname()[1])
+
+    yield serve
+    for server, thread, door in servers:
+        server.should_exit = True
+        thread.join(30)
+        door.close()

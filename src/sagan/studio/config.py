@@ -7,7 +7,7 @@ from pathlib import Path
 from sagan.data.config import DataConfig
 
 SUFFIXES = (".safetensors", ".pt")
-RUN_FILES = ("config.json", "checkpoints", "generator.safetensors")
+RUN_FILES = ("config.json", "checkpoints", "generator.safetensors", ".lock")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,9 @@ export class LooksPanel {
       const frame = el("div", { className: "point" }, canvas);
       this.follow(frame);
       const gamma = el("span");
-      figures.append(el("figure", {}, frame, el("figcaption", {}, el("b", { textContent: `feat${block.position}` }), gamma)));
-      return { canvas, gamma };
+      const range = el("span", { className: "range" });
+      figures.append(el("figure", {}, frame, el("figcaption", {}, el("b", { textContent: `feat${block.position}` }), gamma, range)));
+      return { canvas, gamma, range };
     });
     subject.places = { picture, maps };
     caption(subject);
@@ -93,12 +94,16 @@ export class LooksPanel {
   draw() {
     for (const { places, ground, blocks } of this.subjects) {
       drawPicture(places.picture, ground, this.place);
-      blocks.forEach((block, i) => drawLook(places.maps[i].canvas, ground, block, this.place));
+      blocks.forEach((block, i) => {
+        drawLook(places.maps[i].canvas, ground, block, this.place);
+        const look = lookFrom(block, this.place);
+        places.maps[i].range.textContent = `${percent(look.from)} to ${percent(look.to)}, even: ${percent(look.uniform)}`;
+      });
     }
     this.tell();
   }
 
-  /** The legend is that of the block that is shown last, which is closest to the pixels. */
+  /** Tell of the block that is shown last, which is closest to the pixels. */
   tell() {
     const subject = this.subjects[0];
     const block = subject?.blocks.at(-1);
@@ -107,9 +112,6 @@ export class LooksPanel {
     const look = lookFrom(block, this.place);
     const most = mostAt(block, look);
     const pixel = (x) => Math.floor(x * subject.size);
-    $("legend-from").textContent = percent(look.from);
-    $("legend-top").textContent = percent(look.to);
-    $("legend-uniform").textContent = `of its attention (even: ${percent(look.uniform)})`;
     const text = `From row ${pixel(this.place.v)}, column ${pixel(this.place.u)} feat${block.position} looks most at row ${pixel(most.v)}, column ${pixel(most.u)}.`;
     $("readout").textContent = text;
     clearTimeout(this.telling);

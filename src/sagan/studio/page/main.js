@@ -293,7 +293,7 @@ function listen() {
   for (const id of ["seed", "num", "truncation"]) $(id).addEventListener("input", refresh);
   $("beside").addEventListener("change", refresh);
   $("source").addEventListener("change", () => { own = null; useSource(); });
-  $("reroll").addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 100000); refresh(); });
+  for (const id of ["reroll", "reroll-thumb"]) $(id).addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 100000); refresh(); });
   $("near").addEventListener("click", nearest);
   $("file").addEventListener("change", () => openOwn($("file").files[0]));
   const drop = $("drop");

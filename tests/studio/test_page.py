@@ -1,0 +1,283 @@
+"""The page in a real browser: clicks and keys, and what appears of them in pixels and in text."""
+
+import io
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan.generators.config import SampleConfig
+from sagan.generators.pretrained import load
+from sagan.sampling import attention_maps, generate
+
+pytestmark = pytest.mark.long("a real browser draws the page")
+
+CANVAS = "canvas => { const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height); "
+PIXELS = CANVAS + "return [canvas.height, canvas.width, Array.from(d.data)]; }"
+
+
+def pixels(page, selector, nth=0):
+    height, width, values = page.locator(selector).nth(nth).evaluate(PIXELS)
+    return np.array(values, np.uint8).reshape(height, width, 4)[:, :, :3]
+
+
+def tiles(page):
+    return np.stack([pixels(page, ".tile canvas", i) for i in range(page.locator("#grids .tile").count())])
+
+
+def settled(page, action, what):
+    """Do something and wait until what belongs to it was drawn."""
+    page.evaluate(
+        "what => { window.drawnOnce = new Promise(done => document.addEventListener('studio:drawn', function f(event) {"
+        " if (event.detail.what === what) { document.removeEventListener('studio:drawn', f); done(true); } })); }",
+        what,
+    )
+    action()
+    page.evaluate("window.drawnOnce")
+
+
+@pytest.fixture
+def studio_page(open_page, served):
+    """Open the page of a studio and wait for its first screen."""
+
+    def open_(*paths, data=None, **options):
+        page = open_page(served(*paths, data=data), **options)
+        page.set_default_timeout(30000)
+        page.wait_for_selector("#subjects canvas")
+        page.wait_for_function("document.querySelector('#readout').textContent.startsWith('From')")
+        return page
+
+    return open_
+
+
+def test_the_first_screen_shows_samples_and_where_it_looks_in_one(studio_page, weights):
+    file = weights()
+    page = studio_page(file, bypass_csp=False)
+    expected = generate(*load(file).inputs(SampleConfig(num=6)))
+    assert np.array_equal(tiles(page), expected)
+    assert page.locator(".tile .caption").all_text_contents()[:7] == ["red"] * 6 + ["green"]
+    assert "feat8" in page.text_content("#subjects")
+    assert "γ +0.700" in page.text_content("#subjects")
+    assert pixels(page, "#subjects canvas", 1).std() > 5
+    assert page.said == []
+    assert all(url.startswith("http://127.0.0.1:") for url in page.asked)
+
+
+def test_classes_are_found_by_name_seed_and_truncation_change_what_is_drawn(studio_page, weights):
+    file = weights()
+    page = studio_page(file)
+    settled(page, lambda: (page.fill("#class-search", "gre"), page.press("#class-search", "Enter")), "looks")
+    assert page.locator("#classes li:visible").all_text_contents() == ["green"]
+    assert page.text_content("#class-hint") == "1 of 3 chosen"
+    assert set(page.locator(".tile .caption").all_text_contents()) == {"green"}
+    settled(page, lambda: page.fill("#seed", "12"), "looks")
+    settled(page, lambda: page.fill("#truncation", "0.5"), "looks")
+    expected = generate(*load(file).inputs(SampleConfig(classes=("green",), num=6, seed=12, truncation=0.5)))
+    assert np.array_equal(tiles(page), expected)
+    assert "--class green --num 6 --seed 12 --truncation 0.5" in page.text_content("#command")
+    before = tiles(page)
+    settled(page, lambda: page.click("#reroll"), "samples")
+    assert (tiles(page) != before).any()
+
+
+def test_pointing_shows_the_row_of_the_map_for_that_place(studio_page, weights):
+    file = weights()
+    page = studio_page(file)
+    settled(page, lambda: page.click(".tile >> nth=4"), "looks")
+    assert page.get_attribute(".tile >> nth=4", "aria-selected") == "true"
+    network, z, y = load(file).inputs(SampleConfig(num=6))
+    maps = attention_maps(network, z[4:5], y[4:5])[8][0]
+    seen = []
+    for row, column in ((1, 6), (6, 2)):
+        box = page.locator("#subjects .point").first.bounding_box()
+        x, below = box["x"] + (column + 0.5) / 8 * box["width"], box["y"] + (row + 0.5) / 8 * box["height"]
+        settled(page, lambda x=x, y=below: page.mouse.move(x, y), "place")
+        top = int(maps[row * 8 + column].argmax())
+        text = page.text_content("#readout")
+        assert f"From row {2 * row + 1}, column {2 * column + 1} feat8" in text
+        assert f"row {2 * (top // 8) + 1}, column {2 * (top % 8) + 1}." in text
+        largest = f"{100 * float(maps[row * 8 + column].max()):.2g} %"
+        uniform = float(maps[row * 8 + column].max()) < 2 / 64
+        assert uniform or largest in page.text_content(".range")
+        seen.append(pixels(page, "#subjects canvas", 1))
+    assert (seen[0] != seen[1]).mean() > 0.1
+
+
+def test_all_of_it_by_keyboard(studio_page, weights):
+    page = studio_page(weights())
+    page.focus(".tile >> nth=0")
+    settled(page, lambda: page.keyboard.press("ArrowRight"), "looks")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "red, sample 1"
+    page.focus("#subjects .point >> nth=0")
+    before = page.text_content("#readout")
+    settled(page, lambda: page.keyboard.press("ArrowDown"), "place")
+    settled(page, lambda: page.keyboard.press("ArrowRight"), "place")
+    assert before.startswith("From row 8, column 8")
+    assert page.text_content("#readout").startswith("From row 10, column 10")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.focus("#tab-samples")
+    settled(page, lambda: page.keyboard.press("ArrowRight"), "walk")
+    assert page.get_attribute("#tab-walk", "aria-selected") == "true"
+    page.wait_for_function("document.querySelector('#said').textContent.startsWith('From row')")
+
+
+def test_a_walk_is_scrubbed_and_keeps_its_ends(studio_page, weights):
+    page = studio_page(weights())
+    grid = tiles(page)
+    settled(page, lambda: page.click("#tab-walk"), "walk")
+    assert np.abs(pixels(page, "#frame").astype(int) - grid[0]).max() <= 1
+    settled(page, lambda: page.fill("#step", "24"), "looks")
+    to = int(page.input_value("#to"))
+    assert np.abs(pixels(page, "#frame").astype(int) - grid[to]).max() <= 1
+    assert page.text_content("#looks-of") == "picture 25 of the walk"
+    settled(page, lambda: page.check("[name=mode][value=classes]"), "walk")
+    assert (pixels(page, "#frame") != grid[to]).any()
+    settled(page, lambda: page.check("[name=mode][value=direction]"), "walk")
+    end = pixels(page, "#frame")
+    settled(page, lambda: page.fill("#direction", "3"), "walk")
+    assert "--direction 3" in page.text_content("#walk-command")
+    assert (pixels(page, "#frame") != end).any()
+
+
+def test_what_is_shown_is_saved_with_its_command(studio_page, weights):
+    page = studio_page(weights())
+    shown = tiles(page)
+    with page.expect_download() as waiting:
+        page.click("#view-samples [data-save=npz]")
+    with np.load(waiting.value.path()) as saved:
+        assert np.array_equal(saved["images"], shown)
+        assert page.text_content("#command").rsplit(" ", 1)[0] in str(saved["metadata"])
+    with page.expect_download() as waiting:
+        page.click("[data-look=png]")
+    with Image.open(waiting.value.path()) as figure:
+        words = shlex.split(figure.info["command"])
+    assert words[:2] == ["sagan", "attention"]
+    assert words[words.index("--query") + 1] == "8,8"
+    settled(page, lambda: page.click("#tab-walk"), "walk")
+    with page.expect_download() as waiting:
+        page.click("#view-walk [data-save=gif]")
+    with Image.open(waiting.value.path()) as moving:
+        assert moving.n_frames == 48
+
+
+def test_several_stand_beside_each_other(studio_page, weights):
+    page = studio_page(weights(), weights("other.safetensors", seed=1, classes=["blue", "green"]))
+    settled(page, lambda: page.check("#beside"), "looks")
+    assert page.locator(".grid-title").all_text_contents() == ["tiny.safetensors", "other.safetensors"]
+    assert page.locator("#subjects .subject").count() == 2
+    settled(page, lambda: page.check("#classes input >> nth=0"), "looks")
+    assert "other.safetensors has none of the classes" in page.text_content("#grids")
+    assert page.locator("#subjects .subject").count() == 1
+
+
+def test_a_run_goes_on_before_your_eyes(studio_page, run_folder):
+    page = studio_page(run_folder)
+    page.click("#tab-run")
+    page.wait_for_selector(".chart svg")
+    assert "step 4 of 10" in page.text_content("#run")
+    assert "training, last line" in page.text_content("#run")
+    assert "classes alike at step 4" in page.text_content(".health")
+    assert "train longer" in page.text_content(".health")
+    assert (pixels(page, "#run .tile canvas") == 40).all()
+    settled(page, lambda: None, "run")
+    page.fill("#run input[type=range]", "0")
+    page.wait_for_function("document.querySelector('#run output').textContent === 'step 2'")
+    page.wait_for_function(
+        "document.querySelector('#run .tile canvas').getContext('2d').getImageData(0, 0, 1, 1).data[0] === 20"
+    )
+    with (run_folder / "log.jsonl").open("a") as log:
+        log.write('ss_d": 1.0}\n{"step": 6, "loss_d": 1.0, "loss_g": 1.0}\n')
+    page.wait_for_function("document.querySelector('#run').textContent.includes('step 6 of 10')")
+
+
+def test_a_picture_of_ones_own(studio_page, run_folder, picture_file):
+    data, _ = picture_file
+    page = studio_page(run_folder)
+    page.click("#tab-own")
+    sample = pixels(page, "#subjects canvas") if page.locator("#subjects canvas").count() else None
+    assert sample is None
+    file = {"name": "mine.png", "mimeType": "image/png", "buffer": data}
+    settled(page, lambda: page.set_input_files("#file", files=[file]), "own")
+    assert "mine.png: its centre square at 16 px" in page.text_content("#own-hint")
+    assert pixels(page, "#subjects canvas", 1).std() > 2
+    with page.expect_download() as waiting:
+        page.click("[data-look=png]")
+    with Image.open(waiting.value.path()) as figure:
+        assert "--data FOLDER_WITH_THE_PICTURE" in figure.info["command"]
+    bad = {"name": "no.png", "mimeType": "image/png", "buffer": b"nothing"}
+    page.set_input_files("#file", files=[bad])
+    page.wait_for_selector("#error:not([hidden])")
+    assert "this picture cannot be used" in page.text_content("#error")
+
+
+def test_weights_alone_say_what_is_missing(studio_page, weights):
+    page = studio_page(weights())
+    page.click("#tab-own")
+    assert "holds the generator only" in page.text_content("#own-hint")
+    page.click("#tab-run")
+    assert "file of weights" in page.text_content("#run")
+
+
+def test_nearest_pictures_appear(studio_page, weights, tmp_path, monkeypatch):
+    from sagan.data import DataConfig
+
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).integers(0, 255, (20, 16, 16, 3)).astype(np.uint8)
+    file = weights()
+    images[7] = load(file).sample(1, "red", seed=0)[0]
+    np.savez(tmp_path / "p.npz", images=images, labels=np.zeros(20, np.int64))
+    page = studio_page(file, data=DataConfig(path=str(tmp_path / "p.npz")))
+    settled(page, lambda: page.click("#near"), "near")
+    assert np.array_equal(pixels(page, "#near-pictures canvas"), images[7])
+    assert "nearest of 20 pictures" in page.text_content("#near-hint")
+    assert "not the pictures that it was trained on" in page.text_content("#near-hint")
+
+
+def test_a_failure_is_a_sentence_and_the_page_goes_on(studio_page, weights, monkeypatch):
+    page = studio_page(weights())
+    with monkeypatch.context() as broken:
+
+        def crash(*_):
+            raise RuntimeError("CUDA out of memory")
+
+        broken.setattr("sagan.studio.app.pictures", crash)
+        page.fill("#seed", "3")
+        page.wait_for_selector("#error:not([hidden])")
+        assert page.text_content("#error") == "out of memory; ask for fewer samples at a time"
+    settled(page, lambda: page.fill("#seed", "4"), "looks")
+    assert page.locator("#error").is_hidden()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
+def test_axe_finds_nothing_serious(dark, phone, studio_page, run_folder, accessibility_faults):
+    page = studio_page(run_folder, dark=dark, phone=phone)
+    assert accessibility_faults(page) == []
+    for tab in ("walk", "run"):
+        settled(page, lambda tab=tab: page.click(f"#tab-{tab}"), tab)
+        assert accessibility_faults(page) == [], tab
+    page.click("#tab-own")
+    assert accessibility_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_colours_follow_the_system_and_the_button(studio_page, weights):
+    page = studio_page(weights(), dark=True)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.click("#theme")
+    light = page.evaluate(ground)
+    shade = [sum(int(part) for part in colour[4:-1].split(",")) for colour in (dark, light)]
+    assert shade[0] < 150 < 650 < shade[1]
+    assert np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"))[-5, 5] > 200
+
+
+def test_touch_points_too(studio_page, weights):
+    page = studio_page(weights(), phone=True, has_touch=True)
+    before = page.text_content("#readout")
+    box = page.locator("#subjects .point").first.bounding_box()
+    settled(page, lambda: page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"]), "place")
+    assert page.text_content("#readout").startswith("From row 1, column 14")
+    assert page.text_content("#readout") != before
+    assert page.locator("#reroll-thumb").is_visible()
