@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from sagan.data.given import GivenData
     from sagan.data.pack_folder import pack
     from sagan.evaluation import EvaluateConfig, evaluate
+    from sagan.exchange.bring_in import import_weights
+    from sagan.exchange.config import ImportConfig
+    from sagan.exchange.take_out import export
     from sagan.generators.config import AttentionConfig, SampleConfig
     from sagan.generators.outputs import attention_to_file, sample_to_file
-    from sagan.generators.pretrained import export, load
+    from sagan.generators.pretrained import load
     from sagan.metrics.config import MonitorConfig
     from sagan.models.config import DiscriminatorConfig, GeneratorConfig
     from sagan.models.discriminator import Discriminator
@@ -40,6 +43,7 @@ __all__ = [
     "GeneratorConfig",
     "GivenData",
     "Hook",
+    "ImportConfig",
     "MonitorConfig",
     "RunConfig",
     "SampleConfig",
@@ -51,6 +55,7 @@ __all__ = [
     "check",
     "evaluate",
     "export",
+    "import_weights",
     "load",
     "pack",
     "plan",
@@ -72,9 +77,12 @@ _public = lazy_names(
         "sagan.data.given": ["GivenData"],
         "sagan.data.pack_folder": ["pack"],
         "sagan.evaluation": ["EvaluateConfig", "evaluate"],
+        "sagan.exchange.bring_in": ["import_weights"],
+        "sagan.exchange.config": ["ImportConfig"],
+        "sagan.exchange.take_out": ["export"],
         "sagan.generators.config": ["AttentionConfig", "SampleConfig"],
         "sagan.generators.outputs": ["attention_to_file", "sample_to_file"],
-        "sagan.generators.pretrained": ["export", "load"],
+        "sagan.generators.pretrained": ["load"],
         "sagan.metrics.config": ["MonitorConfig"],
         "sagan.models.config": ["DiscriminatorConfig", "GeneratorConfig"],
         "sagan.models.discriminator": ["Discriminator"],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import sagan
+from sagan.exchange.graph import GraphError
 
 Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
@@ -59,3 +60,38 @@ def test_another_kind_of_file_is_refused_before_anything_is_computed(
     run: Run, checkpoint: Path, error: Mistake
 ) -> None:
     assert "must end in .safetensors, found weights.pt" in error(run("export", checkpoint, "--out", "weights.pt"))
+    assert "name without an ending is a folder" in error(run("export", checkpoint, "--out", "weights.pt"))
+    assert "--push takes a folder" in error(run("export", checkpoint, "--out", "x.onnx", "--push", "me/x"))
+
+
+def test_a_folder_to_share_says_that_no_licence_was_chosen(run: Run, digits_run: Path) -> None:
+    code, out, _ = run("export", digits_run, "--out", "shared")
+    assert code == 0
+    assert "--licence apache-2.0" in out
+    text = Path("shared/README.md").read_text(encoding="utf-8")
+    assert "digits" in text
+    assert "10 classes" in text
+    assert run("sample", "shared", "--num", "1", "--out", "a.png")[0] == 0
+    assert "licence" not in run("export", digits_run, "--out", "again", "--licence", "mit")[1]
+    assert np.array_equal(sagan.load("again").sample(3), sagan.load(digits_run).sample(3))
+
+
+def test_a_graph_that_differs_is_a_failure_of_ours(run: Run, digits_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> float:
+        raise GraphError("x.pt2: images of the graph differ")
+
+    monkeypatch.setattr("sagan.exchange.graph.write_program", fail)
+    code, _, err = run("export", digits_run, "--out", "x.pt2")
+    assert code == 1
+    assert "images of the graph differ" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow("exports a graph")
+def test_a_graph_says_how_to_draw_with_it(run: Run, digits_run: Path) -> None:
+    code, out, _ = run("export", digits_run, "--out", "x.pt2")
+    assert code == 0
+    assert "without sagan:\n  python x-draw.py" in out
+    done = subprocess.run([sys.executable, "x-draw.py", "3", "2"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(Path().glob("class3-seed0-*.png"))) == 2

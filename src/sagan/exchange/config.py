@@ -1,4 +1,4 @@
-"""What can be said about foreign weights that are brought in. Without PyTorch."""
+"""What can be said about weights that are brought in or taken out. Without PyTorch."""
 
 import json
 import math
@@ -85,3 +85,33 @@ def check_out(out: Path) -> None:
         raise ValueError(f"{out}: name a folder for what is written, or a .safetensors file for the generator alone")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OSError(f"{out} exists and is not an empty folder; choose another OUT")
+
+
+GRAPHS = (".onnx", ".pt2")
+"""Files that draw without this project."""
+
+
+def check_export(out: Path, push: str | None = None) -> None:
+    """Check that weights can be written under this name.
+
+    Args:
+        out: The name.
+        push: The repository that a folder is to be pushed to, if it is.
+
+    Raises:
+        ValueError: If it is no file that is known, or a file is to be pushed.
+        OSError: If it is a folder that holds something.
+    """
+    if out.suffix in (".safetensors", *GRAPHS):
+        if push is not None:
+            raise ValueError(f"--push takes a folder with a card: name one with --out, found {out}")
+        return
+    if out.suffix and len(out.suffix) <= 5 and not out.suffix[1:].isdecimal():
+        raise ValueError(
+            f"a weights file must end in .safetensors, found {out}; a graph ends in .onnx or .pt2, and a name without "
+            "an ending is a folder to share"
+        )
+    if push is not None and push.count("/") != 1:
+        raise ValueError(f"--push takes OWNER/NAME, found {push}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OSError(f"{out} exists and is not an empty folder; choose another --out")

@@ -8,6 +8,7 @@ import torch
 
 from sagan.data.parallel import progress_bar
 from sagan.generators.config import check_weights_file, class_index
+from sagan.generators.hub import fetched, is_hub_id
 from sagan.generators.snapshot import Snapshot, read_snapshot, stored
 from sagan.generators.trained import AttentionResult, TrainedGenerator, blend_classes, default_queries
 from sagan.generators.weights import load_weights, read_header, save_weights
@@ -62,7 +63,9 @@ def load(
     """Load a generator to sample from.
 
     Args:
-        path: A run folder (its latest checkpoint), a checkpoint file ``.pt``, or a weights file ``.safetensors``.
+        path: A run folder (its latest checkpoint), a checkpoint file ``.pt``, a weights file ``.safetensors``, a folder
+            that was exported, or, where there is nothing of that name here, a repository OWNER/NAME of the Hugging Face
+            Hub that holds such a folder.
         device: Where to put it; ``"auto"`` takes a CUDA GPU where there is one.
         preview: Compute standing statistics from 8 batches of 64 samples, which is quick, not from 100 batches of 100.
             Only a checkpoint needs any: a weights file, and the folder of a finished run, has them already. None are
@@ -77,11 +80,13 @@ def load(
 
     Raises:
         ValueError: If the device is not there.
-        FileNotFoundError: If there is nothing there.
+        FileNotFoundError: If there is nothing there, and nothing on the Hub or it is out of reach.
         WeightsError: If a weights file cannot be used.
         CheckpointError: If a checkpoint cannot be used.
     """
     device = usable_device(device)
+    if is_hub_id(path):
+        path = fetched(Path(path).as_posix(), EXPORTED)
     path = file_of(path)
     if path.suffix == ".safetensors":
         weights = load_weights(path)
@@ -145,8 +150,8 @@ def file_of(path: str | Path) -> Path:
     """
     path = Path(path)
     latest = _latest_step(path)
-    exported = exported_step(path)
-    if exported is not None and (latest is None or exported == latest):  # a folder may have kept the weights alone
+    alone = latest is None and (path / EXPORTED).is_file()
+    if alone or (latest is not None and exported_step(path) == latest):  # a folder may have kept the weights alone
         return path / EXPORTED
     return stored(path)[-1] if path.is_dir() else path
 

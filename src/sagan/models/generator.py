@@ -69,11 +69,11 @@ class Generator(nn.Module):
         """Map noise z (B, z_dim) and classes y (B,) to images (B, 3, H, W) in [-1, 1]."""
         if z.ndim != 2 or z.shape[1] != self.config.z_dim:
             raise ValueError(f"z must be (B, {self.config.z_dim}), found {tuple(z.shape)}")
-        y = check_labels(y, len(z), self.config.num_classes)
+        y = check_labels(y, z.shape[0], self.config.num_classes)  # not len: it would fix the batch of a graph
         prepare_spectral(self)
 
         # z enters once, at the bottom.
-        h = self.linear(z).view(len(z), -1, 4, 4)  # (B, C_0, 4, 4)
+        h = self.linear(z).view(z.shape[0], -1, 4, 4)  # (B, C_0, 4, 4)
 
         # Each block doubles the size; attention works on the output of the block at its position.
         for block in self.blocks:

@@ -1,0 +1,119 @@
+"""The card of shared weights: where they come from, what was measured and how, what they cannot do."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sagan.generators.pretrained import EXPORTED
+from sagan.generators.trained import TrainedGenerator
+from sagan.metrics.report import Report, Value, report_from_json
+
+SAMPLES = "samples.png"
+NO_LICENCE = "not chosen yet"
+
+
+def measured(run: Path, step: object) -> list[Report]:
+    """Read what a run measured at a step; nothing if it did not.
+
+    Raises:
+        ValueError: If the file is no report.
+    """
+    file = run / "evaluations" / f"step-{step if isinstance(step, int) else -1:08d}.json"
+    return [report_from_json(file.read_bytes(), str(file))] if file.is_file() else []
+
+
+def card(generator: TrainedGenerator, reports: Sequence[Report], *, name: str, licence: str | None = None) -> str:
+    """Write the card, with the block of facts on top that the Hugging Face Hub reads.
+
+    Args:
+        generator: What is shared.
+        reports: What was measured of it.
+        name: What it is called: a repository or a folder.
+        licence: An identifier that the Hub knows, such as ``apache-2.0``; None says that none was chosen.
+    """
+    config = generator.config
+    classes = f"{config.num_classes} classes" if config.num_classes else "no classes"
+    places = ", ".join(f"at {k}x{k}" for k in config.attention_positions) or "nowhere"
+    parts = [
+        _front_matter(licence),
+        f"# {name}",
+        f"A self-attention GAN's generator (Zhang et al., 2019) at {config.size_px} px: {classes}, attention {places}.",
+        f"![samples, a row a class]({SAMPLES})",
+        "## Use",
+        "```python\nimport sagan  # pip install sagan-torch\n\n"
+        f"generator = sagan.load({name!r})\nimages = generator.sample({_call(generator)})  # uint8 (N, H, W, 3)\n```",
+        "## Training",
+        _training(generator.provenance),
+        "## Measured",
+        _values(reports),
+        "## Limits",
+        _limits(generator),
+        "## Licence",
+        f"{licence}."
+        if licence
+        else "The author of these weights has not chosen a licence. Without one, ask before you use "
+        "them. The pictures that they were trained on have licences of their own.",
+    ]
+    if generator.class_names:
+        parts += ["## Classes", ", ".join(generator.class_names)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(licence: str | None) -> str:
+    """Write the facts as YAML, whose values JSON writes."""
+    facts: dict[str, Any] = {"library_name": "sagan", "pipeline_tag": "unconditional-image-generation"}
+    facts["license"] = licence or "other"
+    if licence is None:
+        facts["license_name"] = NO_LICENCE
+    facts["tags"] = ["gan", "sagan", "self-attention", "image-generation"]
+    lines = [f"{key}: {json.dumps(value)}" for key, value in facts.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _call(generator: TrainedGenerator) -> str:
+    named = f"classes={generator.class_names[0]!r}, " if generator.class_names else ""
+    return f"num=8, {named}seed=0"
+
+
+def _training(facts: dict[str, object]) -> str:
+    data = facts.get("data")
+    if isinstance(data, dict):
+        pictures = f"{data.get('images', 'unknown')} pictures, {data.get('source')}"
+    else:
+        pictures = "not known"
+    lines = [
+        f"- Pictures: {pictures}",
+        f"- Steps (updates of the generator): {facts.get('step')}",
+        f"- Weights: {facts.get('weights')}",
+        f"- Batch normalisation samples with {facts.get('batch_norm')}",
+    ]
+    versions = facts.get("versions")
+    if isinstance(versions, dict):
+        lines.append(f"- Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}")
+    return "\n".join(lines)
+
+
+def _values(reports: Sequence[Report]) -> str:
+    values = [value for report in reports for value in report.values]
+    if not values:
+        return "Nothing was measured of these weights."
+    return "\n".join(_value(value) for value in values)
+
+
+def _value(value: Value) -> str:
+    spread = "" if value.spread is None else f" ± {value.spread:.4g}"
+    better = "higher" if value.higher_is_better else "lower"
+    protocol = "; ".join(f"{key} {held}" for key, held in value.protocol.items() if held is not None)
+    warned = f" {' '.join(value.warnings)}" if value.warnings else ""
+    return f"- **{value.metric}** {value.value:.5g}{spread} ({better} is better).{warned} Protocol: {protocol}."
+
+
+def _limits(generator: TrainedGenerator) -> str:
+    known = "these classes" if generator.class_names else "such pictures as it was trained on"
+    return (
+        f"It draws {known} at {generator.config.size_px} px and nothing else. It was chosen for how samples look or "
+        "measure, not checked for what is rare, unfair or private in its pictures: samples can show faults, and can "
+        "come close to pictures that it was trained on. Values with other protocols than those above cannot be "
+        f"compared with them. `{EXPORTED}` holds numbers and names only; reading it executes nothing."
+    )
