@@ -17,6 +17,9 @@ NEEDED = {
     "datasets": "Hugging Face data sets",
     "fastapi": "`sagan studio`",
     "uvicorn": "`sagan studio`",
+    "huggingface_hub": "weights from and to the Hugging Face Hub",
+    "onnxscript": "`sagan export --out x.onnx`",
+    "yaml": "`--config x.yaml`",
 }
 
 

@@ -15,7 +15,8 @@ class SampleFlags(SampleConfig):
     """Flags of ``sagan sample``: the configuration, what is sampled and where it goes."""
 
     run: tyro.conf.Positional[Path]
-    """A run folder, a checkpoint, or a .safetensors weights file; no data set is needed."""
+    """A run folder, a checkpoint, a .safetensors weights file, a folder that was exported, or OWNER/NAME of the Hugging
+    Face Hub; no data set is needed."""
     out: Path
     """A picture (.png, .jpg, .webp: grid by class), .npz, or a folder of single images; .gif with --interpolate."""
     classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
