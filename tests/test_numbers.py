@@ -937,6 +937,22 @@ def speed_reading(files: list[Path]) -> list[str]:
     return [row(work, *(f"{found[kind][work]:,.0f}" for kind in ("32x32", "500x375"))) for work in works]
 
 
+def batch_times(file: Path) -> dict[str, dict[str, float]]:
+    return {size: medians(ways) for size, ways in read(file)["microseconds"].items()}
+
+
+@computes
+def speed_places(files: list[Path]) -> list[str]:
+    ways = ("mapped", "read", "first")
+    return [row(f"{size} px", *(f"{t[way]:,.0f}" for way in ways)) for size, t in batch_times(files[0]).items()]
+
+
+@computes
+def speed_places_more(files: list[Path]) -> list[str]:
+    more = max(times["read"] - times["mapped"] for times in batch_times(files[0]).values())
+    return [f"up to {more:.0f} microseconds more a batch"]
+
+
 @computes
 def speed_reading_rounds(files: list[Path]) -> list[str]:
     found = read(files[0])
