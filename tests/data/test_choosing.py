@@ -171,6 +171,9 @@ def test_what_cannot_be_read_is_left_to_decoding():
         return files[index]
 
     assert choose("s", ["0.png", "1.png", "2.png"], read, Decoding())[1]["range"] == {"16-bit": [0.0, 4095.0]}
+    nothing = tiff(np.full((4, 4), np.nan, np.float32))
+    for damaged in (nothing, deep(4000)[0][:-60], floats(1.0)[0][:-900]):
+        assert plan_of([damaged], ".tif")[1] == {}
 
 
 @pytest.mark.parametrize(

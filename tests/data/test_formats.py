@@ -30,6 +30,18 @@ def test_heic_is_read():
     assert decode_picture(buffer.getvalue()).format == "HEIF"
 
 
+def test_of_several_pictures_in_a_heic_the_one_that_it_shows_is_taken():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    container = pillow_heif.HeifFile()
+    for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200)):
+        container.add_from_pillow(Image.new("RGB", (64, 64), colour))
+    buffer = io.BytesIO()
+    container.save(buffer, quality=90, primary_index=1)
+    assert decode_picture(buffer.getvalue()).pixels[9, 9].argmax() == 1
+    each = [decode_picture(buffer.getvalue(), Plan(all_frames=True), frame).pixels[9, 9].argmax() for frame in range(3)]
+    assert sorted(each) == [0, 1, 2] and frames_of(buffer.getvalue()) == [0, 1, 2]
+
+
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 def test_avif_is_read():
     assert off(stored(SCENE, "AVIF", quality=95), SCENE) < 3

@@ -54,12 +54,7 @@ def test_fewer_steps_than_are_done_are_refused_before_pictures_are_read(
         train(tiny_full(2), resume=out, console=console)
 
 
-@pytest.mark.parametrize(
-    "field", [{"background": "black"}, {"range": "file"}, {"frames": "all"}, {"truncated": "keep"}]
-)
-def test_resume_refuses_that_pixels_are_read_in_another_way(
-    tmp_path: Path, console: Console, tiny_full, field: dict[str, str]
-) -> None:
+def test_resume_refuses_that_pixels_are_read_in_another_way(tmp_path: Path, console: Console, tiny_full) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     rng = np.random.default_rng(0)
@@ -67,10 +62,9 @@ def test_resume_refuses_that_pixels_are_read_in_another_way(
         Image.fromarray(rng.integers(0, 4096, (16, 16), dtype=np.uint16)).save(pictures / f"{i}.png")
     config = replace(tiny_full(2), data=DataConfig(path=str(pictures), cache_dir=str(tmp_path / "cache")))
     train(config, out=tmp_path / "run", console=console)
+    assert "4095 white" in str(console.file.getvalue())  # what was chosen is said when it starts
     stored = read_snapshot(tmp_path / "run").config
     assert stored.data.range == "auto"
-    longer = replace(stored, train=replace(stored.train, total_steps=3))
-    with pytest.raises(RunError, match=rf"data\.{next(iter(field))} differs"):
-        train(replace(longer, data=replace(longer.data, **field)), resume=tmp_path / "run", console=console)
-    train(longer, resume=tmp_path / "run", console=console)
-    assert "4095 white" in str(console.file.getvalue())  # what was chosen is said when it starts
+    for field in ({"background": "black"}, {"range": "file"}, {"frames": "all"}, {"truncated": "keep"}):
+        with pytest.raises(RunError, match=rf"data\.{next(iter(field))} differs"):
+            train(replace(stored, data=replace(stored.data, **field)), resume=tmp_path / "run", console=console)

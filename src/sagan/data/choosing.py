@@ -131,7 +131,7 @@ def _look(names: Sequence[str], read: Callable[[int], bytes], plan: Plan, config
                 _look_at(data, names[index], plan, seen, config.range == "auto")
         except Exception:  # Whatever is wrong with it is said when it is decoded.
             continue
-    return seen
+    return seen._replace(deep={kind: found for kind, found in seen.deep.items() if found})
 
 
 def _sample(names: Sequence[str]) -> list[int]:
@@ -160,7 +160,7 @@ def _look_at(data: bytes, name: str, plan: Plan, seen: _Seen, auto: bool) -> Non
         if image.width * image.height > plan.max_pixels or (auto and kind == "12-bit"):
             return
         if kind is not None or in_planes(image):
-            if len(seen.deep[kind or "16-bit"]) < LOOKED_AT and (deep := deep_of(image, data, 0, plan)) is not None:
+            if len(seen.deep[kind or "16-bit"]) < LOOKED_AT and (deep := deep_of(image, data, None, plan)) is not None:
                 _note_deep(deep, name, seen)
         elif image.has_transparency_data and len(seen.blank[WHITE]) < LOOKED_AT:
             _note_transparent(np.asarray(image.convert("RGBA")), seen)

@@ -82,7 +82,7 @@ class Decoded(NamedTuple):
     """Keys of TREATMENTS; "enlarged" is not among them, it depends on the target size."""
 
 
-def decode_picture(data: bytes, plan: Plan = AS_USUAL, frame: int = 0) -> Decoded:
+def decode_picture(data: bytes, plan: Plan = AS_USUAL, frame: int | None = None) -> Decoded:
     """Decode the bytes of one image file to upright 8-bit RGB at its own size.
 
     Grey and palette pictures become RGB, CMYK too; embedded profiles are converted to sRGB; alpha is composited on the
@@ -92,7 +92,7 @@ def decode_picture(data: bytes, plan: Plan = AS_USUAL, frame: int = 0) -> Decode
     Args:
         data: The file.
         plan: How pixels are read.
-        frame: Which picture of an animation or stack, from 0.
+        frame: Which picture of an animation or stack, from 0; unset is the one that the file itself shows.
 
     Raises:
         UnreadableError: If the bytes are no picture, are cut off, hold more pixels than the plan allows, are less than
@@ -118,10 +118,10 @@ def decode_picture(data: bytes, plan: Plan = AS_USUAL, frame: int = 0) -> Decode
         raise UnreadableError(f"damaged or cut off ({error}){hint}") from error
 
 
-def deep_of(image: Image.Image, data: bytes, frame: int, plan: Plan) -> Deep | None:
+def deep_of(image: Image.Image, data: bytes, frame: int | None, plan: Plan) -> Deep | None:
     """Read the values of an opened picture that has more than 8 bits; None for others."""
     if in_planes(image):
-        return read_planes(image, data, frame, plan.max_pixels)
+        return read_planes(image, data, frame or 0, plan.max_pixels)
     return read_deep(image, lambda: open_picture(data, frame))
 
 
@@ -157,14 +157,14 @@ def require_size(size_px: int) -> None:
         raise DataError(f"the picture size must be at least 1 pixel, found {size_px}")
 
 
-def _decode(data: bytes, plan: Plan, frame: int) -> Decoded:
+def _decode(data: bytes, plan: Plan, frame: int | None) -> Decoded:
     try:
         opened = open_picture(data, frame)
     except UnidentifiedImageError:
         if not is_tiff(data):
             raise
         traits = set[str]()
-        return _told(_from_deep(read_tiff(data, frame, plan.max_pixels), plan, traits), "TIFF", traits)
+        return _told(_from_deep(read_tiff(data, frame or 0, plan.max_pixels), plan, traits), "TIFF", traits)
     with opened as image:
         _check_size(image, plan)
         traits = _traits_of_file(image, plan)
@@ -187,7 +187,7 @@ def _orientation(image: Image.Image) -> int:
     return int(found) if found in range(1, 9) else UPRIGHT
 
 
-def _decode_rest(data: bytes, plan: Plan, frame: int) -> Decoded:
+def _decode_rest(data: bytes, plan: Plan, frame: int | None) -> Decoded:
     """Decode what is there of a file that was cut off."""
     try:
         with TRUNCATED.kept(), pillow_allows(plan.max_pixels):

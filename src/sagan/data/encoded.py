@@ -13,8 +13,6 @@ from sagan.data.formats import TRUNCATED, frames_of, pillow_allows
 from sagan.data.parallel import map_in_order
 from sagan.data.pictures import Labels, Pictures
 
-FIRST = 0
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Frame:
@@ -22,8 +20,8 @@ class _Frame:
 
     file: int
     """The file's index."""
-    number: int = FIRST
-    """Which picture of it, from 0."""
+    number: int | None = None
+    """Which picture of it, from 0; None is the one that it shows."""
     name: str
     """The file's name, with #1, #2, ... where it holds several."""
     damage: str = ""
@@ -95,7 +93,7 @@ def _frames(names: Sequence[str], read: Callable[[int], bytes], plan: Plan) -> l
             damage = "" if plan.keep_truncated else f"damaged or cut off ({error})"
             return [_Frame(file=index, name=name, damage=damage)]
         if len(found) == 1:
-            return [_Frame(file=index, number=found[0], name=name)]
+            return [_Frame(file=index, number=found[0] or None, name=name)]
         return [_Frame(file=index, number=number, name=f"{name}#{number + 1}") for number in found]
 
     frames: list[_Frame] = []

@@ -26,8 +26,10 @@ class UnreadableError(Exception):
     """One file cannot be used as a picture; the message is the reason, without the file's name."""
 
 
-def open_picture(data: bytes, frame: int = 0) -> Image.Image:
+def open_picture(data: bytes, frame: int | None = None) -> Image.Image:
     """Open a picture without decoding it; its reader is loaded where it comes with an extra.
+
+    None is the frame that the file itself shows, which in HEIC need not be the first one.
 
     Raises:
         UnreadableError: If it is something else, or its reader is not installed.
@@ -41,7 +43,7 @@ def open_picture(data: bytes, frame: int = 0) -> Image.Image:
     if kind is not None and kind.name == "AVIF" and not features.check("avif"):
         raise UnreadableError("AVIF pictures need a newer Pillow; install it with: pip install -U pillow")
     image = Image.open(io.BytesIO(data))
-    if frame or getattr(image, "is_animated", False):
+    if frame is not None:
         image.seek(frame)
     return image
 
