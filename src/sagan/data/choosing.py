@@ -4,6 +4,7 @@ The pictures that are looked at are drawn by the names of all, with a fixed seed
 whenever they are opened. Only headers are read, unless one shows transparent parts or more than 8 bits a value.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -121,16 +122,18 @@ def _look(names: Sequence[str], read: Callable[[int], bytes], plan: Plan, config
     """Look at some pictures of the set; those that cannot be read are told of when they are decoded."""
     seen = _Seen({WHITE: [], BLACK: [], GREY: []}, defaultdict(list))
     left = MOST_BYTES
-    for index in _sample(names):
-        if left <= 0:
-            break
-        try:
-            data = read(index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow warns of is said when the picture is decoded
+        for index in _sample(names):
+            try:
+                data = read(index)
+                with TRUNCATED.refused(), pillow_allows(plan.max_pixels):
+                    _look_at(data, names[index], plan, seen, config.range == "auto")
+            except Exception:  # So is whatever is wrong with it.
+                continue
             left -= len(data)
-            with TRUNCATED.refused(), pillow_allows(plan.max_pixels):
-                _look_at(data, names[index], plan, seen, config.range == "auto")
-        except Exception:  # Whatever is wrong with it is said when it is decoded.
-            continue
+            if left <= 0:
+                break
     return seen._replace(deep={kind: found for kind, found in seen.deep.items() if found})
 
 

@@ -3,7 +3,7 @@
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 
 from PIL import Image, ImageFile, features
@@ -18,6 +18,8 @@ READERS = {
     "JPEG XL": ("pillow_jxl", "pillow-jxl-plugin", "JPEG XL pictures"),
 }
 """For formats that Pillow does not read: the module, its package, and the subject of a sentence."""
+USUAL = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+"""What most pictures begin with: JPEG and PNG, which need nothing else."""
 REDUCED_PAGE = 1  # of TIFF's tag 254: a small copy of another page, or a mask (4)
 MASK_PAGE = 4
 
@@ -35,7 +37,7 @@ def open_picture(data: bytes, frame: int | None = None) -> Image.Image:
         UnreadableError: If it is something else, or its reader is not installed.
         Exception: Whatever Pillow raises for what it cannot open.
     """
-    kind = kind_of("", data[:HEAD_BYTES])
+    kind = None if data.startswith(USUAL) else kind_of("", data[:HEAD_BYTES])
     if kind is not None and not kind.is_picture:
         raise UnreadableError(f"not a picture: {kind.why_not}")
     if kind is not None and kind.name in READERS:
@@ -79,15 +81,18 @@ def what_else(data: bytes) -> str:
     return f"not a picture in a known format (it starts with {data[:12]!r})"
 
 
-@contextmanager
-def pillow_allows(pixels: int) -> Iterator[None]:
+def pillow_allows(pixels: int) -> AbstractContextManager[None]:
     """Let Pillow open pictures of so many pixels while the context lasts.
 
     Its limit is one for the whole process: it is raised while somebody needs that, and set back by the last one.
     """
-    if Image.MAX_IMAGE_PIXELS is None or pixels <= Image.MAX_IMAGE_PIXELS:
-        yield
-        return
+    if Image.MAX_IMAGE_PIXELS is None or pixels <= 2 * Image.MAX_IMAGE_PIXELS:  # up to which it only warns
+        return nullcontext()
+    return _raised_limit(pixels)
+
+
+@contextmanager
+def _raised_limit(pixels: int) -> Iterator[None]:
     with _LIMIT.lock:
         if not _LIMIT.users:
             _LIMIT.before = Image.MAX_IMAGE_PIXELS
@@ -121,20 +126,25 @@ class _Truncated:
         self._changed = threading.Condition()
         self._refusing = self._waiting = 0
 
-    @contextmanager
-    def refused(self) -> Iterator[None]:
+    def refused(self) -> "_Truncated":
+        """Give the context in which such files are refused."""
+        return self
+
+    def __enter__(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting)
+            while self._waiting:
+                self._changed.wait()
             self._refusing += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._refusing -= 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._refusing -= 1
+            if self._waiting:
                 self._changed.notify_all()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
+        """Keep such files while the context lasts."""
         with self._changed:
             self._waiting += 1
             self._changed.wait_for(lambda: not self._refusing)
