@@ -20,6 +20,7 @@ from sagan.ops.norm import standing_statistics
 from sagan.ops.pixels import images_to_uint8
 from sagan.ops.spectral import refresh_spectral
 from sagan.randomness import keyed_generator
+from sagan.sizes import Size, size_of
 
 MAX_REDRAWS = 10_000
 
@@ -113,8 +114,7 @@ def generate(
     Shape: z (N, z_dim), y int64 (N,) or None -> uint8 (N, H, W, 3). G runs in the mode that it is in.
     """
     device = next(G.parameters()).device
-    size = G.config.size_px
-    images = np.empty((len(z), size, size, 3), dtype=np.uint8)
+    images = np.empty((len(z), *G.config.image_size, 3), dtype=np.uint8)
     for part in batched(len(z), batch_size):
         rows = slice(part.start, part.stop)
         x = G(z[rows].to(device), None if y is None else y[rows].to(device))
@@ -249,16 +249,17 @@ def along(z: Tensor, direction: Tensor, reach: float, frames: int) -> Tensor:
     return z + torch.linspace(-reach, reach, frames, dtype=z.dtype)[:, None] * direction
 
 
-def check_queries(queries_px: Sequence[tuple[int, int]], size_px: int) -> None:
-    """Check that query points (row, column) are pixels of a square image.
+def check_queries(queries_px: Sequence[tuple[int, int]], image_size: Size) -> None:
+    """Check that query points (row, column) are pixels of an image of that size.
 
     Raises:
         ValueError: If one is not.
     """
+    height, width = size_of(image_size)
     for row, column in queries_px:
-        if not (0 <= row < size_px and 0 <= column < size_px):
+        if not (0 <= row < height and 0 <= column < width):
             raise ValueError(
-                f"query {row},{column} lies outside the image of {size_px}x{size_px} pixels (row,column from 0)"
+                f"query {row},{column} lies outside the image of {height}x{width} pixels (row,column from 0)"
             )
 
 
@@ -269,7 +270,7 @@ def attention_maps(
     y: Tensor | None,
     queries_px: Sequence[tuple[int, int]] | None = None,
 ) -> dict[int, Tensor]:
-    """Compute the attention maps of a network, in the mode that it is in; of several blocks at a height of the first.
+    """Compute the attention maps of a network, in the mode that it is in; of several blocks at a position of the first.
 
     Args:
         network: A generator (``inputs`` is z) or a discriminator (``inputs`` is images).
@@ -278,15 +279,16 @@ def attention_maps(
         queries_px: Query points (row, column) in pixels of the image; unset gives the rows of all positions.
 
     Returns:
-        {position K: (B, Q, H_key, W_key)}; each map sums to 1. Q counts the query points, or K*K positions.
+        {position K: (B, Q, H_key, W_key)}; each map sums to 1. Q counts the query points, or the positions of the
+        feature map, whose shorter side is K.
 
     Raises:
         ValueError: If a query point lies outside the image.
 
     Source: Zhang et al. 2018, figures 1 and 5.
     """
-    size = network.config.size_px
-    check_queries(queries_px or (), size)
+    image_height, image_width = network.config.image_size
+    check_queries(queries_px or (), network.config.image_size)
     maps = {}
     for name, x in _attended(network, inputs, y).items():
         block = network.attention[name]
@@ -294,7 +296,7 @@ def attention_maps(
         height, width = x.shape[2:]
         queries = None
         if queries_px is not None:
-            places = [(r * height // size) * width + c * width // size for r, c in queries_px]
+            places = [(r * height // image_height) * width + c * width // image_width for r, c in queries_px]
             queries = torch.tensor(places, device=x.device)
         rows = block.attention_map(x, queries)  # (B, Q, N_key)
         maps[int(name)] = rows.reshape(*rows.shape[:2], *block.key_grid(height, width))

@@ -79,7 +79,7 @@ def test_of_openers_at_the_same_time_one_decodes_and_the_others_wait(class_folde
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_size_below_one_is_refused(class_folder, config, size):
-    with pytest.raises(DataError, match=f"at least 1 pixel, found {size}"):
+    with pytest.raises(DataError, match=f"at least 1, found {size}"):
         open_dataset(config(class_folder), size, progress=False)
 
 

@@ -71,12 +71,12 @@ def test_parts_from_several_folders_are_completed_without_decoding(
         pack_shards(config(class_folder), 6, tmp_path / f"out {part}", size, part=(part, 2), progress=False)
     for path in (tmp_path / "out 2").glob("*.npy"):
         path.rename(tmp_path / "out 1" / path.name)
-    monkeypatch.setattr(pack_module, "decode_square", None)
+    monkeypatch.setattr(pack_module, "decode_to_size", None)
     assert len(pack_shards(config(class_folder), 6, tmp_path / "out 1", size, progress=False).images) == 5
 
 
 def test_the_same_command_on_a_whole_folder_decodes_nothing(class_folder, config, sharded, monkeypatch, gigabytes):
-    monkeypatch.setattr(pack_module, "decode_square", None)
+    monkeypatch.setattr(pack_module, "decode_to_size", None)
     size = gigabytes(2, ("cat", "dog"))
     assert len(pack_shards(config(class_folder), 6, sharded, size, progress=False).images) == 5
 
@@ -95,7 +95,7 @@ def test_unreadable_pictures_end_it_and_skipping_them_goes_on(three_classes, tmp
     with pytest.raises(DataError, match=r"3 file\(s\) \(b/0.png.*--skip-unreadable"):
         pack_shards(config(three_classes), 6, tmp_path / "set", size, progress=False)
     assert not (tmp_path / "set" / "index.json").exists()
-    monkeypatch.setattr(pack_module, "decode_square", None)
+    monkeypatch.setattr(pack_module, "decode_to_size", None)
     image_set = pack_shards(
         config(three_classes, skip_unreadable=True, may_lose=("b",)), 6, tmp_path / "set", size, progress=False
     )

@@ -175,7 +175,7 @@ def test_the_named_set_is_drawn_at_the_size_asked_for(config, monkeypatch, tmp_p
         assert np.array_equal(image_set.images[7], draw(scene(7), size_px))
         assert not image_set.info.traits  # nothing was enlarged
     assert picture_size(config("pairs")) == 64
-    assert len({find_source("pairs", tmp_path, size_px=size_px).key for size_px in (16, 32, 64)}) == 3
+    assert len({find_source("pairs", tmp_path, size=(size_px, size_px)).key for size_px in (16, 32, 64)}) == 3
 
 
 def test_sizes_that_are_not_drawn_are_refused(config):

@@ -86,10 +86,14 @@ def test_real_pictures_are_opened_from_a_path_and_from_a_configuration(dataset, 
     assert images.fingerprint == dataset.fingerprint
 
 
-def test_pictures_that_are_not_square_say_both_sizes():
-    batches = HashedBatches([np.zeros((2, 8, 6, 3), np.uint8)])
-    with pytest.raises(ValueError, match="here 8x8 pixels as the others, found 8x6"):
-        list(batches)
+def test_pictures_of_another_size_say_both_sizes():
+    rectangles = [np.zeros((2, 8, 6, 3), np.uint8)] * 2
+    passed = HashedBatches(rectangles)
+    assert len(list(passed)) == 2
+    assert passed.size_px == "8x6"
+    for size, batches in ((8, rectangles), (None, [np.zeros((2, 8, 8, 3), np.uint8), *rectangles])):
+        with pytest.raises(ValueError, match=r"here 8x8 pixels \(height x width\) as the others, found 8x6"):
+            list(HashedBatches(batches, size))
 
 
 @pytest.mark.parametrize("name", ["config.json", "checkpoints", "generator.safetensors"])

@@ -10,6 +10,7 @@ import tyro
 from sagan.cli.parse import parse
 from sagan.data.config import Interpretation
 from sagan.places import PICTURES, check_place
+from sagan.sizes import size_of
 
 WHAT = "What is in a set of pictures, before you train on it."
 
@@ -20,19 +21,24 @@ class CheckFlags:
 
     path: tyro.conf.Positional[str]
     """What `sagan train --data` takes; of a packed file or folder the hashes are checked, too."""
-    size: int | None = None
-    """The size in pixels that you want to train at: counts the pictures that would be enlarged."""
+    size: int | str | None = None
+    """The size in pixels that you want to train at, as 64, or 64x96 (height x width): counts the pictures that would
+    be enlarged, and shows what each --data.fit loses."""
     class_names: str | None = None
     """A file that maps folder names to readable class names."""
     reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     seed: int = 0
     """The seed of the run that you want to start: it says which pictures are held out."""
     sheet: Path = Path("contact-sheet.png")
-    """Where the contact sheet goes."""
+    """Where the contact sheet goes; with --size there is a second one beside it, NAME-fit."""
     page: Path | None = None
     """Where a page for the browser goes, all in one file (.html)."""
     json: Path | None = None
     """Where the report goes as JSON."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            size_of(self.size)
 
 
 def run(arguments: list[str]) -> int:
@@ -51,6 +57,9 @@ def run(arguments: list[str]) -> int:
     report = check(config, flags.size, seed=flags.seed)
     print(report.text())
     print(f"contact sheet: {save_image(report.contact_sheet, flags.sheet)}")
+    if report.fit_sheet is not None:
+        fit_sheet = flags.sheet.with_stem(f"{flags.sheet.stem}-fit")
+        print(f"what each way to bring pictures to that size loses: {save_image(report.fit_sheet, fit_sheet)}")
     if flags.json is not None:
         flags.json.write_text(json.dumps(report.record(), indent=1) + "\n", encoding="ascii")
         print(f"JSON: {flags.json}")

@@ -8,6 +8,7 @@ import tyro
 
 from sagan.cli.parse import parse
 from sagan.data.config import Interpretation
+from sagan.sizes import size_of
 
 WHAT = "Decode pictures once into a packed file or folder. After an interruption the same command goes on."
 
@@ -18,8 +19,8 @@ class PackFlags:
 
     path: tyro.conf.Positional[str]
     """What `sagan train --data` takes: a folder, zip, .npz, tar files, hf:NAME, the name of a data set."""
-    size: int
-    """Height and width in pixels to decode to."""
+    size: int | str
+    """Size in pixels to decode to: the side of a square, as 64, or height x width, as 64x96."""
     out: Path
     """The packed file, or with --shard-gb the folder; --data takes it, here or on another machine."""
     shard_gb: float | None = None
@@ -34,6 +35,9 @@ class PackFlags:
     reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     skip_unreadable: bool = False
     """Leave unreadable pictures out instead of stopping."""
+
+    def __post_init__(self) -> None:
+        size_of(self.size)
 
 
 def run(arguments: list[str]) -> int:

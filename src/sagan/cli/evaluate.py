@@ -10,6 +10,7 @@ from sagan.cli.parse import UsageError, parse
 from sagan.data.config import Interpretation
 from sagan.evaluation.config import EvaluateConfig
 from sagan.places import PICTURES, check_place
+from sagan.sizes import size_of
 
 ROWS = 8
 # What `--help` shows; the rest `--help-all` does.
@@ -26,14 +27,15 @@ class Arguments(EvaluateConfig):
     run: tyro.conf.Positional[Path | None] = None
     """A run folder, a checkpoint, or a .safetensors weights file."""
     generated: str | None = None
-    """Instead of a run: pictures that any generator made (folder, zip or .npz), all of one square size."""
+    """Instead of a run: pictures that any generator made (folder, zip or .npz), all of one size."""
     data: str | None = None
     """The real pictures to judge by, as in `sagan train`."""
     reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     statistics: Path | None = None
     """Instead of --data: statistics of real pictures that --export-statistics wrote, here or elsewhere."""
-    size: int | None = None
-    """With --export-statistics alone: the size in pixels of the generated pictures to be judged."""
+    size: int | str | None = None
+    """With --export-statistics alone: the size in pixels of the generated pictures to be judged, as 64, or 64x96
+    (height x width)."""
     feature_weights: Path | None = None
     """A local file of the feature network's weights."""
     class_labels: Path | None = None
@@ -47,6 +49,11 @@ class Arguments(EvaluateConfig):
     """A .json file for the values and their protocols."""
     compare: tuple[Path, Path] | None = None
     """Instead of all that: two such files, side by side; values made in different ways are refused."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size is not None:
+            size_of(self.size)
 
 
 def run(arguments: list[str]) -> int:

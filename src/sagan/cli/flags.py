@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Annotated, TypeVar
 
@@ -13,6 +14,7 @@ from sagan.recipes.choose import Choice, choose_preset
 from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
 from sagan.recipes.written import read_config
+from sagan.sizes import size_of, written
 
 F = TypeVar("F", bound="ConfigFlags")
 
@@ -45,12 +47,14 @@ class ConfigFlags:
     """Generator updates in all; short for --train.total-steps."""
     batch_size: int | None = None
     """Images in a batch; short for --train.batch-size."""
-    size: int | None = None
-    """Image size in pixels of both networks: 16, 32, 64, 128 or 256."""
+    size: int | str | None = None
+    """Image size in pixels of both networks: 16, 32, 64, 128 or 256, or height x width as in 64x96, of which the
+    shorter side is one of these."""
     base_width: int | None = None
     """Base width of both networks; 64 is the published one."""
     attention: tuple[int, ...] | None = None
-    """Feature-map heights with attention in both networks, e.g. `8 16`; nothing after the flag means none."""
+    """Feature maps, by their shorter side, with attention in both networks, e.g. `8 16`; nothing after the flag
+    means none."""
     evaluate_every: int | None = None
     """Steps between measurements of the samples (--monitor says what); short for --train.evaluate-every."""
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
@@ -79,8 +83,10 @@ def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: 
         with refusals_as_sentences(arguments):
             combined(parsed)
         return parsed, choice
-    asked = given["size"] or ""
-    size = int(asked) if asked.isdecimal() else None  # anything else is refused by the parser
+    size = None
+    if given["size"]:
+        with suppress(ValueError):  # what is no size is refused by the parser
+            size = min(size_of(given["size"]))
     guessed = has_cuda_driver()
     choice = choose_preset(given["preset"], size, cuda=guessed)
     parsed = _parse(kind, arguments, verb, what, choice)
@@ -117,8 +123,9 @@ def in_short(config: RunConfig) -> str:
     G, D, train = config.generator, config.discriminator, config.train
     places = " ".join(map(str, G.attention_positions)) or "none"
     return (
-        f"steps {train.total_steps:,}, batch size {train.batch_size}, size {G.size_px}, base width {G.base_width} "
-        f"(discriminator {D.base_width}), attention {places}, evaluated every {train.evaluate_every:,}"
+        f"steps {train.total_steps:,}, batch size {train.batch_size}, size {written(G.image_size)}, "
+        f"base width {G.base_width} (discriminator {D.base_width}), attention {places}, "
+        f"evaluated every {train.evaluate_every:,}"
     )
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from sagan.data.batches import Batch, Batches
     from sagan.data.check_report import CheckReport
     from sagan.data.checking import check
-    from sagan.data.config import DataConfig, DataError, cache_folder
+    from sagan.data.config import DataConfig, DataError, cache_folder, fitted_alike
     from sagan.data.given import GivenData
     from sagan.data.memory import kept
     from sagan.data.named import NAMES
@@ -33,6 +33,7 @@ __all__ = [
     "cache_folder",
     "check",
     "data_size",
+    "fitted_alike",
     "hand_over",
     "is_pattern",
     "kept",
@@ -51,7 +52,7 @@ __getattr__ = lazy_names(
         "sagan.data.batches": ["Batch", "Batches"],
         "sagan.data.check_report": ["CheckReport"],
         "sagan.data.checking": ["check"],
-        "sagan.data.config": ["DataConfig", "DataError", "cache_folder"],
+        "sagan.data.config": ["DataConfig", "DataError", "cache_folder", "fitted_alike"],
         "sagan.data.given": ["GivenData"],
         "sagan.data.memory": ["kept"],
         "sagan.data.named": ["NAMES"],

@@ -7,16 +7,25 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sagan.data.config import Fit
 from sagan.data.decode import TREATMENTS, Decoded, UnreadableError
 from sagan.data.looks import ODD
 from sagan.data.names import readable
 from sagan.data.parallel import counted, map_in_order
 from sagan.data.remarks import EXIT_CODES, Advice, Remark, Verdict, verdict_of
 from sagan.data.study import Study
+from sagan.sizes import longhand, written
 
 VERSION = 1
 """Of the record: it grows when a key changes its meaning; new keys may come at any time."""
 SHOWN = 10
+WAYS: dict[Fit, str] = {
+    "crop": "the middle of each picture that has the shape of the size",
+    "smart": "the part of each picture that has the shape of the size and most to see",
+    "pad": "the whole of each picture with borders",
+    "squeeze": "the whole of each picture, distorted",
+}
+"""How pictures are brought to the target size, in words."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,7 +35,7 @@ class CheckReport:
     source: str
     """What was checked."""
     size_px: int | None
-    """The target size, if one was given."""
+    """The shorter side of the target size, if one was given."""
     class_counts: dict[str, int]
     """Readable pictures of each class; one entry named "" when there are no classes."""
     widths_px: tuple[int, int, int]
@@ -55,6 +64,14 @@ class CheckReport:
     """RGB picture: a row of examples for each class, with its name and count."""
     decoding: tuple[str, ...] = ()
     """What was chosen of how pixels are read, in sentences."""
+    size: tuple[int, int] | None = None
+    """The target size, (height, width), if one was given."""
+    fit: Fit = "crop"
+    """How pictures are brought to the target size."""
+    fit_advice: tuple[str, ...] = ()
+    """Which way to bring them to it is advised, and why, in sentences; empty without a target size."""
+    fit_sheet: Image.Image | None = None
+    """RGB picture: what each way loses of the widest and the tallest pictures; None without a target size."""
 
     @property
     def verdict(self) -> Verdict:
@@ -132,8 +149,9 @@ class CheckReport:
             for trait, treatment in TREATMENTS.items()
             if self.traits.get(trait)
         ]
-        if self.size_px is not None:
-            lines.append(f"target: centre crop to the shorter side, resized to {self.size_px}x{self.size_px} px")
+        if self.size is not None:
+            lines.append(f"target: {WAYS[self.fit]}, resized to {longhand(self.size)} px")
+            lines += self.fit_advice
         lines.append(f"unreadable: {len(self.unreadable):,}{_damaged_or_none(self.unreadable)}")
         lines += _first(f"{name}: {reason}" for name, reason in self.unreadable)
         lines.append(f"copies of other pictures: {self.num_copies:,}")
@@ -177,7 +195,9 @@ def _overview(report: CheckReport) -> dict[str, Any]:
             for label, (name, count) in enumerate(report.class_counts.items())
         ],
         "size_px": study.size_px,
-        "size_asked_px": report.size_px,
+        "size_asked_px": None if report.size is None else written(report.size),
+        "fit": report.fit,
+        "fit_advice": list(report.fit_advice),
         "widths_px": _low_to_high(report.widths_px),
         "heights_px": _low_to_high(report.heights_px),
         "formats": report.formats,

@@ -14,6 +14,8 @@ from sagan.data.check_report import CheckReport
 from sagan.data.choosing import in_words
 from sagan.data.config import DataConfig, cache_folder
 from sagan.data.decode import Pixels, UnreadableError, require_size, square
+from sagan.data.fit import is_enlarged
+from sagan.data.fit_sheet import fit_advice, fit_sheet
 from sagan.data.given import config_of
 from sagan.data.looks import Glance, Glances, glance
 from sagan.data.named import NAMES
@@ -25,6 +27,7 @@ from sagan.data.remarks import Facts, advice_on, remarks_on
 from sagan.data.shards import is_packed, read_packed, verify
 from sagan.data.sources import find_source
 from sagan.data.study import Named, Study, left_out, study
+from sagan.sizes import Size
 
 SHEET_COLUMNS = 10
 SHEET_ROWS = 40
@@ -42,12 +45,13 @@ class _Finding(NamedTuple):
     thumbnail: Pixels | None
 
 
-def check(data: Any, size_px: int | None = None, *, seed: int = 0, progress: bool = True) -> CheckReport:
+def check(data: Any, size_px: Size | None = None, *, seed: int = 0, progress: bool = True) -> CheckReport:
     """Look at every picture of a data set and report; unreadable files are listed, they do not stop it.
 
     Args:
         data: A :class:`DataConfig`, or its ``path`` alone, or pictures in Python (:func:`sagan.data.given.as_given`).
-        size_px: The size to train at, to count the pictures that would be enlarged.
+        size_px: The size to train at, 64, "64x96" or (64, 96), height first: to count the pictures that would be
+            enlarged, and to say what is lost on the way to it.
         seed: That of the run, which says which pictures it would hold out.
         progress: Show a progress bar on standard error.
 
@@ -56,10 +60,9 @@ def check(data: Any, size_px: int | None = None, *, seed: int = 0, progress: boo
             pixels of a packed file or folder are not those that were written.
     """
     config, source = config_of(data, progress=progress)
-    if size_px is not None:
-        require_size(size_px)
+    size = None if size_px is None else require_size(size_px)
     if source is None:
-        source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+        source = find_source(config, cache_folder(config.cache_dir), size=size, progress=progress)
     pictures = source.load()
     if config.path not in NAMES and is_packed(place := Path(config.path).expanduser()):
         verify(read_packed(place), progress=progress)
@@ -71,16 +74,21 @@ def check(data: Any, size_px: int | None = None, *, seed: int = 0, progress: boo
     findings: list[_Finding | str] = []
     with counted("checking", len(pictures.names), progress) as advance:
         map_in_order(
-            lambda index: _look_at(pictures, index, size_px, index in shown),
+            lambda index: _look_at(pictures, index, size, index in shown),
             range(len(pictures.names)),
             findings.extend,
             advance,
         )
-    set_ = _Set(source.name, config, size_px, seed, pictures, class_names)
-    return _report(set_, findings, examples)
+    set_ = _Set(source.name, config, None if size is None else min(size), seed, pictures, class_names)
+    report = _report(set_, findings, examples)
+    shapes = {index: (one.height, one.width) for index, one in enumerate(findings) if isinstance(one, _Finding)}
+    if size is None or not shapes:
+        return report
+    advice, sheet = fit_advice([*shapes.values()], size), fit_sheet(pictures, shapes, size, config.border)
+    return dataclasses.replace(report, size=size, fit=config.fit, fit_advice=advice.sentences, fit_sheet=sheet)
 
 
-def _look_at(pictures: Pictures, index: int, size_px: int | None, shown: bool) -> _Finding | str:
+def _look_at(pictures: Pictures, index: int, size: tuple[int, int] | None, shown: bool) -> _Finding | str:
     try:
         pixels, format_name, traits = pictures.decode(index)
     except UnreadableError as error:
@@ -88,7 +96,7 @@ def _look_at(pictures: Pictures, index: int, size_px: int | None, shown: bool) -
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     height, width = pixels.shape[:2]
-    if size_px is not None and min(height, width) < size_px:
+    if size is not None and is_enlarged((height, width), size, pictures.fit):
         traits |= {"enlarged"}
     digest = hashlib.blake2b(f"{height}x{width}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels).data)

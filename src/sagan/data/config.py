@@ -4,13 +4,14 @@ import math
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 GIVEN = "given:"
 """How paths of pictures begin that were given in Python, see :mod:`sagan.data.given`."""
 Keep = Literal["disk", "memory", "device"]
+Fit = Literal["crop", "pad", "squeeze", "smart"]
 Classes = Literal["auto", "first", "last", "path", "none"]
 Frames = Literal["first", "all"]
 Truncated = Literal["refuse", "keep"]
@@ -111,12 +112,41 @@ def given_range(text: str) -> tuple[float, float] | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interpretation(Decoding, Reading):
+class Fitting:
+    """How pictures of any shape are brought to one size."""
+
+    fit: Fit = "crop"
+    """How a picture of another shape is brought to the size: the middle that has the shape (`crop`), the part as large
+    with most to see (`smart`), the whole with borders (`pad`), or the whole distorted (`squeeze`)."""
+
+    border: str = "auto"
+    """Colour of the borders of `pad`: white, black or #rrggbb; `auto` is the median of the two edges that they touch,
+    for each picture."""
+
+    def __post_init__(self) -> None:
+        if self.fit not in get_args(Fit):
+            raise ValueError(f"fit must be one of {', '.join(get_args(Fit))}, found {self.fit!r}")
+        if self.border not in BACKGROUNDS and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.border):
+            raise ValueError(f"border must be auto, white, black or #rrggbb, found {self.border!r}")
+        if self.border != "auto" and self.fit != "pad":
+            raise ValueError(f"border is the colour of what fit pad adds, found fit {self.fit}")
+
+    @property
+    def fitting(self) -> dict[str, str]:
+        """These fields where they are not as usual: they are a part of what the pictures are."""
+        if self.fit == "pad":
+            return {"fit": self.fit, "border": self.border}
+        return {} if self.fit == "crop" else {"fit": self.fit}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpretation(Fitting, Decoding, Reading):
     """What folders and pixels mean, where that is not clear."""
 
     def __post_init__(self) -> None:
         Reading.__post_init__(self)
         Decoding.__post_init__(self)
+        Fitting.__post_init__(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +194,19 @@ class DataConfig(Interpretation):
             raise ValueError(f"holdout_fraction must be at least 0 and below 1, found {self.holdout_fraction}")
         if self.holdout_max < 0:
             raise ValueError(f"holdout_max must be at least 0, found {self.holdout_max}")
+
+
+def fitted_alike(config: DataConfig, data: object) -> DataConfig:
+    """Give a configuration that brings pictures to their size as a run did, where it does not say otherwise itself.
+
+    Args:
+        config: The configuration.
+        data: What a checkpoint or weights file says of the run's data; those of older versions say less.
+    """
+    said = data.get("decoding") if isinstance(data, dict) else None
+    if config.fitting or not isinstance(said, dict):
+        return config
+    return replace(config, **{name: said[name] for name in ("fit", "border") if name in said})
 
 
 def cache_folder(cache_dir: str | None = None) -> Path:

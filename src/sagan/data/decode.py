@@ -1,8 +1,4 @@
-"""One stored picture to one uint8 RGB square: upright, centre-cropped to its shorter side, resized with antialiasing.
-
-The crop comes before the resize, so the aspect ratio is kept. Resizing is Pillow's bilinear filter, whose support grows
-with the reduction (the official pipeline's choice; SAGAN's networks see x / 127.5 - 1 of the result).
-"""
+"""One stored picture to upright 8-bit RGB at its own size; :mod:`sagan.data.fit` brings it to the size of the set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +10,12 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from sagan.data.colours import RGB, WHITE, lay_on, with_profile
 from sagan.data.config import DataError
 from sagan.data.deep import Bounds, Deep, bounds_of, deep_kind, in_planes, read_deep, to_8_bits
+from sagan.data.fit import fitted
 from sagan.data.formats import TRUNCATED, open_picture, pillow_allows, what_else
 from sagan.data.formats import UnreadableError as UnreadableError  # what all decoding raises
 from sagan.data.pixel_traits import pixel_traits
 from sagan.data.tiffs import is_tiff, read_planes, read_tiff
+from sagan.sizes import Size, size_of
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -126,18 +124,8 @@ def deep_of(image: Image.Image, data: bytes, frame: int | None, plan: Plan) -> D
 
 
 def square(pixels: Pixels, size_px: int) -> Pixels:
-    """Cut the centre square of a picture and resize it with Pillow's antialiased bilinear filter.
-
-    Shape: uint8 (H, W, 3) -> uint8 (size_px, size_px, 3). Pixels are copied unchanged where the side fits already.
-    """
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    centre = pixels[top : top + side, left : left + side]
-    if side == size_px:
-        return centre
-    image = Image.fromarray(np.ascontiguousarray(centre))
-    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BILINEAR))
+    """Cut the centre square of a picture and resize it: uint8 (H, W, 3) -> uint8 (size_px, size_px, 3)."""
+    return fitted(pixels, (size_px, size_px))
 
 
 def array_to_rgb(pixels: Pixels, background: RGB = WHITE) -> Pixels:
@@ -151,10 +139,12 @@ def array_to_rgb(pixels: Pixels, background: RGB = WHITE) -> Pixels:
     return pixels
 
 
-def require_size(size_px: int) -> None:
-    """Raise DataError unless the target size is at least 1."""
-    if size_px < 1:
-        raise DataError(f"the picture size must be at least 1 pixel, found {size_px}")
+def require_size(size_px: Size) -> tuple[int, int]:
+    """Give the target size as (height, width), or raise DataError if it is none."""
+    try:
+        return size_of(size_px)
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 def _decode(data: bytes, plan: Plan, frame: int | None) -> Decoded:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +21,13 @@ from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed
 from sagan.data.pictures import Source, hash_lines
 from sagan.data.pixel_traits import COMMON
 from sagan.data.shards import is_packed, read_packed
-from sagan.data.sources import find_source
+from sagan.data.sources import find_source, to_be_fitted
+from sagan.sizes import Size, longhand, written
+
+FITTING = ("fit", "border")
 
 
-def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> ImageSet:
+def open_dataset(config: DataConfig, size_px: Size, *, progress: bool = True) -> ImageSet:
     """Open a data set as decoded pictures of one size, packing it into the cache folder on first use.
 
     A packed file or folder of that size is opened as it is. The cached file is found again by the paths, sizes and
@@ -33,22 +37,20 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
 
     Args:
         config: What to open.
-        size_px: Height and width of the pictures.
+        size_px: Size of the pictures: 64, "64x96" or (64, 96), height first.
         progress: Show what is done on standard error.
 
     Raises:
         DataError: If the data are not as expected, some file cannot be read as a picture and ``skip_unreadable`` is not
             set, or the disk is full.
     """
-    require_size(size_px)
-    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
-        image_set = read_packed(given)
-        if image_set.images.shape[1:3] == (size_px, size_px):
-            return _rename(image_set, config)
+    size = require_size(size_px)
+    if (packed := _packed_already(config, size)) is not None:
+        return _rename(packed, config)
     cache = cache_folder(config.cache_dir)
-    source = find_source(config, cache, size_px=size_px, progress=progress)
-    file = _cached_file(source, size_px, cache)
-    image_set = _open_cached(file) or _pack_cached(source, size_px, file, progress=progress)
+    source = find_source(config, cache, size=size, progress=progress)
+    file = _cached_file(source, size, cache)
+    image_set = _open_cached(file) or _pack_cached(source, size, file, progress=progress)
     if not config.skip_unreadable:
         refuse_unreadable(image_set.info.unreadable, source.name)
     elif image_set.info.unreadable:
@@ -56,7 +58,7 @@ def open_dataset(config: DataConfig, size_px: int, *, progress: bool = True) -> 
     return dataclasses.replace(_rename(image_set, config), told=source.told())
 
 
-def hand_over(data: Any, config: DataConfig, size_px: int, *, progress: bool = True) -> DataConfig:
+def hand_over(data: Any, config: DataConfig, size_px: Size, *, progress: bool = True) -> DataConfig:
     """Pack pictures that are given in Python into the cache folder; give the configuration with a path that names them.
 
     A path is taken as it is.
@@ -64,33 +66,53 @@ def hand_over(data: Any, config: DataConfig, size_px: int, *, progress: bool = T
     Args:
         data: As :func:`sagan.data.given.as_given` takes them.
         config: What else there is to say.
-        size_px: Height and width to decode to.
+        size_px: Size to decode to: 64, "64x96" or (64, 96), height first.
         progress: Show what is done on standard error.
 
     Raises:
         DataError: As :func:`open_dataset`, and if they are no pictures with at most one label each.
     """
-    require_size(size_px)
+    size = require_size(size_px)
     if isinstance(data, (str, Path)):
         return dataclasses.replace(config, path=str(data))
-    source = given_source(data, progress=progress)
-    file = _cached_file(source, size_px, cache_folder(config.cache_dir))
+    source = to_be_fitted(given_source(data, progress=progress), config)
+    file = _cached_file(source, size, cache_folder(config.cache_dir))
     if _open_cached(file) is None:
-        _pack_cached(source, size_px, file, progress=progress)
+        _pack_cached(source, size, file, progress=progress)
     return dataclasses.replace(config, path=source.name)
 
 
-def picture_size(config: DataConfig) -> int:
-    """Find the size in pixels of pictures that are all square and equal, as a generator makes them.
+def _packed_already(config: DataConfig, size: tuple[int, int]) -> ImageSet | None:
+    """Open a packed file or folder, if it is one and has this size.
+
+    Raises:
+        DataError: If it was made in another way than is asked for.
+    """
+    if config.path in NAMES or not is_packed(given := Path(config.path).expanduser()):
+        return None
+    image_set = read_packed(given)
+    if image_set.images.shape[1:3] != size:
+        return None
+    made = {"fit": "crop", "border": "auto"} | image_set.info.decoding
+    differing = [f"{name} {made.get(name)!r}" for name, wanted in config.fitting.items() if made.get(name) != wanted]
+    if differing:
+        raise DataError(
+            f"{config.path} is packed already, with {', '.join(differing)}: give the pictures that it was made from, "
+            "or leave that choice to the packed file"
+        )
+    return image_set
+
+
+def picture_size(config: DataConfig) -> int | str:
+    """Find the size in pixels of pictures that are all equal in size, as a generator makes them: 64, or "64x96".
 
     A packed file says it; elsewhere up to 100 pictures, spread over all, are decoded to see.
 
     Raises:
-        DataError: If a picture is not square, sizes differ, or nothing is found.
+        DataError: If sizes differ, or nothing is found.
     """
     if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
-        height, width = read_packed(given).images.shape[1:3]
-        return only_size({(height, width): str(given)})
+        return written(read_packed(given).images.shape[1:3])
     pictures = find_source(config, cache_folder(config.cache_dir)).load()
     chosen = sorted({round(i) for i in np.linspace(0, len(pictures.names) - 1, 100)}) if pictures.names else []
     sizes: dict[tuple[int, int], str] = {}
@@ -99,22 +121,12 @@ def picture_size(config: DataConfig) -> int:
         sizes.setdefault((height, width), pictures.names[index])
     if not sizes:
         raise DataError(f"{config.path} holds no pictures")
-    return only_size(sizes)
-
-
-def only_size(sizes: dict[tuple[int, int], str]) -> int:
-    """Give the size in pixels of square pictures of one (H, W), each with the name of a picture that has it.
-
-    Raises:
-        DataError: If there are several, or it is not square.
-    """
-    height, width = next(iter(sizes))
-    if len(sizes) > 1 or height != width:
-        found = "; ".join(f"{name}: {w}x{h}" for (h, w), name in list(sizes.items())[:3])
+    if len(sizes) > 1:
+        found = "; ".join(f"{name}: {longhand(size)}" for size, name in list(sizes.items())[:3])
         raise DataError(
-            f"generated pictures must be square and of one size, found {found}; bring them to one size first"
+            f"generated pictures must be of one size, found {found} (height x width); bring them to one size first"
         )
-    return height
+    return written(next(iter(sizes)))
 
 
 class DataSize(NamedTuple):
@@ -128,20 +140,18 @@ class DataSize(NamedTuple):
     """What packing will write to the cache folder; 0 if the pictures are packed at that size already."""
 
 
-def data_size(config: DataConfig, size_px: int) -> DataSize:
+def data_size(config: DataConfig, size_px: Size) -> DataSize:
     """Count the pictures that :func:`open_dataset` would open; nothing is decoded, downloaded or written.
 
     Raises:
         DataError: If nothing is found, or it is of no known kind.
     """
-    require_size(size_px)
-    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
-        image_set = read_packed(given)
-        if image_set.images.shape[1:3] == (size_px, size_px):
-            return DataSize(len(image_set.labels), len(image_set.class_names), 0)
+    size = require_size(size_px)
+    if (packed := _packed_already(config, size)) is not None:
+        return DataSize(len(packed.labels), len(packed.class_names), 0)
     cache = cache_folder(config.cache_dir)
-    source = find_source(config, cache, size_px=size_px)
-    packed = _open_cached(_cached_file(source, size_px, cache))
+    source = find_source(config, cache, size=size)
+    packed = _open_cached(_cached_file(source, size, cache))
     if packed is not None:
         return DataSize(len(packed.labels), len(packed.class_names), 0)
     if config.path in NAMED_SIZES:
@@ -150,7 +160,7 @@ def data_size(config: DataConfig, size_px: int) -> DataSize:
         pictures = source.load()
         num_images = len(pictures.names)
         num_classes = len(np.unique(pictures.labels)) if pictures.class_names else 0
-    return DataSize(num_images, num_classes, num_images * size_px * size_px * 3)
+    return DataSize(num_images, num_classes, num_images * prod(size) * 3)
 
 
 def notes(image_set: ImageSet) -> list[str]:
@@ -162,6 +172,9 @@ def notes(image_set: ImageSet) -> list[str]:
         for trait, treatment in TREATMENTS.items()
         if image_set.info.traits.get(trait) and trait not in COMMON
     ]
+    if "fit" in image_set.info.decoding:
+        made = ", ".join(f"{name} {value}" for name, value in image_set.info.decoding.items() if name in FITTING)
+        said.append(f"pictures were brought to {longhand(image_set.images.shape[1:3])} px with {made}")
     if image_set.info.unreadable:
         said.append(f"{len(image_set.info.unreadable):,} unreadable files were left out")
     if len(image_set.class_names) == 1:
@@ -169,16 +182,16 @@ def notes(image_set: ImageSet) -> list[str]:
     return said
 
 
-def _cached_file(source: Source, size_px: int, cache: Path) -> Path:
-    key = hash_lines([source.key, str(size_px), str(FORMAT_VERSION)])
+def _cached_file(source: Source, size: tuple[int, int], cache: Path) -> Path:
+    key = hash_lines([source.key, str(written(size)), str(FORMAT_VERSION)])
     readable = re.sub(r"[^A-Za-z0-9-]+", "-", Path(source.name).stem)[:40] or "data"
-    return cache / "packed" / f"{readable}-{size_px}px-{key[:16]}.npy"
+    return cache / "packed" / f"{readable}-{written(size)}px-{key[:16]}.npy"
 
 
-def _pack_cached(source: Source, size_px: int, file: Path, *, progress: bool) -> ImageSet:
+def _pack_cached(source: Source, size: tuple[int, int], file: Path, *, progress: bool) -> ImageSet:
     with alone(file, lambda: say(f"another process is packing {source.name}; waiting for it")):
         # The other process may have made it while this one waited.
-        return _open_cached(file) or pack_file(source, size_px, file, keep_unreadable=True, progress=progress)
+        return _open_cached(file) or pack_file(source, size, file, keep_unreadable=True, progress=progress)
 
 
 def _open_cached(file: Path) -> ImageSet | None:

@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from sagan.data.config import DataConfig, DataError, cache_folder
-from sagan.data.decode import UnreadableError, require_size, square
+from sagan.data.decode import UnreadableError, require_size
+from sagan.data.fit import fitted, is_enlarged
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.names import read_class_names, rename_classes
@@ -25,6 +27,7 @@ from sagan.data.packed import (
 from sagan.data.parallel import counted, map_in_order
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.sources import find_source
+from sagan.sizes import Size, written
 
 MIN_PICTURES = 2
 SHOWN_NAMES = 5
@@ -32,7 +35,7 @@ SHOWN_NAMES = 5
 
 def pack_dataset(
     config: DataConfig,
-    size_px: int,
+    size_px: Size,
     out: str | Path,
     *,
     workers: int | None = None,
@@ -46,7 +49,7 @@ def pack_dataset(
 
     Args:
         config: What to pack.
-        size_px: Height and width to decode to.
+        size_px: Size to decode to: 64, "64x96" or (64, 96), height first.
         out: The file to write.
         workers: Threads that decode; unset is one for each core.
         progress: Show what is done on standard error.
@@ -55,7 +58,7 @@ def pack_dataset(
     Raises:
         DataError: As :func:`open_dataset`, and if ``out`` exists and is not a packed file.
     """
-    require_size(size_px)
+    size = require_size(size_px)
     file = Path(out).expanduser()
     if file.is_dir():
         raise DataError(f"{file} is a folder; name a file, or ask for shards (--shard-gb) to pack into a folder")
@@ -64,12 +67,12 @@ def pack_dataset(
     if file.is_file() and not is_packed_file(file):
         raise DataError(f"{file} exists and is not a packed file; choose another name, or remove it first")
     if source is None:
-        source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
+        source = find_source(config, cache_folder(config.cache_dir), size=size, progress=progress)
     names = None if config.class_names is None else (read_class_names(config.class_names), config.class_names)
     with alone(file, lambda: say(f"another process is packing into {file}; waiting for it")):
         return pack_file(
             source,
-            size_px,
+            size,
             file,
             keep_unreadable=config.skip_unreadable,
             names=names,
@@ -81,7 +84,7 @@ def pack_dataset(
 
 def pack_file(
     source: Source,
-    size_px: int,
+    size: tuple[int, int],
     file: Path,
     *,
     keep_unreadable: bool,
@@ -94,13 +97,13 @@ def pack_file(
     pictures = loaded(source)
     total = len(pictures.names)
     class_names = pictures.class_names if names is None else rename_classes(pictures.class_names, *names)
-    key = hash_lines([source.key, str(size_px), str(FORMAT_VERSION)])
-    with packed_writer(file, (size_px, size_px), total, key) as writer:
+    key = hash_lines([source.key, str(written(size)), str(FORMAT_VERSION)])
+    with packed_writer(file, size, total, key) as writer:
         done = writer.progress.done
         if progress:
-            announce(source.name, total, size_px, file, f" (going on after {done:,} pictures)" if done else "")
+            announce(source.name, total, size, file, f" (going on after {done:,} pictures)" if done else "")
         with counted("decoding", total, progress) as advance:
-            labels = decode_into(writer, pictures, range(total), size_px, advance, workers)
+            labels = decode_into(writer, pictures, range(total), size, advance, workers)
         unreadable = [(pictures.names[index], reason) for index, reason in writer.progress.unreadable]
         if not keep_unreadable:
             refuse_unreadable(unreadable, source.name)
@@ -114,8 +117,8 @@ def pack_file(
     return read_packed_file(file)
 
 
-def decode_square(pictures: Pictures, index: int, size_px: int) -> Looked:
-    """Decode the picture of an index to a square; give it with what was peculiar about it, or why it cannot be used.
+def decode_to_size(pictures: Pictures, index: int, size: tuple[int, int]) -> Looked:
+    """Decode the picture of an index to a size; give it with what was peculiar about it, or why it cannot be used.
 
     Raises:
         DataError: If the picture could not be read at all, which says nothing about the picture.
@@ -128,8 +131,9 @@ def decode_square(pictures: Pictures, index: int, size_px: int) -> Looked:
         raise DataError(
             f"cannot read {pictures.names[index]} ({error.strerror or error}); make it readable or take it away"
         ) from error
-    traits = decoded.traits | ({"enlarged"} if min(decoded.pixels.shape[:2]) < size_px else set())
-    return square(decoded.pixels, size_px), traits
+    pixels, fit = decoded.pixels, pictures.fit
+    traits = {"enlarged"} if is_enlarged((pixels.shape[0], pixels.shape[1]), size, fit) else set()
+    return fitted(pixels, size, fit, pictures.border), decoded.traits | traits
 
 
 def loaded(source: Source) -> Pictures:
@@ -151,23 +155,23 @@ def decode_into(
     writer: PackedWriter,
     pictures: Pictures,
     stretch: range,
-    size_px: int,
+    size: tuple[int, int],
     advance: Callable[[int], None],
     workers: int | None,
 ) -> Labels:
     """Decode those pictures of a stretch that are not in the file yet; give the labels of all that can be read."""
     advance(writer.progress.done)
     rest = stretch[writer.progress.done :]
-    map_in_order(lambda index: decode_square(pictures, index, size_px), rest, writer.add, advance, workers=workers)
+    map_in_order(lambda index: decode_to_size(pictures, index, size), rest, writer.add, advance, workers=workers)
     readable = np.ones(len(stretch), bool)
     readable[[offset for offset, _ in writer.progress.unreadable]] = False
     return pictures.labels[stretch.start : stretch.stop][readable]
 
 
-def announce(name: str, total: int, size_px: int, place: Path, note: str) -> None:
+def announce(name: str, total: int, size: tuple[int, int], place: Path, note: str) -> None:
     """Tell what is packed where, and how much room it needs."""
-    needed, free = readable_bytes(total * size_px * size_px * 3), readable_bytes(shutil.disk_usage(place.parent).free)
-    say(f"packing {total:,} pictures of {name} at {size_px} px into {place}: {needed} needed, {free} free{note}")
+    needed, free = readable_bytes(total * prod(size) * 3), readable_bytes(shutil.disk_usage(place.parent).free)
+    say(f"packing {total:,} pictures of {name} at {written(size)} px into {place}: {needed} needed, {free} free{note}")
 
 
 def say(text: str) -> None:

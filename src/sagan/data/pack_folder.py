@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from sagan.data.shards import (
     read_shards,
 )
 from sagan.data.sources import find_source
+from sagan.sizes import Size, written
 
 MAX_SHARDS = 200
 """Systems let a process have 256 or 1,024 files open."""
@@ -63,7 +65,7 @@ class _Job:
     """All of them."""
     class_names: tuple[str, ...]
     """As the configuration calls them."""
-    size_px: int
+    size: tuple[int, int]
     """Height and width of the decoded pictures."""
     folder: Path
     """Where the shards go."""
@@ -83,7 +85,7 @@ class _Job:
 
 def pack(
     data: Any,
-    size_px: int,
+    size_px: Size,
     out: str | Path,
     *,
     shard_gb: float | None = None,
@@ -96,7 +98,7 @@ def pack(
     Args:
         data: What to pack: a :class:`DataConfig`, or its ``path`` alone, or pictures in Python
             (:func:`sagan.data.given.as_given`).
-        size_px: Height and width to decode to.
+        size_px: Size to decode to: 64, "64x96" or (64, 96), height first.
         out: The file or folder.
         shard_gb: Largest size of a file of the folder in 10^9 bytes.
         part: (i, n) or "i/n" packs only the i-th of n parts of the folder, see :func:`pack_shards`.
@@ -132,7 +134,7 @@ def part_of(text: str | None) -> tuple[int, int]:
 
 def pack_shards(
     config: DataConfig,
-    size_px: int,
+    size_px: Size,
     out: str | Path,
     shard_gb: float,
     *,
@@ -149,7 +151,7 @@ def pack_shards(
 
     Args:
         config: What to pack.
-        size_px: Height and width to decode to.
+        size_px: Size to decode to: 64, "64x96" or (64, 96), height first.
         out: The folder to write.
         shard_gb: Largest size of a shard in 10^9 bytes.
         part: (i, n) packs only the i-th of n parts, i from 1: every n-th shard.
@@ -163,15 +165,15 @@ def pack_shards(
     Raises:
         DataError: As :func:`open_dataset`, and if ``out`` holds something else or is packed from other pictures.
     """
-    require_size(size_px)
+    size = require_size(size_px)
     if not 1 <= part[0] <= part[1]:
         raise DataError(f"the part must be i of n with i from 1 to n, found {part[0]} of {part[1]}")
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; shards go into a folder: choose another name")
     if source is None:
-        source = find_source(config, cache_folder(config.cache_dir), size_px=size_px, progress=progress)
-    job = _job(config, source, size_px, folder, shard_gb)
+        source = find_source(config, cache_folder(config.cache_dir), size=size, progress=progress)
+    job = _job(config, source, size, folder, shard_gb)
     if _plan(job):
         return read_shards(folder)
     _write_shards(job, part, workers, progress=progress)
@@ -183,13 +185,13 @@ def pack_shards(
     return read_shards(folder)
 
 
-def _job(config: DataConfig, source: Source, size_px: int, folder: Path, shard_gb: float) -> _Job:
+def _job(config: DataConfig, source: Source, size: tuple[int, int], folder: Path, shard_gb: float) -> _Job:
     """Divide the pictures among shards of at most ``shard_gb``."""
     pictures = loaded(source)
     class_names = pictures.class_names
     if config.class_names is not None:
         class_names = rename_classes(class_names, read_class_names(config.class_names), config.class_names)
-    total, count = len(pictures.names), _pictures_per_shard(shard_gb, size_px, class_names, pictures.decoding)
+    total, count = len(pictures.names), _pictures_per_shard(shard_gb, size, class_names, pictures.decoding)
     stretches = [range(start, min(start + count, total)) for start in range(0, total, count)]
     if len(stretches) > MAX_SHARDS:
         raise DataError(
@@ -200,11 +202,11 @@ def _job(config: DataConfig, source: Source, size_px: int, folder: Path, shard_g
         source=source,
         pictures=pictures,
         class_names=class_names,
-        size_px=size_px,
+        size=size,
         folder=folder,
         files=[folder / f"shard-{number:05}-of-{len(stretches):05}.npy" for number in range(len(stretches))],
         stretches=stretches,
-        key=hash_lines([source.stamp, *map(str, (size_px, count, FORMAT_VERSION, INDEX_VERSION)), *class_names]),
+        key=hash_lines([source.stamp, *map(str, (written(size), count, FORMAT_VERSION, INDEX_VERSION)), *class_names]),
         may_lose=config.may_lose,
     )
 
@@ -214,12 +216,12 @@ def _write_shards(job: _Job, part: tuple[int, int], workers: int | None, *, prog
     mine = range(part[0] - 1, len(job.files), part[1])
     missing = [number for number in mine if not job.files[number].exists()]
     done = job.count(mine) - job.count(missing)
-    require_space(job.folder, job.count(missing) * job.size_px * job.size_px * 3)
+    require_space(job.folder, job.count(missing) * prod(job.size) * 3)
     if progress and missing:
         what = f"{len(job.files)} shards"
         what += f", part {part[0]} of {part[1]}: {len(mine)} shards" if part[1] > 1 else ""
         there = f", {len(mine) - len(missing)} of them are there" if done else ""
-        announce(job.source.name, len(job.pictures.names), job.size_px, job.folder, f" ({what}{there})")
+        announce(job.source.name, len(job.pictures.names), job.size, job.folder, f" ({what}{there})")
     with counted("decoding", job.count(mine), progress, done=done) as advance:
         for number in missing:
             file, stretch = job.files[number], job.stretches[number]
@@ -227,20 +229,23 @@ def _write_shards(job: _Job, part: tuple[int, int], workers: int | None, *, prog
                 if file.exists():  # by another process meanwhile
                     advance(len(stretch))
                     continue
-                with packed_writer(file, (job.size_px, job.size_px), len(stretch), f"{job.key} {number}") as writer:
-                    labels = decode_into(writer, job.pictures, stretch, job.size_px, advance, workers)
+                with packed_writer(file, job.size, len(stretch), f"{job.key} {number}") as writer:
+                    labels = decode_into(writer, job.pictures, stretch, job.size, advance, workers)
                     names = job.pictures.names[stretch.start :]
                     source, decoding = Path(job.source.name).name, job.pictures.decoding
                     writer.finish(labels, job.class_names, source, names, decoding)
 
 
-def _pictures_per_shard(shard_gb: float, size_px: int, class_names: tuple[str, ...], decoding: dict[str, Any]) -> int:
+def _pictures_per_shard(
+    shard_gb: float, size: tuple[int, int], class_names: tuple[str, ...], decoding: dict[str, Any]
+) -> int:
     """Give how many pictures a shard can hold with labels and checksums, headers of arrays and the description."""
     spare = int(shard_gb * 1e9) - 4096 - len(json.dumps([class_names, decoding]))
-    count = spare // (size_px * size_px * 3 + 8 + 4)
+    count = spare // (prod(size) * 3 + 8 + 4)
     if count < 1:
         raise DataError(
-            f"a shard of {shard_gb:g} GB holds no picture of {size_px} px and the class names; allow more, such as 1"
+            f"a shard of {shard_gb:g} GB holds no picture of {written(size)} px and the class names; allow more, "
+            "such as 1"
         )
     return count
 
@@ -321,7 +326,7 @@ def _index(job: _Job, opened: Sequence[ImageSet], pixels_sha256: str) -> dict[st
             "sagan_shards": INDEX_VERSION,
             "job": job.key,
             "source": Path(job.source.name).name,
-            "size_px": opened[0].images.shape[1],
+            "size_px": written(opened[0].images.shape[1:3]),
             "pictures": len(labels),
             "fingerprint": fingerprint(pixels_sha256, labels, class_names, opened[0].images.shape[1:3]),
             "pixels_sha256": pixels_sha256,

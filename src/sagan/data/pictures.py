@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sagan.data.config import Fit
 from sagan.data.decode import Decoded, array_to_rgb
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
@@ -52,6 +53,10 @@ class Pictures:
     decoding: dict[str, Any] = field(default_factory=dict)
     """How the pixels are read where that is not as usual, and what automatic choices came to: names to what JSON
     can hold, e.g. {"background": "white", "range": [0, 4095]}; empty where nothing had to be chosen."""
+    fit: Fit = "crop"
+    """How they are to be brought to one size."""
+    border: str = "auto"
+    """Colour of borders, where they get some."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """From what the user wrote after ``--data`` to a source of pictures."""
 
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -31,16 +32,34 @@ NO_ARRAY = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, Recursi
 """What NumPy raises for a file that is none."""
 
 
-def find_source(path: str | DataConfig, cache: Path, *, size_px: int | None = None, progress: bool = False) -> Source:
+def find_source(
+    path: str | DataConfig, cache: Path, *, size: tuple[int, int] | None = None, progress: bool = False
+) -> Source:
     """Find out what ``path`` is; a known name wins over a folder of that name.
 
-    A configuration says besides what folders mean. Pictures come at the size that they have; ``size_px`` is for those
-    that are drawn.
+    A configuration says besides what folders mean, and how pictures are brought to one size. They come at the size that
+    they have; ``size`` is for those that are drawn.
 
     Raises:
         DataError: If there is nothing at the path, it cannot be read, or it is not a kind of data that is known.
     """
     config = path if isinstance(path, DataConfig) else DataConfig(path=path)
+    source = _found(config, cache, None if size is None else max(size), progress=progress)
+    return to_be_fitted(source, config) if config.fitting else source
+
+
+def to_be_fitted(source: Source, config: DataConfig) -> Source:
+    """Give a source whose pictures say how they are brought to one size, where that is not as usual."""
+    made = json.dumps(config.fitting, sort_keys=True)
+
+    def load() -> Pictures:
+        pictures = source.load()
+        return replace(pictures, fit=config.fit, border=config.border, decoding=pictures.decoding | config.fitting)
+
+    return replace(source, key=hash_lines([source.key, made]), stamp=hash_lines([source.stamp, made]), load=load)
+
+
+def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bool) -> Source:
     path = config.path
     if path.startswith(GIVEN):
         return place_of(path)

@@ -44,6 +44,7 @@ from sagan.metrics.features import FeatureNetwork, network_protocol
 from sagan.metrics.inception import NAME as INCEPTION
 from sagan.metrics.names import NAMED_BY_INCEPTION, TYPED, metrics_of, plain
 from sagan.metrics.report import Protocol, Report
+from sagan.sizes import Size, written
 
 
 @takes_old_signature
@@ -107,7 +108,7 @@ def evaluate(
 
 def export_statistics(
     data: str | Path | DataConfig | ImageSet | Reference | ReferenceStatistics,
-    size_px: int,
+    size_px: Size,
     config: EvaluateConfig,
     *,
     network: FeatureNetwork | None = None,
@@ -117,7 +118,7 @@ def export_statistics(
 
     Args:
         data: The real pictures.
-        size_px: The size of the generated pictures that will be judged.
+        size_px: The size of the generated pictures that will be judged, as 64 or "64x96" (height x width).
         config: Which part of the pictures, and the feature network; ``num`` samples will be judged by them.
         network: What makes features, if it is none of ``config.features``.
         progress: As in :func:`evaluate`.
@@ -263,7 +264,7 @@ def _both_sides(
     told = _told_of(real)
     if isinstance(case.generated, ImageSet) and isinstance(real, Reference):
         check_alike(case.generated, real.images)
-    side = generated_side(judged, int(str(told["size_px"])), case.config)
+    side = generated_side(judged, _size_of(told), case.config)
     num_real = int(str(told["reference_count"]))
     fewest = num_real if side.num is None else min(num_real, side.num)
     if fewest < needs.least:
@@ -272,6 +273,10 @@ def _both_sides(
             f"more than {case.network.width:,} to mean much"
         )
     return real, side
+
+
+def _size_of(told: Protocol) -> int | str:
+    return written(str(told["size_px"]))
 
 
 def _told_of(real: Reference | ReferenceStatistics) -> Protocol:
@@ -292,7 +297,7 @@ def _make_passes(case: Case, real: Reference | ReferenceStatistics, side: Side, 
             cache_dir=case.config.cache_dir,
             progress=case.progress,
         )
-    hashed = HashedBatches(side.batches, int(str(told["size_px"])))
+    hashed = HashedBatches(side.batches, _size_of(told))
     drawn = collect(
         case.network,
         hashed,

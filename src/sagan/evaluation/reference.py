@@ -18,6 +18,7 @@ from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
 from sagan.metrics.class_accuracy import ClassLabels
 from sagan.metrics.features import FeatureNetwork, check_images, network_protocol
 from sagan.metrics.report import Protocol, differing_fields
+from sagan.sizes import Size, longhand, written
 
 DRAW_SEED = 2020
 
@@ -44,7 +45,7 @@ class Reference(NamedTuple):
             "reference_sha256": self.images.fingerprint,
             "reference_split": self.split,
             "reference_count": len(self.indices),
-            "size_px": self.images.images.shape[1],
+            "size_px": written(self.images.images.shape[1:3]),
         }
 
 
@@ -188,15 +189,15 @@ class HashedBatches:
 
     Args:
         batches: uint8 (n, H, W, 3).
-        size_px: The H and W that they must have; 0 takes those of the first.
+        size_px: The size that they must have; None takes that of the first.
 
     Raises:
-        ValueError: While iterating, if a batch is no array of square pictures of that size.
+        ValueError: While iterating, if a batch is no array of pictures of that size.
     """
 
-    def __init__(self, batches: Iterable[Pixels | torch.Tensor], size_px: int = 0) -> None:
+    def __init__(self, batches: Iterable[Pixels | torch.Tensor], size_px: Size | None = None) -> None:
         self.batches = batches
-        self.size_px = size_px
+        self.size_px = None if size_px is None else written(size_px)
         self._hash = hashlib.sha256()
 
     def __iter__(self) -> Iterator[Pixels | torch.Tensor]:
@@ -205,13 +206,13 @@ class HashedBatches:
             if not isinstance(batch, (np.ndarray, torch.Tensor)):
                 raise ValueError(f"pictures come as batches, uint8 (n, H, W, 3), found one {type(batch).__name__}")
             check_images(batch)
-            size = self.size_px or int(batch.shape[1])
-            if batch.shape[1:3] != (size, size):
+            size = written(tuple(batch.shape[1:3]))
+            self.size_px = self.size_px or size
+            if size != self.size_px:
                 raise ValueError(
-                    f"pictures must all be square, here {size}x{size} pixels as the others, found "
-                    f"{batch.shape[1]}x{batch.shape[2]}; bring both sides to one size first"
+                    f"pictures must all have one size, here {longhand(self.size_px)} pixels (height x width) as the "
+                    f"others, found {longhand(size)}; bring both sides to one size first"
                 )
-            self.size_px = size
             pixels = batch.cpu().numpy() if isinstance(batch, torch.Tensor) else batch
             self._hash.update(np.ascontiguousarray(pixels).tobytes())
             yield batch

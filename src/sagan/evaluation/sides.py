@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from sagan.data import DataConfig, GivenData, ImageSet, hand_over, notes, open_dataset, picture_size
+from sagan.data import DataConfig, GivenData, ImageSet, fitted_alike, hand_over, notes, open_dataset, picture_size
 from sagan.evaluation.case import say
 from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig
 from sagan.evaluation.passes import Pixels, sampled_batches, sampled_classes, weights_sha256
@@ -18,6 +18,7 @@ from sagan.evaluation.reference import Reference, ReferenceStatistics, real_batc
 from sagan.generators.pretrained import TrainedGenerator, load
 from sagan.metrics.report import UNKNOWN, Protocol
 from sagan.recipes.config import from_json
+from sagan.sizes import Size, written
 
 Batches = Iterable[Pixels | torch.Tensor]
 Given = str | Path | DataConfig | TrainedGenerator | ImageSet | Batches
@@ -56,21 +57,21 @@ class Judged:
         """The generator or the pictures; None if they only pass by in batches."""
         return self.pictures if isinstance(self.pictures, (TrainedGenerator, ImageSet)) else None
 
-    def size_px(self) -> int:
-        """Give the size of the pictures.
+    def size_px(self) -> int | str:
+        """Give the size of the pictures, as protocols have it: 64, or "64x96" for 64 pixels high and 96 wide.
 
         Raises:
             ValueError: If they only pass by in batches.
         """
         if isinstance(self.pictures, TrainedGenerator):
-            return self.pictures.config.size_px
+            return written(self.pictures.config.image_size)
         images = self.pictures.images if isinstance(self.pictures, ImageSet) else self.pictures
         if isinstance(images, Iterable) and not hasattr(images, "shape"):
             raise ValueError(
                 "pictures that pass by in batches do not say their size before, so the real ones cannot be opened at "
                 "it: give the real ones as sagan.evaluation.reference_of(sagan.data.open_dataset(...))"
             )
-        return int(images.shape[1])
+        return written(tuple(images.shape[1:3]))
 
     def count(self, num: int | None) -> int | None:
         """Give the number of pictures; ``num`` says how many are drawn, or how many pass by."""
@@ -123,7 +124,7 @@ class Side(NamedTuple):
     subject: Protocol
 
 
-def generated_side(judged: Judged, size: int, config: EvaluateConfig) -> Side:
+def generated_side(judged: Judged, size: int | str, config: EvaluateConfig) -> Side:
     """Make the pictures to judge ready to pass by once.
 
     Raises:
@@ -132,8 +133,8 @@ def generated_side(judged: Judged, size: int, config: EvaluateConfig) -> Side:
     pictures, num = judged.pictures, judged.count(config.num)
     unknown: Protocol = {"ema": UNKNOWN, "batch_norm": UNKNOWN, "seed": UNKNOWN, "truncation": UNKNOWN}
     if isinstance(pictures, TrainedGenerator) and num is not None:
-        if pictures.config.size_px != size:
-            raise ValueError(f"the generator makes pictures of {pictures.config.size_px} px, the reference has {size}")
+        if judged.size_px() != size:
+            raise ValueError(f"the generator makes pictures of {judged.size_px()} px, the reference has {size}")
         batches = sampled_batches(pictures, num, config.seed, config.truncation)
         weights, batch_norm = (str(pictures.provenance.get(name)) for name in ("weights", "batch_norm"))
         made: Protocol = {
@@ -164,7 +165,7 @@ def check_alike(generated: ImageSet, real: ImageSet) -> None:
     Raises:
         ValueError: If sizes differ, the real pictures had all to be enlarged, or only one side is grey.
     """
-    sizes = [images.images.shape[1] for images in (generated, real)]
+    sizes = [written(images.images.shape[1:3]) for images in (generated, real)]
     if sizes[0] != sizes[1]:
         raise ValueError(f"the pictures have {sizes[0]} px, the reference has {sizes[1]}")
     if real.info.traits.get("enlarged", 0) == len(real.labels):
@@ -196,6 +197,10 @@ def open_real(
     if not isinstance(data, (str, Path, DataConfig, ImageSet)):
         assert not isinstance(data, (GivenData, Dataset))
         return data
+    if isinstance(data, (str, Path)):
+        data = DataConfig(path=str(data))
+    if isinstance(data, DataConfig) and isinstance(judged.pictures, TrainedGenerator):
+        data = fitted_alike(data, judged.pictures.provenance.get("data"))
     images = data if isinstance(data, ImageSet) else open_images(data, judged.size_px(), progress)
     if not isinstance(judged.pictures, TrainedGenerator):
         return chosen_part(images, config)
@@ -212,7 +217,7 @@ def is_given(data: object) -> bool:
     return pairs or isinstance(data, (GivenData, Dataset))
 
 
-def open_images(data: str | Path | DataConfig, size_px: int, progress: bool) -> ImageSet:
+def open_images(data: str | Path | DataConfig, size_px: Size, progress: bool) -> ImageSet:
     """Open real pictures at one size, and say what a reader must know of them."""
     given = data if isinstance(data, DataConfig) else DataConfig(path=str(data))
     images = open_dataset(given, size_px, progress=progress)

@@ -157,7 +157,7 @@ def plan(case: Case) -> IntraPlan:
         start = time.perf_counter()
         _moments(case, _class_batches(case, part, 0), lambda _: None)
         seconds.append(time.perf_counter() - start)
-    d, side = case.network.width, _sides(case)[1].images.images.shape[1]
+    d, (height, width) = case.network.width, _sides(case)[1].images.images.shape[1:3]
     some = gaussian(np.random.default_rng(0).standard_normal((2 * d, d)))
     start = time.perf_counter()
     frechet_distance(some, some)
@@ -168,7 +168,7 @@ def plan(case: Case) -> IntraPlan:
         pictures_per_s=count / seconds[-1],
         distance_s=time.perf_counter() - start,
         # Two scatters and what the distance takes (eight arrays), and a batch of pictures.
-        peak_bytes=10 * d * d * 8 + BATCH_SIZE * (case.network.image_px**2 + side**2) * 3 * 4,
+        peak_bytes=10 * d * d * 8 + BATCH_SIZE * (case.network.image_px**2 + height * width) * 3 * 4,
     )
 
 

@@ -10,16 +10,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sagan.data import DataConfig, ImageSet, hand_over, open_dataset
+from sagan.data import DataConfig, ImageSet, fitted_alike, hand_over, open_dataset
 from sagan.figures import attention_figure, save_image
 from sagan.generators.config import AttentionConfig, AttentionFields, Style, check_attention_file, class_index
 from sagan.generators.files import describe_weights, noted, save_arrays
-from sagan.generators.pretrained import load, load_discriminator
+from sagan.generators.pretrained import load, load_judge
 from sagan.generators.trained import AttentionResult, TrainedGenerator, default_queries
 from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
 from sagan.ops.pixels import uint8_to_images
 from sagan.sampling import attention_gammas, attention_maps, check_queries, check_truncation
+from sagan.sizes import Size
 
 
 def attention_to_file(
@@ -53,37 +54,39 @@ def attention_to_file(
         if config.truncation is not None or config.sample is not None:
             flag = "--truncation" if config.sample is None else "--sample"
             raise ValueError(f"{flag} is for samples: leave it away with --data")
-        D, _ = load_discriminator(path)
-        checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
-        return write_discriminator_attention(D, _real(data, D.config.size_px), out, config)
+        D, snapshot = load_judge(path)
+        checked_position("discriminator", D.config.image_size, D.config.attention_positions, config)
+        if isinstance(data, DataConfig):
+            data = fitted_alike(data, snapshot.contents.get("data"))
+        return write_discriminator_attention(D, _real(data, D.config.image_size), out, config)
     check_truncation(config.truncation)
 
     def check(generator: GeneratorConfig, class_names: tuple[str, ...]) -> None:
-        checked_position("generator", generator.size_px, generator.attention_positions, config)
+        checked_position("generator", generator.image_size, generator.attention_positions, config)
         for name in config.classes:
             class_index(name, class_names)
 
     return write_attention(load(path, preview=True, progress=progress, check=check), out, config)
 
 
-def _real(data: Any, size_px: int) -> ImageSet:
-    config = data if isinstance(data, DataConfig) else hand_over(data, DataConfig(), size_px)
-    return open_dataset(config, size_px)
+def _real(data: Any, size: Size) -> ImageSet:
+    config = data if isinstance(data, DataConfig) else hand_over(data, DataConfig(), size)
+    return open_dataset(config, size)
 
 
-def checked_position(network: str, size_px: int, positions: Sequence[int], config: AttentionConfig) -> int:
+def checked_position(network: str, image_size: Size, positions: Sequence[int], config: AttentionConfig) -> int:
     """Check that a network has attention there and its images have the query points; give the position.
 
     Args:
         network: What it is, for messages.
-        size_px: Height and width of its images.
+        image_size: That of its images.
         positions: Where it has attention.
         config: What is asked for.
 
     Raises:
         ValueError: If it has none (there), or a query point lies outside the images.
     """
-    check_queries(config.queries_px or (), size_px)
+    check_queries(config.queries_px or (), image_size)
     if not positions:
         raise ValueError(f"this {network} has no attention: it was configured without")
     if config.position is not None and config.position not in positions:
@@ -138,12 +141,12 @@ def write_attention(
     """
     config = replace(config or AttentionConfig(), **fields)
     check_attention_file(out)
-    size_px, form = generator.config.size_px, generator.config.attention_form
-    position = checked_position("generator", size_px, generator.config.attention_positions, config)
+    size, form = generator.config.image_size, generator.config.attention_form
+    position = checked_position("generator", size, generator.config.attention_positions, config)
     first = list(range(min(4, generator.config.num_classes)))
     wanted = [generator.class_index(name) for name in config.classes] or first
     labels = [c for c in wanted for _ in range(config.num)]
-    queries = default_queries(size_px) if config.queries_px is None else config.queries_px
+    queries = default_queries(size) if config.queries_px is None else config.queries_px
     only = None if config.sample is None else [config.sample]
     num = len(labels) or config.num
     result = generator.attention(num, labels or None, config.seed, queries, config.truncation, only)
@@ -187,7 +190,7 @@ def discriminator_attention(
     chosen = _chosen(dataset, wanted, num, seed)
     images: NDArray[np.uint8] = np.stack([dataset.images[i] for i in chosen])
     labels = np.array([int(dataset.labels[i]) for i in chosen])
-    queries = default_queries(D.config.size_px) if queries_px is None else queries_px
+    queries = default_queries(D.config.image_size) if queries_px is None else queries_px
     return AttentionResult(images, labels if names else None, picture_maps(D, images, queries), attention_gammas(D))
 
 
@@ -238,8 +241,8 @@ def write_discriminator_attention(
     """
     config = replace(config or AttentionConfig(), **fields)
     check_attention_file(out)
-    position = checked_position("discriminator", D.config.size_px, D.config.attention_positions, config)
-    queries = default_queries(D.config.size_px) if config.queries_px is None else config.queries_px
+    position = checked_position("discriminator", D.config.image_size, D.config.attention_positions, config)
+    queries = default_queries(D.config.image_size) if config.queries_px is None else config.queries_px
     result = discriminator_attention(
         D, dataset, classes=config.classes, num=config.num, seed=config.seed, queries_px=queries
     )

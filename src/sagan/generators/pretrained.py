@@ -175,12 +175,22 @@ def load_discriminator(path: str | Path) -> tuple[Discriminator, tuple[str, ...]
     Raises:
         ValueError: If ``path`` is a weights file: those hold the generator only.
     """
+    D, snapshot = load_judge(path)
+    return D, snapshot.class_names
+
+
+def load_judge(path: str | Path) -> tuple[Discriminator, Snapshot]:
+    """Load the discriminator of a run folder or checkpoint file, in evaluation mode, with all else that is there.
+
+    Raises:
+        ValueError: If ``path`` is a weights file.
+    """
     if Path(path).suffix == ".safetensors":
         raise ValueError(f"{path} holds the generator only; the discriminator is in the run folder's checkpoints")
     snapshot = read_snapshot(path)
     _, D = build_networks(snapshot.config)
     D.load_state_dict(snapshot.contents["D"])  # type: ignore[arg-type]
-    return D.eval().requires_grad_(False), snapshot.class_names
+    return D.eval().requires_grad_(False), snapshot
 
 
 def provenance(config: RunConfig, contents: dict[str, object], batches: int, batch_size: int) -> dict[str, object]:

@@ -25,6 +25,7 @@ from sagan.sampling import (
     sample_labels,
     sample_latents,
 )
+from sagan.sizes import Size, size_of
 
 
 class AttentionResult(NamedTuple):
@@ -180,7 +181,7 @@ class TrainedGenerator:
         """
         if num < 1:
             raise ValueError(f"num must be at least 1, found {num}")
-        queries = default_queries(self.config.size_px) if queries_px is None else queries_px
+        queries = default_queries(self.config.image_size) if queries_px is None else queries_px
         chosen = list(range(num) if only is None else only)
         if not all(0 <= i < num for i in chosen):
             raise ValueError(f"there are {num} samples, counted from 0; found the number {max(chosen)}")
@@ -232,7 +233,9 @@ def blend_classes(G: Generator, first: int, last: int, rows: int) -> Generator:
     return blended
 
 
-def default_queries(size_px: int) -> tuple[tuple[int, int], ...]:
+def default_queries(image_size: Size) -> tuple[tuple[int, int], ...]:
     """Give five query points (row, column) in pixels: the centre and the centres of the four quarters."""
-    middle, near, far = size_px // 2, size_px // 4, size_px * 3 // 4
-    return ((middle, middle), (near, near), (near, far), (far, near), (far, far))
+    (middle, top, bottom), (centre, left, right) = (
+        (side // 2, side // 4, side * 3 // 4) for side in size_of(image_size)
+    )
+    return ((middle, centre), (top, left), (top, right), (bottom, left), (bottom, right))

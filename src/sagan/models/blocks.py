@@ -284,5 +284,5 @@ def residual_modules(
     ratio: int | None,
     style: LayerStyle,
 ) -> nn.ModuleDict:
-    """Make the ablation block of each position, keyed by the height of its feature map."""
+    """Make the ablation block of each position, keyed by the shorter side of its feature map."""
     return nn.ModuleDict({str(k): ResidualAblation(available[k], form, ratio, style=style) for k in positions})

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from sagan.choices import AttentionForm, Conditioning, SpectralGradient
+from sagan.sizes import Size, size_of, written
 
 Init = Literal["xavier", "chainer", "orthogonal"]
 SamplingNorm = Literal["standing", "running"]
@@ -14,9 +15,13 @@ WidthPlan = Literal["published", "biggan", "first"]
 BiasStart = Literal["zeros", "linear", "all"]
 ClassStart = Literal["identity", "weights"]
 ClassVectors = Literal["classes", "channels"]
+StartGrid = tuple[int, int]
 Upsampling = Literal["nearest", "bilinear"]
 
-# Channels of the generator in multiples of base_width: the 4x4 start, then the output of each block.
+START, LONGEST = 4, 16
+"""Shorter side of the first feature map, and the most that its longer side may have."""
+
+# Channels of the generator in multiples of base_width: the start, 4x4 if square, then the output of each block.
 GENERATOR_WIDTHS: dict[int, tuple[int, ...]] = {
     256: (16, 16, 8, 8, 4, 2, 1),
     128: (16, 16, 8, 4, 2, 1),
@@ -52,7 +57,10 @@ class GeneratorConfig:
     """What a generator is made of."""
 
     size_px: int = 128
-    """Height and width of the images, in pixels: 16, 32, 64, 128 or 256."""
+    """Shorter side of the images, in pixels (both sides, where they are square): 16, 32, 64, 128 or 256."""
+    start_grid: StartGrid = (4, 4)
+    """Rows and columns of the first feature map, the shorter 4; its shape is that of the images: `4 6` at 64 px is 64
+    pixels high and 96 wide. --size 64x96 sets it in both networks."""
     num_classes: int = 1000
     """Number of classes; 0 is unconditional. Training sets it from the data."""
     z_dim: int = 128
@@ -63,11 +71,12 @@ class GeneratorConfig:
     """Widths of the layers: of Miyato and Koyama up to 128 px, of BigGAN-PyTorch and StudioGAN at 256 px; `biggan`
     is BigGAN-PyTorch's at every size; `first` is what 256 px had in version 0.1."""
     attention: tuple[int, ...] | None = None
-    """Feature-map heights with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32 px), empty is none."""
+    """Feature maps, by their shorter side, with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32
+    px), empty is none."""
     attention_form: AttentionForm = "slides"
     """Which published form the attention block has."""
     residual: tuple[int, ...] = ()
-    """Feature-map heights with the residual block of the ablation in attention's place."""
+    """Feature maps, by their shorter side, with the residual block of the ablation in attention's place."""
     residual_ratio: int | None = None
     """Bottleneck ratio of the ablation block; unset matches the attention block's number of weights."""
     spectral_norm: bool = True
@@ -114,6 +123,7 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.size_px not in GENERATOR_WIDTHS:
             raise ValueError(f"size_px must be one of {sorted(GENERATOR_WIDTHS)}, found {self.size_px}")
+        check_grid(self.start_grid)
         for field, least in (("num_classes", 0), ("z_dim", 1), ("base_width", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
@@ -140,14 +150,19 @@ class GeneratorConfig:
         check_positions("generator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
 
     @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        return scaled(self.start_grid, self.size_px)
+
+    @property
     def widths(self) -> tuple[int, ...]:
-        """Channels of the 4x4 start and of each block's output."""
+        """Channels of the start and of each block's output."""
         plan = GENERATOR_WIDTHS | OTHER_GENERATOR_WIDTHS[self.width_plan]
         return tuple(multiple * self.base_width for multiple in plan[self.size_px])
 
     @property
     def positions(self) -> dict[int, int]:
-        """Where attention can be: {height of a block's output: its channels}."""
+        """Where attention can be: {shorter side of a block's output: its channels}."""
         return {8 * 2**i: width for i, width in enumerate(self.widths[1:])}
 
     @property
@@ -161,7 +176,10 @@ class DiscriminatorConfig:
     """What a discriminator is made of."""
 
     size_px: int = 128
-    """Height and width of the images, in pixels: 16, 32, 64, 128 or 256."""
+    """Shorter side of the images, in pixels (both sides, where they are square): 16, 32, 64, 128 or 256."""
+    start_grid: StartGrid = (4, 4)
+    """Rows and columns of the first feature map, the shorter 4; its shape is that of the images: `4 6` at 64 px is 64
+    pixels high and 96 wide. --size 64x96 sets it in both networks."""
     num_classes: int = 1000
     """Number of classes; 0 is unconditional and needs no head. Training sets it from the data."""
     base_width: int = 64
@@ -170,15 +188,16 @@ class DiscriminatorConfig:
     """Widths of the layers: of Miyato and Koyama up to 128 px, of BigGAN-PyTorch and StudioGAN at 256 px; `biggan`
     is BigGAN-PyTorch's at every size; `first` is what 256 px had in version 0.1."""
     attention: tuple[int, ...] | None = None
-    """Feature-map heights with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32 px), empty is none."""
+    """Feature maps, by their shorter side, with self-attention, e.g. `8 16`; unset is size/4 (size/2 up to 32
+    px), empty is none."""
     attention_form: AttentionForm = "slides"
     """Which published form the attention block has."""
     residual: tuple[int, ...] = ()
-    """Feature-map heights with the residual block of the ablation in attention's place."""
+    """Feature maps, by their shorter side, with the residual block of the ablation in attention's place."""
     residual_ratio: int | None = None
     """Bottleneck ratio of the ablation block; unset matches the attention block's number of weights."""
     attention_repeat: bool = False
-    """Attention after every block whose output has that height, not after the first one alone (BigGAN-PyTorch)."""
+    """Attention after every block whose output has that side, not after the first one alone (BigGAN-PyTorch)."""
     spectral_norm: bool = True
     """Spectral normalisation on every layer, the class embedding included."""
     sn_eps: float = 1e-12
@@ -212,6 +231,7 @@ class DiscriminatorConfig:
     def __post_init__(self) -> None:
         if self.size_px not in DISCRIMINATOR_WIDTHS:
             raise ValueError(f"size_px must be one of {sorted(DISCRIMINATOR_WIDTHS)}, found {self.size_px}")
+        check_grid(self.start_grid)
         for field, least in (("num_classes", 0), ("base_width", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
@@ -229,6 +249,27 @@ class DiscriminatorConfig:
         if self.thin_first and self.width != "thin":
             raise ValueError("thin_first goes with width thin")
         check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
+        self._check_halves()
+
+    def _check_halves(self) -> None:
+        """Check that maps which are halved have even sides: of a rectangle's last ones the longer may be odd."""
+        last, odd = min(self.heights), max(self.start_grid) % 2 == 1
+        if odd and last < START:
+            raise ValueError(
+                f"last_block_down would halve a map of {'x'.join(map(str, self.start_grid))}; choose a longer side "
+                f"that is a multiple of {self.size_px // 2} px, or leave last_block_down off"
+            )
+        if odd and self.attention_form == "official" and START in self.attention_positions:
+            raise ValueError(
+                f"attention_form official pools 2x2 and feat{START} of the discriminator is "
+                f"{'x'.join(map(str, self.start_grid))}; put attention at another feature map, or choose a longer side "
+                f"that is a multiple of {self.size_px // 2} px"
+            )
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        return scaled(self.start_grid, self.size_px)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -244,7 +285,7 @@ class DiscriminatorConfig:
 
     @property
     def positions(self) -> dict[int, int]:
-        """Where attention can be: {height of a feature map: channels of the FIRST block's output of that height}."""
+        """Where attention can be: {shorter side of a feature map: channels of the FIRST block's output of that}."""
         positions: dict[int, int] = {}
         for width, height in zip(self.widths, self.heights, strict=True):
             positions.setdefault(height, width)
@@ -257,8 +298,50 @@ class DiscriminatorConfig:
 
     @property
     def heights(self) -> tuple[int, ...]:
-        """Height of each block's output."""
+        """Shorter side of each block's output."""
         return tuple(self.size_px // 2 ** sum(self.downs[: i + 1]) for i in range(len(self.downs)))
+
+
+def scaled(grid: StartGrid, shorter: int) -> tuple[int, int]:
+    """Give rows and columns of what has the shape of a start grid and this shorter side."""
+    return grid[0] * shorter // START, grid[1] * shorter // START
+
+
+def check_grid(grid: StartGrid) -> None:
+    """Check the shape of the first feature map.
+
+    Raises:
+        ValueError: If it is none that images can grow from.
+    """
+    if len(grid) != 2 or min(grid) != START or max(grid) > LONGEST:
+        raise ValueError(
+            f"start_grid must be rows and columns, the shorter {START} and the longer at most {LONGEST}, found {grid}"
+        )
+
+
+def network_size(size: Size) -> tuple[int, StartGrid]:
+    """Give ``size_px`` and ``start_grid`` of networks for images of a size.
+
+    Raises:
+        ValueError: If it is no size, or there are none; the sentence starts with ``size``.
+    """
+    height, width = size_of(size)
+    shorter, longer = min(height, width), max(height, width)
+    if shorter not in GENERATOR_WIDTHS:
+        sides = _or(sorted(GENERATOR_WIDTHS))
+        raise ValueError(f"size must be one of {sides} px, or have one as its shorter side, found {written(size)}")
+    if longer * START % shorter or longer * START > LONGEST * shorter:
+        step = shorter // START
+        fits = [f"{side}" for side in range(shorter, LONGEST * step + 1, step)]
+        raise ValueError(
+            f"size {written(size)} is none of the networks: with a shorter side of {shorter} the longer is one of "
+            f"{_or(fits)} px"
+        )
+    return shorter, (height * START // shorter, width * START // shorter)
+
+
+def _or(choices: Sequence[object]) -> str:
+    return f"{', '.join(map(str, choices[:-1]))} or {choices[-1]}"
 
 
 def with_first_widths(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,7 +350,7 @@ def with_first_widths(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, **first}
 
 
-LATER = ("width_plan", "sn_eps_linear", "bias_start", "class_start", "class_vectors", "upsampling")
+LATER = ("start_grid", "width_plan", "sn_eps_linear", "bias_start", "class_start", "class_vectors", "upsampling")
 """Fields of a generator that came after version 0.1."""
 
 
@@ -295,7 +378,7 @@ def check_positions(
 
     Args:
         network: "generator" or "discriminator", for the message.
-        available: Positions that the network has, as {height of the feature map: channels there}.
+        available: Positions that the network has, as {shorter side of the feature map: channels there}.
         attention: Positions of attention blocks.
         residual: Positions of ablation blocks.
         residual_ratio: Bottleneck ratio of ablation blocks, or None.

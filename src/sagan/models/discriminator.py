@@ -33,7 +33,8 @@ class Discriminator(nn.Module):
     With h (B, C) the summed features: `projection` gives linear(h) + <embedding(y), h>; `auxiliary` gives linear(h)
     and class logits; `none` gives linear(h). Logits are linear, without a sigmoid.
 
-    Shape: x (B, 3, size_px, size_px) in [-1, 1], y int64 (B,) -> logits (B,), or ClassifierLogits.
+    Shape: x (B, 3, H, W) in [-1, 1], y int64 (B,) -> logits (B,), or ClassifierLogits; (H, W) is
+    ``config.image_size``.
 
     Raises:
         ValueError: If x or y have the wrong shape, or y is missing where the head needs it.
@@ -67,9 +68,9 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor | ClassifierLogits:
         """Map images x (B, 3, H, W) and classes y (B,) to logits (B,), and class logits with the auxiliary head."""
-        size = self.config.size_px
-        if x.ndim != 4 or x.shape[1:] != (3, size, size):
-            raise ValueError(f"images must be (B, 3, {size}, {size}), found {tuple(x.shape)}")
+        height, width = self.config.image_size
+        if x.ndim != 4 or x.shape[1:] != (3, height, width):
+            raise ValueError(f"images must be (B, 3, {height}, {width}), found {tuple(x.shape)}")
         prepare_spectral(self)
 
         # Each position's attention works on the first block output of its size, or on each of them.
@@ -92,7 +93,7 @@ class Discriminator(nn.Module):
 
 
 def _places(config: DiscriminatorConfig) -> list[str]:
-    """Name the place after each block: the height of its output, from the second of that height on with a number."""
+    """Name the place after each block: the shorter side of its output, from the second of that on with a number."""
     seen: list[int] = []
     places = []
     for height in config.heights:

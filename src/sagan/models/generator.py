@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +23,14 @@ from sagan.ops.spectral import prepare_spectral
 
 
 class Generator(nn.Module):
-    """SAGAN's generator: a linear layer to 4x4, up-sampling residual blocks, attention between them, tanh.
+    """SAGAN's generator: a linear layer to the 4x4 start, up-sampling residual blocks, attention between them, tanh.
+
+    Images of another shape than a square start from ``config.start_grid``, e.g. 4x6; all else is the same.
 
     The class enters only through the conditional batch normalisations, the noise only at the bottom.
 
-    Shape: z (B, z_dim), y int64 (B,) or None if unconditional -> images (B, 3, size_px, size_px) in [-1, 1].
+    Shape: z (B, z_dim), y int64 (B,) or None if unconditional -> images (B, 3, H, W) in [-1, 1];
+    (H, W) is ``config.image_size``.
 
     Raises:
         ValueError: If z or y have the wrong shape, or y is missing.
@@ -49,7 +53,7 @@ class Generator(nn.Module):
             conditioning=config.class_conditioning,
             start=config.class_start,
         )
-        self.linear = initialised(nn.Linear(config.z_dim, widths[0] * 4 * 4), style)
+        self.linear = initialised(nn.Linear(config.z_dim, widths[0] * prod(config.start_grid)), style)
         self.blocks = nn.ModuleList(
             GeneratorBlock(
                 in_channels, out_channels, norm=norm, style=style, upsampling=config.upsampling, fold=config.fold
@@ -59,7 +63,7 @@ class Generator(nn.Module):
         last = config.bn_momentum if config.bn_momentum_last is None else config.bn_momentum_last
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, last, biased=config.bn_biased)
         self.conv = initialised(nn.Conv2d(widths[-1], 3, 3, padding=1), style)
-        places = {str(height): config.positions[height] for height in config.attention_positions}
+        places = {str(side): config.positions[side] for side in config.attention_positions}
         self.attention = attention_modules(places, config.attention_form, style)
         self.residual = residual_modules(
             config.positions, config.residual, config.attention_form, config.residual_ratio, style
@@ -73,18 +77,18 @@ class Generator(nn.Module):
         prepare_spectral(self)
 
         # z enters once, at the bottom.
-        h = self.linear(z).view(z.shape[0], -1, 4, 4)  # (B, C_0, 4, 4)
+        h = self.linear(z).view(z.shape[0], -1, *self.config.start_grid)  # (B, C_0, 4, 4) if square
 
         # Each block doubles the size; attention works on the output of the block at its position.
         for block in self.blocks:
             h = block(h, y)
-            position = str(h.shape[-1])
+            position = str(min(h.shape[2:]))
             if position in self.attention:
                 h = self.attention[position](h)
             if position in self.residual:
                 h = self.residual[position](h)
 
-        h = self.conv(F.relu_(self.norm(h)))  # (B, 3, size_px, size_px)
+        h = self.conv(F.relu_(self.norm(h)))  # (B, 3, H, W)
         return torch.tanh(h)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
 from sagan.recipes.written import Written
+from sagan.sizes import Size, size_of
 from sagan.words import did_you_mean
 
 SIZES = (32, 64, 128, 256)
@@ -54,7 +55,7 @@ def preset(
     name: str | None = None,
     *,
     data: str | None = None,
-    size: int | None = None,
+    size: Size | None = None,
     base_width: int | None = None,
     attention: tuple[int, ...] | None = None,
     steps: int | None = None,
@@ -65,9 +66,9 @@ def preset(
     Args:
         name: Its name; unset chooses one that fits this machine and the size.
         data: As in :func:`with_changes`, like all that follow.
-        size: Height and width in pixels.
+        size: In pixels: the side of a square, or "64x96" or (64, 96) for 64 high and 96 wide.
         base_width: Of both networks.
-        attention: Heights of the feature maps with attention in both networks.
+        attention: Feature maps, by their shorter side, with attention in both networks.
         steps: Generator updates in all.
         batch_size: Images in a batch.
 
@@ -77,9 +78,10 @@ def preset(
     if name is None:
         import torch
 
-        choice = choose_preset(None, size, cuda=torch.cuda.is_available())
+        shorter = None if size is None else min(size_of(size))
+        choice = choose_preset(None, shorter, cuda=torch.cuda.is_available())
     else:
-        choice = choose_preset(name, size, cuda=False)
+        choice = choose_preset(name, None, cuda=False)
     changes = Changes(
         data=data, size=size, base_width=base_width, attention=attention, steps=steps, batch_size=batch_size
     )
@@ -91,7 +93,7 @@ def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choic
 
     Args:
         name: The one that is wanted; None takes one for this machine.
-        size_px: The size that is wanted, if one is.
+        size_px: The size that is wanted, if one is: the shorter side of a rectangle.
         cuda: Whether there is a CUDA GPU.
 
     Raises:

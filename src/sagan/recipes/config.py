@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from sagan.data.config import DataConfig
 from sagan.metrics.config import MonitorConfig
-from sagan.models.config import DiscriminatorConfig, GeneratorConfig, with_first_widths
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig, network_size, with_first_widths
+from sagan.sizes import Size, size_of
 from sagan.training.config import EngineConfig, TrainConfig
 from sagan.words import nearest
 
@@ -38,11 +39,12 @@ class RunConfig:
     """Seed of everything that is drawn: weights, noise, labels, data order, augmentation."""
 
     def __post_init__(self) -> None:
-        if self.generator.size_px != self.discriminator.size_px:
-            raise ValueError(
-                f"generator.size_px {self.generator.size_px} and discriminator.size_px {self.discriminator.size_px} "
-                "must be equal; --size sets both"
-            )
+        for name in ("size_px", "start_grid"):
+            of_g, of_d = getattr(self.generator, name), getattr(self.discriminator, name)
+            if of_g != of_d:
+                raise ValueError(
+                    f"generator.{name} {of_g} and discriminator.{name} {of_d} must be equal; --size sets both"
+                )
         if self.engine.compile == "graphs" and self.train.accumulate > 1:
             raise ValueError(
                 "engine.compile graphs cannot add up gradients over micro-batches, whose memory it uses again; "
@@ -101,18 +103,22 @@ class Changes:
 
     data: str | None = None
     """Pictures: `data.path`."""
-    size: int | None = None
-    """Image size in pixels of both networks; attention goes to that size's default."""
+    size: Size | None = None
+    """Image size in pixels of both networks, 64 or "64x96" (height x width); attention goes to that size's default."""
     base_width: int | None = None
     """Base width of both networks."""
     attention: tuple[int, ...] | None = None
-    """Feature-map heights with attention in both networks."""
+    """Feature maps, by their shorter side, with attention in both networks."""
     steps: int | None = None
     """Generator updates in all: `train.total_steps`."""
     batch_size: int | None = None
     """Images in a batch: `train.batch_size`."""
     evaluate_every: int | None = None
     """Steps between measurements: `train.evaluate_every`."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            network_size(self.size)
 
 
 def with_changes(config: RunConfig, changes: Changes) -> RunConfig:
@@ -121,7 +127,7 @@ def with_changes(config: RunConfig, changes: Changes) -> RunConfig:
     Raises:
         ValueError: If a value is wrong, or values do not fit together.
     """
-    if changes.size is not None and changes.size != config.generator.size_px:
+    if changes.size is not None and size_of(changes.size) != config.generator.image_size:
         config = with_size(config, changes.size)
     both = _given(base_width=changes.base_width, attention=changes.attention)
     train = _given(total_steps=changes.steps, batch_size=changes.batch_size, evaluate_every=changes.evaluate_every)
@@ -140,9 +146,10 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def with_size(config: RunConfig, size_px: int) -> RunConfig:
+def with_size(config: RunConfig, size: Size) -> RunConfig:
     """Give the configuration at another size; attention goes to that size's default, as its place need not exist."""
-    changes: dict[str, Any] = {"size_px": size_px, "attention": None, "residual": ()}
+    size_px, start_grid = network_size(size)
+    changes: dict[str, Any] = {"size_px": size_px, "start_grid": start_grid, "attention": None, "residual": ()}
     return dataclasses.replace(
         config,
         generator=dataclasses.replace(config.generator, **changes),

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from sagan.data.config import GIVEN
 from sagan.recipes.config import RunConfig, from_json, merged
+from sagan.sizes import written
 from sagan.training.config import TrainConfig
 from sagan.training.state import TrainState
 
@@ -55,7 +56,7 @@ def folder_for(config: RunConfig) -> Path:
     """Name a new folder for a run after its pictures and their size."""
     path = config.data.path
     name = path.split(":")[1] if path.startswith(GIVEN) else Path(path).stem
-    return next_folder(f"{name}-{config.generator.size_px}")
+    return next_folder(f"{name}-{written(config.generator.image_size)}")
 
 
 def check_empty(folder: Path) -> None:

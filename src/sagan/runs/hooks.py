@@ -165,6 +165,7 @@ def about(config: RunConfig, dataset: ImageSet) -> dict[str, object]:
             "source": Path(dataset.source).name,
             "fingerprint": dataset.fingerprint,
             "images": len(dataset.labels),
+            **({"decoding": decoding} if (decoding := dataset.info.decoding) else {}),
         },
     }
 

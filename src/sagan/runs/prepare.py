@@ -105,8 +105,8 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     config.train.check_division(engine.process.world_size)
     with engine.first_on_each_machine():  # the first one may have to decode the pictures
         if order.data is not None:
-            config = replace(config, data=hand_over(order.data, config.data, config.generator.size_px))
-        dataset: ImageSet = open_dataset(config.data, config.generator.size_px)
+            config = replace(config, data=hand_over(order.data, config.data, config.generator.image_size))
+        dataset: ImageSet = open_dataset(config.data, config.generator.image_size)
     if snapshot is not None:
         check_same_data(snapshot.contents.get("data"), dataset, order.folder)
     config = with_classes(config, len(dataset.class_names))

@@ -22,6 +22,7 @@ from sagan.recipes.build import build_networks, with_classes
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import size
 from sagan.sampling import generate, sample_labels, sample_latents
+from sagan.sizes import written
 from sagan.speed.clock import Spread, matmul_dtype, matmul_rate, timed_rounds
 from sagan.speed.config import ALL, What
 from sagan.speed.flops import step_flops
@@ -158,7 +159,7 @@ def benchmark(
         raise ValueError(f"what takes some of {', '.join(ALL)}, found {', '.join(sorted(unknown))}")
     console = console or Console(quiet=True)
     if with_data:
-        config = with_classes(config, len(open_dataset(config.data, config.generator.size_px).class_names))
+        config = with_classes(config, len(open_dataset(config.data, config.generator.image_size).class_names))
     engine = Engine(config.engine)
     rates, missing = _rates(config, engine, what, rounds, with_data, console)
     return Benchmark(
@@ -169,7 +170,7 @@ def benchmark(
         },
         network={
             "preset": preset,
-            "size_px": config.generator.size_px,
+            "size_px": written(config.generator.image_size),
             "num_classes": config.generator.num_classes,
             "generator_base_width": config.generator.base_width,
             "discriminator_base_width": config.discriminator.base_width,
@@ -246,7 +247,7 @@ def reading_rate(config: RunConfig, rounds: int, *, with_data: bool) -> Rate:
     batch_size, seed = config.train.batch_size, config.seed
 
     def measure(data: DataConfig) -> Rate:
-        dataset = open_dataset(data, config.generator.size_px, progress=with_data)
+        dataset = open_dataset(data, config.generator.image_size, progress=with_data)
         batches = Batches(dataset, np.arange(len(dataset.labels)), batch_size, seed, flip=True)
         position = iter(range(1_000_000_000))
 
@@ -266,7 +267,7 @@ def reading_rate(config: RunConfig, rounds: int, *, with_data: bool) -> Rate:
         return measure(config.data)
     with tempfile.TemporaryDirectory() as name:
         count = max(GENERATED_PICTURES, batch_size)
-        shape = (count, config.generator.size_px, config.generator.size_px, 3)
+        shape = (count, *config.generator.image_size, 3)
         images = keyed_generator(0, "pictures to read").integers(0, 256, shape, dtype="uint8")
         np.save(Path(name) / "generated.npy", images)
         return measure(DataConfig(path=str(Path(name) / "generated.npy"), cache_dir=name))

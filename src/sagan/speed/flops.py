@@ -33,7 +33,7 @@ def step_flops(config: RunConfig) -> float:
         D = Discriminator(replace(config.discriminator, fold=False, spectral_norm=False))
         z = torch.zeros(IMAGES, config.generator.z_dim)
         y = torch.zeros(IMAGES, dtype=torch.int64)
-        real = torch.zeros(IMAGES, 3, config.generator.size_px, config.generator.size_px)
+        real = torch.zeros(IMAGES, 3, *config.generator.image_size)
     for module in (*G.modules(), *D.modules()):
         if isinstance(module, SelfAttention2d):
             module.implementation = "explicit"

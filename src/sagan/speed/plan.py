@@ -179,7 +179,7 @@ def make_plan(
     """
     if not isinstance(config, RunConfig):
         raise ValueError(f"plan takes a configuration, as sagan.preset(data=PICTURES) makes one, found {config!r}")
-    data = data_size(config.data, config.generator.size_px) if with_data else None
+    data = data_size(config.data, config.generator.image_size) if with_data else None
     if data is not None:
         config = with_classes(config, data.num_classes)
         check_enough(config, data)

@@ -139,10 +139,10 @@ def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: 
 
 def random_batch(config: RunConfig, count: int | None = None) -> Batch:
     """Make a batch of noise in the shape of the run's pictures, of ``count`` or as many as the run's batch has."""
-    size, count = config.generator.size_px, count or config.train.batch_size
+    size, count = config.generator.image_size, count or config.train.batch_size
     random = keyed_generator(0, "pictures to measure with")
     return Batch(
-        torch.from_numpy(random.integers(0, 256, (count, size, size, 3), dtype="uint8")),
+        torch.from_numpy(random.integers(0, 256, (count, *size, 3), dtype="uint8")),
         torch.from_numpy(random.integers(0, max(1, config.discriminator.num_classes), count)),
         torch.zeros(count, dtype=torch.bool),
     )
