@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from sagan.data.looks import Glances, glance, handedness, odd_ones
+from sagan.data.looks import SMALL_PX, Glances, glance, glances, handedness, odd_ones
 from sagan.data.near import THUMB_PX
 
 
@@ -80,6 +80,16 @@ def test_left_and_right_are_told_apart_where_they_differ():
     assert 0.6 < handedness(see(either)) < 0.75
     assert 0.4 < handedness(see(even)) < 0.6
     assert handedness(see(noisy[:10])) is None
+
+
+def test_pictures_are_seen_together_as_they_are_seen_alone():
+    sizes = [(32, 32), (9, 9), (64, 40), (32, 32), (16, 16), (SMALL_PX + 1, 20), (3, 50), (2, 2)]
+    pictures = [np.asarray(texture(seed, *size)) for seed, size in enumerate(sizes)]
+    for together, alone in zip(glances(pictures), map(glance, pictures), strict=True):
+        left, right = (np.frombuffer(seen.thumb, np.uint8).astype(int) for seen in (together, alone))
+        assert np.abs(left - right).max() <= 1  # Pillow rounds after rows, too
+        assert together[1:] == pytest.approx(alone[1:], rel=1e-4)
+    assert glances([]) == []
 
 
 def test_nothing_to_look_at():

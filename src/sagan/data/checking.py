@@ -17,7 +17,7 @@ from sagan.data.decode import Pixels, UnreadableError, require_size, square
 from sagan.data.fit import is_enlarged
 from sagan.data.fit_sheet import fit_advice, fit_sheet
 from sagan.data.given import config_of
-from sagan.data.looks import Glance, Glances, glance
+from sagan.data.looks import SMALL_PX, Glance, Glances, glance, glances
 from sagan.data.named import NAMES
 from sagan.data.names import read_class_names, readable, rename_classes
 from sagan.data.near import THUMB_PX
@@ -41,8 +41,10 @@ class _Finding(NamedTuple):
     format: str
     traits: frozenset[str]
     digest: bytes
-    glance: Glance
     thumbnail: Pixels | None
+    pixels: Pixels | None
+    """Small pictures are kept until they are looked at together."""
+    glance: Glance | None
 
 
 def check(data: Any, size_px: Size | None = None, *, seed: int = 0, progress: bool = True) -> CheckReport:
@@ -72,11 +74,15 @@ def check(data: Any, size_px: Size | None = None, *, seed: int = 0, progress: bo
     examples = _choose_examples(pictures, len(class_names))
     shown = {index for row in examples for index in row}
     findings: list[_Finding | str] = []
+
+    def consume(found: list[_Finding | str]) -> None:
+        findings.extend(_looked_at(found))
+
     with counted("checking", len(pictures.names), progress) as advance:
         map_in_order(
             lambda index: _look_at(pictures, index, size, index in shown),
             range(len(pictures.names)),
-            findings.extend,
+            consume,
             advance,
         )
     set_ = _Set(source.name, config, None if size is None else min(size), seed, pictures, class_names)
@@ -101,7 +107,21 @@ def _look_at(pictures: Pictures, index: int, size: tuple[int, int] | None, shown
     digest = hashlib.blake2b(f"{height}x{width}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels).data)
     thumbnail = square(pixels, THUMBNAIL_PX).copy() if shown else None
-    return _Finding(width, height, format_name, traits, digest.digest(), glance(pixels), thumbnail)
+    small = max(height, width) <= SMALL_PX
+    later, seen = (pixels, None) if small else (None, glance(pixels))
+    return _Finding(width, height, format_name, traits, digest.digest(), thumbnail, later, seen)
+
+
+def _looked_at(found: list[_Finding | str]) -> list[_Finding | str]:
+    """Look at the pictures that were kept for it."""
+    waiting = {
+        place: one.pixels for place, one in enumerate(found) if isinstance(one, _Finding) and one.pixels is not None
+    }
+    seen = dict(zip(waiting, glances(list(waiting.values())), strict=True))
+    return [
+        one._replace(pixels=None, glance=seen[place]) if isinstance(one, _Finding) and place in seen else one
+        for place, one in enumerate(found)
+    ]
 
 
 def _choose_examples(pictures: Pictures, num_classes: int) -> list[list[int]]:
@@ -171,11 +191,12 @@ def _readable(examples: list[list[int]], good: set[int]) -> tuple[tuple[int, ...
 
 def _study(set_: _Set, good: list[int], seen: Sequence[_Finding], bad: list[tuple[int, str]]) -> Study:
     """Look at all pictures together."""
-    thumbs = np.frombuffer(b"".join(finding.glance.thumb for finding in seen), np.uint8)
+    looks = [finding.glance for finding in seen if finding.glance is not None]
+    thumbs = np.frombuffer(b"".join(look.thumb for look in looks), np.uint8)
     glances = Glances(
         thumbs=thumbs.reshape(-1, THUMB_PX, THUMB_PX, 3),
-        edges_px=np.array([finding.glance.edge_px for finding in seen], np.float32),
-        contrasts=np.array([finding.glance.contrast for finding in seen], np.float32),
+        edges_px=np.array([look.edge_px for look in looks], np.float32),
+        contrasts=np.array([look.contrast for look in looks], np.float32),
         widths_px=np.array([finding.width for finding in seen], np.int64),
         heights_px=np.array([finding.height for finding in seen], np.int64),
         labels=set_.pictures.labels[good],

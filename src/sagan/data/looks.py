@@ -1,6 +1,7 @@
 """What a glance at each picture tells, a thumbnail and how wide its edges are, and which pictures stand out by it."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,10 +29,12 @@ HARSH_SHARE = 0.75
 LONG = 2.5
 WIDE_EDGE_PX = 4.0
 """Edges of sharp photographs measure 1 to 2.5 pixels, of those enlarged four times 5 to 13."""
-ROWS = 64
+ROWS = 32
 """At most about so many rows of a picture are looked at for edges."""
-KEPT = 6 / 7
-"""Seven of eight first differences are looked at, and six of eight second ones."""
+SMALL_PX = 64
+"""Pictures up to this size are looked at together."""
+KEPT = 6 / 8
+"""Of eight second differences in a row, those that are looked at."""
 ENOUGH, SAMPLE, NEIGHBOURS, FAR = 30, 400, 3, 2.0
 """A class needs so many pictures to tell what is unlike it; so many are compared with; a picture whose distance to
 its nearest neighbours is FAR times the median of the class, and a clear step beyond the 99th percentile, is alone."""
@@ -54,19 +57,70 @@ def glance(pixels: Pixels) -> Glance:
 
     The width of edges is 2 sum d^2 / sum e^2 over first and second differences d, e of neighbours in a row: a ramp of w
     pixels between two levels gives w; the strongest edges count most. Differences across the 8 x 8 blocks of JPEG are
-    left out: they would look sharp in a blurred picture.
+    left out of e: they would look sharp in a blurred picture.
 
     Shape: pixels uint8 (H, W, 3).
     """
     image = Image.fromarray(np.ascontiguousarray(pixels))
     small = image.resize((THUMB_PX, THUMB_PX), Image.Resampling.BILINEAR, reducing_gap=3.0)
     step = max(1, len(pixels) // ROWS)
-    green = pixels[step // 2 :: step, :, 1].astype(np.float32)
+    green = np.array(pixels[step // 2 :: step, :, 1], np.float32)
     first = green[:, 1:] - green[:, :-1]
     second = first[:, 1:] - first[:, :-1]
-    first[:, 7::8] = second[:, 6::8] = second[:, 7::8] = 0
-    slope, bend = (float(part.ravel() @ part.ravel()) for part in (first, second))
+    second[:, 6::8] = second[:, 7::8] = 0
+    slope, bend = float(np.vdot(first, first)), float(np.vdot(second, second))
     return Glance(small.tobytes(), KEPT * 2 * slope / bend if bend else 1.0, (slope / max(1, first.size)) ** 0.5)
+
+
+def glances(pictures: Sequence[Pixels]) -> list[Glance]:
+    """Look at several pictures; small ones of one size are looked at together, which takes a third of the time.
+
+    Shape: pictures uint8 (H, W, 3) each.
+    """
+    seen: dict[int, Glance] = {}
+    together: dict[tuple[int, ...], list[int]] = {}
+    for index, pixels in enumerate(pictures):
+        if max(pixels.shape) <= SMALL_PX:
+            together.setdefault(pixels.shape, []).append(index)
+        else:
+            seen[index] = glance(pixels)
+    for indices in together.values():
+        seen |= zip(indices, _glance_together(np.stack([pictures[index] for index in indices])), strict=True)
+    return [seen[index] for index in range(len(pictures))]
+
+
+def _glance_together(pictures: Pixels) -> list[Glance]:
+    """Do for small pictures of one size what :func:`glance` does for one.
+
+    Shape: uint8 (B, H, W, 3).
+    """
+    count, height, width, _ = pictures.shape
+    levels = pictures.astype(np.float32)
+    rows = np.matmul(_weights(height), levels.reshape(count, height, width * 3))  # (B, 16, W * 3)
+    columns = rows.reshape(count * THUMB_PX, width, 3).transpose(1, 0, 2).reshape(width, -1)
+    thumbs = (_weights(width) @ columns).reshape(THUMB_PX, count, THUMB_PX, 3).transpose(1, 2, 0, 3)
+    small = np.rint(thumbs).astype(np.uint8)
+    step = max(1, height // ROWS)
+    green = np.ascontiguousarray(levels[:, step // 2 :: step, :, 1])
+    first = green[:, :, 1:] - green[:, :, :-1]
+    second = first[:, :, 1:] - first[:, :, :-1]
+    second[:, :, 6::8] = second[:, :, 7::8] = 0
+    slopes, bends = (np.einsum("ijk,ijk->i", part, part).tolist() for part in (first, second))
+    return [
+        Glance(thumb.tobytes(), KEPT * 2 * slope / bend if bend else 1.0, (slope / max(1, first[0].size)) ** 0.5)
+        for thumb, slope, bend in zip(small, slopes, bends, strict=True)
+    ]
+
+
+@cache
+def _weights(side: int) -> Floats:
+    """Give the weights of Pillow's antialiased bilinear filter from ``side`` to THUMB_PX pixels, (THUMB_PX, side)."""
+    scale = side / THUMB_PX
+    middles = (np.arange(THUMB_PX) + 0.5) * scale
+    apart = np.abs(np.arange(side) + 0.5 - middles[:, None]) / max(1.0, scale)
+    weights = np.maximum(0, 1 - apart)
+    made: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return made
 
 
 class Glances(NamedTuple):
@@ -109,12 +163,11 @@ def odd_ones(seen: Glances, size_px: int) -> dict[str, Indices]:
     extreme = ((levels <= 2) | (levels >= 253)).mean(axis=1)
     sides, longer = seen.sides_px, np.maximum(seen.widths_px, seen.heights_px)
     edges = seen.edges_px * np.minimum(1, size_px / sides)
-    spread = _spread_of_colours(seen.thumbs)
-    plain = (spread < ONE_COLOUR) & (seen.contrasts < ONE_COLOUR) | _told(seen, "one colour")
+    plain = _plain(seen) | _told(seen, "one colour")
     dark = (mean < DARK) & (high < DARK_TOP) | _told(seen, "nearly black")
     bright = (mean > BRIGHT) & (low > BRIGHT_LOW) | _told(seen, "nearly white")
     found: dict[str, tuple[Bools, Any]] = {
-        "plain": (plain, -spread),
+        "plain": (plain, -seen.contrasts),
         "dark": (dark & ~plain, -mean),
         "bright": (bright & ~plain, mean),
         "harsh": ((extreme > HARSH_SHARE) & ~plain & ~dark & ~bright, extreme),
@@ -134,7 +187,7 @@ def handedness(seen: Glances) -> float | None:
     guessed by that; then the halves change roles. About 0.5 means that mirroring changes nothing that matters; letters,
     digits, or shoes that all point the same way give much more. None where there are too few pictures to say.
     """
-    skew = seen.thumbs.reshape(len(seen.thumbs), THUMB_PX, THUMB_PX, 3).mean(axis=3, dtype=np.float32)
+    skew = seen.thumbs[..., 1].astype(np.float32)
     skew = (skew - skew[:, :, ::-1]).reshape(len(skew), THUMB_PX**2)
     right = total = 0.0
     for label in np.unique(seen.labels):
@@ -152,17 +205,18 @@ def _told(seen: Glances, trait: str) -> Bools:
     return np.array([trait in traits for traits in seen.traits] or [False] * len(seen.labels), bool)
 
 
-def _spread_of_colours(thumbs: Pixels) -> Floats:
-    """Give the largest standard deviation of any channel over a thumbnail, float32 (N,)."""
-    flat = thumbs.reshape(len(thumbs), -1, 3).astype(np.float32)
-    spread: Floats = flat.std(axis=1).max(axis=1)
-    return spread
+def _plain(seen: Glances) -> Bools:
+    """Tell which pictures are of one colour, but for faint noise, bool (N,)."""
+    plain = seen.contrasts < ONE_COLOUR
+    some = seen.thumbs[plain].reshape(-1, THUMB_PX**2, 3)
+    plain[plain] = np.ptp(some, axis=1).max(axis=1) <= 4 * ONE_COLOUR
+    return plain
 
 
 def _alone(seen: Glances, allowed: Bools) -> tuple[Bools, Floats]:
     """Find pictures that are far from all others of their class; with how many times as far as usual they are."""
-    coarse = seen.thumbs.reshape(len(seen.thumbs), 4, THUMB_PX // 4, 4, THUMB_PX // 4, 3)
-    points = coarse.mean(axis=(2, 4), dtype=np.float32).reshape(len(coarse), -1)
+    middles = [seen.thumbs[:, row::4, column::4].astype(np.float32) for row in (1, 2) for column in (1, 2)]
+    points = (sum(middles[1:], middles[0]) * np.float32(0.25)).reshape(len(seen.thumbs), 48)
     times = np.zeros(len(points), np.float32)
     alone = np.zeros(len(points), bool)
     for label in np.unique(seen.labels):

@@ -57,6 +57,8 @@ def readable(name: str) -> str:
     Bytes that are no text, control characters, line ends and marks that turn the direction of writing are written as
     ``\xe9`` or ``\u202e``; all else stays.
     """
+    if name.isprintable():
+        return name
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
