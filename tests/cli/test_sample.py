@@ -77,3 +77,13 @@ def test_what_cannot_be_right_is_refused_before_anything_is_computed(
 def test_what_is_right_is_computed(run: Run, checkpoint: Path) -> None:
     with pytest.raises(AssertionError, match="work was begun"):
         run("sample", checkpoint, "--num", "1", "--out", "x.png")
+
+
+def test_a_walk_as_video_needs_its_package_before_anything_is_loaded(
+    run: Run, digits_run: Path, error: Mistake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = ("sample", digits_run, "--interpolate", "4", "--class", "1", "8", "--out", "walk.mp4")
+    assert run(*walk)[0] == 0
+    assert Path("walk.mp4").read_bytes()[4:8] == b"ftyp"
+    monkeypatch.setattr("sagan.generators.config.find_spec", lambda name: None)
+    assert 'pip install "sagan-torch[video]"' in error(run(*walk))

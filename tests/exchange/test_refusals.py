@@ -64,6 +64,14 @@ def test_a_damaged_file_is_one_sentence(cut, tmp_path):
     assert "cannot be read" in refused(file)
 
 
+def test_a_single_changed_byte_is_noticed(tmp_path):
+    file, _ = write("mimicry-cgan-pd-32", started("mimicry-cgan-pd-32"), tmp_path)
+    contents = bytearray(file.read_bytes())
+    contents[len(contents) // 2] ^= 1
+    file.write_bytes(contents)
+    assert "a check sum in it is wrong" in refused(file)
+
+
 def test_what_holds_no_weights_is_named(tmp_path):
     torch.save({"state": {}, "param_groups": []}, tmp_path / "G_optim.pth")
     assert "it has state, param_groups" in refused(tmp_path / "G_optim.pth")

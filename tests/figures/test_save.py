@@ -192,4 +192,4 @@ def test_animations_refuse_other_arrays_and_suffixes(tmp_path):
     with pytest.raises(ValueError, match="no image"):
         save_animation(frames(2)[:0], tmp_path / "a.gif")
     with pytest.raises(ValueError, match=r"\.gif, \.png, \.webp"):
-        save_animation(frames(2), tmp_path / "a.mp4")
+        save_animation(frames(2), tmp_path / "a.avi")

@@ -20,6 +20,7 @@ NEEDED = {
     "huggingface_hub": "weights from and to the Hugging Face Hub",
     "onnxscript": "`sagan export --out x.onnx`",
     "yaml": "`--config x.yaml`",
+    "av": "MP4 and WebM",
 }
 
 

@@ -18,7 +18,8 @@ class SampleFlags(SampleConfig):
     """A run folder, a checkpoint, a .safetensors weights file, a folder that was exported, or OWNER/NAME of the Hugging
     Face Hub; no data set is needed."""
     out: Path
-    """A picture (.png, .jpg, .webp: grid by class), .npz, or a folder of single images; .gif with --interpolate."""
+    """A picture (.png, .jpg, .webp: grid by class), .npz, or a folder of single images; .gif, .mp4 or
+    .webm with --interpolate."""
     classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
     """Class names or numbers; unset is all."""
 

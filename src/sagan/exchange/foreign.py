@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +76,27 @@ def _contents(path: Path) -> dict[Any, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
+        if zipfile.is_zipfile(path):  # what torch.save writes; torch.load does not compare its check sums
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:
+                    raise ForeignError(f"{path} cannot be read: a check sum in it is wrong, so it is damaged")
         with torch.serialization.safe_globals(_numbers()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on pickles of another kind, which are refused
             contents = torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError:
+    except (PermissionError, ForeignError):
         raise
     except pickle.UnpicklingError as error:
         raise ForeignError(_refusal(path, str(error))) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError, SafetensorError, AttributeError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        KeyError,
+        ValueError,
+        OSError,
+        SafetensorError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         raise ForeignError(
             f"{path} cannot be read as a file of torch.save or safetensors (damaged, truncated, or another format)"
         ) from error

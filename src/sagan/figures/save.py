@@ -9,13 +9,14 @@ from uuid import uuid4
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
+from sagan.figures import video
 from sagan.figures.canvas import Pixels, check_images, choose_scale, enlarge
 
 # Longest side in px that each format can hold.
 IMAGE_LIMITS = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 # What small frames are enlarged to, longer side in px.
 FRAME_SIZE = 256
-ANIMATION_LIMITS = {".gif": 65_535, ".png": 2**31 - 1, ".webp": 16_383}
+ANIMATION_LIMITS = {".gif": 65_535, ".png": 2**31 - 1, ".webp": 16_383, ".mp4": 4_096, ".webm": 16_383}
 
 
 def save_image(image: Image.Image, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> Path:
@@ -62,7 +63,10 @@ def save_animation(
     scale: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a moving picture: .gif (256 colours a frame), .webp or .png (animated PNG), the latter two bit for bit.
+    """Write a moving picture: .gif (256 colours a frame), .webp or .png (animated PNG), these two bit for bit.
+
+    Also .mp4 and .webm, which are much smaller, with the package ``av`` (the extra ``video``). Whether those play for
+    ever is the player's choice.
 
     Equal neighbouring frames may be stored as one longer frame. A GIF counts time in 1/100 s: 12 frames per second
     become 12.5.
@@ -83,7 +87,7 @@ def save_animation(
 
     Raises:
         ValueError: If frames have another shape or type, fps or scale is out of range, the suffix is unknown, or the
-            frames are too large for the format.
+            frames are too large for the format, or a package for it is missing.
         OSError: If the file cannot be written there.
     """
     path = Path(path)
@@ -102,6 +106,8 @@ def save_animation(
 
 def _encode(frames: Pixels, suffix: str, fps: float, loop: bool, metadata: Mapping[str, str]) -> bytes:
     """Give the contents of an animation's file."""
+    if suffix in video.FORMATS:
+        return video.encode(frames, suffix, fps, metadata)
     first, *rest = [Image.fromarray(frame) for frame in frames]
     file = BytesIO()
     lines = "\n".join(f"{key}: {value}" for key, value in metadata.items())

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
 from sagan.places import PICTURES
 from sagan.words import did_you_mean
 
-ANIMATIONS = (".gif", ".webp")
+VIDEOS = (".mp4", ".webm")
+ANIMATIONS = (".gif", ".webp", *VIDEOS)
 
 Style = Literal["heat", "grey"]
 
@@ -76,8 +78,11 @@ class SampleConfig:
         if self.interpolate is not None:
             if suffix not in (*PICTURES, *ANIMATIONS, ".npz"):
                 raise ValueError(
-                    f"{out}: write an interpolation to {', '.join((*PICTURES, '.gif'))} (.gif and .webp move), or .npz"
+                    f"{out}: write an interpolation to {', '.join((*PICTURES, '.gif'))} (.gif and .webp move), to "
+                    f"{' or '.join(VIDEOS)}, or .npz"
                 )
+            if suffix in VIDEOS and find_spec("av") is None:
+                raise ValueError(f'{suffix} files need the package av: pip install "sagan-torch[video]"')
         elif suffix not in (*PICTURES, ".npz"):
             if suffix and len(suffix) <= 5:
                 raise ValueError(

@@ -194,7 +194,7 @@ def write_interpolation(
     end_seed: int | None = None,
     truncation: float | None = None,
 ) -> str:
-    """Walk between two latents, and between two classes; write a strip, an animation (.gif, .webp) or .npz.
+    """Walk between two latents, and two classes; write a strip, an animation (.gif, .webp, .mp4, .webm) or .npz.
 
     Args:
         generator: The generator.
