@@ -272,6 +272,21 @@ def test_packed_pictures_are_read(call: Call, name: str) -> None:
     assert out == "".join(said[1:])  # the first line is what packing said
 
 
+@pytest.mark.parametrize("name", ["packed-2.npy", "shards-2"])
+def test_packing_writes_the_same_bytes(call: Call, name: str) -> None:
+    shards = ("--shard-gb", "1.5e-5") if name == "shards-2" else ()
+    call("data", "pack", "pictures.npz", "--size", "16", "--out", f"new-{name}", *shards)
+    old, new = (sorted(p for p in [Path(n), *Path(n).glob("*")] if p.is_file()) for n in (name, f"new-{name}"))
+    assert [path.name for path in old] == [path.name.removeprefix("new-") for path in new]
+    for before, after in zip(old, new, strict=True):
+        if before.name == "index.json":  # `job` says which files were packed, with their times
+            indices = [json.loads(file.read_text(encoding="utf-8")) for file in (before, after)]
+            assert all(index.pop("job") and index.pop("checksum") for index in indices)
+            assert indices[0] == indices[1]
+        else:
+            assert before.read_bytes() == after.read_bytes(), after
+
+
 @pytest.mark.parametrize("name", ["packed.npy", "shards"])
 def test_packing_gives_the_same_pictures(call: Call, name: str) -> None:
     # The files themselves are of a newer version.
@@ -282,6 +297,8 @@ def test_packing_gives_the_same_pictures(call: Call, name: str) -> None:
     old, new = (read_packed(Path(place)) for place in (name, f"new-{name}"))
     assert (old.images[:] == new.images[:]).all() and (old.labels == new.labels).all()
     assert old.fingerprint == new.fingerprint and old.info == new.info
+    newer = read_packed(Path("packed-2.npy" if name == "packed.npy" else "shards-2"))
+    assert (newer.images[:] == new.images[:]).all() and newer.fingerprint == new.fingerprint and newer.info == new.info
 
 
 # -------------------------------------------------------------------------------------------------------------- values

@@ -4,6 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sagan.data import Batches, DataError, check, open_dataset, pack_dataset, pack_shards, read_packed
 from sagan.data.packed import packed_writer
@@ -13,9 +15,9 @@ from sagan.data.packed import packed_writer
 def test_content_fingerprint_and_batches_are_those_of_one_file(
     three_classes, tmp_path, config, count, gigabytes, names
 ):
-    settings = config(three_classes, skip_unreadable=True, may_lose=("b",))
-    one = pack_dataset(settings, 6, tmp_path / "one.npy", progress=False)
-    many = pack_shards(settings, 6, tmp_path / "many", gigabytes(count, ("a", "b", "c")), progress=False)
+    chosen = config(three_classes, skip_unreadable=True, may_lose=("b",))
+    one = pack_dataset(chosen, 6, tmp_path / "one.npy", progress=False)
+    many = pack_shards(chosen, 6, tmp_path / "many", gigabytes(count, ("a", "b", "c")), progress=False)
     assert len(names(tmp_path / "many")) == 1 + -(-12 // count)
     assert many.fingerprint == one.fingerprint
     assert many.class_names == one.class_names == ("a", "c")
@@ -91,6 +93,28 @@ def test_a_changed_pixel_is_found_by_check_and_named(sharded, tmp_path, config, 
             DataError, match=rf"{file.name} is damaged: picture 0 \(bytes 128 to 235\) is not what was written"
         ):
             check(config(place), progress=False)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_change_of_any_byte_is_found_or_changes_nothing(sharded, config, data):
+    good = sharded.with_name("good")
+    if not good.exists():
+        shutil.copytree(sharded, good)
+    name = data.draw(st.sampled_from(sorted(file.name for file in good.iterdir())))
+    changed = bytearray((good / name).read_bytes())
+    changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
+    (sharded / name).write_bytes(changed)
+    try:
+        check(config(sharded), progress=False)
+        found = read_packed(sharded)
+    except DataError:
+        found = None
+    finally:
+        shutil.copy(good / name, sharded / name)
+    if found is not None:  # white space of the index, or a letter written in another way
+        whole = read_packed(sharded)
+        assert name == "index.json" and found.info == whole.info and found.fingerprint == whole.fingerprint
 
 
 def test_an_index_of_another_version_or_cut_off(sharded, config):

@@ -1,4 +1,4 @@
-"""Pictures read from files: like those of an array, checked when they are first read, from any thread."""
+"""Pictures read from files: like those of an array, checked whenever they are read, from any thread."""
 
 import os
 import pickle
@@ -64,12 +64,14 @@ def test_a_damaged_picture_is_named_and_the_others_are_read(tmp_path, pictures):
             found[[3, 4]]
 
 
-def test_a_picture_is_checked_once(tmp_path, pictures, monkeypatch):
-    found, seen = StoredPixels([written(tmp_path / "a", pictures)]), []
-    monkeypatch.setattr(stored_module.zlib, "crc32", lambda data, crc=zlib.crc32: seen.append(1) or crc(data))
-    for _ in range(3):
-        found[[1, 1, 2]]
-    assert len(seen) == 2
+def test_a_picture_that_is_damaged_after_it_was_read_is_found_the_next_time(tmp_path, pictures):
+    found = StoredPixels([written(tmp_path / "a", pictures)])
+    assert (found[:] == pictures).all()
+    with (tmp_path / "a").open("r+b") as stream:
+        stream.write(bytes(len(LEAD) + 18))
+    with pytest.raises(DataError, match="a is damaged: picture 0 "):
+        found[[0, 1]]
+    assert (found[1:] == pictures[1:]).all()
 
 
 def test_a_file_without_checksums_is_read_as_it_is(tmp_path, pictures):

@@ -1,5 +1,6 @@
 """A run whose pictures are damaged or cut off while it reads them: it ends saved, says what to do, and goes on."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -7,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sagan.data import DataError, pack_dataset
+from sagan.data import Batches, DataError, pack_dataset, read_packed
+from sagan.recipes.config import to_json
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.hooks import Hook
 
@@ -74,3 +76,22 @@ def test_what_is_kept_in_memory_is_checked_when_it_is_loaded(packed, tmp_path, r
     with pytest.raises(DataError, match=r"digits.npy is damaged: picture 0 "):
         run(replace(config, data=replace(config.data, keep=keep)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow("two processes")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_two_processes_both_end_saved_after_the_same_step(packed, tmp_path, on_two_processes, rank):
+    file, config = packed
+    dataset = read_packed(file)
+    indices, _ = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
+    batches = Batches(dataset, indices, config.train.batch_size, config.seed)
+    victim = batches.picture_indices(5)[4 * rank + 1]  # of the sixth batch, a half of which each process reads
+    content = bytearray(file.read_bytes())
+    content[128 + 768 * int(victim)] ^= 1
+    file.write_bytes(content)
+    (tmp_path / "config.json").write_text(to_json(config))
+    on_two_processes("damaged_pictures.py", tmp_path)
+    ends = [json.loads((tmp_path / f"end-{number}.json").read_text()) for number in range(2)]
+    assert f"digits.npy is damaged: picture {victim:,} " in ends[rank]["error"]
+    assert ends[1 - rank] | {"said": ""} == {"step": 5, "finished": False, "error": None, "said": ""}
+    assert load_checkpoint(checkpoints(tmp_path / "run" / "checkpoints")[-1])["step"] == 5

@@ -1,4 +1,4 @@
-"""Pictures in packed files: read one by one when they are asked for, each checked when it is first read."""
+"""Pictures in packed files: read one by one when they are asked for, each checked whenever it is read."""
 
 import os
 import threading
@@ -40,7 +40,6 @@ class PixelFile:
         self._descriptor, self._offset = descriptor, offset
         self._bytes = int(np.prod(shape[1:], dtype=np.int64))
         self._checksums = checksums
-        self._checked = np.full(shape[0], checksums is None)
         weakref.finalize(self, os.close, descriptor)
 
     def __reduce__(self) -> Any:
@@ -59,12 +58,9 @@ class PixelFile:
             raise DataError(f"cannot read {self.file} ({error.strerror or error}); check the disk") from error
         if count < self._bytes:
             raise DataError(f"{self.file} was cut off: it ends before picture {index:,} does; {MEND}")
-        if not self._checked[index]:
-            assert self._checksums is not None
-            if zlib.crc32(into) != self._checksums[index]:
-                where = f"picture {index:,} (bytes {start:,} to {start + self._bytes - 1:,})"
-                raise DataError(f"{self.file} is damaged: {where} is not what was written; {MEND}")
-            self._checked[index] = True
+        if self._checksums is not None and zlib.crc32(into) != self._checksums[index]:
+            where = f"picture {index:,} (bytes {start:,} to {start + self._bytes - 1:,})"
+            raise DataError(f"{self.file} is damaged: {where} is not what was written; {MEND}")
 
 
 class StoredPixels:
