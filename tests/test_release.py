@@ -1,0 +1,100 @@
+"""What is released: the description for a package index and, slowly, wheel and source archive as people get them."""
+
+import importlib
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+FEW_TESTS = (
+    "tests/ops",
+    "tests/test_losses.py",
+    "tests/test_numbers.py",
+    "tests/test_docs_recipes.py",
+    "tests/sources",
+)
+
+
+@pytest.fixture
+def release(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield importlib.import_module("release")
+    sys.modules.pop("release")
+
+
+def described(text):
+    """What setup.py makes of a text, without building."""
+    setuptools = SimpleNamespace(setup=lambda **given: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "setuptools", setuptools)
+        return runpy.run_path(str(ROOT / "setup.py"))["described"](text)
+
+
+def test_the_description_keeps_words_and_web_addresses_and_leaves_paths_out():
+    text = (
+        "# x\n\n![Sheet](results/a.png)\n\n<!-- numbers: a from b -->\n*caption*\n\n"
+        "See [data](docs/data.md#what) and [the paper](https://arxiv.org/abs/1805.08318).\n"
+    )
+    assert described(text) == ("# x\n\n*caption*\n\nSee data and [the paper](https://arxiv.org/abs/1805.08318).\n")
+
+
+def test_the_readme_makes_a_description_without_paths():
+    text = described((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(text) > 5000 and "sagan train" in text
+    assert all(link.startswith("https://") for link in re.findall(r"\]\(([^)]*)\)", text))
+    assert "<!--" not in text
+
+
+def test_every_python_that_is_allowed_is_named():
+    lowest, above = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups()
+    named = [c.removeprefix("Programming Language :: Python :: 3.") for c in PROJECT["classifiers"] if ":: 3." in c]
+    assert named == [str(minor) for minor in range(int(lowest), int(above))]
+
+
+def test_what_the_package_reads_at_run_time_is_in_the_wheel():
+    """Every file in src that is no Python is covered by package-data."""
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
+    package = ROOT / "src" / "sagan"
+    covered = {path for pattern in data["sagan"] for path in package.glob(pattern)}
+    listed = subprocess.run(["git", "ls-files", "src/sagan"], cwd=ROOT, capture_output=True, text=True, check=False)
+    files = {ROOT / name for name in listed.stdout.splitlines() if not name.endswith(".py")}
+    assert files <= covered, files - covered
+
+
+def test_a_check_that_fails_is_told_and_ends_with_1(release, monkeypatch, capsys):
+    def bad(work, args):
+        raise release.NotReadyError("a reason")
+
+    monkeypatch.setattr(release, "CHECKS", {"tree": bad, "version": lambda work, args: "fine"})
+    monkeypatch.setattr(sys, "argv", ["release.py", "--only", "tree", "version"])
+    assert release.main() == 1
+    assert capsys.readouterr().out == "tree: NOT READY: a reason\nversion: fine\n"
+
+
+def test_a_version_without_its_section_is_not_ready(release, monkeypatch, tmp_path):
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
+    (tmp_path / "CHANGELOG.md").write_text("# Changes\n\n## 1.2.0 (unreleased)\n\n## 1.1.0\n")
+    with pytest.raises(release.NotReadyError, match=r"says 1.2.0; CHANGELOG.md has 1.2.0 \(unreleased\), 1.1.0"):
+        release.check_version(tmp_path, SimpleNamespace())
+    (tmp_path / "CHANGELOG.md").write_text("# Changes\n\n## 1.2.0\n")
+    assert release.check_version(tmp_path, SimpleNamespace()) == "1.2.0"
+
+
+@pytest.mark.slow("builds, makes an empty environment and trains in it")
+def test_the_wheel_works_in_an_empty_environment(release, tmp_path):
+    assert release.check_description(tmp_path, SimpleNamespace()).endswith("links")
+    assert release.check_wheel(tmp_path, SimpleNamespace()) == f"sagan-torch {PROJECT['version']}"
+
+
+@pytest.mark.slow("builds, and runs some rooms' tests from the source archive")
+def test_the_source_archive_has_what_its_tests_need(release, tmp_path):
+    last = release.check_archive(tmp_path, SimpleNamespace(tests=list(FEW_TESTS)))
+    assert re.search(r"\b[1-9]\d+ passed", last) and "failed" not in last
