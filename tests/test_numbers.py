@@ -1049,6 +1049,13 @@ def mutants_fresh(files: list[Path]) -> list[str]:
 
 
 @computes
+def library_images(files: list[Path]) -> list[str]:
+    kinds = ("same", "close", "different", "refused", "unread")
+    found = [read(file) for file in files]
+    return [row(each["folder"], each["files"], *(each["counts"][kind] for kind in kinds)) for each in found]
+
+
+@computes
 def mutants_before(files: list[Path]) -> list[str]:
     before, after = ({row["key"]: row for row in read_lines(file)} for file in files[:2])
     assert before.keys() == after.keys()
