@@ -10,7 +10,7 @@ from PIL import Image, ImageFile, features
 
 from sagan.data import extras, formats
 from sagan.data.decode import Plan, UnreadableError, decode_picture
-from sagan.data.formats import frames_of, pillow_allows
+from sagan.data.formats import frames_of, jxl_size, pillow_allows
 
 SCENE = Image.fromarray(
     np.dstack([ramp(48, 64) * 255, ramp(48, 64)[::-1] * 255, ramp(48, 64)[:, ::-1] * 255]).astype(np.uint8)
@@ -51,6 +51,21 @@ def test_jpeg_xl_is_read():
     pytest.importorskip("pillow_jxl")
     data = stored(SCENE, "JXL", lossless=True)
     assert (decode_picture(data).pixels == np.asarray(SCENE)).all()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (8, 16), (16, 8), (256, 256), (300, 200), (7, 513), (640, 360), (9000, 3)])
+def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(size, monkeypatch):
+    pytest.importorskip("pillow_jxl")
+    data = stored(Image.new("RGB", size, "red"), "JXL", lossless=True)
+    exif = Image.Exif()
+    exif[0x010E] = "\xff\n" * 9  # looks like the beginning of a picture
+    assert jxl_size(data) == size == jxl_size(stored(Image.new("RGB", size), "JXL", lossless=True, exif=exif.tobytes()))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", size[0] * size[1] // 2 - 1)
+    opened = []
+    monkeypatch.setattr(Image, "open", lambda *given: opened.append(given))
+    with pytest.raises(UnreadableError, match="too many pixels"):
+        decode_picture(data, Plan(max_pixels=1))
+    assert not opened
 
 
 @pytest.mark.parametrize(

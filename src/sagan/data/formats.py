@@ -42,6 +42,8 @@ def open_picture(data: bytes, frame: int | None = None) -> Image.Image:
         raise UnreadableError(f"not a picture: {kind.why_not}")
     if kind is not None and kind.name in READERS:
         _load_reader(kind.name)
+        if kind.name == "JPEG XL":
+            _refuse_jxl_bomb(data)
     if kind is not None and kind.name == "AVIF" and not features.check("avif"):
         raise UnreadableError("AVIF pictures need a newer Pillow; install it with: pip install -U pillow")
     image = Image.open(io.BytesIO(data))
@@ -105,6 +107,38 @@ def _raised_limit(pixels: int) -> Iterator[None]:
             _LIMIT.users -= 1
             if not _LIMIT.users:
                 Image.MAX_IMAGE_PIXELS = _LIMIT.before
+
+
+def jxl_size(data: bytes) -> tuple[int, int] | None:
+    """Read width and height in pixels from the head of a JPEG XL file, as ISO/IEC 18181-1 has it; None without one.
+
+    The reader decodes a whole file when it opens it, before Pillow can ask whether it is too large.
+    """
+    box = 0 if data.startswith(b"\xff\x0a") else max(data.find(b"jxlc"), data.find(b"jxlp"))
+    start = data.find(b"\xff\x0a", max(box, 0))
+    if start < 0:
+        return None
+    bits, at = int.from_bytes(data[start + 2 : start + 18], "little"), 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        at += count
+        return bits >> (at - count) & ((1 << count) - 1)
+
+    small = take(1)
+
+    def side() -> int:
+        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    above, below = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[take(3)]
+    return (height * above // below if above else side()), height
+
+
+def _refuse_jxl_bomb(data: bytes) -> None:
+    size = jxl_size(data)
+    if size and Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels")
 
 
 class _Limit:
