@@ -91,7 +91,7 @@ def test_a_graph_that_differs_is_a_failure_of_ours(run: Run, digits_run: Path, m
 def test_a_graph_says_how_to_draw_with_it(run: Run, digits_run: Path) -> None:
     code, out, _ = run("export", digits_run, "--out", "x.pt2")
     assert code == 0
-    assert "without sagan:\n  python x-draw.py" in out
-    done = subprocess.run([sys.executable, "x-draw.py", "3", "2"], capture_output=True, text=True, check=False)
+    assert "without sagan:\n  python x-pt2.py CLASS 8 0" in out
+    done = subprocess.run([sys.executable, "x-pt2.py", "3", "2"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list(Path().glob("class3-seed0-*.png"))) == 2

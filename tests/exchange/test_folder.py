@@ -39,7 +39,7 @@ def test_a_card_has_data_steps_values_with_protocols_limits_and_no_licence_of_it
     text = card(small(), [REPORT], name="pets")
     front = yaml.safe_load(text.split("---")[1])
     assert front["library_name"] == "sagan"
-    assert (front["license"], front["license_name"]) == ("other", "not chosen yet")
+    assert (front["license"], front["license_name"]) == ("other", "not-chosen-yet")
     for said in (
         "900 pictures, pets",
         "Steps (updates of the generator): 12",
@@ -53,7 +53,7 @@ def test_a_card_has_data_steps_values_with_protocols_limits_and_no_licence_of_it
     chosen = card(small(), [], name="pets", licence="apache-2.0")
     assert yaml.safe_load(chosen.split("---")[1])["license"] == "apache-2.0"
     assert "Nothing was measured" in chosen
-    assert "not chosen" not in chosen
+    assert "not-chosen" not in chosen
 
 
 def test_the_example_of_a_card_runs(small, tmp_path):
@@ -148,6 +148,25 @@ def test_out_of_reach_is_one_clear_sentence(hub):
         "me/nothing: no such run folder, checkpoint or weights file here, and the Hugging Face Hub is out of reach "
         "(no connection, or HF_HUB_OFFLINE is set)"
     )
+
+
+def test_without_names_nobody_waits_for_the_hub(monkeypatch):
+    def nobody(*_):
+        raise OSError("no name service")
+
+    asked = []
+
+    def download(name, file, *, local_files_only, **_):
+        asked.append(local_files_only)
+        raise LocalEntryNotFoundError("not in the cache")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("socket.getaddrinfo", nobody)
+    for proxies in ({}, {"https": "http://proxy"}):
+        monkeypatch.setattr("sagan.generators.hub.getproxies", lambda proxies=proxies: proxies)
+        with pytest.raises(FileNotFoundError, match="out of reach"):
+            sagan.load("me/nothing")
+    assert asked == [True, False]
 
 
 def test_what_is_here_is_looked_at_first(tmp_path, small, monkeypatch):

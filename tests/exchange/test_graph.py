@@ -172,7 +172,7 @@ def test_other_generators_are_exported(kind, small, tmp_path):
 
 
 def test_a_script_has_a_name_of_no_module_and_says_how_it_is_used(tmp_path):
-    assert script_for(Path("x/torch.pt2")) == Path("x/torch-draw.py")
+    assert script_for(Path("x/torch.pt2")) == Path("x/torch-pt2.py")
     for suffix in (".onnx", ".pt2"):
         for classes in (True, False):
             text = write_script(tmp_path / f"a'{{b}}\"c{suffix}", classes=classes).read_text()

@@ -13,8 +13,8 @@ from sagan.exchange.config import check_export
 WHAT = """\
 Write weights that are ready to sample from. The name of --out says in which form:
   x.safetensors  one file for `sagan sample`, `sagan.load` and `sagan train --init-from`
-  x.onnx         a graph that needs no sagan: onnxruntime draws with it; with the script x-draw.py
-  x.pt2          a graph that needs PyTorch alone (torch.export); with the script x-draw.py
+  x.onnx         a graph that needs no sagan: onnxruntime draws with it; with the script x-onnx.py
+  x.pt2          a graph that needs PyTorch alone (torch.export); with the script x-pt2.py
   x              a folder to share: weights, a card with data, steps, values and limits, samples"""
 
 
@@ -56,7 +56,8 @@ def run(arguments: list[str]) -> int:
         print(
             f"{out}: {out.stat().st_size / 1e6:.1f} MB; images differ by at most {exported.difference:.1g} of [-1, 1]"
         )
-        print(f"draw with it, without sagan:\n  python {shlex.quote(str(exported.script))}")
+        classes = "CLASS " if exported.classes else ""
+        print(f"draw with it, without sagan:\n  python {shlex.quote(str(exported.script))} {classes}8 0")
     elif out.is_dir():
         print(f"{out}: weights, card (README.md) and samples; load it with sagan.load({str(out)!r})")
         if flags.licence is None:

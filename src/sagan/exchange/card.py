@@ -10,7 +10,7 @@ from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report, Value, report_from_json
 
 SAMPLES = "samples.png"
-NO_LICENCE = "not chosen yet"
+NO_LICENCE = "not-chosen-yet"
 
 
 def measured(run: Path, step: object) -> list[Report]:
@@ -82,9 +82,10 @@ def _training(facts: dict[str, object]) -> str:
         pictures = f"{data.get('images', 'unknown')} pictures, {data.get('source')}"
     else:
         pictures = "not known"
+    unknown = "imported" in facts and facts.get("step") == 0
     lines = [
         f"- Pictures: {pictures}",
-        f"- Steps (updates of the generator): {facts.get('step')}",
+        f"- Steps (updates of the generator): {'not known' if unknown else facts.get('step')}",
         f"- Weights: {facts.get('weights')}",
         f"- Batch normalisation samples with {facts.get('batch_norm')}",
     ]

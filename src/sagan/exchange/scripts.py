@@ -76,7 +76,7 @@ for i in range(num):
 
 def script_for(graph: Path) -> Path:
     """Give the place of the script that draws with an exported graph: beside it, under a name of no module."""
-    return graph.with_name(f"{graph.stem}-draw.py")
+    return graph.with_name(f"{graph.stem}-{graph.suffix[1:]}.py")
 
 
 def write_script(graph: Path, *, classes: bool) -> Path:

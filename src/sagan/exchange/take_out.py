@@ -20,6 +20,8 @@ class Exported:
     """The file or the folder."""
     script: Path | None = None
     """The script beside a graph."""
+    classes: bool = False
+    """Whether that takes a class."""
     difference: float | None = None
     """The largest difference of a pixel in [-1, 1] between a graph's images and the generator's."""
     address: str | None = None
@@ -91,7 +93,8 @@ def export_to(
         from sagan.exchange.scripts import write_script
 
         difference = (write_onnx if out.suffix == ".onnx" else write_program)(generator, out)
-        return Exported(out=out, script=write_script(out, classes=bool(generator.class_names)), difference=difference)
+        classes = bool(generator.class_names)
+        return Exported(out=out, script=write_script(out, classes=classes), classes=classes, difference=difference)
     from sagan.exchange.folder import write_folder
 
     own: list[Report] = measured(Path(path), generator.provenance.get("step"))

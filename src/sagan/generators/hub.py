@@ -1,7 +1,10 @@
 """Weights from the Hugging Face Hub: a name like OWNER/NAME to a file on this machine."""
 
 import re
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 NAMED = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
@@ -57,7 +60,7 @@ def fetched(
             revision=revision,
             cache_dir=cache_dir,
             token=token,
-            local_files_only=local_files_only,
+            local_files_only=local_files_only or not _in_reach(),
             force_download=force_download,
         )
     except LocalEntryNotFoundError as error:
@@ -69,3 +72,19 @@ def fetched(
             f"{nothing}, and the Hugging Face Hub has no {file} of that name for you ({str(error).splitlines()[0]})"
         ) from error
     return Path(found)
+
+
+def _in_reach() -> bool:
+    """Tell whether the Hub's name can be looked up: without, its library would try for half a minute.
+
+    Where a proxy is set, that one looks names up.
+    """
+    from huggingface_hub.constants import ENDPOINT
+
+    if getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(ENDPOINT).hostname, 443)
+    except OSError:
+        return False
+    return True
