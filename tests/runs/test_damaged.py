@@ -86,10 +86,8 @@ def test_of_two_processes_both_end_saved_after_the_same_step(packed, tmp_path, o
     indices, _ = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
     batches = Batches(dataset, indices, config.train.batch_size, config.seed)
     victim = batches.picture_indices(5)[4 * rank + 1]  # of the sixth batch, a half of which each process reads
-    content = bytearray(file.read_bytes())
-    content[128 + 768 * int(victim)] ^= 1
-    file.write_bytes(content)
     (tmp_path / "config.json").write_text(to_json(config))
+    (tmp_path / "victim.json").write_text(json.dumps([str(file), 128 + 768 * int(victim)]))
     on_two_processes("damaged_pictures.py", tmp_path)
     ends = [json.loads((tmp_path / f"end-{number}.json").read_text()) for number in range(2)]
     assert f"digits.npy is damaged: picture {victim:,} " in ends[rank]["error"]

@@ -16,7 +16,7 @@ from sagan.generators.pretrained import EXPORTED
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
 from sagan.runs.folder import RunError, check_empty, folder_for, quoted
-from sagan.runs.hooks import check_names, hooks_of
+from sagan.runs.hooks import Scene, check_names, hooks_of
 from sagan.runs.lock import run_lock
 from sagan.runs.prepare import Order, Run, prepare
 from sagan.runs.signals import stop_signals
@@ -116,7 +116,7 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
     record = Record(scene.config.train, state, scene.engine, saved=state.step if run.states else None)
     hooks = Hooks(hooks_of(scene, run.monitor, yours), record)
     hooks.load_state_dict(run.states)
-    saying = _saying_what_is_saved(record, scene.folder)
+    saying = _saying_what_is_saved(record, scene)
     with stop_signals(scene.console) as received, prefetched(run.batches) as next_batch, saying:
         finished = train_loop(hooks, next_batch, scene.config.seed, received)
     scene.engine.close()
@@ -186,14 +186,16 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _saying_what_is_saved(record: Record, folder: Path) -> Iterator[None]:
+def _saying_what_is_saved(record: Record, scene: Scene) -> Iterator[None]:
     """Add to an error about the pictures of a run that they can be mended and the run can go on."""
     try:
         yield
     except DataError as error:
+        if record.stopped_by:  # on all processes: none leaves before process 0 has saved
+            scene.engine.close()
         raise DataError(
             f"{error} - the run is saved at step {record.saved:,}; once the pictures are mended, it goes on from there "
-            f"with: sagan train --resume {quoted(folder)}"
+            f"with: sagan train --resume {quoted(scene.folder)}"
         ) from error
 
 

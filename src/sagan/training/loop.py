@@ -41,8 +41,6 @@ def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callabl
             if state.step % config.save_every == 0 or state.step == config.total_steps:
                 hooks.save()
         hooks.save()
-        if record.stopped_by:
-            record.engine.largest(0)  # all wait until it is saved: one that fails may take the others with it
     if unread is not None:
         raise unread
     return state.step >= config.total_steps
