@@ -29,8 +29,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 20 * 2**20
 TRY = """
-import warnings
-warnings.simplefilter("error", DeprecationWarning)
 import sagan
 config = sagan.preset("demo", steps=6, base_width=4, batch_size=8)
 sagan.train(config, out="run")
@@ -151,7 +149,8 @@ def check_archive(work: Path, args: argparse.Namespace) -> str:
 def check_lowest(work: Path, args: argparse.Namespace) -> str:
     """Train with the oldest versions that are allowed."""
     wheel, _ = build(work / "dist")
-    python = environment(work, "lowest", ["--resolution", "lowest-direct", wheel])
+    python = environment(work, "lowest", ["--resolution", "lowest-direct", "-r", ROOT / "pyproject.toml"])
+    call([uv(), "pip", "install", "--quiet", "--no-deps", "--python", python, wheel], work)
     place = work / "old"
     place.mkdir(exist_ok=True)
     said = call([python, "-c", TRY], place, SAGAN_CACHE=str(work / "cache"))
