@@ -43,7 +43,7 @@ def test_a_card_has_data_steps_values_with_protocols_limits_and_no_licence_of_it
     for said in (
         "900 pictures, pets",
         "Steps (updates of the generator): 12",
-        "**FID** 12.346 (lower is better). few samples Protocol: network inception; generated 5000; seed 0.",
+        "**FID** 12.346 (lower is better). Note: few samples. Protocol: network inception; generated 5000; seed 0.",
         "## Limits",
         "has not chosen a licence",
         "cat, dog & co, 3",

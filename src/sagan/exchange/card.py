@@ -106,7 +106,7 @@ def _value(value: Value) -> str:
     spread = "" if value.spread is None else f" ± {value.spread:.4g}"
     better = "higher" if value.higher_is_better else "lower"
     protocol = "; ".join(f"{key} {held}" for key, held in value.protocol.items() if held is not None)
-    warned = f" {' '.join(value.warnings)}" if value.warnings else ""
+    warned = f" Note: {'; '.join(value.warnings)}." if value.warnings else ""
     return f"- **{value.metric}** {value.value:.5g}{spread} ({better} is better).{warned} Protocol: {protocol}."
 
 
