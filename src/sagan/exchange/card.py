@@ -8,6 +8,7 @@ from typing import Any
 from sagan.generators.pretrained import EXPORTED
 from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report, Value, report_from_json
+from sagan.sizes import written
 
 SAMPLES = "samples.png"
 NO_LICENCE = "not-chosen-yet"
@@ -38,7 +39,8 @@ def card(generator: TrainedGenerator, reports: Sequence[Report], *, name: str, l
     parts = [
         _front_matter(licence),
         f"# {name}",
-        f"A self-attention GAN's generator (Zhang et al., 2019) at {config.size_px} px: {classes}, attention {places}.",
+        f"A self-attention GAN's generator (Zhang et al., 2019) at {written(config.image_size)} px: {classes}, "
+        f"attention {places}.",
         f"![samples, a row a class]({SAMPLES})",
         "## Use",
         "```python\nimport sagan  # pip install sagan-torch\n\n"
@@ -113,8 +115,9 @@ def _value(value: Value) -> str:
 def _limits(generator: TrainedGenerator) -> str:
     known = "these classes" if generator.class_names else "such pictures as it was trained on"
     return (
-        f"It draws {known} at {generator.config.size_px} px and nothing else. It was chosen for how samples look or "
-        "measure, not checked for what is rare, unfair or private in its pictures: samples can show faults, and can "
-        "come close to pictures that it was trained on. Values with other protocols than those above cannot be "
-        f"compared with them. `{EXPORTED}` holds numbers and names only; reading it executes nothing."
+        f"It draws {known} at {written(generator.config.image_size)} px and nothing else. It was chosen for how "
+        "samples look or measure, not checked for what is rare, unfair or private in its pictures: samples can show "
+        "faults, and can come close to pictures that it was trained on. Values with other protocols "
+        f"than those above cannot be compared with them. `{EXPORTED}` holds numbers and names only; reading it "
+        "executes nothing."
     )

@@ -18,6 +18,7 @@ from torch import Tensor
 from sagan.generators.trained import TrainedGenerator
 from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
+from sagan.sizes import written
 
 TOLERANCE = 1e-4
 """How far images in [-1, 1] of a graph may be from those of the generator."""
@@ -56,11 +57,11 @@ def about(generator: TrainedGenerator) -> dict[str, Any]:
     config = generator.config
     return {
         "format": "sagan graph",
-        "size_px": config.size_px,
+        "size_px": written(config.image_size),
         "z_dim": config.z_dim,
         "class_names": list(generator.class_names),
         "inputs": "z float32 (batch, z_dim) from N(0, 1)" + ("; y int64 (batch,)" if config.num_classes else ""),
-        "output": "images float32 (batch, 3, size_px, size_px) in [-1, 1], red, green, blue",
+        "output": "images float32 (batch, 3, height, width) in [-1, 1], red, green, blue",
         "provenance": {key: generator.provenance.get(key) for key in ("step", "weights", "batch_norm")},
     }
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sagan.generators.pretrained import file_of, load, load_discriminator
 from sagan.generators.trained import TrainedGenerator
+from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
 from sagan.sampling import attention_gammas
 
@@ -77,11 +78,12 @@ class Source:
             file = file_of(self.path)
             self._tried = stamp = stamp_of(file)
             if self.loaded is None or self.loaded.stamp != stamp:
-                generator = load(file, device=self.device, standing=QUICK)
+                generator = load(file, device=self.device, standing=QUICK, check=_square)
                 rough = file.suffix == ".pt" and generator.config.sampling_norm == "standing"
                 self._take(Loaded(generator, file, stamp, rough))
             if self.loaded is not None and self.loaded.rough:
-                self._take(Loaded(load(file, device=self.device, preview=True), file, stamp, rough=False))
+                generator = load(file, device=self.device, preview=True, check=_square)
+                self._take(Loaded(generator, file, stamp, rough=False))
         except (OSError, ValueError) as error:
             self.error = str(error)
         except Exception as error:
@@ -149,6 +151,16 @@ class Source:
     def _take(self, loaded: Loaded) -> None:
         self.loaded, self.error = loaded, None
         self.version += 1
+
+
+def _square(config: GeneratorConfig, _: tuple[str, ...]) -> None:
+    """Refuse what the page would draw wrongly: its canvases are squares."""
+    height, width = config.image_size
+    if height != width:
+        raise ValueError(
+            f"the studio draws square pictures only, and this generator makes them {height}x{width}; use "
+            "`sagan sample` and `sagan attention`"
+        )
 
 
 class Loader:
