@@ -24,7 +24,7 @@ def test_two_parts_make_a_folder_that_trains_like_the_file(
     code, out, _ = run(*shards, "--part", "1/2", "--workers", "1")
     assert code == 0 and "40 pictures, 2 classes" in out
     code, out, _ = run("data", "check", "packed")
-    assert code == 0 and "packed: 40 pictures" in out
+    assert code == 3 and "packed: 40 pictures" in out  # few pictures are a remark
     for number, data in enumerate(
         (("one.npy",), ("packed", "--data.keep", "memory"), ("packed", "--data.keep", "device"))
     ):

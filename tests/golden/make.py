@@ -64,7 +64,7 @@ class Maker:
         done = subprocess.run(
             [sys.executable, "-m", "sagan", *words], cwd=self.work, env=environment, capture_output=True, text=True
         )
-        if done.returncode:
+        if done.returncode and (words[:2] != ("data", "check") or done.returncode != 3):  # 3: fine with remarks
             raise SystemExit(f"sagan {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 

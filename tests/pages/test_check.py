@@ -50,7 +50,9 @@ def report(folder: Path):
 def file(report, folder: Path) -> Path:
     """The page on the disk."""
     file = folder.parent / "page.html"
-    file.write_text(check_page(report.record(), lambda indices: report.pictures(indices, progress=False)), "utf-8")
+    file.write_text(
+        check_page(report.record(), lambda indices: report.pictures(indices, progress=False), report.fit_sheet), "utf-8"
+    )
     return file
 
 
@@ -86,6 +88,11 @@ def test_what_was_found_is_on_the_page(file: Path, open_page) -> None:
     assert "67% lost" in text  # of 144 x 48 the centre square keeps a third
     assert "sagan train --data" in page.inner_text("#command") and "--size 32" in page.inner_text("#command")
     assert page.locator("#sizes ~ svg circle").count() == 2
+
+
+def test_what_each_fit_loses_is_shown(file: Path, report, open_page) -> None:
+    page = open_page(file)
+    assert page.eval_on_selector("img.fit", "i => [i.naturalWidth, i.naturalHeight]") == list(report.fit_sheet.size)
 
 
 def test_the_page_opens_from_the_disk_and_asks_for_nothing(file: Path, open_page) -> None:

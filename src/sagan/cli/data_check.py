@@ -64,7 +64,7 @@ def run(arguments: list[str]) -> int:
         flags.json.write_text(json.dumps(report.record(), indent=1) + "\n", encoding="ascii")
         print(f"JSON: {flags.json}")
     if flags.page is not None:
-        flags.page.write_text(check_page(report.record(), report.pictures), encoding="utf-8")
+        flags.page.write_text(check_page(report.record(), report.pictures, report.fit_sheet), encoding="utf-8")
         print(f"page: {flags.page}")
     print(f"verdict: {report.verdict}")
     return report.exit_code

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from sagan.pages.render import Album, render, shortened
+from sagan.pages.render import Album, as_data, render, shortened
 from sagan.pages.sizes import size_chart
 
 Record = Mapping[str, Any]
@@ -35,12 +35,17 @@ ABOUT = {
 }
 
 
-def check_page(record: Record, pictures: Callable[[Iterable[int]], Mapping[int, Image.Image]]) -> str:
+def check_page(
+    record: Record,
+    pictures: Callable[[Iterable[int]], Mapping[int, Image.Image]],
+    fit_sheet: Image.Image | None = None,
+) -> str:
     """Make the page.
 
     Args:
         record: What :meth:`sagan.data.CheckReport.record` gives.
         pictures: Gives the pictures that are shown, by their indices; :meth:`sagan.data.CheckReport.pictures` does.
+        fit_sheet: What each way to bring pictures to the size loses, if that was drawn.
     """
     album = Album(pictures(_wanted(record)), MOST_BYTES)
     # What is to be looked at comes first: where there is no room for all pictures, examples are left out.
@@ -73,6 +78,7 @@ def check_page(record: Record, pictures: Callable[[Iterable[int]], Mapping[int, 
         unreadable=[(shortened(one["name"]), shortened(one["reason"])) for one in record["unreadable"][:NAMES]],
         ignored=[shortened(name) for name in record["ignored"][:NAMES]],
         about=ABOUT,
+        fit_sheet=None if fit_sheet is None else as_data(fit_sheet),
         **found,
     )
 
