@@ -229,3 +229,13 @@ def test_they_are_checked_and_packed_like_others(tmp_path, monkeypatch, opened):
     many = pack((RGB, LABELS), 8, tmp_path / "many", shard_gb=5e-6, progress=False)
     assert one.fingerprint == many.fingerprint == opened((RGB, LABELS)).fingerprint
     assert len(list((tmp_path / "many").glob("*.npy"))) > 1 and not (tmp_path / "unused").exists()
+
+
+def test_they_are_fitted_as_the_configuration_says(picture, tmp_path):
+    pictures = [picture(12, 9, seed=i) for i in range(3)]
+    found = {}
+    for fit in ("crop", "squeeze"):
+        config = DataConfig(cache_dir=str(tmp_path / "cache"), fit=fit)
+        found[fit] = open_dataset(hand_over(pictures, config, 8, progress=False), 8, progress=False).images[0]
+    assert (found["squeeze"] == np.asarray(pictures[0].resize((8, 8), Image.Resampling.BILINEAR))).all()
+    assert (found["squeeze"] != found["crop"]).any()

@@ -45,11 +45,13 @@ def find_source(
     """
     config = path if isinstance(path, DataConfig) else DataConfig(path=path)
     source = _found(config, cache, None if size is None else max(size), progress=progress)
-    return to_be_fitted(source, config) if config.fitting else source
+    return to_be_fitted(source, config)
 
 
 def to_be_fitted(source: Source, config: DataConfig) -> Source:
     """Give a source whose pictures say how they are brought to one size, where that is not as usual."""
+    if not config.fitting:
+        return source
     made = json.dumps(config.fitting, sort_keys=True)
 
     def load() -> Pictures:
