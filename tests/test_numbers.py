@@ -995,6 +995,60 @@ def speed_step_goal(files: list[Path]) -> list[str]:
     return ["The goal was 1.5 times"]
 
 
+def clicks(files: list[Path]) -> list[dict[str, Any]]:
+    """Give the two measurements of the studio: the one that counts, and the one beside which more was done."""
+    found = [read(first(files, name)) for name in ("studio.json", "studio-busy.json")]
+    assert all(one["threads"] == one["cores"] == 2 for one in found)
+    return found
+
+
+@computes
+def studio_rounds(files: list[Path]) -> list[str]:
+    count = only(len(pairs) for one in clicks(files) for pairs in one["rounds"].values())
+    return [f"--rounds {count}", f"of {count} clicks"]
+
+
+@computes
+def studio_clicks(files: list[Path]) -> list[str]:
+    goals = {"32 px, 16 samples": (", narrow", 300), "64 px, 16 samples": (", narrow", 600)}
+    goals["128 px, 1 sample"] = (", published width", 1500)
+    rows = []
+    for name, (kind, goal) in goals.items():
+        now, before = (
+            {key: [pair[key] for pair in one["rounds"][name]] for key in ("click_ms", "network_ms")}
+            for one in clicks(files)
+        )
+        waited, alone = (statistics.median(now[key]) for key in ("click_ms", "network_ms"))
+        assert waited < goal
+        least, greatest = min(now["click_ms"]), max(now["click_ms"])
+        busy = [f"{statistics.median(before[key]):,.0f}" for key in ("click_ms", "network_ms")]
+        rows.append(
+            row(
+                f"{name}{kind}",
+                goal,
+                f"{waited:,.0f} ({least:,.0f} to {greatest:,.0f})",
+                f"{alone:,.0f}",
+                ", ".join(busy),
+            )
+        )
+    return rows
+
+
+@computes
+def studio_load(files: list[Path]) -> list[str]:
+    now, before = clicks(files)
+    loads = [pair["load"] for one in (now, before) for pairs in one["rounds"].values() for pair in pairs]
+    assert statistics.median(pair["click_ms"] for pair in before["rounds"]["128 px, 1 sample"]) > 1500
+    return [f"{now['cores']} cores", f"a load of {int(min(loads))} to {int(max(loads))}", "at 128 px was missed"]
+
+
+@computes
+def studio_first_look(files: list[Path]) -> list[str]:
+    seconds = [value for one in clicks(files) for value in one["first_look_s"]]
+    assert max(seconds) < 5
+    return [f"{min(seconds):.1f} to {max(seconds):.1f} s", f"({len(seconds)} times)"]
+
+
 @computes
 def speed_spectral(files: list[Path]) -> list[str]:
     found = []

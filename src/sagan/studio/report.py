@@ -1,0 +1,133 @@
+"""``sagan report``: what became of a run, in one file that opens from the disk and can be sent to others."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sagan.generators.config import SampleConfig
+from sagan.generators.pretrained import file_of, load
+from sagan.generators.trained import TrainedGenerator
+from sagan.metrics.report import Report, report_from_json
+from sagan.runs.folder import write_text
+from sagan.runs.samples import kept_samples
+from sagan.sampling import generate
+from sagan.studio.asks import sample_command
+from sagan.studio.binary import packed
+from sagan.studio.bundle import single_file
+from sagan.studio.drawing import looks
+from sagan.studio.live import log_lines, run_told
+
+# Room for each part, in bytes before base64 makes four of three; together the page stays under 15 MB.
+MOST_OVER_TIME, MOST_SAMPLES, MOST_LOOKS = 3_000_000, 2_500_000, 5_000_000
+MOST_STEPS, MOST_CLASSES, EACH, MOST_LOOKED_AT = 40, 20, 6, 10
+SCRIPTS = ("dom.js", "wire.js", "colours.js", "maps.js", "looks.js", "chart.js", "grid.js", "report.js")
+VALUE_FILES = ("evaluation.json", "values.json")
+
+Say = Callable[[str], None]
+
+
+def write_report(run: str | Path, out: str | Path, *, progress: bool = False) -> str:
+    """Write the report of a run: curves, samples over time and by class, attention, values, what went wrong.
+
+    Args:
+        run: The run's folder.
+        out: The page, ``.html``.
+        progress: Show a progress bar while standing statistics are computed.
+
+    Returns:
+        What was written, as a sentence.
+
+    Raises:
+        ValueError: If it is no run folder.
+        OSError: If the run cannot be read or the page cannot be written.
+    """
+    run, out = Path(run), Path(out)
+    if not (run / "log.jsonl").is_file():
+        raise ValueError(f"{run} is no run folder: it has no log.jsonl")
+    told = run_told(run)
+    told |= {"name": run.resolve().name, "values": _values(run), "configuration": _configuration(run)}
+    told["first_line"] = next(iter(log_lines(run)), None)
+    data = {"over-time": _over_time(run, told)}
+    try:
+        generator = load(run, preview=True, progress=progress)
+    except FileNotFoundError as error:  # a run that has saved nothing yet has curves all the same
+        told |= {"no_generator": str(error), "classes": [], "gammas": {}}
+    else:
+        data |= _of_generator(generator, file_of(run), told)
+    data["told"] = json.dumps(told).encode()
+    page = single_file("report.html", ("studio.css", "report.css"), SCRIPTS, data)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, page)
+    return f"{out}: the report of {run}, {len(page) / 1e6:.1f} MB"
+
+
+def _over_time(run: Path, told: dict[str, Any]) -> bytes:
+    """Pack samples of evenly spread steps; the steps stand in the header."""
+    files = kept_samples(run / "samples", told["step"])
+    images: list[NDArray[np.uint8]] = []
+    if not files:
+        return packed({"steps": []}, {})
+    each = np.load(files[0][1], allow_pickle=False).nbytes
+    count = min(len(files), MOST_STEPS, max(2, MOST_OVER_TIME // each))
+    chosen = [files[i] for i in sorted({round(k) for k in np.linspace(0, len(files) - 1, count)})]
+    images = [np.load(path, allow_pickle=False) for _, path in chosen]
+    return packed({"steps": [step for step, _ in chosen]}, {"images": np.stack(images).astype(np.uint8)})
+
+
+def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any]) -> dict[str, bytes]:
+    """Draw samples by class and pack the whole maps of some of them."""
+    size, names = generator.config.size_px, generator.class_names
+    room = max(1, MOST_SAMPLES // (size * size * 3))
+    classes = tuple(str(c) if names.index(names[c]) != c else names[c] for c in range(min(MOST_CLASSES, len(names))))
+    num = max(1, min(EACH, room // max(1, len(classes))))
+    config = SampleConfig(classes=classes, num=num if classes else min(24, room))
+    network, z, y = generator.inputs(config)
+    told |= {
+        "classes": list(names),
+        "size_px": size,
+        "provenance": generator.provenance,
+        "command": sample_command(file, config, "samples.png"),
+        "labels": None if y is None else y.tolist(),
+        "looked_at": [],
+    }
+    data = {"samples": packed({}, {"images": generate(network, z, y)})}
+    room = MOST_LOOKS
+    for item in range(0, len(z), math.ceil(len(z) / MOST_LOOKED_AT)):
+        message = looks(generator, config, item)
+        room -= len(message)
+        if room < 0 and told["looked_at"]:
+            break
+        told["looked_at"].append(item)
+        data[f"looks-{item}"] = message
+    return data
+
+
+def _values(run: Path) -> list[dict[str, Any]]:
+    """Read the values that were measured: those of `sagan evaluate` in the folder, and the latest of the monitor."""
+    files = [run / name for name in VALUE_FILES if (run / name).is_file()]
+    files += sorted((run / "evaluations").glob("step-*.json"))[-1:]
+    found = []
+    for file in files:
+        report = _read_values(file)
+        if report is not None:
+            found.append({"file": file.name, "subject": report.subject, "values": [vars(v) for v in report.values]})
+    return found
+
+
+def _read_values(file: Path) -> Report | None:
+    try:
+        return report_from_json(file.read_bytes(), file.name)
+    except ValueError:  # another kind of JSON
+        return None
+
+
+def _configuration(run: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((run / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}

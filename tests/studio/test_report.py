@@ -1,0 +1,114 @@
+"""The report of a run: one file, opened from the disk."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from sagan.generators.config import SampleConfig
+from sagan.generators.pretrained import load
+from sagan.metrics.report import Report, Value
+from sagan.sampling import attention_maps, generate
+from sagan.studio import report
+from sagan.studio.report import write_report
+
+
+@pytest.fixture
+def written(run_folder, tmp_path):
+    """Write the report of a run that was measured."""
+    protocol = {"network": "pixels", "generated_count": 40}
+    value = Value(metric="FD(pixels 8x8)", value=1.25, higher_is_better=False, protocol=protocol, warnings=("few",))
+    (run_folder / "evaluations").mkdir()
+    text = Report(subject={"step": 4}, values=(value,), versions={}).to_json()
+    (run_folder / "evaluations" / "step-00000004.json").write_text(text)
+    said = write_report(run_folder, tmp_path / "report.html")
+    return run_folder, tmp_path / "report.html", said
+
+
+CANVAS = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.width);
+  return [canvas.width, Array.from(data)];
+}"""
+
+
+def pixels(page, selector, nth=0):
+    size, values = page.locator(selector).nth(nth).evaluate(CANVAS)
+    return np.array(values, np.uint8).reshape(size, size, 4)[:, :, :3]
+
+
+def maps_in(path):
+    return len(re.findall(r'id="looks-\d+"', path.read_text()))
+
+
+@pytest.mark.long("a real browser draws the report")
+def test_a_report_shows_the_run_without_a_server(written, open_page):
+    folder, path, said = written
+    assert said.startswith(f"{path}: the report of {folder}, 0.")
+    page = open_page(path, bypass_csp=False)
+    assert page.said == []
+    assert page.asked == []
+    generator = load(folder, preview=True)
+    network, z, y = generator.inputs(SampleConfig(num=6))
+    tiles = np.stack([pixels(page, "#samples-box .tile canvas", i) for i in range(len(z))])
+    assert np.abs(tiles.astype(int) - generate(network, z, y)).max() <= 1
+    assert "classes alike at step 4" in page.text_content("#health")
+    assert "train longer" in page.text_content("#health")
+    assert page.locator(".chart svg").count() >= 2
+    assert "1.25" in page.text_content("#values")
+    assert "generated_count" in page.text_content("#values")
+    assert "few" in page.text_content("#values")
+    assert "base_width" in page.text_content("#config")
+    box = page.locator("#subjects .point").first.bounding_box()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
+    page.wait_for_selector("text=From row 1, column 14")
+    top = int(attention_maps(network, z[:1], y[:1])[8][0, 7].argmax())
+    assert f"row {2 * (top // 8) + 1}, column {2 * (top % 8) + 1}." in page.text_content("#readout")
+    assert (pixels(page, "#time-grid canvas") == 40).all()
+    page.fill("#time", "0")
+    assert page.text_content("#when") == "step 2"
+    assert (pixels(page, "#time-grid canvas") == 20).all()
+
+
+@pytest.mark.long("a real browser draws the report")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
+def test_axe_finds_nothing_serious_in_a_report(dark, phone, written, open_page, accessibility_faults):
+    page = open_page(written[1], dark=dark, phone=phone)
+    page.wait_for_selector(".chart svg")
+    assert accessibility_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_report_asks_for_nothing_and_holds_no_markup_of_the_run(written, tmp_path):
+    folder, _, _ = written
+    line = {"step": 5, "health": "</script><b>x", "over": False, "quantity": "q", "value": 1.0, "limit": None}
+    (folder / "log.jsonl").write_text(json.dumps(line) + "\n")
+    write_report(folder, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "<b>x" not in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", text)
+    assert text.count("</script>") == text.count("<script")
+
+
+def test_much_is_left_out_where_there_is_no_room(written, tmp_path, monkeypatch):
+    folder, path, _ = written
+    assert maps_in(path) == 9
+    monkeypatch.setattr(report, "MOST_LOOKS", 10_000)
+    monkeypatch.setattr(report, "MOST_STEPS", 1)
+    write_report(folder, tmp_path / "small.html")
+    assert maps_in(tmp_path / "small.html") == 2
+
+
+def test_a_run_that_has_saved_nothing_has_curves_all_the_same(run_folder, tmp_path):
+    for file in (run_folder / "checkpoints").iterdir():
+        file.unlink()
+    said = write_report(run_folder, tmp_path / "r.html")
+    assert "the report of" in said
+    assert 'id="samples"' not in (tmp_path / "r.html").read_text()
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no run folder: it has no log\.jsonl"):
+        write_report(tmp_path, tmp_path / "r.html")
