@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sagan.runs.train import train
     from sagan.speed.benchmark import benchmark
     from sagan.speed.plan import make_plan as plan
+    from sagan.studio.report import write_report
     from sagan.training.config import EngineConfig, TrainConfig
     from sagan.training.hooks import Hook
 
@@ -62,6 +63,7 @@ __all__ = [
     "preset",
     "sample_to_file",
     "train",
+    "write_report",
 ]
 
 __version__: str
@@ -92,6 +94,7 @@ _public = lazy_names(
         "sagan.recipes.config": ["RunConfig"],
         "sagan.runs.train": ["train"],
         "sagan.speed.benchmark": ["benchmark"],
+        "sagan.studio.report": ["write_report"],
         "sagan.training.config": ["EngineConfig", "TrainConfig"],
         "sagan.training.hooks": ["Hook"],
     },

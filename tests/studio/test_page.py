@@ -2,6 +2,7 @@
 
 import io
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -171,6 +172,43 @@ def test_several_stand_beside_each_other(studio_page, weights):
     assert page.locator("#subjects .subject").count() == 1
 
 
+def test_weights_without_classes_or_without_attention(studio_page, weights):
+    page = studio_page(weights("one.safetensors", classes=[]), weights("two.safetensors", attention=()))
+    assert page.locator("#class-field").is_hidden()
+    assert page.text_content("#num-label") == "Samples"
+    assert page.locator(".tile").count() == 16
+    assert page.text_content("#looks-of") == "sample 0"
+    settled(page, lambda: page.fill("#num", "3"), "samples")
+    assert page.locator(".tile").count() == 3
+    settled(page, lambda: page.click("#tab-walk"), "walk")
+    assert page.locator("[name=mode][value=classes]").is_disabled()
+    page.click("#tab-samples")
+    settled(page, lambda: page.select_option("#source", "1"), "looks")
+    assert page.locator(".tile").count() == 18
+    assert "has no attention" in page.text_content("#subjects")
+    assert page.locator("#legend").is_hidden()
+    assert page.locator("#looks-actions").is_hidden()
+
+
+def test_curves_of_several_runs_stand_in_one_panel(studio_page, run_folder, tmp_path):
+    shutil.copytree(run_folder, tmp_path / "again")
+    page = studio_page(run_folder, tmp_path / "again")
+    page.click("#tab-run")
+    page.wait_for_selector("text=All runs together")
+    page.wait_for_function("document.querySelector('#run').textContent.includes('again: D')")
+    assert page.locator("#run h2").all_text_contents() == ["All runs together", "run", "again"]
+
+
+def test_a_first_look_says_that_it_is_one(open_page, served, run_folder, monkeypatch):
+    from sagan.studio.sources import Source
+
+    told = Source.told
+    monkeypatch.setattr(Source, "told", lambda self: told(self) | {"rough": True})
+    page = open_page(served(run_folder))
+    page.wait_for_selector("#subjects canvas")
+    assert "a first look: better statistics follow" in page.text_content("#facts")
+
+
 def test_a_run_goes_on_before_your_eyes(studio_page, run_folder):
     page = studio_page(run_folder)
     page.click("#tab-run")
@@ -205,6 +243,10 @@ def test_a_picture_of_ones_own(studio_page, run_folder, picture_file):
         page.click("[data-look=png]")
     with Image.open(waiting.value.path()) as figure:
         assert "--data FOLDER_WITH_THE_PICTURE" in figure.info["command"]
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.click("#copy-looks")
+    page.wait_for_function("window.copied !== undefined")
+    assert page.evaluate("window.copied").endswith("--query 8,8 --layer 8 --out own.png")
     bad = {"name": "no.png", "mimeType": "image/png", "buffer": b"nothing"}
     page.set_input_files("#file", files=[bad])
     page.wait_for_selector("#error:not([hidden])")

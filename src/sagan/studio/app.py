@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from sagan.data import DataConfig
-from sagan.studio.asks import Looks, Pictures, Saved, sample_command
+from sagan.studio.asks import Looks, Pictures, Saved, own_command, sample_command
 from sagan.studio.binary import MEDIA_TYPE, packed
 from sagan.studio.config import StudioConfig
 from sagan.studio.drawing import looks, pictures
@@ -212,6 +212,12 @@ def _add_own(app: FastAPI, studio: Studio) -> None:
         D = await run_in_threadpool(studio.source(key).discriminator)
         return _message(await studio.newest.run(f"own {page}", lambda _: own_picture(D, data)))
 
+    @app.get("/api/own/{key}/command")
+    def command(
+        key: str, row: int, column: int, position: int, kind: Annotated[str, Query(max_length=4)]
+    ) -> dict[str, str]:
+        return {"command": own_command(studio.source(key).path, (row, column), position, f"own.{kind}")}
+
     @app.post("/api/own/{key}/save")
     async def save(
         key: str, request: Request, row: int, column: int, position: int, kind: Annotated[str, Query(max_length=4)]
@@ -220,10 +226,7 @@ def _add_own(app: FastAPI, studio: Studio) -> None:
             raise ValueError(f"this is saved as png or npz, not as {kind!r}")
         source, data = studio.source(key), await request.body()
         D = await run_in_threadpool(source.discriminator)
-        command = (
-            f"sagan attention {source.path} --data FOLDER_WITH_THE_PICTURE --query {row},{column} "
-            f"--layer {position} --out own.{kind}"
-        )
+        command = own_command(source.path, (row, column), position, f"own.{kind}")
 
         def write(_: Turn) -> bytes:
             return content_of(

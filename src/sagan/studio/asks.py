@@ -135,6 +135,12 @@ def attention_command(file: Path, config: AttentionConfig, out: str) -> str:
     return shlex.join([*words, *_drawn(config), "--out", out])
 
 
+def own_command(path: Path, query_px: tuple[int, int], position: int, out: str) -> str:
+    """Write the `sagan attention` that draws this over a picture of one's own; it takes folders of pictures."""
+    words = ["sagan", "attention", str(path), "--data", "FOLDER_WITH_THE_PICTURE"]
+    return shlex.join([*words, "--query", "{},{}".format(*query_px), "--layer", str(position), "--out", out])
+
+
 def _drawn(config: SampleConfig | AttentionConfig) -> list[str]:
     words = ["--seed", str(config.seed)]
     return words if config.truncation is None else [*words, "--truncation", str(config.truncation)]

@@ -24,6 +24,7 @@ export class Classes {
 
   /** Offer these names; those of before that are among them stay chosen. */
   offer(names) {
+    if (this.items && names.join("\n") === this.names.join("\n")) return;
     const chosen = new Set(this.chosen().map((i) => this.names[i]));
     this.names = names;
     this.items = names.map((name, i) => {

@@ -39,7 +39,7 @@ function askFor(source) {
   return {
     source: source.key,
     classes: wanted,
-    num: source.classes.length ? +$("num").value : SCREENFUL,
+    num: +$("num").value,
     seed: Math.max(0, Math.floor(+$("seed").value || 0)),
     truncation: truncation > 3 ? null : truncation,
     page: PAGE,
@@ -127,7 +127,7 @@ async function choose(item) {
       return { name: source.name, pixels, size, message: await looksAt(source, ask, at) };
     }));
     lookedAt = { kind: "samples", ask: main().ask, item };
-    panel.show(subjects, `${main().names[item]}, sample ${item}`);
+    panel.show(subjects, main().labels ? `${main().names[item]}, sample ${item}` : `sample ${item}`);
     $("looks-actions").hidden = !subjects.some((subject) => subject.message.blocks.length);
     $("near-box").hidden = !main().source.data;
   } catch (error) {
@@ -201,6 +201,11 @@ function tellOwn() {
 
 // -------------------------------------------------------------------------------------------------- saving
 
+function ownQuery(kind) {
+  const [row, column] = panel.query();
+  return `row=${row}&column=${column}&position=${panel.position()}&kind=${kind}`;
+}
+
 function saveBody(kind, attention) {
   const { ask, item } = lookedAt;
   if (!attention) return { pictures: view === "walk" ? walk.asked : main().ask, kind };
@@ -211,8 +216,7 @@ async function save(kind, attention) {
   try {
     let done;
     if (attention && lookedAt.kind === "own") {
-      const [row, column] = panel.query();
-      done = await download(`/api/own/${own.source.key}/save?row=${row}&column=${column}&position=${panel.position()}&kind=${kind}`, own.file);
+      done = await download(`/api/own/${own.source.key}/save?${ownQuery(kind)}`, own.file);
     } else {
       done = await download("/api/save", saveBody(kind, attention));
     }
@@ -225,7 +229,7 @@ async function save(kind, attention) {
 
 async function copy(button, body) {
   try {
-    const { command } = await post("/api/command", body);
+    const { command } = body.pictures ? await post("/api/command", body) : await get(`/api/own/${own.source.key}/command?${ownQuery("png")}`);
     await navigator.clipboard.writeText(command);
     const text = button.textContent;
     button.textContent = "Copied";
@@ -292,7 +296,7 @@ function listen() {
   });
   for (const id of ["seed", "num", "truncation"]) $(id).addEventListener("input", refresh);
   $("beside").addEventListener("change", refresh);
-  $("source").addEventListener("change", () => { own = null; useSource(); });
+  $("source").addEventListener("change", () => { own = null; screenful(current()); useSource(); });
   for (const id of ["reroll", "reroll-thumb"]) $(id).addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 100000); refresh(); });
   $("near").addEventListener("click", nearest);
   $("file").addEventListener("change", () => openOwn($("file").files[0]));
@@ -318,17 +322,23 @@ function useSource() {
   $("facts").textContent = factsOf(source);
   if (source.status === "ready") {
     classes.offer(source.classes);
+    $("num-label").textContent = source.classes.length ? "Samples of each class" : "Samples";
     refresh();
   }
   if (view === "own") open("own");
 }
 
+/** Choose how many of each class make about a screenful. */
+function screenful(source) {
+  if (source.classes) $("num").value = Math.ceil(SCREENFUL / Math.max(1, Math.min(source.classes.length, SCREENFUL)));
+}
+
 function factsOf(source) {
   if (source.status === "waiting") return source.error ?? "loading …";
   if (source.status === "failed") return source.error;
-  const step = source.step === undefined || source.step === null ? "" : `step ${source.step.toLocaleString("en")}, `;
-  const rough = source.rough ? " - a first look; better statistics follow in a moment" : "";
-  return `${step}${source.size_px} px; ${source.weights ?? ""}; ${source.batch_norm ?? ""}${rough}`;
+  const step = source.step === undefined || source.step === null ? "" : `step ${source.step.toLocaleString("en")}`;
+  const rough = source.rough ? "a first look: better statistics follow in a moment" : "";
+  return [step, `${source.size_px} px`, source.weights, source.batch_norm, rough].filter(Boolean).join("; ");
 }
 
 async function follow() {
@@ -344,7 +354,7 @@ async function follow() {
     const others = $("beside").checked && sources.some((one) => before.get(one.key)?.version !== one.version);
     $("facts").textContent = factsOf(source);
     if (was?.version !== source.version || others) {
-      if (!was || was.version === 0) $("num").value = Math.min(16, Math.ceil(SCREENFUL / Math.max(1, Math.min(source.classes?.length ?? 1, SCREENFUL))));
+      if (!was?.version) screenful(source);
       useSource();
       if (view === "run" && !was?.version) open("run");
     }

@@ -23,7 +23,9 @@ export class RunView {
       return;
     }
     for (const source of runs) this.cards.set(source.key, new Card(source, classes(source), runs.length > 1));
-    $("run").append(...[...this.cards.values()].map((card) => card.box));
+    this.together = el("div", { className: "charts" });
+    const all = el("section", { className: "view" }, el("h2", { textContent: "All runs together" }), this.together);
+    $("run").append(...(runs.length > 1 ? [all] : []), ...[...this.cards.values()].map((card) => card.box));
     this.follow();
   }
 
@@ -35,6 +37,7 @@ export class RunView {
         if (!(error instanceof Stale)) complain(error);
       }
     }
+    if (this.cards.size > 1) this.together.replaceChildren(...joined([...this.cards.values()]).map(chart));
     if (this.cards.size) this.timer = setTimeout(() => this.follow(), EVERY_MS);
   }
 
@@ -42,6 +45,17 @@ export class RunView {
     clearTimeout(this.timer);
     this.cards.clear();
   }
+}
+
+/** Put the curves of several runs that show the same into one panel each. */
+function joined(cards) {
+  const titles = [...new Set(cards.flatMap((card) => (card.panels ?? []).map((panel) => panel.title)))];
+  return titles.flatMap((title) => {
+    const found = cards.flatMap((card) => (card.panels ?? []).filter((panel) => panel.title === title).map((panel) => [card.source.name, panel]));
+    if (found.length < 2) return [];
+    const series = Object.fromEntries(found.flatMap(([run, panel]) => Object.entries(panel.series).map(([name, values]) => [name === title ? run : `${run}: ${name}`, values])));
+    return [{ title, from_zero: found[0][1].from_zero, marks: [], series }];
+  });
 }
 
 class Card {
@@ -69,6 +83,7 @@ class Card {
   async read() {
     const told = await get(`/api/runs/${this.source.key}`, `run ${this.source.key}`);
     this.steps = told.samples;
+    this.panels = told.panels;
     this.heading(told);
     this.health.replaceChildren(...told.health.toReversed().map(warning));
     this.charts.replaceChildren(...told.panels.map(chart));
