@@ -8,7 +8,7 @@ from sagan.data import open_dataset, stored_copies
 
 def opened(tmp_path, config, images, labels):
     np.savez(tmp_path / "a.npz", images=images, labels=labels)
-    return open_dataset(config(tmp_path / "a.npz"), images.shape[1], progress=False)
+    return open_dataset(config(tmp_path / "a.npz"), images.shape[1:3], progress=False)
 
 
 def drawn(count, px, seed=0):
@@ -33,6 +33,18 @@ def test_held_out_pictures_that_are_trained_on_all_the_same_are_found(tmp_path, 
     images[54], images[55] = images[6], images[6]
     found = stored_copies.stored_copies(opened(tmp_path, config, images, np.zeros(60, int)), np.arange(50, 60))
     assert found == ([], [50, 51, 54, 55])
+
+
+@pytest.mark.parametrize("size", [(48, 32), (32, 48), (20, 80)])
+def test_all_of_a_rectangle_is_looked_at(tmp_path, config, size):
+    random = np.random.default_rng(3)
+    images = random.integers(0, 256, (40, size[0] // 4, size[1] // 4, 3), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
+    images[30] = np.clip(images[4, :, ::-1] * 0.95 + 5, 0, 255)  # nearly a copy
+    half = size[0] // 2, size[1] // 2
+    images[31] = images[5]
+    images[31, half[0] :, half[1] :] = images[6, half[0] :, half[1] :]  # a quarter, the far one, is another
+    found = stored_copies.stored_copies(opened(tmp_path, config, images, np.zeros(40, int)), np.arange(30, 40))
+    assert found == ([], [30])
 
 
 def test_pixels_that_agree_only_where_they_are_looked_at_first_are_not_equal(tmp_path, config):

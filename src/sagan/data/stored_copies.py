@@ -44,7 +44,7 @@ def stored_copies(image_set: ImageSet, heldout_indices: Labels) -> StoredCopies 
     first = np.ones(len(labels), bool)
     first[[index for group in equal for index in group[1:] if not out[index]]] = False
     place = np.flatnonzero(first)
-    near = near_copies(thumbs[place], np.full(len(place), images.shape[1]), out[place])
+    near = near_copies(thumbs[place], np.full(len(place), min(images.shape[1:3])), out[place])
     groups = [*equal, *(tuple(place[list(group.members)].tolist()) for group in near)]
     mixed = [group for group in groups if 0 < out[list(group)].sum() < len(group)]
     return StoredCopies(
@@ -54,22 +54,29 @@ def stored_copies(image_set: ImageSet, heldout_indices: Labels) -> StoredCopies 
 
 
 def _thumbs(image_set: ImageSet) -> tuple[Pixels, Pixels]:
-    """Give thumbnails, the mean of four pixels of each cell, and one of these pixels alone."""
+    """Give thumbnails of the whole pictures, the mean of four pixels of each cell, and one of these pixels alone.
+
+    Shape: uint8 (N, THUMB_PX, THUMB_PX, 3) both.
+    """
     images = image_set.images
-    size = images.shape[1]
-    cells = np.arange(THUMB_PX) * size / THUMB_PX
-    low, high = (np.minimum((cells + part * size / THUMB_PX).astype(int), size - 1) for part in (0.25, 0.75))
+    (top, bottom), (left, right) = map(_grid, images.shape[1:3])
     thumbs = np.empty((len(images), THUMB_PX, THUMB_PX, 3), np.uint8)
     corners = np.empty_like(thumbs)
     for start in range(0, len(images), CHUNK):
         block = np.asarray(images[start : start + CHUNK])
-        above, below = block[:, low], block[:, high]
-        corners[start : start + CHUNK] = above[:, :, low]
-        total = above[:, :, low].astype(np.uint16)
-        for part in (above[:, :, high], below[:, :, low], below[:, :, high]):
+        above, below = block[:, top], block[:, bottom]
+        corners[start : start + CHUNK] = above[:, :, left]
+        total = above[:, :, left].astype(np.uint16)
+        for part in (above[:, :, right], below[:, :, left], below[:, :, right]):
             total += part
         thumbs[start : start + CHUNK] = total >> 2
     return thumbs, corners
+
+
+def _grid(side: int) -> tuple[Labels, Labels]:
+    """Give two pixels of each of THUMB_PX cells along a side, at a quarter and three quarters of it."""
+    low, high = ((np.arange(THUMB_PX) + part) * side // THUMB_PX for part in (0.25, 0.75))
+    return low.astype(np.int64), high.astype(np.int64)
 
 
 def _equal(image_set: ImageSet, corners: Pixels) -> list[tuple[int, ...]]:
