@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from sagan.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from sagan.data.alike import about_data, fitted_alike, open_alike
     from sagan.data.batches import Batch, Batches
     from sagan.data.check_report import CheckReport
     from sagan.data.checking import check
-    from sagan.data.config import DataConfig, DataError, cache_folder, fitted_alike
+    from sagan.data.config import DataConfig, DataError, cache_folder
     from sagan.data.given import GivenData
     from sagan.data.memory import kept
     from sagan.data.named import NAMES
@@ -30,6 +31,7 @@ __all__ = [
     "DataSize",
     "GivenData",
     "ImageSet",
+    "about_data",
     "cache_folder",
     "check",
     "data_size",
@@ -38,6 +40,7 @@ __all__ = [
     "is_pattern",
     "kept",
     "notes",
+    "open_alike",
     "open_dataset",
     "pack_dataset",
     "pack_shards",
@@ -49,10 +52,11 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "sagan.data.alike": ["about_data", "fitted_alike", "open_alike"],
         "sagan.data.batches": ["Batch", "Batches"],
         "sagan.data.check_report": ["CheckReport"],
         "sagan.data.checking": ["check"],
-        "sagan.data.config": ["DataConfig", "DataError", "cache_folder", "fitted_alike"],
+        "sagan.data.config": ["DataConfig", "DataError", "cache_folder"],
         "sagan.data.given": ["GivenData"],
         "sagan.data.memory": ["kept"],
         "sagan.data.named": ["NAMES"],

@@ -4,7 +4,7 @@ import math
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -194,19 +194,6 @@ class DataConfig(Interpretation):
             raise ValueError(f"holdout_fraction must be at least 0 and below 1, found {self.holdout_fraction}")
         if self.holdout_max < 0:
             raise ValueError(f"holdout_max must be at least 0, found {self.holdout_max}")
-
-
-def fitted_alike(config: DataConfig, data: object) -> DataConfig:
-    """Give a configuration that brings pictures to their size as a run did, where it does not say otherwise itself.
-
-    Args:
-        config: The configuration.
-        data: What a checkpoint or weights file says of the run's data; those of older versions say less.
-    """
-    said = data.get("decoding") if isinstance(data, dict) else None
-    if config.fitting or not isinstance(said, dict):
-        return config
-    return replace(config, **{name: said[name] for name in ("fit", "border") if name in said})
 
 
 def cache_folder(cache_dir: str | None = None) -> Path:

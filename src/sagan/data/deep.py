@@ -99,6 +99,15 @@ def bounds_of(values: Values) -> Bounds | None:
     return (float(numbers.min()), float(numbers.max())) if numbers.size else None
 
 
+def full_range(kind: str) -> Bounds:
+    """Give what the values of a kind can be, as the type says; 0 and 1 for floating-point ones."""
+    found = re.fullmatch(r"(signed )?(\d+)-bit", kind)
+    if found is None:
+        return 0.0, 1.0
+    bits = int(found[2])
+    return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if found[1] else (0.0, 2.0**bits - 1)
+
+
 def _integer_kind(image: Image.Image) -> tuple[str, type[Any], Bounds]:
     """Give name, NumPy's type and what it can hold."""
     tags = getattr(image, "tag_v2", None)
@@ -107,8 +116,8 @@ def _integer_kind(image: Image.Image) -> tuple[str, type[Any], Bounds]:
     bits, form = int(tags[BITS][0]), int(tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0])
     if form == SIGNED:
         dtype: type[Any] = np.int16 if bits <= 16 else np.int32
-        return f"signed {bits}-bit", dtype, (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1)
-    return f"{bits}-bit", np.uint16 if bits <= 16 else np.uint32, (0.0, 2.0**bits - 1)
+        return (kind := f"signed {bits}-bit"), dtype, full_range(kind)
+    return (kind := f"{bits}-bit"), np.uint16 if bits <= 16 else np.uint32, full_range(kind)
 
 
 def _raw_mode(image: Image.Image) -> str:

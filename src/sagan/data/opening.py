@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sagan.data.choosing import in_words
+from sagan.data.choosing import chosen, in_words
 from sagan.data.config import DataConfig, DataError, cache_folder
+from sagan.data.decisions import agree, words
 from sagan.data.decode import TREATMENTS, require_size
 from sagan.data.given import given_source
 from sagan.data.lock import alone
@@ -44,6 +45,11 @@ def open_dataset(config: DataConfig, size_px: Size, *, progress: bool = True) ->
         DataError: If the data are not as expected, some file cannot be read as a picture and ``skip_unreadable`` is not
             set, or the disk is full.
     """
+    return with_unused(open_silently(config, size_px, progress=progress), config)
+
+
+def open_silently(config: DataConfig, size_px: Size, *, progress: bool) -> ImageSet:
+    """Open a data set as :func:`open_dataset`, and do not say which choices change nothing."""
     size = require_size(size_px)
     if (packed := _packed_already(config, size)) is not None:
         return _rename(packed, config)
@@ -56,6 +62,29 @@ def open_dataset(config: DataConfig, size_px: Size, *, progress: bool = True) ->
     elif image_set.info.unreadable:
         refuse_lost_classes(source.name, source.load(), image_set.info.unreadable, config.may_lose)
     return dataclasses.replace(_rename(image_set, config), told=source.told())
+
+
+def decoding_of(
+    config: DataConfig, size_px: Size, *, packed_only: bool = False, progress: bool = False
+) -> dict[str, Any] | None:
+    """Give the record of how :func:`open_dataset` would read pictures; some are looked at if they are not packed yet.
+
+    Args:
+        config: What would be opened.
+        size_px: As :func:`open_dataset`.
+        packed_only: Give None if they are not in the cache.
+        progress: As :func:`open_dataset`.
+
+    Raises:
+        DataError: As :func:`open_dataset`, of what can be seen without decoding them all.
+    """
+    size = require_size(size_px)
+    cache = cache_folder(config.cache_dir)
+    source = find_source(config, cache, size=size, progress=progress)
+    there = _open_cached(_cached_file(source, size, cache))
+    if there is not None:
+        return there.info.decoding
+    return None if packed_only else source.load().decoding
 
 
 def hand_over(data: Any, config: DataConfig, size_px: Size, *, progress: bool = True) -> DataConfig:
@@ -82,25 +111,42 @@ def hand_over(data: Any, config: DataConfig, size_px: Size, *, progress: bool = 
     return dataclasses.replace(config, path=source.name)
 
 
+def packed_at(path: str) -> Path | None:
+    """Give the place of a packed file or folder; None if a path names something else."""
+    return None if path in NAMES or not is_packed(place := Path(path).expanduser()) else place
+
+
 def _packed_already(config: DataConfig, size: tuple[int, int]) -> ImageSet | None:
     """Open a packed file or folder, if it is one and has this size.
 
     Raises:
         DataError: If it was made in another way than is asked for.
     """
-    if config.path in NAMES or not is_packed(given := Path(config.path).expanduser()):
+    place = packed_at(config.path)
+    if place is None:
         return None
-    image_set = read_packed(given)
-    if image_set.images.shape[1:3] != size:
-        return None
-    made = {"fit": "crop", "border": "auto"} | image_set.info.decoding
-    differing = [f"{name} {made.get(name)!r}" for name, wanted in config.fitting.items() if made.get(name) != wanted]
+    image_set = read_packed(place)
+    same_size = image_set.images.shape[1:3] == size
+    wanted = {**chosen(config), **(config.fitting if same_size else {})}
+    made = image_set.info.decoding
+    differing = [name for name in wanted if name != "max_megapixels" and not agree(name, made, wanted)]
     if differing:
+        here, asked = (", ".join(words(name, record) for name in differing) for record in (made, wanted))
         raise DataError(
-            f"{config.path} is packed already, with {', '.join(differing)}: give the pictures that it was made from, "
-            "or leave that choice to the packed file"
+            f"{config.path} is packed already, with {here}, and {asked} is asked for: give the pictures that it was "
+            "made from, or leave that choice to the packed file"
         )
-    return image_set
+    return image_set if same_size else None
+
+
+def with_unused(image_set: ImageSet, config: DataConfig) -> ImageSet:
+    """Say which choices change nothing: a packed file's pixels, a named set's and an array's are as they are."""
+    unused = [name for name in chosen(config) if name not in image_set.info.decoding]
+    if not unused:
+        return image_set
+    flags = " and ".join(f"--data.{name.replace('_', '-')}" for name in unused)
+    said = f"{flags} {'changes' if len(unused) == 1 else 'change'} nothing: the pixels of {config.path} are as they are"
+    return dataclasses.replace(image_set, told=(*image_set.told, said))
 
 
 def picture_size(config: DataConfig) -> int | str:
@@ -111,8 +157,8 @@ def picture_size(config: DataConfig) -> int | str:
     Raises:
         DataError: If sizes differ, or nothing is found.
     """
-    if config.path not in NAMES and is_packed(given := Path(config.path).expanduser()):
-        return written(read_packed(given).images.shape[1:3])
+    if (place := packed_at(config.path)) is not None:
+        return written(read_packed(place).images.shape[1:3])
     pictures = find_source(config, cache_folder(config.cache_dir)).load()
     chosen = sorted({round(i) for i in np.linspace(0, len(pictures.names) - 1, 100)}) if pictures.names else []
     sizes: dict[tuple[int, int], str] = {}

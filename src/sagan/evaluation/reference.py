@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sagan.data import ImageSet, cache_folder
+from sagan.data.decisions import unusual
 from sagan.evaluation.config import Split
 from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
 from sagan.metrics.class_accuracy import ClassLabels
@@ -40,12 +41,14 @@ class Reference(NamedTuple):
 
     @property
     def protocol(self) -> Protocol:
-        """What makes a value comparable."""
+        """What makes a value comparable; how the pictures were read only where that is not the plain way."""
+        read = unusual(self.images.info.decoding)
         return {
             "reference_sha256": self.images.fingerprint,
             "reference_split": self.split,
             "reference_count": len(self.indices),
             "size_px": written(self.images.images.shape[1:3]),
+            **({"reference_decoding": read} if read else {}),
         }
 
 

@@ -10,7 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from sagan.data import DataConfig, GivenData, ImageSet, fitted_alike, hand_over, notes, open_dataset, picture_size
+from sagan.data import (
+    DataConfig,
+    GivenData,
+    ImageSet,
+    fitted_alike,
+    hand_over,
+    notes,
+    open_alike,
+    open_dataset,
+    picture_size,
+)
+from sagan.data.decisions import flags_of_before, unusual
 from sagan.evaluation.case import say
 from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig
 from sagan.evaluation.passes import Pixels, sampled_batches, sampled_classes, weights_sha256
@@ -103,7 +114,8 @@ def open_judged(given: Given, progress: bool) -> Judged:
         images = open_dataset(given, picture_size(given), progress=progress)
         for note in notes(images):
             say(f"note: generated pictures: {note}", progress)
-        return Judged(images, {"pictures": Path(given.path).name})
+        read = unusual(images.info.decoding)
+        return Judged(images, {"pictures": Path(given.path).name, **({"decoding": read} if read else {})})
     return Judged(given, {})
 
 
@@ -192,19 +204,20 @@ def open_real(
     Raises:
         ValueError: If they cannot be read, or a part of them is asked for and nobody knows which.
     """
+    generator = judged.pictures if isinstance(judged.pictures, TrainedGenerator) else None
+    run_data = None if generator is None else generator.provenance.get("data")
     if isinstance(data, (tuple, GivenData, Dataset)) and is_given(data):
-        data = hand_over(data, DataConfig(cache_dir=config.cache_dir), judged.size_px(), progress=progress)
+        alike = fitted_alike(DataConfig(cache_dir=config.cache_dir), run_data)
+        data = hand_over(data, alike, judged.size_px(), progress=progress)
     if not isinstance(data, (str, Path, DataConfig, ImageSet)):
         assert not isinstance(data, (GivenData, Dataset))
         return data
     if isinstance(data, (str, Path)):
         data = DataConfig(path=str(data))
-    if isinstance(data, DataConfig) and isinstance(judged.pictures, TrainedGenerator):
-        data = fitted_alike(data, judged.pictures.provenance.get("data"))
-    images = data if isinstance(data, ImageSet) else open_images(data, judged.size_px(), progress)
-    if not isinstance(judged.pictures, TrainedGenerator):
+    images = data if isinstance(data, ImageSet) else open_images(data, judged.size_px(), progress, run_data)
+    if generator is None:
         return chosen_part(images, config)
-    provenance = judged.pictures.provenance
+    provenance = generator.provenance
     held, seed = holdout_of(judged.path, provenance, config.split)
     if config.split != "all":
         check_trained_on(provenance, images)
@@ -217,10 +230,10 @@ def is_given(data: object) -> bool:
     return pairs or isinstance(data, (GivenData, Dataset))
 
 
-def open_images(data: str | Path | DataConfig, size_px: Size, progress: bool) -> ImageSet:
-    """Open real pictures at one size, and say what a reader must know of them."""
+def open_images(data: str | Path | DataConfig, size_px: Size, progress: bool, run_data: object = None) -> ImageSet:
+    """Open real pictures at one size, read as a run's were if its record is given; say what a reader must know."""
     given = data if isinstance(data, DataConfig) else DataConfig(path=str(data))
-    images = open_dataset(given, size_px, progress=progress)
+    images = open_alike(given, size_px, run_data, progress=progress)
     for note in notes(images):
         say(f"note: {note}", progress)
     return images
@@ -269,7 +282,9 @@ def check_trained_on(provenance: Mapping[str, object], dataset: ImageSet) -> Non
     """
     data = provenance.get("data")
     if not isinstance(data, dict) or data.get("fingerprint") != dataset.fingerprint:
+        flags = "" if isinstance(data, dict) and "decoding" in data else flags_of_before(dataset.info.decoding)
+        before = f", and add {flags} if the version that trained it had no such choice" if flags else ""
         raise ValueError(
             f"{dataset.source} is not what this generator was trained on, or it does not say on what, so none of it "
-            "was held out; judge by all of it (--split all)"
+            f"was held out; judge by all of it (--split all){before}"
         )

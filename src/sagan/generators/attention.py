@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sagan.data import DataConfig, ImageSet, fitted_alike, hand_over, open_dataset
+from sagan.data import DataConfig, ImageSet, fitted_alike, hand_over, open_alike
 from sagan.figures import attention_figure, save_image
 from sagan.generators.config import AttentionConfig, AttentionFields, Style, check_attention_file, class_index
 from sagan.generators.files import describe_weights, noted, save_arrays
@@ -56,9 +56,8 @@ def attention_to_file(
             raise ValueError(f"{flag} is for samples: leave it away with --data")
         D, snapshot = load_judge(path)
         checked_position("discriminator", D.config.image_size, D.config.attention_positions, config)
-        if isinstance(data, DataConfig):
-            data = fitted_alike(data, snapshot.contents.get("data"))
-        return write_discriminator_attention(D, _real(data, D.config.image_size), out, config)
+        images = _real(data, D.config.image_size, snapshot.contents.get("data"))
+        return write_discriminator_attention(D, images, out, config)
     check_truncation(config.truncation)
 
     def check(generator: GeneratorConfig, class_names: tuple[str, ...]) -> None:
@@ -69,9 +68,11 @@ def attention_to_file(
     return write_attention(load(path, preview=True, progress=progress, check=check), out, config)
 
 
-def _real(data: Any, size: Size) -> ImageSet:
-    config = data if isinstance(data, DataConfig) else hand_over(data, DataConfig(), size)
-    return open_dataset(config, size)
+def _real(data: Any, size: Size, run_data: object) -> ImageSet:
+    if isinstance(data, (str, Path)):
+        data = DataConfig(path=str(data))
+    config = data if isinstance(data, DataConfig) else hand_over(data, fitted_alike(DataConfig(), run_data), size)
+    return open_alike(config, size, run_data)
 
 
 def checked_position(network: str, image_size: Size, positions: Sequence[int], config: AttentionConfig) -> int:

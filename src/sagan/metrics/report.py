@@ -80,9 +80,9 @@ def report_from_json(text: str | bytes, name: str = "the report") -> Report:
         raise ValueError(f"{name} is no report of `sagan evaluate` ({type(error).__name__}: {error})") from None
 
 
-FOLLOWS = {"network_weights": "weights_sha256"}
+FOLLOWS = {"network_weights": "weights_sha256", "reference_decoding": "reference_sha256"}
 """Fields that follow from another one. They do not differ where that agrees: older reports and statistics lack
-them, and what is unknown may be known later."""
+them, what is unknown may be known later, and the same pixels may have been read in other words."""
 
 
 def differing_fields(a: Protocol, b: Protocol) -> dict[str, tuple[object, object]]:

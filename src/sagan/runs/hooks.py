@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from sagan.data import Batches, ImageSet
+from sagan.data import Batches, ImageSet, about_data
 from sagan.recipes.config import RunConfig, to_json
 from sagan.runs.board import Board
 from sagan.runs.checkpoints import Checkpoints
@@ -160,13 +160,7 @@ def about(config: RunConfig, dataset: ImageSet) -> dict[str, object]:
     return {
         "config": to_json(config),
         "class_names": list(dataset.class_names),
-        # The name alone: checkpoints and weights travel, and the folders of this machine are nobody else's business.
-        "data": {
-            "source": Path(dataset.source).name,
-            "fingerprint": dataset.fingerprint,
-            "images": len(dataset.labels),
-            **({"decoding": decoding} if (decoding := dataset.info.decoding) else {}),
-        },
+        "data": about_data(dataset, config.data),
     }
 
 

@@ -96,7 +96,7 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     config = order.config
     if snapshot is not None:
         check_resumable(snapshot.contents, order.folder)
-        config = resumed_config(stored_config(order.folder, snapshot.config), config)
+        config = resumed_config(stored_config(order.folder, snapshot.config), config, snapshot.contents.get("data"))
         check_steps(snapshot.contents["step"], config, order.folder)
     assert config is not None  # a run that is new has one
     if config.train.evaluate_every and current_process().rank == 0:

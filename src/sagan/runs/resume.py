@@ -3,14 +3,23 @@
 from pathlib import Path
 
 from sagan.data import ImageSet
+from sagan.data.decisions import AS_BEFORE, flags_of_before
 from sagan.machine import machine, versions
 from sagan.recipes.config import RunConfig, differences
 from sagan.runs.folder import RESUMABLE, RunError, quoted
 from sagan.training.engine import Engine
 
 
-def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
+def resumed_config(old: RunConfig, new: RunConfig | None, saved: object = None) -> RunConfig:
     """Give the configuration to go on with.
+
+    A run of a version that had no choice how pixels are read may go on with the flags that read them as then;
+    :func:`check_same_data` tells whether they do.
+
+    Args:
+        old: That of the run.
+        new: What is asked for; None takes the run's.
+        saved: What the checkpoint says of the pictures.
 
     Raises:
         RunError: If a field differs that would change the run; each is named.
@@ -18,6 +27,8 @@ def resumed_config(old: RunConfig, new: RunConfig | None) -> RunConfig:
     if new is None:
         return old
     changed = [name for name in differences(old, new) if name not in RESUMABLE]
+    if _says_no_decoding(saved) and all(getattr(new.data, name) == value for name, value in AS_BEFORE.items()):
+        changed = [name for name in changed if name.removeprefix("data.") not in AS_BEFORE]
     if new.train.lr_decay_start is not None and old.train.total_steps != new.train.total_steps:
         changed.append("train.total_steps (the learning rates fall towards it)")
     if changed:
@@ -58,10 +69,17 @@ def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
         RunError: If they are not.
     """
     if isinstance(saved, dict) and saved["fingerprint"] != dataset.fingerprint:
+        flags = flags_of_before(dataset.info.decoding) if _says_no_decoding(saved) else ""
+        before = f"add {flags} if its version had no such choice, " if flags else ""
         raise RunError(
             f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} "
-            f"now, from {dataset.source}); bring the old data back, or start a new run with --init-from {folder}"
+            f"now, from {dataset.source}); {before}bring the old data back, or start a new run with --init-from "
+            f"{folder}"
         )
+
+
+def _says_no_decoding(saved: object) -> bool:
+    return isinstance(saved, dict) and "decoding" not in saved
 
 
 def changes_since(contents: dict[str, object], engine: Engine) -> list[str]:
