@@ -89,6 +89,6 @@ def _nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         "trained.generate",
         "trained.attention_maps",
         "attention.attention_maps",
-        "attention.open_dataset",
+        "attention.open_alike",
     ):
         monkeypatch.setattr(f"sagan.generators.{place}", fail)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from cells import Cells, evaluate
+from PIL import Image
 
+import sagan.evaluation
 from sagan.data import DataConfig, open_dataset
-from sagan.evaluation import (
-    reference_of,
-)
+from sagan.evaluation import EvaluateConfig, reference_of
 from sagan.evaluation.reference import HashedBatches
-from sagan.evaluation.sides import holdout_of, is_generator, open_images
+from sagan.evaluation.sides import check_trained_on, holdout_of, is_generator, open_images, open_judged
+from sagan.generators.pretrained import TrainedGenerator
+from sagan.metrics.report import ProtocolError, compare
 from sagan.recipes.config import to_json
 
 
@@ -127,3 +129,51 @@ def test_what_was_held_out_stands_in_the_provenance_or_in_the_runs_folder(tmp_pa
     (tmp_path / "config.json").write_text(to_json(config))
     held, seed = holdout_of(tmp_path, {}, "heldout")
     assert (held.holdout_fraction, held.holdout_max, seed) == (0.3, 20, 7)
+
+
+def test_real_pictures_are_read_as_the_generators_were(generator, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+    for index in range(24):
+        values = np.roll(np.linspace(0, 16383, 400), 17 * index).reshape(20, 20).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / f"{index:02}.png")
+    trained = {"decoding": {"range": {"16-bit": [0.0, 4095.0]}, "why": ["..."]}}
+    alike = TrainedGenerator(generator.network, (), {**generator.provenance, "data": trained})
+    found = sagan.evaluation.evaluate(alike, tmp_path, EvaluateConfig(num=24, metrics=["fd"]), network=Cells())
+    assert "note: read as the run's pictures were, with --data.range=0:4095" in capsys.readouterr().err
+    assert found.report.values[0].protocol["reference_decoding"] == "range 0:4095"
+    apart = sagan.evaluation.evaluate(generator, tmp_path, EvaluateConfig(num=24, metrics=["fd"]), network=Cells())
+    assert apart.report.values[0].protocol["reference_decoding"] == "range 16-bit 0:16383"
+    with pytest.raises(ProtocolError, match="reference_decoding: 'range 0:4095' against 'range 16-bit 0:16383'"):
+        compare(found.report, apart.report)
+    by_type = DataConfig(path=str(tmp_path), range="type")
+    plain = sagan.evaluation.evaluate(alike, by_type, EvaluateConfig(num=24, metrics=["fd"]), network=Cells())
+    assert "reference_decoding" not in plain.report.values[0].protocol
+    with pytest.raises(ProtocolError, match="reference_decoding: 'range 0:4095' against None"):
+        compare(found.report, plain.report)
+
+
+def test_the_same_pixels_in_other_words_are_compared(generator, dataset):
+    other = replace(dataset, info=replace(dataset.info, decoding={"range": "0:255"}))
+    values = [evaluate(generator, reference_of(images), Cells(), num=24, metrics=["fd"]) for images in (dataset, other)]
+    assert [value.report.values[0].protocol.get("reference_decoding") for value in values] == [None, "range 0:255"]
+    assert len(compare(values[0].report, values[1].report)) == 1
+
+
+def test_judged_pictures_say_how_they_were_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "made").mkdir()
+    for index in range(3):
+        values = np.full((16, 16), 4095, np.uint16) * (np.arange(16) % 2).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / "made" / f"{index:02}.png")
+    judged = open_judged(tmp_path / "made", progress=False)
+    assert judged.subject == {"pictures": "made", "decoding": "range 16-bit 0:4095"}
+
+
+def test_pictures_of_runs_that_read_them_otherwise_get_the_flags(dataset):
+    read = replace(dataset, info=replace(dataset.info, decoding={"range": {"16-bit": [0.0, 4095.0]}}))
+    flags = "add --data.range type --data.background white if"
+    with pytest.raises(ValueError, match=flags):
+        check_trained_on({"data": {"fingerprint": "0"}}, read)
+    for data, images in (({"fingerprint": "0", "decoding": {"range": "type"}}, read), ({"fingerprint": "0"}, dataset)):
+        with pytest.raises(ValueError, match=r"\(--split all\)$"):
+            check_trained_on({"data": data}, images)

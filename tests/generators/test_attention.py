@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from sagan.data import DataConfig, open_dataset
 from sagan.generators.attention import attention_to_file, write_attention, write_discriminator_attention
@@ -16,7 +18,7 @@ def no_network_runs(monkeypatch):
 
     for place in ("pretrained.sampling_copy", "trained.attention_maps", "attention.attention_maps"):
         monkeypatch.setattr(f"sagan.generators.{place}", fail)
-    monkeypatch.setattr("sagan.generators.attention.open_dataset", fail)
+    monkeypatch.setattr("sagan.generators.attention.open_alike", fail)
 
 
 @pytest.fixture
@@ -111,3 +113,18 @@ def test_keywords_draw_the_same_as_a_configuration(run_folder, tmp_path):
     write_attention(generator, tmp_path / "a.png", classes=["2"], queries_px=[(1, 2)], style="grey")
     attention_to_file(folder, tmp_path / "b.png", AttentionConfig(classes=("2",), queries_px=[(1, 2)], style="grey"))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_pictures_are_read_as_the_discriminators_were(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "deep").mkdir()
+    for index in range(3):
+        Image.fromarray(np.full((16, 16), 5000 * (index + 1), np.uint16)).save(tmp_path / "deep" / f"{index}.png")
+    folder, _ = run_folder()
+    file = next((folder / "checkpoints").glob("*.pt"))
+    contents = torch.load(file, weights_only=True)
+    contents["data"] = {"decoding": {"range": {"16-bit": [0.0, 10000.0]}}}
+    torch.save(contents, file)
+    attention_to_file(folder, tmp_path / "a.npz", AttentionConfig(num=3), data=DataConfig(path=str(tmp_path / "deep")))
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert sorted(arrays["images"][:, 0, 0, 0].tolist()) == [128, 255, 255]

@@ -1,13 +1,16 @@
 """What may not differ when a run goes on: settings and pictures."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
+from sagan.cli import main
 from sagan.data import DataConfig
 from sagan.generators.pretrained import read_snapshot
 from sagan.runs.train import RunError, train
@@ -68,3 +71,42 @@ def test_resume_refuses_that_pixels_are_read_in_another_way(tmp_path: Path, cons
     for field in ({"background": "black"}, {"range": "file"}, {"frames": "all"}, {"truncated": "keep"}):
         with pytest.raises(RunError, match=rf"data\.{next(iter(field))} differs"):
             train(replace(stored, data=replace(stored.data, **field)), resume=tmp_path / "run", console=console)
+
+
+@pytest.mark.long("a run that goes on twice")
+def test_a_run_of_before_goes_on_with_the_flags_that_read_its_pictures_as_then(
+    tmp_path: Path, console: Console, tiny_full
+) -> None:
+    pictures, run = tmp_path / "pictures", tmp_path / "run"
+    pictures.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 4096, (16, 16), dtype=np.uint16)).save(pictures / f"{i}.png")
+    before = {"range": "type", "background": "white"}
+    data = DataConfig(path=str(pictures), cache_dir=str(tmp_path / "cache"), **before)
+    train(replace(tiny_full(2), data=data), out=run, console=console)
+    as_if_of_before(run)
+    stored = read_snapshot(run).config
+    assert stored.data.range == stored.data.background == "auto"
+    with pytest.raises(RunError, match=r"add --data\.range type --data\.background white if"):
+        train(replace(stored, train=replace(stored.train, total_steps=3)), resume=run, console=console)
+    for other in ({"range": "type", "background": "black"}, {"range": "type"}, {**before, "frames": "all"}):
+        with pytest.raises(RunError, match=r"data\.\w+"):
+            train(replace(stored, data=replace(stored.data, **other)), resume=run, console=console)
+    flags = ["--data.range", "type", "--data.background", "white", "--steps", "3"]
+    assert main(["train", "--resume", str(run), *flags]) == 0
+    assert main(["train", "--resume", str(run), "--steps", "4"]) == 0  # the flags are the run's own from then on
+    assert read_snapshot(run).config.data.range == "type" and read_snapshot(run).contents["step"] == 4
+
+
+def as_if_of_before(run: Path) -> None:
+    """Take out of a run's files what versions before a choice of how pixels are read did not write."""
+    files = [*(run / "checkpoints").glob("*.pt")]
+    config = json.loads((run / "config.json").read_text())
+    for name in ("range", "background", "frames", "truncated", "profiles", "max_megapixels"):
+        del config["data"][name]
+    (run / "config.json").write_text(json.dumps(config))
+    for file in files:
+        contents = torch.load(file, weights_only=True)
+        del contents["data"]["decoding"]
+        torch.save(contents | {"config": json.dumps(config)}, file)

@@ -70,8 +70,8 @@ def open_alike(config: DataConfig, size_px: Size, data: object, *, progress: boo
     told = [f"read as the run's pictures were, with {flags}"] if flags else []
     if "range" not in chosen(wanted) and not agree("range", image_set.info.decoding, said):
         told.append(
-            f"black and white are {words('range', image_set.info.decoding)} here, {words('range', said)} in the "
-            "run's pictures; --data.range makes them alike"
+            f"read with {words('range', image_set.info.decoding)}, the run's pictures with {words('range', said)}, "
+            "which no flag does at once; --data.range chooses"
         )
     return _told(image_set, told)
 

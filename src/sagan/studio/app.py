@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from sagan.data import DataConfig
+from sagan.generators.trained import TrainedGenerator
 from sagan.studio.asks import Looks, Pictures, Saved, own_command, sample_command
 from sagan.studio.binary import MEDIA_TYPE, packed
 from sagan.studio.config import StudioConfig
@@ -22,7 +23,7 @@ from sagan.studio.guard import Guard
 from sagan.studio.live import run_told, samples_at
 from sagan.studio.nearest import TrainingPictures, data_of_run
 from sagan.studio.newest import BusyError, Newest, StaleError, Turn
-from sagan.studio.own import own_picture, save_own
+from sagan.studio.own import opened, own_picture, save_own
 from sagan.studio.saving import TYPES, command_of, content_of, saved_file
 from sagan.studio.sources import Loader, Source
 
@@ -93,7 +94,7 @@ class Studio:
         source = self.source(asked.pictures.source)
         loaded = source.generator()
         config = asked.pictures.config(loaded.generator)
-        data = self._pictures_of(source, loaded.generator.config.size_px)
+        data = self._pictures_of(source, loaded.generator)
         drawn = pictures(loaded.generator, config, lambda _: None)
         if not asked.item < len(drawn):
             raise ValueError(f"there are {len(drawn)} pictures, counted from 0; found the number {asked.item}")
@@ -114,13 +115,14 @@ class Studio:
             return self.config.data
         return data_of_run(source.path) if source.is_run else None
 
-    def _pictures_of(self, source: Source, size_px: int) -> TrainingPictures:
+    def _pictures_of(self, source: Source, generator: TrainedGenerator) -> TrainingPictures:
         config = self._data_of(source)
         if config is None:
             raise ValueError("no training pictures are at hand; open the studio with --data PICTURES")
-        key = f"{config} {size_px}"
+        size_px, trained_on = generator.config.size_px, generator.provenance.get("data")
+        key = f"{config} {size_px} {trained_on}"
         if key not in self._data:
-            self._data[key] = TrainingPictures(config, size_px)
+            self._data[key] = TrainingPictures(config, size_px, trained_on)
         return self._data[key]
 
 
@@ -208,9 +210,9 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
 def _add_own(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/own/{key}")
     async def own(key: str, request: Request, page: Annotated[str, Query(max_length=40)] = "") -> Response:
-        data = await request.body()
-        D = await run_in_threadpool(studio.source(key).discriminator)
-        return _message(await studio.newest.run(f"own {page}", lambda _: own_picture(D, data)))
+        source, data = studio.source(key), await request.body()
+        D = await run_in_threadpool(source.discriminator)
+        return _message(await studio.newest.run(f"own {page}", lambda _: own_picture(D, data, source.trained_on)))
 
     @app.get("/api/own/{key}/command")
     def command(
@@ -229,8 +231,10 @@ def _add_own(app: FastAPI, studio: Studio) -> None:
         command = own_command(source.path, (row, column), position, f"own.{kind}")
 
         def write(_: Turn) -> bytes:
+            image = opened(data, D.config.size_px, source.trained_on)
             return content_of(
-                f"own.{kind}", lambda out: save_own(D, data, out, (row, column), position, {"command": command})
+                f"own.{kind}",
+                lambda out: save_own(D, image, out, (row, column), position, {"command": command}),
             )
 
         return _attachment(f"own.{kind}", await studio.newest.run("save own", write), command)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sagan.data import DataConfig, ImageSet, open_dataset
+from sagan.data import DataConfig, ImageSet, open_alike
 from sagan.evaluation.reference import real_batches, reference_of
 from sagan.metrics.features import extract
 from sagan.metrics.neighbours import nearest
@@ -37,10 +37,11 @@ class TrainingPictures:
     Args:
         config: Where they are.
         size_px: The size of the samples.
+        trained_on: What the generator says of its pictures: these are read alike.
     """
 
-    def __init__(self, config: DataConfig, size_px: int) -> None:
-        self.config, self.size_px = config, size_px
+    def __init__(self, config: DataConfig, size_px: int, trained_on: object = None) -> None:
+        self.config, self.size_px, self.trained_on = config, size_px, trained_on
         self._guard = threading.Lock()
         self._found: tuple[ImageSet, NDArray[np.float32]] | None = None
 
@@ -70,7 +71,7 @@ class TrainingPictures:
     def _read(self) -> tuple[ImageSet, NDArray[np.float32]]:
         with self._guard:
             if self._found is None:
-                images = open_dataset(self.config, self.size_px)
+                images = open_alike(self.config, self.size_px, self.trained_on)
                 parts = extract(PixelNetwork(), real_batches(reference_of(images)))
                 self._found = images, np.concatenate([part.features.numpy() for part in parts])
             return self._found

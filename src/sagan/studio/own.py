@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sagan.data.decode import UnreadableError, decode_picture, square
+from sagan.data.alike import fitted_alike, plan_alike
+from sagan.data.config import DataConfig
+from sagan.data.decode import UnreadableError, decode_picture
+from sagan.data.fit import fitted
 from sagan.figures import save_image
 from sagan.generators.attention import draw_attention, picture_maps
 from sagan.generators.files import noted, save_arrays
@@ -17,19 +20,26 @@ from sagan.studio.binary import packed
 from sagan.studio.drawing import coarse_queries, message_of_maps
 
 
-def opened(data: bytes, size_px: int) -> NDArray[np.uint8]:
-    """Decode a picture as training does: its centre square, uint8 (size_px, size_px, 3).
+def opened(data: bytes, size_px: int, trained_on: object) -> NDArray[np.uint8]:
+    """Decode a picture and bring it to its size as training did, uint8 (size_px, size_px, 3).
+
+    Args:
+        data: The file.
+        size_px: The size that the discriminator takes.
+        trained_on: What the run says of its pictures.
 
     Raises:
         ValueError: If it is no picture that can be read.
     """
     try:
-        return np.array(square(decode_picture(data).pixels, size_px))
+        pixels = decode_picture(data, plan_alike(trained_on)).pixels
+        config = fitted_alike(DataConfig(), trained_on)
+        return np.array(fitted(pixels, (size_px, size_px), config.fit, config.border))
     except UnreadableError as error:
         raise ValueError(f"this picture cannot be used: {error}") from error
 
 
-def own_picture(D: Discriminator, data: bytes) -> bytes:
+def own_picture(D: Discriminator, data: bytes, trained_on: object) -> bytes:
     """Give the picture as D sees it and, in a message of its own behind it, where D looks in it.
 
     Raises:
@@ -37,7 +47,7 @@ def own_picture(D: Discriminator, data: bytes) -> bytes:
     """
     if not D.attention:
         raise ValueError("this discriminator has no attention: it was configured without")
-    image = opened(data, D.config.size_px)
+    image = opened(data, D.config.size_px, trained_on)
     queries = coarse_queries(D)
     maps = {position: found[0] for position, found in picture_maps(D, image[None], queries).items()}
     behind = message_of_maps(maps, attention_gammas(D), D.config.size_px, queries)
@@ -46,14 +56,14 @@ def own_picture(D: Discriminator, data: bytes) -> bytes:
 
 def save_own(
     D: Discriminator,
-    data: bytes,
+    image: NDArray[np.uint8],
     out: Path,
     query_px: tuple[int, int],
     position: int,
     metadata: dict[str, str],
 ) -> None:
-    """Write the figure of `sagan attention --data` over this picture, or its arrays."""
-    images = opened(data, D.config.size_px)[None]
+    """Write the figure of `sagan attention --data` over a picture as :func:`opened` gives it, or its arrays."""
+    images = image[None]
     queries: Sequence[tuple[int, int]] = [query_px]
     maps, gammas = picture_maps(D, images, queries), attention_gammas(D)
     if out.suffix == ".npz":

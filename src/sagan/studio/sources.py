@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sagan.generators.pretrained import file_of, load, load_discriminator
+from sagan.generators.pretrained import file_of, load, load_judge
 from sagan.generators.trained import TrainedGenerator
 from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
@@ -50,6 +50,8 @@ class Source:
         self.version = 0
         self._tried: tuple[str, int] | None = None
         self._discriminator: tuple[tuple[str, int], Discriminator] | None = None
+        self.trained_on: object = None
+        """What the discriminator's checkpoint says of its pictures, once there is one."""
 
     @property
     def status(self) -> Status:
@@ -111,7 +113,8 @@ class Source:
             raise ValueError(f"{self.name} holds the generator only; name the run folder to see the discriminator")
         loaded = self.loaded
         if self._discriminator is None or (loaded is not None and self._discriminator[0] != loaded.stamp):
-            D, _ = load_discriminator(self.path)
+            D, snapshot = load_judge(self.path)
+            self.trained_on = snapshot.contents.get("data")
             self._discriminator = (loaded.stamp if loaded is not None else ("", 0), D)
         return self._discriminator[1]
 
