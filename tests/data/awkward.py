@@ -1,28 +1,45 @@
 """Grows folders as people have them, from a seed: what must be found in them is known, as they are made from it.
 
-python tests/data/awkward.py 500        # so many trees, each read and counted; names the seeds that fail
+python tests/data/awkward.py 500                          # so many trees; names the seeds that fail
+python tests/data/awkward.py --from 500 --to 600          # these
+python tests/data/awkward.py --to 500 --out result.json   # goes on where it was stopped
 """
 
+import argparse
+import contextlib
+import csv
 import io
+import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
+import time
+import unicodedata
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from awkward_pictures import BLEEDING, COLOURS, LEVELS, Ink, Made, cut_off, grainy, picture, stored
 
-from sagan.data import DataConfig, DataError, open_dataset
-from sagan.data.config import Reading
-from sagan.data.names import shown_names
+from sagan.data import DataConfig, DataError, ImageSet, check, notes, open_dataset
+from sagan.data.names import readable, shown_names
 from sagan.data.sources import find_source
 
-FORMATS = {"PNG": ".png", "JPEG": ".jpg", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "PPM": ".ppm"}
-MODES = ("RGB", "L", "P", "RGBA", "1", "CMYK", "LA", "I;16")
-SUFFIXES = ("", ".PNG", ".JPG", ".jfif", ".MPO", ".dat", ".backup", ".jpeg~", ".txt", ".1", ".tar.old")
+SIZE_PX = 8
+SUFFIXES = ("", ".PNG", ".JPG", ".jfif", ".MPO", ".dat", ".backup", ".jpeg~", ".txt", ".1", ".tar.old", ".webp", ".Tif")
 ACCENTS = ("\u00e9t\u00e9", "e\u0301te\u0301")  # the same to the eye
-CLASSES = ("cat", "Dog", "emu 2", *ACCENTS, "-x", "n01440764", "a'b\"c", "новый", "猫", "two\nlines", "x" * 120)
+CLASSES = (
+    *("cat", "Cat", "Dog", "emu 2", *ACCENTS, "-x", "n01440764", "a'b\"c", "новый", "猫", "x" * 120, "y" * 255, "7"),
+    *("two\nlines", "a\u2028b", "tab\there", "\u202egpj", "a\x85b", "(.+)", "a|b", "caf\udce9", "\udcff\udcfe", "%2e"),
+)
+STEMS = ("IMG_", "-", "Foto ", "\u202e", "e\u0301", "\u00e9", "new\nline", "a;b,", "caf\udce9", "z" * 240)
 TEXTS = (b"", b"hello\n", b"name,size\n1,2\n", b"<html></html>", bytes(range(200)), b"\x00" * 3000)
 OTHERS = (
     ("x.NEF", b"MM\x00*raw"),
@@ -31,119 +48,506 @@ OTHERS = (
     ("s.svg", b"<svg>"),
 )
 HIDDEN = (".hidden.png", "._cat.jpg", "Thumbs.db", "@eaDir/thumb.jpg", "__MACOSX/a.png", ".git/x.png")
+USED, REPORTED, EITHER, KEPT = "used", "reported", "used or reported", "used as far as it is there"
+
+
+@dataclass
+class Placed:
+    """A file that counts as a picture."""
+
+    label: str
+    """The name of its class as it stands on the disk; "" without classes."""
+    fate: str
+    made: Made | None = None
 
 
 @dataclass
 class Tree:
-    """What a folder was made of."""
+    """What a folder was made of: names below it, with ``/``."""
 
-    good: dict[str, int] = field(default_factory=dict)
-    """Whole pictures of each class, by the folder's name; "" without classes."""
-    damaged: int = 0
-    """Files that are called pictures, or begin as such, and cannot be decoded."""
-    shown: int = 0
-    """Files that show something but are no pictures."""
-    other: int = 0
-    """Files that are nothing of that."""
+    rng: random.Random
+    root: Path
+    inks: dict[str, Ink] = field(default_factory=dict)
+    """A colour for each class."""
+    reading: dict[str, Any] = field(default_factory=dict)
+    """How the user says that it is to be read, where that is not clear: fields of DataConfig."""
+    pictures: dict[str, Placed] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    """Pictures outside of the split or the table, and files that show something but are no pictures."""
+    others: set[str] = field(default_factory=set)
+    """All else, and folders in which nothing is."""
+    twice: set[str] = field(default_factory=set)
+    """Names of pictures that lie in two classes."""
+    from_folders: bool = True
+    """Whether names of classes are names on the disk."""
+    layout: str = ""
+    flat: bool = False
+
+    def put(self, name: str, data: bytes) -> str:
+        """Write a file."""
+        file = self.root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        assert not file.exists() or not file.is_file() or name in self.others, name
+        file.write_bytes(data)
+        return name
 
 
-def picture(rng: random.Random) -> tuple[bytes, str]:
-    """Make the bytes of a picture in some format, and the suffix that goes with it."""
-    while True:
-        kind, mode = rng.choice(list(FORMATS)), rng.choice(MODES)
-        noise = np.random.default_rng(rng.randrange(2**32)).integers(
-            0, 256, (rng.randint(2, 40), rng.randint(2, 40), 3)
-        )
-        image = Image.fromarray(noise.astype(np.uint8))
-        image = Image.fromarray(noise[..., 0].astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
-        stream = io.BytesIO()
-        try:
-            image.save(stream, kind)
-        except (OSError, ValueError, KeyError):  # not every format has every mode
-            continue
-        return stream.getvalue(), FORMATS[kind]
+# -------------------------------------------------------------------------------------------------------------- growing
 
 
-def fill(folder: Path, rng: random.Random, tree: Tree, name: str, least: int) -> None:
-    """Put pictures, damaged ones and other files into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    count = rng.randint(least, 6)
-    tree.good[name] = count
-    for i in range(count):
-        data, suffix = picture(rng)
-        (folder / f"{i}{suffix if rng.random() < 0.6 else rng.choice(SUFFIXES)}").write_bytes(data)
-    for i in range(rng.choice((0, 0, 1, 3))):
-        data, suffix = picture(rng)
-        cut = rng.choice((data[: max(12, len(data) // 3)], b"no picture", b""))
-        (folder / f"bad{i}{suffix}").write_bytes(cut)
-        tree.damaged += 1
+def fill(tree: Tree, folder: str, label: str, least: int = 1) -> None:
+    """Put pictures, damaged ones and other files of a class into a folder."""
+    rng, ink = tree.rng, tree.inks[label]
+    for i in range(rng.randint(least, 5)):
+        add(tree, folder, label, picture(ink, rng), USED, str(i))
+    for i in range(rng.choice((0, 0, 0, 1, 2))):
+        made, known = cut_off(ink, rng)
+        fate = (REPORTED if tree.reading.get("truncated") != "keep" else KEPT) if known else EITHER
+        add(tree, folder, label, made, fate, f"cut{i}", whole_name=True)
+    for i in range(rng.choice((0, 0, 0, 1))):
+        suffix = rng.choice((".jpg", ".PNG", ".gif", ".heic", ".jxl", ".avif", ".tif"))
+        name = tree.put(f"{folder}{name_of(tree, label, f'bad{i}')}{suffix}", rng.choice(TEXTS))
+        tree.pictures[name] = Placed(label, REPORTED)
+    if not tree.flat or not tree.others:
+        clutter(tree, folder)
+
+
+def add(tree: Tree, folder: str, label: str, made: Made, fate: str, stem: str, whole_name: bool = False) -> str:
+    """Write a picture, under a suffix that need not be its own."""
+    suffix = made.suffix if whole_name or made.named or tree.rng.random() < 0.6 else tree.rng.choice(SUFFIXES)
+    name = tree.put(f"{folder}{name_of(tree, label, stem)}{suffix}", made.data)
+    tree.pictures[name] = Placed(label, fate, made)
+    return name
+
+
+def name_of(tree: Tree, label: str, stem: str) -> str:
+    """Name a file; by its class, where that is to be found in the name."""
+    if "class_pattern" in tree.reading:
+        return f"{label}_{len(tree.pictures)}"
+    if tree.flat:
+        return f"{stem}-{len(tree.pictures)}"
+    return f"{tree.rng.choice(STEMS)}{stem}" if tree.rng.random() < 0.3 else stem
+
+
+def clutter(tree: Tree, folder: str) -> None:
+    """Put files that are no pictures into a folder."""
+    rng = tree.rng
     for i in range(rng.choice((0, 0, 1, 2))):
-        (folder / f"note{i}{rng.choice(('.txt', '.csv', '', '.xml'))}").write_bytes(rng.choice(TEXTS))
-        tree.other += 1
-    for name_of, data in rng.sample(OTHERS, rng.choice((0, 0, 1, 2))):
-        (folder / name_of).write_bytes(data)
-        tree.shown += 1
-    for hidden in rng.sample(HIDDEN, rng.choice((0, 1, 2))):
-        (folder / hidden).parent.mkdir(exist_ok=True)
-        (folder / hidden).write_bytes(b"x")
+        tree.others.add(tree.put(f"{folder}note{i}{rng.choice(('.txt', '.csv', '', '.xml'))}", rng.choice(TEXTS)))
+    for name, data in rng.sample(OTHERS, rng.choice((0, 0, 1, 2))):
+        tree.left.add(tree.put(folder + name, data))
+    for name in rng.sample(HIDDEN, rng.choice((0, 1, 2))):
+        if not (tree.root / folder / name).exists():
+            tree.put(folder + name, b"x")
 
 
-def grow(root: Path, seed: int) -> tuple[Tree, Reading]:
-    """Grow a tree in a folder; gives what it is made of and how it has to be read, where that is not clear."""
-    rng, tree, reading = random.Random(seed), Tree(), Reading()
-    inner = root
-    for wrapper in rng.sample(("data", "my set", "Photos 2021", "v1.0"), rng.choice((0, 0, 1, 2))):
-        inner /= wrapper
-    if rng.random() < 0.2:
-        fill(inner, rng, tree, "" if inner == root else inner.name, 2)  # one folder with pictures is one class
-        return tree, reading
-    classes = rng.sample(CLASSES, rng.randint(2, 5))
-    split = rng.choice((None, None, "train"))
-    below = rng.choice(("", "", "images"))
-    for name in classes:
-        fill(inner / (split or "") / name / below, rng, tree, name, 1)
-    if split is not None and rng.random() < 0.7:
-        reading = Reading(split=split)
-        (inner / "test").mkdir()
-        data, suffix = picture(rng)
-        for i in range(2):
-            (inner / "test" / f"{i}{suffix}").write_bytes(data)
-    return tree, reading
+def links(tree: Tree, folder: str, label: str) -> None:
+    """Put links into a class folder: to a picture elsewhere, to nowhere, to itself and to a folder that it lies in."""
+    place = tree.root / folder
+    if tree.rng.random() < 0.3:
+        made = picture(tree.inks[label], tree.rng)
+        outside = tree.root.parent / f"outside-{len(tree.pictures)}"
+        outside.write_bytes(made.data)
+        (place / f"linked{made.suffix}").symlink_to(outside)
+        tree.pictures[f"{folder}linked{made.suffix}"] = Placed(label, USED, made)
+    for name, target in (("dead.png", "nowhere.png"), ("self.jpg", "self.jpg")):
+        if tree.rng.random() < 0.15:
+            (place / name).symlink_to(target)
+            tree.pictures[folder + name] = Placed(label, REPORTED)
+    if tree.rng.random() < 0.2:
+        (place / "up").symlink_to(tree.root, target_is_directory=True)
+        tree.others.add(f"{folder}up/")
+    if tree.rng.random() < 0.15 and hasattr(os, "mkfifo"):
+        os.mkfifo(place / "pipe.png")
+        tree.others.add(f"{folder}pipe.png")
 
 
-def wrong_with(root: Path, cache: Path, seed: int) -> str:
+def copy_across(tree: Tree, folders: dict[str, str]) -> None:
+    """Put the same picture into two classes."""
+    one, other = tree.rng.sample(sorted(folders), 2)
+    image = grainy(tree.inks[one].colour, tree.rng)
+    for label, kind, suffix in ((one, "PNG", ".png"), (other, "BMP", ".bmp")):
+        made = Made(kind, stored(image, kind), suffix, tree.inks[one].colour, 16)
+        tree.twice.add(add(tree, folders[label], label, made, USED, "copied"))
+
+
+def class_folders(tree: Tree, inner: str) -> None:
+    """Grow a folder for each class, perhaps with splits."""
+    rng = tree.rng
+    split = rng.choice(("", "", "train/", "Val/"))
+    below = rng.choice(("", "", "images/"))
+    folders = {label: f"{inner}{split}{label}/{below}" for label in tree.inks}
+    for label, folder in folders.items():
+        fill(tree, folder, label)
+        if tree.layout != "zip":
+            links(tree, folder, label)
+    if len(folders) > 1 and rng.random() < 0.4:
+        copy_across(tree, folders)
+    if tree.layout != "zip" and rng.random() < 0.3:
+        (tree.root / f"{inner}{split}nothing here").mkdir()
+        tree.others.add(f"{inner}{split}nothing here/")
+    if split and rng.random() < 0.7:
+        tree.reading["split"] = rng.choice((split[:-1], "all"))
+        for label in rng.sample(sorted(folders), rng.randint(1, len(folders))):
+            made = picture(tree.inks[label], rng)
+            if tree.reading["split"] == "all":
+                add(tree, f"{inner}test/{label}/{below}", label, made, USED, "0")
+            else:
+                tree.left.add(tree.put(f"{inner}test/{label}/0{made.suffix}", made.data))
+
+
+def two_levels(tree: Tree, inner: str) -> None:
+    """Grow folders in folders, of which the user says which are the classes."""
+    choice = tree.reading["classes"] = tree.rng.choice(("first", "last", "path", "none"))
+    one, *rest = tree.inks
+    paths = {(label, "inner"): label for label in (one, *rest)} | {(one, "other"): one}
+    if choice == "last":
+        paths = {("A", label): label for label in tree.inks} | {("B", one): one}
+    if choice == "none":
+        tree.inks = {"": tree.inks[one]}
+        paths = dict.fromkeys(paths, "")
+    if choice == "path":
+        inks = list(tree.inks.values())
+        paths = {path: "/".join(path) for path in paths}
+        tree.inks = {label: inks[i % len(inks)] for i, label in enumerate(paths.values())}
+    for path, label in paths.items():
+        fill(tree, f"{inner}{'/'.join(path)}/", label, 2)
+
+
+def table(tree: Tree, inner: str) -> None:
+    """Grow one folder, or some that mean nothing, and a table that says the classes."""
+    rng = tree.rng
+    tree.flat, tree.from_folders = True, False
+    tree.inks = {label: ink for label, ink in tree.inks.items() if label.isprintable() or label in PRINTED}
+    for label in tree.inks:
+        fill(tree, inner + rng.choice(("", "", "batch 1/", "batch 2/")), label, 2)
+    rows = [(name.removeprefix(inner), placed.label) for name, placed in tree.pictures.items()]
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        label = rng.choice(sorted(tree.inks))
+        made = picture(tree.inks[label], rng)
+        tree.left.add(tree.put(f"{inner}unnamed-{len(tree.left)}{made.suffix}", made.data))
+    rows += [("gone.png", rows[0][1])] * rng.choice((0, 1))
+    rng.shuffle(rows)
+    kind = rng.choice(("metadata.csv", "metadata.jsonl", "dataset.json", "own.csv", "outside.tsv"))
+    data = WRITTEN[kind.rpartition(".")[2]](rows)
+    if kind == "outside.tsv":
+        outside = tree.root.parent / kind
+        outside.write_bytes(WRITTEN["tsv"]([(inner + name, label) for name, label in rows]))
+        tree.reading["labels"] = str(outside)
+    else:
+        tree.others.add(tree.put(inner + kind, data))
+        if kind == "own.csv":
+            tree.reading["labels"] = f"{inner}own.csv:kind"
+    tree.layout += f" {kind}"
+
+
+def _separated(delimiter: str) -> Callable[[list[tuple[str, str]]], bytes]:
+    def write(rows: list[tuple[str, str]]) -> bytes:
+        stream = io.StringIO(newline="")
+        csv.writer(stream, delimiter=delimiter).writerows([("file_name", "kind"), *rows])
+        return stream.getvalue().encode()
+
+    return write
+
+
+WRITTEN: dict[str, Callable[[list[tuple[str, str]]], bytes]] = {
+    "csv": _separated(","),
+    "tsv": _separated("\t"),
+    "jsonl": lambda rows: "".join(
+        json.dumps({"file_name": name, "label": label}, ensure_ascii=False) + "\n" for name, label in rows
+    ).encode(),
+    "json": lambda rows: json.dumps({"labels": rows}).encode(),
+}
+PRINTED = ("two\nlines", "a\u2028b", "\u202egpj", "a\x85b", "tab\there")
+
+
+def pattern(tree: Tree, inner: str) -> None:
+    """Grow one folder with the classes in the names of the files."""
+    tree.flat = True
+    tree.reading["class_pattern"] = r"(?s)(.+)_[0-9]+"
+    tree.inks = {label: ink for label, ink in tree.inks.items() if len(os.fsencode(label)) < 240}
+    for label in tree.inks:
+        fill(tree, inner, label, 2)
+
+
+def one_folder(tree: Tree, inner: str) -> None:
+    """Grow one folder; it is a class where it lies in the one that is given."""
+    label = inner.rstrip("/").rpartition("/")[2]
+    tree.inks = {label: next(iter(tree.inks.values()))}
+    fill(tree, inner, label, 2)
+
+
+LAYOUTS: dict[str, Callable[[Tree, str], None]] = {
+    "class folders": class_folders,
+    "class folders, again": class_folders,
+    "zip": class_folders,
+    "folders in folders": two_levels,
+    "table": table,
+    "names": pattern,
+    "one folder": one_folder,
+}
+
+
+def grow(root: Path, rng: random.Random) -> Tree:
+    """Grow a tree in a folder."""
+    tree = Tree(rng, root, layout=rng.choice(list(LAYOUTS)))
+    inner = "".join(f"{name}/" for name in rng.sample(("data", "my set", "Photos 2021", "v1.0"), rng.choice((0, 1, 2))))
+    bits, top = rng.choice((10, 12, 14, 16)), rng.choice((1.0, 255.0))
+    numbers = rng.sample(range(len(COLOURS)), rng.randint(2, 5))
+    for label, number in zip(rng.sample(CLASSES, len(numbers)), numbers, strict=True):
+        tree.inks[label] = Ink(COLOURS[number], LEVELS[number], bits, top)
+    tree.reading |= {"frames": "all"} if rng.random() < 0.35 else {}
+    tree.reading |= {"truncated": "keep"} if rng.random() < 0.35 else {}
+    root.mkdir()
+    LAYOUTS[tree.layout](tree, inner)
+    if len(tree.pictures) < 3:
+        for i in range(3):
+            add(tree, inner if tree.flat else next(iter(tree.pictures)).rpartition("/")[0] + "/", next(iter(tree.inks)),
+                picture(next(iter(tree.inks.values())), rng), USED, f"more{i}")
+    return zipped(tree) if tree.layout == "zip" else tree
+
+
+def zipped(tree: Tree) -> Tree:
+    """Pack a tree into a zip file, as programs of several systems write them."""
+    file = tree.root.parent / "set.zip"
+    around = tree.rng.choice(("", "around/", "around\\"))
+    names: dict[str, str] = {}
+    with zipfile.ZipFile(file, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in sorted(tree.root.rglob("*")):
+            if path.is_file():
+                name = path.relative_to(tree.root).as_posix()
+                # Bytes that are no text, as old programs store them: zipfile reads them as code page 437.
+                names[name] = name.encode("utf-8", "surrogateescape").decode("cp437") if not _is_text(name) else name
+                archive.writestr(_info(around + name), path.read_bytes())
+    tree.root = file
+    return _renamed(tree, names, around)
+
+
+def _is_text(name: str) -> bool:
+    return "\udc80" > max(name) or max(name) > "\udcff"
+
+
+class _Raw(zipfile.ZipInfo):
+    """A member whose name is stored as bytes without a word on what they mean."""
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  # zipfile's own name
+        return self.filename.encode("utf-8", "surrogateescape"), self.flag_bits
+
+
+def _info(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name) if _is_text(name) else _Raw(name)
+
+
+def _renamed(tree: Tree, names: dict[str, str], around: str) -> Tree:
+    """Say what a tree is called in the zip file, of which a folder around everything is not a part."""
+    tops = {name.split("/")[0] if "/" in name else "" for name in (*tree.pictures, *tree.left, *tree.others)}
+    off = f"{tops.pop()}/" if not around and len(tops) == 1 else ""
+
+    def new(name: str) -> str:
+        return names[name].removeprefix(off)
+
+    labels = {label: label if _is_text(label) else os.fsencode(label).decode("cp437") for label in tree.inks}
+    tree.pictures = {
+        new(name): Placed(labels[placed.label], placed.fate, placed.made) for name, placed in tree.pictures.items()
+    }
+    tree.left, tree.others, tree.twice = ({new(name) for name in some} for some in (tree.left, tree.others, tree.twice))
+    return tree
+
+
+# -------------------------------------------------------------------------------------------------------------- judging
+
+
+def wrong_with(folder: Path, seed: int) -> str:
     """Grow a tree, read it, and say what is not as it was made; "" if all is."""
-    tree, reading = grow(root, seed)
-    everything = (*tree.good, *shown_names(list(tree.good)).values(), "images", "all pictures", root.name)
-    more = {name: getattr(reading, name) for name in ("split", "classes", "class_pattern", "labels")}
-    lose = tuple({*everything, *(p.name for p in root.rglob("*") if p.is_dir()), str(root)})
-    config = DataConfig(path=str(root), cache_dir=str(cache), skip_unreadable=True, may_lose=lose, **more)
+    return "; ".join(f"seed {seed}: {said}" for said in judged(folder, grow(folder / "set", random.Random(seed))))
+
+
+def judged(folder: Path, tree: Tree) -> list[str]:
+    """Say what is not as it was made."""
+    strict = DataConfig(path=str(tree.root), cache_dir=str(folder / "cache"), skip_unreadable=True, **tree.reading)
+    labels = [placed.label for placed in tree.pictures.values()]
+    places = {name.rpartition("/")[0] for name in tree.left}
+    lose = {*labels, *shown_names(labels).values(), *places, "all pictures"}
+    config = DataConfig(**{**vars(strict), "may_lose": tuple(lose)})
     try:
-        found = open_dataset(config, 8, progress=False)
+        found = open_dataset(config, SIZE_PX, progress=False)
+        return [*_used(tree, config, found), *_checked(strict, config, found, tree)]
     except DataError as error:
-        return f"seed {seed}: {error}"
-    pictures = find_source(config, cache).load()
-    shown = shown_names(list(tree.good))
-    expected = {shown[name]: count for name, count in tree.good.items()}
+        return [f"{tree.layout} {tree.reading}: {error}"]
+
+
+def _used(tree: Tree, config: DataConfig, found: ImageSet) -> list[str]:
+    """Compare what is used, and what is said of the rest."""
+    pictures = find_source(config, Path(config.cache_dir or "")).load()
+    refused = dict(found.info.unreadable)
+    called = shown_names([placed.label for placed in tree.pictures.values()])
+    said = []
+    for what, seen, made in (
+        ("pictures", {name.partition("#")[0] for name in pictures.names}, set(tree.pictures)),
+        ("left out", {name for name, _ in pictures.left_out}, tree.left),
+        ("ignored", set(pictures.ignored), tree.others),
+    ):
+        if seen != made:
+            said.append(f"{what}: only found {sorted(seen - made)}, only made {sorted(made - seen)}")
+    if said:
+        return said
+    used = [(name, i) for i, name in enumerate(n for n in pictures.names if n not in refused)]
+    if len(used) != len(found.labels):
+        return [f"{len(used)} names for {len(found.labels)} pictures"]
+    frames = Counter(name.partition("#")[0] for name, _ in used)
+    for name, index in used:
+        file, _, number = name.partition("#")
+        placed = tree.pictures[file]
+        label = found.class_names[found.labels[index]] if found.class_names else ""
+        if label != called[placed.label]:
+            said.append(f"{name!r} is in the class {label!r} instead of {placed.label!r}")
+        said += _looks_wrong(name, placed, found.images[index], int(number or 1) - 1)
+    for name, placed in tree.pictures.items():
+        wanted = placed.made.frames if placed.made and config.frames == "all" else 1
+        if placed.fate in (USED, KEPT) and frames[name] != wanted:
+            said.append(f"{name!r} ({_kind(placed)}) gives {frames[name]} pictures instead of {wanted}: {refused}")
+        if placed.fate == REPORTED and frames[name]:
+            said.append(f"{name!r} ({_kind(placed)}) is used")
+    return said
+
+
+def _kind(placed: Placed) -> str:
+    return placed.made.kind if placed.made else "no picture"
+
+
+def _looks_wrong(name: str, placed: Placed, pixels: Any, frame: int) -> list[str]:
+    """Compare the pixels of a picture that is used, uint8 (8, 8, 3)."""
+    made = placed.made
+    if made is None:
+        return []
+    if placed.fate == EITHER and "GIF" not in made.kind:
+        return []  # of what is there
+    image = np.asarray(pixels).astype(int)
+    rows = image[1:2] if placed.fate == KEPT else image[3:5, 3:5]
+    said = []
+    if abs(rows - made.middle).max() > made.tolerance and placed.fate != EITHER:
+        said.append(f"{name!r} ({made.kind}) shows {rows.mean((0, 1)).tolist()} instead of {made.middle}")
+    if made.corners and placed.fate == USED and abs(image[0, 0] - made.corners[frame]).max() > BLEEDING:
+        said.append(f"{name!r} ({made.kind}) is not frame {frame}: {image[0, 0].tolist()}")
+    if made.drawn and placed.fate == USED and abs(image[0, 0] - made.middle).max() <= 32:
+        said.append(f"{name!r} ({made.kind}) is blank: {image[0, 0].tolist()}")
+    return said
+
+
+def _checked(strict: DataConfig, config: DataConfig, found: ImageSet, tree: Tree) -> list[str]:
+    """Compare what the check says with what a run would use."""
+    said = []
+    try:
+        open_dataset(strict, SIZE_PX, progress=False)
+        stops = ""
+    except DataError as error:
+        stops = str(error)
+    try:
+        record = json.loads(json.dumps(check(strict, SIZE_PX, progress=False).record()))
+        if bool(stops) != any(remark["kind"] == "lost_class" for remark in record["remarks"]):
+            said.append(f"a run says {stops!r}, the check {[remark['kind'] for remark in record['remarks']]}")
+    except DataError as error:
+        if str(error) != stops:
+            said.append(f"a run says {stops!r}, the check {error}")
+        record = json.loads(json.dumps(check(config, SIZE_PX, progress=False).record()))
     counts = np.bincount(found.labels, minlength=max(1, len(found.class_names))).tolist()
-    used = dict(zip(found.class_names or ("",), counts, strict=True))
-    left = [name for name, reason in pictures.left_out if "split" not in reason]
-    files = [name for name in pictures.ignored if not name.endswith("/")]
-    made = (expected, tree.damaged, tree.shown, tree.other)
-    seen = (used, len(found.info.unreadable), len(left), len(files))
-    if made != seen:
-        return f"seed {seed}: {made} were made, {seen} found"
-    return ""
+    trained = dict(zip(found.class_names or ("",), counts, strict=True))
+    judged_as = {one["name"]: one["pictures"] for one in record["classes"] if one["pictures"]}
+    called = shown_names([placed.label for placed in tree.pictures.values()])
+    lost = Counter(_class_of(name, tree, called) for name, _ in found.info.unreadable)
+    said_lost = Counter({one["name"]: one["left_out"] for one in record["classes"] if one["left_out"]})
+    lost += Counter(one for name in tree.left if (one := _class_of(name, tree, called)) is not None)
+    reported = sum(one["files"] for one in record["left_out"])
+    for what, one, other in (
+        ("counts", judged_as, trained),
+        ("lost", dict(said_lost), {name: count for name, count in lost.items() if name is not None}),
+        ("left out", reported, len(found.info.unreadable) + len(tree.left)),
+        ("ignored", sorted(record["ignored"]), sorted(map(readable, tree.others))),
+        ("unreadable", {one["name"] for one in record["unreadable"]}, {readable(n) for n, _ in found.info.unreadable}),
+        ("traits", {k: v for k, v in record["traits"].items() if k != "enlarged"}, _without(found.info.traits)),
+    ):
+        if one != other:
+            said.append(f"{what}: the check says {one}, a run {other}")
+    return said + _copies(tree, record) + _told(tree, found)
+
+
+def _without(traits: dict[str, int]) -> dict[str, int]:
+    return {name: count for name, count in traits.items() if name != "enlarged"}
+
+
+def _class_of(name: str, tree: Tree, called: dict[str, str]) -> str | None:
+    """Give the class of a file, or the one class of the pictures in the same folder."""
+    file = name.partition("#")[0]
+    if file in tree.pictures:
+        return called[tree.pictures[file].label]
+    folder = name.rpartition("/")[0]
+    beside = {placed.label for other, placed in tree.pictures.items() if other.rpartition("/")[0] == folder}
+    return called[beside.pop()] if len(beside) == 1 else None
+
+
+def _copies(tree: Tree, record: dict[str, Any]) -> list[str]:
+    named = {one["name"] for group in record["in_two_classes"] for one in group}
+    return [f"in two classes, and not named: {tree.twice}"] if not {readable(n) for n in tree.twice} <= named else []
+
+
+def _told(tree: Tree, found: ImageSet) -> list[str]:
+    """Look whether the sentences that a run begins with count all that is left out."""
+    lines = "\n".join(notes(found))
+    counted = sum(int(line.split()[0].replace(",", "")) for line in lines.split("\n") if "file(s) left out" in line)
+    return [] if counted == len(tree.left) else [f"{len(tree.left)} are left out, and a run says: {lines}"]
+
+
+# -------------------------------------------------------------------------------------------------------------- command
 
 
 def main() -> int:
     """Grow and read so many trees."""
-    wrong = []
-    for seed in range(int(sys.argv[1])):
-        with tempfile.TemporaryDirectory() as folder:
-            wrong += [said] if (said := wrong_with(Path(folder) / "set", Path(folder) / "cache", seed)) else []
-    print("\n".join([*wrong, f"{sys.argv[1]} trees, {len(wrong)} wrong"]))
-    return 1 if wrong else 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("to", nargs="?", type=int, help="the same as --to")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
+    parser.add_argument("--to", dest="end", type=int, help="the seed after the last one")
+    parser.add_argument("--out", type=Path, help="JSON of what was found; what is in it is not done again")
+    flags = parser.parse_args()
+    end = flags.end or flags.to or 500
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    result: dict[str, Any] = {"from": flags.first, "next": flags.first, "commits": []}
+    result |= {"pictures": 0, "fates": {}, "layouts": {}, "kinds": {}, "seconds": 0.0, "wrong": []}
+    if flags.out and flags.out.exists():
+        result = json.loads(flags.out.read_text("utf-8"))
+    result["commits"] = sorted({*result["commits"], commit.strip()})
+    for seed in range(result["next"], end):
+        one_tree(seed, result)
+        if flags.out and (seed % 10 == 9 or seed == end - 1):
+            flags.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", "utf-8")
+        if seed % 10 == 9 or seed == end - 1:
+            print(f"{result['next'] - result['from']} trees, {len(result['wrong'])} wrong", flush=True)
+    return 1 if result["wrong"] else 0
+
+
+def one_tree(seed: int, result: dict[str, Any]) -> None:
+    """Grow a tree, read it, and note what came of it."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            tree = grow(folder / "set", random.Random(seed))
+            said = judged(folder, tree)
+        except Exception as error:  # noqa: BLE001  # which would be a fault of the product
+            said = [repr(error)]
+    counts = {
+        "fates": Counter(placed.fate for placed in tree.pictures.values()),
+        "layouts": Counter([tree.layout]),
+        "kinds": Counter(_kind(placed) for placed in tree.pictures.values()),
+    }
+    for key, found in counts.items():
+        result[key] = dict(Counter(result[key]) + found)
+    result["pictures"] += len(tree.pictures)
+    result["seconds"] = round(result["seconds"] + time.monotonic() - start, 1)
+    result["next"] = seed + 1
+    if said:
+        result["wrong"].append({"seed": seed, "said": [readable(line) for line in said]})
+        print(*(readable(f"seed {seed}: {line}") for line in said), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,10 @@ LOOKED_AT = 64
 """At most so many of those with transparent parts, and of each kind of deep ones, are decoded."""
 MOST_BYTES = 2**29
 """No more are opened after so many bytes."""
-NEVER = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".pbm"])
-"""Formats without transparent parts and deep values are not opened."""
+HARDLY = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".pbm"])
+"""Formats without transparent parts and deep values; a file may be of another one than its name says, so they are
+looked at last, and no more of them after MOST_BYTES_HARDLY."""
+MOST_BYTES_HARDLY = 2**26
 SIDE_PX = 128
 """Transparent parts are looked at on a grid of about so many pixels a side."""
 VISIBLE = 32
@@ -61,6 +63,8 @@ class _Seen(NamedTuple):
     """For each background: whether the pictures with transparent parts would be blank on it."""
     deep: dict[str, list[_Deep]]
     """By the kinds that deep pictures have."""
+    clear: list[Deep]
+    """Deep pictures with transparent parts, every so many pixels: what they show depends on the range."""
 
 
 def choose(
@@ -90,14 +94,18 @@ def choose(
     said: list[str] = []
     if config.background == "auto" or config.range in BY_LOOKING:
         seen = _look(names, read, plan, config)
-        if seen.blank[WHITE] and config.background == "auto":
-            background, why = _background(seen.blank)
-            plan, said = replace(plan, background=background), [*said, why]
-            record["background"] = written(background)
+        whys: list[str] = []
         if seen.deep and config.range in BY_LOOKING:
             ranges, whys = _ranges(where, seen.deep, config.range)
-            plan, said = replace(plan, ranges=ranges), [*said, *whys]
+            plan = replace(plan, ranges=ranges)
             record["range"] = {kind: list(bounds) for kind, bounds in ranges.items()}
+        for deep in seen.clear:
+            _note_transparent(_eight_bits(deep, plan), seen)
+        if seen.blank[WHITE] and config.background == "auto":
+            background, why = _background(seen.blank)
+            plan, said = replace(plan, background=background), [why]
+            record["background"] = written(background)
+        said += whys
     if config.background != "auto":
         record["background"] = written(plan.background)
     return plan, record | ({"why": said} if said else {})
@@ -120,11 +128,13 @@ def in_words(decoding: dict[str, Any]) -> list[str]:
 
 def _look(names: Sequence[str], read: Callable[[int], bytes], plan: Plan, config: Decoding) -> _Seen:
     """Look at some pictures of the set; those that cannot be read are told of when they are decoded."""
-    seen = _Seen({WHITE: [], BLACK: [], GREY: []}, defaultdict(list))
+    seen = _Seen({WHITE: [], BLACK: [], GREY: []}, defaultdict(list), [])
     left = MOST_BYTES
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow warns of is said when the picture is decoded
         for index in _sample(names):
+            if _suffix(names[index]) in HARDLY:
+                left = min(left, MOST_BYTES_HARDLY)
             try:
                 data = read(index)
                 with TRUNCATED.refused(), pillow_allows(plan.max_pixels):
@@ -138,17 +148,20 @@ def _look(names: Sequence[str], read: Callable[[int], bytes], plan: Plan, config
 
 
 def _sample(names: Sequence[str]) -> list[int]:
-    """Draw pictures of each suffix that may have transparent parts or deep values."""
+    """Draw pictures of each suffix, last of those that hardly have transparent parts or deep values."""
     groups = defaultdict(list)
     for index, name in enumerate(names):
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix not in NEVER:
-            groups[suffix if len(suffix) <= 5 else ""].append(index)
+        suffix = _suffix(name)
+        groups[suffix if len(suffix) <= 5 else ""].append(index)
     found: list[int] = []
-    for suffix in sorted(groups):
+    for suffix in sorted(groups, key=lambda suffix: (suffix in HARDLY, suffix)):
         group = groups[suffix]
         found += sorted(keyed_generator(0, f"decoding {suffix}").permutation(group)[:HEADERS].tolist())
     return found
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
 
 
 def _look_at(data: bytes, name: str, plan: Plan, seen: _Seen, auto: bool) -> None:
@@ -174,9 +187,21 @@ def _note_deep(deep: Deep, name: str, seen: _Seen) -> None:
     if bounds is not None:
         seen.deep[deep.kind].append(_Deep(name, bounds, *_some(deep.values)))
     if deep.alpha is not None:
-        colours = to_8_bits(deep, deep.full)
-        colours = colours if colours.ndim == 3 else np.repeat(colours[..., None], 3, axis=2)
-        _note_transparent(np.concatenate([colours, deep.alpha[..., None]], axis=2), seen)
+        step = max(1, min(deep.alpha.shape) // SIDE_PX)
+        seen.clear.append(
+            deep._replace(values=deep.values[::step, ::step].copy(), alpha=deep.alpha[::step, ::step].copy())
+        )
+
+
+def _eight_bits(deep: Deep, plan: Plan) -> Pixels:
+    """Give a deep picture with transparent parts as RGBA, as it will be decoded."""
+    assert deep.alpha is not None
+    bounds = plan.ranges.get(deep.kind, plan.others)
+    if bounds == "file":
+        bounds = bounds_of(deep.values)
+    colours = to_8_bits(deep, bounds if isinstance(bounds, tuple) else deep.full)
+    colours = colours if colours.ndim == 3 else np.repeat(colours[..., None], 3, axis=2)
+    return np.concatenate([colours, deep.alpha[..., None]], axis=2)
 
 
 def _note_transparent(rgba: Pixels, seen: _Seen) -> None:

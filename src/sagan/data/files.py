@@ -85,7 +85,12 @@ def folder_source(folder: Path, config: DataConfig) -> Source:
 
     def read(name: str) -> bytes:
         path = folder / name
-        refuse_huge(path.stat().st_size)
+        try:
+            refuse_huge(path.stat().st_size)
+        except OSError as error:
+            if path.is_symlink():
+                raise UnreadableError(f"a link that leads nowhere ({error.strerror})") from error
+            raise
         return path.read_bytes()
 
     layout = _layout(str(folder), found, config, read)
@@ -194,7 +199,7 @@ def _walk(
         name = prefix + child.name
         if _is_clutter(child.name):
             continue
-        if child.is_dir():
+        if _is_folder(child):
             if name.count("/") >= MAX_DEPTH:
                 raise DataError(f"{folder / child.name} lies deeper than {MAX_DEPTH} folders; give one further inside")
             _walk(folder / child.name, f"{name}/", entries, others, (*above, place))
@@ -206,8 +211,17 @@ def _walk(
             continue
         if stat.S_ISREG(found.st_mode):
             entries.append(_Entry(name, found.st_size, found.st_mtime_ns))
+        else:  # a pipe, a socket or a device, which is not opened
+            others.append(name)
     if prefix and len(entries) == before:
         others.append(prefix)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _head(file: Path) -> bytes:

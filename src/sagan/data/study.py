@@ -132,7 +132,7 @@ def study(
 def left_out(
     pictures: Pictures, class_names: tuple[str, ...], unreadable: Sequence[tuple[int, str]]
 ) -> tuple[tuple[str, str, int], ...]:
-    """Count what is not used by class, or folder, and reason.
+    """Count what is not used by class and reason, or by folder where that has pictures of no class or of several.
 
     Args:
         pictures: The set.
@@ -140,8 +140,13 @@ def left_out(
         unreadable: Indices of pictures that could not be read, with reasons.
     """
     found = Counter((class_names[pictures.labels[index]], reason.split(" (")[0]) for index, reason in unreadable)
+    classes: defaultdict[str, set[int]] = defaultdict(set)
+    for name, label in zip(pictures.names, pictures.labels.tolist(), strict=True) if pictures.left_out else ():
+        classes[name.rpartition("/")[0]].add(label)
     for name, reason in pictures.left_out:
-        found[readable(name.rpartition("/")[0]), reason] += 1
+        folder = name.rpartition("/")[0]
+        inside = classes[folder]
+        found[class_names[next(iter(inside))] if len(inside) == 1 else readable(folder), reason] += 1
     return tuple((where, reason, count) for (where, reason), count in found.most_common())
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from sagan.data.config import DataError
 from sagan.data.layout import Layout
+from sagan.data.names import shown_names
 
 KNOWN = ("metadata.csv", "metadata.jsonl", "dataset.json")
 """Files that are read by themselves."""
@@ -60,7 +61,8 @@ def labelled_by(
         raise DataError(
             f"{table} names none of the pictures: it has {_some(classes)}, the pictures are {_some(layout.names)}"
         )
-    class_names = tuple(sorted({str(found[name]) for name in kept}, key=_natural))
+    shown = shown_names([str(found[name]) for name in kept])
+    class_names = tuple(sorted(shown.values(), key=_natural))
     index = {name: label for label, name in enumerate(class_names)}
     missing = tuple((name, f"not in {table}") for name in layout.names if found[name] is None)
     lost = len(by_place) - len(kept)
@@ -69,7 +71,7 @@ def labelled_by(
     return replace(
         layout,
         names=tuple(kept),
-        labels=np.array([index[str(found[name])] for name in kept], np.int64),
+        labels=np.array([index[shown[str(found[name])]] for name in kept], np.int64),
         class_names=class_names,
         said=(*layout.said, *said),
         left_out=layout.left_out + missing,
@@ -83,7 +85,7 @@ def _classes(table: str, data: bytes, column: str | None) -> dict[str, str] | No
         if table.lower().endswith(".json"):
             return _of_json(table, json.loads(text), column)
         if table.lower().endswith((".jsonl", ".ndjson")):
-            return _of_rows(table, [json.loads(line) for line in text.splitlines() if line.strip()], column)
+            return _of_rows(table, [json.loads(line) for line in text.split("\n") if line.strip()], column)
         first = text.partition("\n")[0]
         delimiter = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
         return _of_csv(table, list(csv.reader(io.StringIO(text), delimiter=delimiter)), column)
