@@ -32,7 +32,7 @@ from sagan.data import DataConfig, DataError, ImageSet, check, notes, open_datas
 from sagan.data.names import readable, shown_names
 from sagan.data.sources import find_source
 
-SIZE_PX = 8
+SIZES = ((8, 8), (8, 8), (8, 12))
 SUFFIXES = ("", ".PNG", ".JPG", ".jfif", ".MPO", ".dat", ".backup", ".jpeg~", ".txt", ".1", ".tar.old", ".webp", ".Tif")
 ACCENTS = ("\u00e9t\u00e9", "e\u0301te\u0301")  # the same to the eye
 CLASSES = (
@@ -78,16 +78,18 @@ class Tree:
     """All else, and folders in which nothing is."""
     twice: set[str] = field(default_factory=set)
     """Names of pictures that lie in two classes."""
-    from_folders: bool = True
-    """Whether names of classes are names on the disk."""
+    empty: str = ""
+    """A folder without pictures."""
     layout: str = ""
+    size: tuple[int, int] = (8, 8)
+    """What it is read at, (height, width) in pixels."""
     flat: bool = False
 
     def put(self, name: str, data: bytes) -> str:
         """Write a file."""
         file = self.root / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        assert not file.exists() or not file.is_file() or name in self.others, name
+        assert not file.exists(), f"{name} is made twice"
         file.write_bytes(data)
         return name
 
@@ -108,7 +110,7 @@ def fill(tree: Tree, folder: str, label: str, least: int = 1) -> None:
         suffix = rng.choice((".jpg", ".PNG", ".gif", ".heic", ".jxl", ".avif", ".tif"))
         name = tree.put(f"{folder}{name_of(tree, label, f'bad{i}')}{suffix}", rng.choice(TEXTS))
         tree.pictures[name] = Placed(label, REPORTED)
-    if not tree.flat or not tree.others:
+    if not tree.flat or not (tree.others or tree.left):
         clutter(tree, folder)
 
 
@@ -184,8 +186,12 @@ def class_folders(tree: Tree, inner: str) -> None:
     if len(folders) > 1 and rng.random() < 0.4:
         copy_across(tree, folders)
     if tree.layout != "zip" and rng.random() < 0.3:
-        (tree.root / f"{inner}{split}nothing here").mkdir()
-        tree.others.add(f"{inner}{split}nothing here/")
+        tree.empty = f"{inner}{split}nothing here/"
+        (tree.root / tree.empty).mkdir()
+        tree.others.add(tree.empty)
+    elif tree.layout != "zip" and rng.random() < 0.3:
+        tree.empty = f"{inner}{split}no pictures/"
+        tree.others.add(tree.put(f"{tree.empty}drawing.xcf", b"gimp xcf v003"))
     if split and rng.random() < 0.7:
         tree.reading["split"] = rng.choice((split[:-1], "all"))
         for label in rng.sample(sorted(folders), rng.randint(1, len(folders))):
@@ -217,7 +223,7 @@ def two_levels(tree: Tree, inner: str) -> None:
 def table(tree: Tree, inner: str) -> None:
     """Grow one folder, or some that mean nothing, and a table that says the classes."""
     rng = tree.rng
-    tree.flat, tree.from_folders = True, False
+    tree.flat = True
     tree.inks = {label: ink for label, ink in tree.inks.items() if label.isprintable() or label in PRINTED}
     for label in tree.inks:
         fill(tree, inner + rng.choice(("", "", "batch 1/", "batch 2/")), label, 2)
@@ -238,6 +244,8 @@ def table(tree: Tree, inner: str) -> None:
         tree.others.add(tree.put(inner + kind, data))
         if kind == "own.csv":
             tree.reading["labels"] = f"{inner}own.csv:kind"
+        elif any("/" in name for name, _ in rows):  # the folders might be meant
+            tree.reading["labels"] = inner + kind
     tree.layout += f" {kind}"
 
 
@@ -298,34 +306,48 @@ def grow(root: Path, rng: random.Random) -> Tree:
         tree.inks[label] = Ink(COLOURS[number], LEVELS[number], bits, top)
     tree.reading |= {"frames": "all"} if rng.random() < 0.35 else {}
     tree.reading |= {"truncated": "keep"} if rng.random() < 0.35 else {}
+    tree.reading |= {"fit": rng.choice(("pad", "squeeze"))} if rng.random() < 0.3 else {}
+    tree.size = rng.choice(SIZES)
     root.mkdir()
     LAYOUTS[tree.layout](tree, inner)
-    if len(tree.pictures) < 3:
-        for i in range(3):
-            add(tree, inner if tree.flat else next(iter(tree.pictures)).rpartition("/")[0] + "/", next(iter(tree.inks)),
-                picture(next(iter(tree.inks.values())), rng), USED, f"more{i}")
+    label, ink = next(iter(tree.inks.items()))
+    place = "".join(next(iter(tree.pictures)).rpartition("/")[:2])
+    for i in range(max(0, 3 - len(tree.pictures))):
+        add(tree, place, label, picture(ink, rng), USED, f"more{i}")
     return zipped(tree) if tree.layout == "zip" else tree
 
 
 def zipped(tree: Tree) -> Tree:
     """Pack a tree into a zip file, as programs of several systems write them."""
     file = tree.root.parent / "set.zip"
-    around = tree.rng.choice(("", "around/", "around\\"))
+    around, marked = tree.rng.choice(("", "around/", "around\\")), tree.rng.random() < 0.5
+
+    def info(name: str) -> zipfile.ZipInfo:
+        return zipfile.ZipInfo(name) if marked and _is_text(name) else _Raw(name)
+
     names: dict[str, str] = {}
     with zipfile.ZipFile(file, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for path in sorted(tree.root.rglob("*")):
             if path.is_file():
                 name = path.relative_to(tree.root).as_posix()
-                # Bytes that are no text, as old programs store them: zipfile reads them as code page 437.
-                names[name] = name.encode("utf-8", "surrogateescape").decode("cp437") if not _is_text(name) else name
-                archive.writestr(_info(around + name), path.read_bytes())
+                names[name] = _as_437(name)
+                if name in tree.pictures and tree.rng.random() < 0.05:  # which is replaced by the later one
+                    older = around + name
+                    archive.writestr(info(older.replace("/", tree.rng.choice("/\\"))), b"an older one")
+                    tree.left.add(name)
+                archive.writestr(info(around + name), path.read_bytes())
     tree.root = file
     return _renamed(tree, names, around)
 
 
+def _as_437(name: str) -> str:
+    """Read the parts of a name that are no text as code page 437."""
+    return "/".join(part if _is_text(part) else os.fsencode(part).decode("cp437") for part in name.split("/"))
+
+
 def _is_text(name: str) -> bool:
-    return "\udc80" > max(name) or max(name) > "\udcff"
+    return not any("\udc80" <= character <= "\udcff" for character in name)
 
 
 class _Raw(zipfile.ZipInfo):
@@ -333,10 +355,6 @@ class _Raw(zipfile.ZipInfo):
 
     def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  # zipfile's own name
         return self.filename.encode("utf-8", "surrogateescape"), self.flag_bits
-
-
-def _info(name: str) -> zipfile.ZipInfo:
-    return zipfile.ZipInfo(name) if _is_text(name) else _Raw(name)
 
 
 def _renamed(tree: Tree, names: dict[str, str], around: str) -> Tree:
@@ -347,7 +365,7 @@ def _renamed(tree: Tree, names: dict[str, str], around: str) -> Tree:
     def new(name: str) -> str:
         return names[name].removeprefix(off)
 
-    labels = {label: label if _is_text(label) else os.fsencode(label).decode("cp437") for label in tree.inks}
+    labels = {label: _as_437(label) for label in tree.inks}
     tree.pictures = {
         new(name): Placed(labels[placed.label], placed.fate, placed.made) for name, placed in tree.pictures.items()
     }
@@ -371,7 +389,7 @@ def judged(folder: Path, tree: Tree) -> list[str]:
     lose = {*labels, *shown_names(labels).values(), *places, "all pictures"}
     config = DataConfig(**{**vars(strict), "may_lose": tuple(lose)})
     try:
-        found = open_dataset(config, SIZE_PX, progress=False)
+        found = open_dataset(config, tree.size, progress=False)
         return [*_used(tree, config, found), *_checked(strict, config, found, tree)]
     except DataError as error:
         return [f"{tree.layout} {tree.reading}: {error}"]
@@ -402,7 +420,7 @@ def _used(tree: Tree, config: DataConfig, found: ImageSet) -> list[str]:
         label = found.class_names[found.labels[index]] if found.class_names else ""
         if label != called[placed.label]:
             said.append(f"{name!r} is in the class {label!r} instead of {placed.label!r}")
-        said += _looks_wrong(name, placed, found.images[index], int(number or 1) - 1)
+        said += _looks_wrong(name, placed, found.images[index], int(number or 1) - 1, config)
     for name, placed in tree.pictures.items():
         wanted = placed.made.frames if placed.made and config.frames == "all" else 1
         if placed.fate in (USED, KEPT) and frames[name] != wanted:
@@ -416,21 +434,21 @@ def _kind(placed: Placed) -> str:
     return placed.made.kind if placed.made else "no picture"
 
 
-def _looks_wrong(name: str, placed: Placed, pixels: Any, frame: int) -> list[str]:
-    """Compare the pixels of a picture that is used, uint8 (8, 8, 3)."""
+def _looks_wrong(name: str, placed: Placed, pixels: Any, frame: int, config: DataConfig) -> list[str]:
+    """Compare the pixels of a picture that is used, uint8 (8, W, 3)."""
     made = placed.made
-    if made is None:
+    guessed = placed.fate == EITHER and config.truncated == "keep"  # nobody knows what is there
+    if made is None or guessed or (made.drawn and config.fit != "crop"):
         return []
-    if placed.fate == EITHER and "GIF" not in made.kind:
-        return []  # of what is there
     image = np.asarray(pixels).astype(int)
-    rows = image[1:2] if placed.fate == KEPT else image[3:5, 3:5]
+    middle = image.shape[1] // 2
+    seen = image[1:2, middle - 1 : middle + 1] if placed.fate == KEPT else image[3:5, middle - 1 : middle + 1]
     said = []
-    if abs(rows - made.middle).max() > made.tolerance and placed.fate != EITHER:
-        said.append(f"{name!r} ({made.kind}) shows {rows.mean((0, 1)).tolist()} instead of {made.middle}")
-    if made.corners and placed.fate == USED and abs(image[0, 0] - made.corners[frame]).max() > BLEEDING:
+    if abs(seen - made.middle).max() > made.tolerance:
+        said.append(f"{name!r} ({made.kind}) shows {seen.mean((0, 1)).tolist()} instead of {made.middle}")
+    if made.corners and config.fit != "pad" and abs(image[0, 0] - made.corners[frame]).max() > BLEEDING:
         said.append(f"{name!r} ({made.kind}) is not frame {frame}: {image[0, 0].tolist()}")
-    if made.drawn and placed.fate == USED and abs(image[0, 0] - made.middle).max() <= 32:
+    if made.drawn and abs(image[0, 0] - made.middle).max() <= 32:
         said.append(f"{name!r} ({made.kind}) is blank: {image[0, 0].tolist()}")
     return said
 
@@ -439,18 +457,18 @@ def _checked(strict: DataConfig, config: DataConfig, found: ImageSet, tree: Tree
     """Compare what the check says with what a run would use."""
     said = []
     try:
-        open_dataset(strict, SIZE_PX, progress=False)
+        open_dataset(strict, tree.size, progress=False)
         stops = ""
     except DataError as error:
         stops = str(error)
     try:
-        record = json.loads(json.dumps(check(strict, SIZE_PX, progress=False).record()))
+        record = json.loads(json.dumps(check(strict, tree.size, progress=False).record()))
         if bool(stops) != any(remark["kind"] == "lost_class" for remark in record["remarks"]):
             said.append(f"a run says {stops!r}, the check {[remark['kind'] for remark in record['remarks']]}")
     except DataError as error:
         if str(error) != stops:
             said.append(f"a run says {stops!r}, the check {error}")
-        record = json.loads(json.dumps(check(config, SIZE_PX, progress=False).record()))
+        record = json.loads(json.dumps(check(config, tree.size, progress=False).record()))
     counts = np.bincount(found.labels, minlength=max(1, len(found.class_names))).tolist()
     trained = dict(zip(found.class_names or ("",), counts, strict=True))
     judged_as = {one["name"]: one["pictures"] for one in record["classes"] if one["pictures"]}
@@ -495,7 +513,9 @@ def _told(tree: Tree, found: ImageSet) -> list[str]:
     """Look whether the sentences that a run begins with count all that is left out."""
     lines = "\n".join(notes(found))
     counted = sum(int(line.split()[0].replace(",", "")) for line in lines.split("\n") if "file(s) left out" in line)
-    return [] if counted == len(tree.left) else [f"{len(tree.left)} are left out, and a run says: {lines}"]
+    if counted != len(tree.left):
+        return [f"{len(tree.left)} are left out, and a run says: {lines}"]
+    return [] if readable(tree.empty) in lines else [f"a run does not say that {tree.empty} is empty: {lines}"]
 
 
 # -------------------------------------------------------------------------------------------------------------- command
@@ -530,8 +550,8 @@ def one_tree(seed: int, result: dict[str, Any]) -> None:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        tree = grow(folder / "set", random.Random(seed))
         try:
-            tree = grow(folder / "set", random.Random(seed))
             said = judged(folder, tree)
         except Exception as error:  # noqa: BLE001  # which would be a fault of the product
             said = [repr(error)]

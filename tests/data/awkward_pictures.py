@@ -236,8 +236,8 @@ def cut_off(ink: Ink, rng: random.Random) -> tuple[Made, bool]:
     Elsewhere nobody knows: the last bytes of many formats say nothing, and the first ones everything.
     """
     if rng.random() < 0.5:
-        kind, suffix = rng.choice((("JPEG", ".jpg"), ("PNG", ".png")))
-        data = stored(grainy(ink.colour, rng, 96), kind)
+        kind, suffix, options = rng.choice((("JPEG", ".jpg", {"quality": 95}), ("PNG", ".png", {})))
+        data = stored(grainy(ink.colour, rng, 96), kind, **options)
         data = data[: int(len(data) * rng.uniform(0.6, 0.9))]
         return Made(f"{kind} cut off", data, suffix, ink.colour, LOSSY), True
     made = picture(ink, rng)

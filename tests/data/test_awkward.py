@@ -8,4 +8,4 @@ from awkward import wrong_with
 
 @pytest.mark.parametrize("seed", range(1000, 1030))
 def test_nothing_vanishes(tmp_path: Path, seed: int) -> None:
-    assert wrong_with(tmp_path / "set", tmp_path / "cache", seed) == ""
+    assert wrong_with(tmp_path, seed) == ""

@@ -61,7 +61,7 @@ def test_bad_files_are_named_and_never_end_the_check(class_folder, config):
     report = check(config(class_folder), progress=False)
     reasons = dict(report.unreadable)
     assert set(reasons) == {"cat/text.png", "cat/cut.jpg", "dog/empty.gif", "dog/link.png", "dog/dot.png"}
-    assert reasons["dog/link.png"] == "cannot be read (No such file or directory)"
+    assert reasons["dog/link.png"] == "a link that leads nowhere (No such file or directory)"
     assert report.class_counts == {"cat": 3, "dog": 2} and report.ignored == ("readme.md",)
     assert any("5 file(s) cannot be read" in warning for warning in report.warnings)
     assert "  cat/text.png: not a picture in a known format" in report.text()

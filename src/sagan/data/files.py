@@ -1,11 +1,13 @@
 """Folders and zip files of pictures: what is in them, by their first bytes, and what they mean (layout.py)."""
 
 import os
+import re
 import stat
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -15,7 +17,8 @@ from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.layout import Layout, arrange
-from sagan.data.losses import refuse_lost_folders
+from sagan.data.losses import SHOWN, refuse_lost_folders
+from sagan.data.names import readable
 from sagan.data.pictures import Pictures, Source, hash_lines
 from sagan.data.sniff import HEAD_BYTES, kind_of
 from sagan.data.tables import find_table, labelled_by
@@ -50,6 +53,9 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 CLUTTER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"})
+TWICE = "the archive holds another file of the same name further on, which is used"
+UTF_8 = 0x800
+"""The mark of a member of a zip file whose name is UTF-8."""
 MAX_DEPTH = 16
 MAX_FILE_BYTES = 2**29
 
@@ -147,9 +153,10 @@ def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callab
             return b""
 
     try:
-        members = _members(archive, file)
+        members, twice = _members(archive, file)
         found = _sorted_out(sorted(members), head)
         layout = _layout(str(file), found, config, read)
+        layout = replace(layout, left_out=(*layout.left_out, *((name, TWICE) for name in twice)))
         refuse_lost_folders(str(file), layout, found.shown, config.may_lose)
     except DataError:
         archive.close()
@@ -157,23 +164,40 @@ def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callab
     return layout, found, read
 
 
-def _members(archive: zipfile.ZipFile, file: Path) -> dict[str, zipfile.ZipInfo]:
-    """Give the files of an archive by their names, without clutter."""
-    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    for name in members:
+def _members(archive: zipfile.ZipFile, file: Path) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
+    """Give the files of an archive by their names, without clutter, and the names of those that later ones replace."""
+    members = [(_member_name(info), info) for info in archive.infolist() if not info.is_dir()]
+    for name, _ in members:
         if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name.split("/")[0]:
             raise DataError(
                 f"{file} holds a member named {name!r}, which points outside the archive; do not trust it, "
                 "or pack the pictures again with relative names"
             )
     # Some programs for Windows write backslashes.
-    inner = {name.replace("\\", "/"): info for name, info in members.items()}
-    inner = {short: info for short, info in inner.items() if not any(map(_is_clutter, short.split("/")))}
+    named = [(name.replace("\\", "/"), info) for name, info in members]
+    named = [(short, info) for short, info in named if not any(map(_is_clutter, short.split("/")))]
+    inner = dict(named)
+    replaced = list((Counter(short for short, _ in named) - Counter(list(inner))).elements())
     # Below a folder that is around everything, names are as in the folder itself.
     wrappers = {short.split("/")[0] if "/" in short else "" for short in inner}
     if len(wrappers) == 1 and (wrapper := wrappers.pop()):
         inner = {short.removeprefix(f"{wrapper}/"): info for short, info in inner.items()}
-    return inner
+        replaced = [short.removeprefix(f"{wrapper}/") for short in replaced]
+    return inner, replaced
+
+
+def _member_name(info: zipfile.ZipInfo) -> str:
+    """Give the name of a member, each part of which is read as UTF-8 where it is that, whatever the archive says.
+
+    Programs of several systems store UTF-8 without the mark for it; ``zipfile`` reads that as code page 437.
+    """
+    if info.flag_bits & UTF_8:
+        return info.filename
+    parts = re.split(r"([/\\])", info.filename)
+    for i, part in enumerate(parts):
+        with suppress(UnicodeError):
+            parts[i] = part.encode("cp437").decode("utf-8")
+    return "".join(parts)
 
 
 def refuse_huge(size: int) -> None:
@@ -275,9 +299,38 @@ def _layout(where: str, found: _Sorted, config: DataConfig, read: Callable[[str]
             raise
         layout = arrange(where, found.pictures, replace(config, classes="none"))
     table = find_table(found.others, layout.names)
-    if table is None or layout.class_names or config.classes == "none" or config.class_pattern is not None:
+    if table is None or config.classes != "auto" or config.class_pattern is not None:
         return layout
-    return labelled_by(layout, table, None, read)
+    return _by_table_or_folders(where, layout, table, read) if layout.class_names else labelled_by(layout, table, None, read)
+
+
+def _by_table_or_folders(where: str, layout: Layout, table: str, read: Callable[[str], bytes]) -> Layout:
+    """Take the classes of the folders, where a table above them says the same, or no classes.
+
+    Raises:
+        DataError: If it says others.
+    """
+    try:
+        labelled = labelled_by(layout, table, None, read)
+    except DataError:  # It says something else, such as captions.
+        return layout
+    by_table = dict(zip(labelled.names, labelled.labels.tolist(), strict=True))
+    pairs = {
+        (label, by_table[name])
+        for name, label in zip(layout.names, layout.labels.tolist(), strict=True)
+        if name in by_table
+    }
+    folders, classes = ({pair[i] for pair in pairs} for i in (0, 1))
+    one_each = 2 * len(classes) > len(by_table)
+    if labelled is layout or len(folders) == len(classes) == len(pairs) or one_each:
+        return layout
+    if len(layout.class_names) == 1:
+        return labelled
+    raise DataError(
+        f"{where} has classes in folders ({', '.join(layout.class_names[:3])}, ...) and others in {table} "
+        f"({', '.join(labelled.class_names[:3])}, ...): --data.labels {table} takes those of the table, "
+        "--data.classes first those of the folders"
+    )
 
 
 def _by_own_table(where: str, found: _Sorted, config: DataConfig, read: Callable[[str], bytes]) -> Layout:
@@ -304,7 +357,24 @@ def told(layout: Layout, found: _Sorted) -> tuple[str, ...]:
     """Say what a person should know about the tree: its reading, and what was left out and why."""
     reasons = Counter(reason for _, reason in (*layout.left_out, *found.shown))
     counted = [f"{count:,} file(s) left out: {reason}" for reason, count in reasons.most_common()]
-    return (*layout.said, *counted)
+    empty = _without_pictures(found)
+    shown = ", ".join(readable(f"{name}/") for name in empty[:SHOWN])
+    more = f" and {len(empty) - SHOWN:,} more" if len(empty) > SHOWN else ""
+    return (*layout.said, *counted, *([f"folders without pictures: {shown}{more}"] if empty else []))
+
+
+def _without_pictures(found: _Sorted) -> list[str]:
+    """Give the folders that have no pictures in them, however deep, nor lie in such a folder."""
+    used = {"", *(folder for name in found.pictures for folder in _above(name))}
+    shown = {folder for name, _ in found.shown for folder in _above(name)}
+    empty = {next((folder for folder in _above(name) if folder not in used), "") for name in found.others}
+    return sorted(empty - used - shown)
+
+
+def _above(name: str) -> list[str]:
+    """Give the folders that something lies in, outermost first; of a folder itself, too."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _reading(config: DataConfig, layout: Layout) -> list[str]:
