@@ -6,7 +6,6 @@ python tests/data/awkward.py --to 500 --out result.json   # goes on where it was
 """
 
 import argparse
-import contextlib
 import csv
 import io
 import json
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import unicodedata
 import warnings
 import zipfile
 from collections import Counter
@@ -353,7 +351,7 @@ def _is_text(name: str) -> bool:
 class _Raw(zipfile.ZipInfo):
     """A member whose name is stored as bytes without a word on what they mean."""
 
-    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  # zipfile's own name
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # zipfile's own name
         return self.filename.encode("utf-8", "surrogateescape"), self.flag_bits
 
 
@@ -553,7 +551,7 @@ def one_tree(seed: int, result: dict[str, Any]) -> None:
         tree = grow(folder / "set", random.Random(seed))
         try:
             said = judged(folder, tree)
-        except Exception as error:  # noqa: BLE001  # which would be a fault of the product
+        except Exception as error:  # which would be a fault of the product
             said = [repr(error)]
     counts = {
         "fates": Counter(placed.fate for placed in tree.pictures.values()),

@@ -1,6 +1,5 @@
 """Pictures whose colour in the middle is known, in every format that is read here, whole and cut off."""
 
-
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from made import deep_png, stored, tiff
-from PIL import Image, features
+from PIL import ExifTags, Image, features
 
 Colour = tuple[int, int, int]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -19,6 +18,16 @@ LEVELS = (0, 255, 40, 65, 90, 175, 215)
 """A colour and a grey for each class: none vanishes on white, black and grey, all can be told apart."""
 MARKS: tuple[Colour, ...] = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 """Colours of the upper left corner of frames, which tell them apart."""
+LYING = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""Values of EXIF's orientation, and what makes such a picture of one that is upright."""
 EXACT, LOSSY, BLEEDING = 2, 16, 60
 """Levels by which a colour may be off: of formats that keep it, of those that do not, and in a corner of these."""
 
@@ -128,8 +137,8 @@ def _mode(kind: str, suffix: str, mode: str, tolerance: int = EXACT) -> Callable
 def _drawn(kind: str, suffix: str, mode: str, **options: Any) -> Callable[[Ink, random.Random], Made]:
     def make(ink: Ink, rng: random.Random) -> Made:
         colour = grey(ink.level) if mode == "LA" else ink.colour
-        data = stored(drawing(colour, rng).convert(mode), kind, **options)
-        return Made(f"{kind} drawing {mode}", data, suffix, colour, LOSSY if kind == "WEBP" else EXACT, drawn=True)
+        data, exact = stored(drawing(colour, rng).convert(mode), kind, **options), kind in ("PNG", "TIFF")
+        return Made(f"{kind} drawing {mode}", data, suffix, colour, EXACT if exact else LOSSY, drawn=True)
 
     return make
 
@@ -153,6 +162,63 @@ def _moving(kind: str, suffix: str, tolerance: int = EXACT, **options: Any) -> C
         return Made(f"{kind} frames", data, suffix, ink.colour, tolerance, corners, len(images))
 
     return make
+
+
+def _turned(kind: str, suffix: str, tolerance: int) -> Callable[[Ink, random.Random], Made]:
+    """A picture that lies on its side, and says so."""
+
+    def make(ink: Ink, rng: random.Random) -> Made:
+        orientation = rng.choice(list(LYING))
+        image = frames(ink.colour, rng)[0].transpose(LYING[orientation])
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        data = stored(image, kind, exif=exif.tobytes())
+        return Made(f"{kind} turned", data, suffix, ink.colour, tolerance, MARKS[:1])
+
+    return make
+
+
+def _moving_drawing(kind: str, suffix: str, **options: Any) -> Callable[[Ink, random.Random], Made]:
+    """Frames that are transparent but for their middle and their corner."""
+
+    def make(ink: Ink, rng: random.Random) -> Made:
+        images = []
+        for image in frames(ink.colour, rng):
+            pixels = np.asarray(image.convert("RGBA")).copy()
+            shown = inside(32, 32)
+            shown[:10, :10] = True
+            pixels[..., 3] = shown * 255
+            images.append(Image.fromarray(pixels))
+        data = stored(images[0], kind, save_all=True, append_images=images[1:], **options)
+        return Made(f"{kind} moving drawing", data, suffix, ink.colour, EXACT, MARKS[: len(images)], len(images))
+
+    return make
+
+
+def _deep_grey(kind: str, suffix: str, **options: Any) -> Callable[[Ink, random.Random], Made]:
+    def make(ink: Ink, rng: random.Random) -> Made:
+        values = np.rint(deep(ink.level, rng, float(2**ink.bits - 1))).astype(np.uint16)
+        return Made(f"{kind} 16-bit", stored(Image.fromarray(values), kind, **options), suffix, grey(ink.level))
+
+    return make
+
+
+def _uncommon_tiff(ink: Ink, rng: random.Random) -> Made:
+    options: dict[str, Any] = rng.choice(
+        (
+            *({"bigtiff": True}, {"byteorder": ">"}, {"tile": (16, 16)}, {"rowsperstrip": 3}),
+            {"compression": "zlib", "predictor": True},
+        )
+    )
+    if rng.random() < 0.5:
+        values = np.rint(deep(ink.level, rng, float(2**ink.bits - 1))).astype(np.uint16)
+        if rng.random() < 0.4:  # white is zero
+            top = 2**ink.bits - 1
+            data = tiff(top - values, photometric="miniswhite", **options)
+            return Made(f"TIFF inverted {next(iter(options))}", data, ".tif", grey(ink.level))
+        return Made(f"TIFF 16-bit {next(iter(options))}", tiff(values, **options), ".tif", grey(ink.level))
+    data = tiff(np.asarray(plain(ink.colour, rng)), **options)
+    return Made(f"TIFF {next(iter(options))}", data, ".tif", ink.colour)
 
 
 def _deep_png(ink: Ink, rng: random.Random) -> Made:
@@ -209,20 +275,28 @@ FORMATS: list[Callable[[Ink, random.Random], Made]] = [
     *(_drawn("WEBP", ".webp", "RGBA", lossless=True), _palette_drawing("PNG", ".png"), _palette_drawing("GIF", ".gif")),
     *(_moving("GIF", ".gif"), _moving("PNG", ".apng"), _moving("WEBP", ".webp", LOSSY), _moving("TIFF", ".tiff")),
     *(_moving("MPO", ".mpo", LOSSY), _deep_png, _deep_tiff),
+    *(_turned("JPEG", ".jpg", LOSSY), _turned("PNG", ".png", EXACT), _turned("WEBP", ".webp", LOSSY)),
+    *(_turned("TIFF", ".tif", EXACT), _moving_drawing("GIF", ".gif"), _moving_drawing("PNG", ".png")),
+    *(_moving_drawing("WEBP", ".webp", lossless=True), _moving_drawing("TIFF", ".tif")),
+    *(_deep_grey("PPM", ".pgm"), _deep_grey("JPEG2000", ".jp2"), _deep_grey("TIFF", ".tif", compression="tiff_lzw")),
+    *(_plain("TIFF", ".tif", compression="tiff_lzw"), _plain("TIFF", ".tif", LOSSY, compression="jpeg")),
+    *(_plain("JPEG", ".jpg", LOSSY, progressive=True), _drawn("JPEG2000", ".jp2", "RGBA")),
 ]
 if features.check("avif"):
-    FORMATS += [_plain("AVIF", ".avif", LOSSY), _moving("AVIF", ".avif", LOSSY)]
+    FORMATS += [_plain("AVIF", ".avif", LOSSY), _moving("AVIF", ".avif", LOSSY), _drawn("AVIF", ".avif", "RGBA")]
+    FORMATS += [_turned("AVIF", ".avif", LOSSY)]
 if find_spec("pillow_heif"):
     from pillow_heif import register_heif_opener
 
     register_heif_opener()  # it writes, too
-    FORMATS += [_plain("HEIF", ".heic", LOSSY), _moving("HEIF", ".heic", LOSSY)]
+    FORMATS += [_plain("HEIF", ".heic", LOSSY), _moving("HEIF", ".heic", LOSSY), _drawn("HEIF", ".heic", "RGBA")]
+    FORMATS += [_turned("HEIF", ".heic", LOSSY)]
 if find_spec("pillow_jxl"):
     import pillow_jxl  # noqa: F401  # it writes, too
 
-    FORMATS += [_plain("JXL", ".jxl", LOSSY)]
+    FORMATS += [_plain("JXL", ".jxl", LOSSY), _drawn("JXL", ".jxl", "RGBA")]
 if find_spec("tifffile"):
-    FORMATS += [_deep_tiff_colours, _float_tiff, _signed_tiff]
+    FORMATS += [_deep_tiff_colours, _float_tiff, _signed_tiff, _uncommon_tiff]
 
 
 def picture(ink: Ink, rng: random.Random) -> Made:
@@ -243,5 +317,3 @@ def cut_off(ink: Ink, rng: random.Random) -> tuple[Made, bool]:
     made = picture(ink, rng)
     cut = rng.randrange(len(made.data))
     return replace(made, kind=f"{made.kind.split()[0]} cut anywhere", data=made.data[:cut]), False
-
-

@@ -164,3 +164,19 @@ def test_a_path_alone_is_enough_and_wrong_places_are_explained(class_folder, tmp
     assert check(str(class_folder), progress=False).num_images == 5
     with pytest.raises(DataError, match="there is no"):
         check(str(tmp_path / "nowhere"), progress=False)
+
+
+def test_what_is_left_out_is_counted_by_class_wherever_that_lies(class_folder, tmp_path, config):
+    around = tmp_path / "around" / "set"
+    around.parent.mkdir()
+    class_folder.rename(around)
+    (around / "cat" / "a.nef").write_bytes(b"raw")
+    (around / "cat" / "text.png").write_text("I am a text")
+    (around / "raw").mkdir()
+    (around / "raw" / "b.nef").write_bytes(b"raw")
+    record = check(config(tmp_path / "around", may_lose=("raw",)), progress=False).record()
+    assert [(one["name"], one["pictures"], one["left_out"]) for one in record["classes"]] == [
+        ("cat", 3, 2),
+        ("dog", 2, 0),
+    ]
+    assert {(one["where"], one["files"]) for one in record["left_out"]} == {("cat", 1), ("set/raw", 1)}

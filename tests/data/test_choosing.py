@@ -152,14 +152,42 @@ def test_the_sample_is_the_same_every_time_and_not_too_large():
     assert max(seen) > 1500
 
 
-def test_formats_that_have_nothing_to_ask_are_not_opened():
-    def never(index):
-        raise AssertionError("opened")
+def test_a_name_that_says_another_format_hides_nothing():
+    files = [*deep(4095), stored(drawing((255, 255, 255)))]
+    expected = choose("s", [f"{i}.png" for i in range(len(files))], files.__getitem__, Decoding())[1]
+    assert expected["range"] == {"16-bit": [0, 4095]} and expected["background"] == "black"
+    for suffix in (".jpg", ".BMP", ".mpo", ".jfif"):
+        names = [f"{i}{suffix}" for i in range(len(files))]
+        assert choose("s", names, files.__getitem__, Decoding())[1] == expected
 
-    assert choose("s", ["a.jpg", "b.JPEG", "c.bmp"], never, Decoding())[1] == {}
-    names = ["a.png", "b.tif"]
+
+def test_of_large_photos_few_are_opened_and_after_all_others():
+    photo, deeps = stored(Image.new("RGB", (4, 4))) + bytes(2**24), deep(4095)
+    read = []
+
+    def get(index):
+        read.append(index)
+        return photo if index < 100 else deeps[index % len(deeps)]
+
+    names = [f"{i}.jpg" if i < 100 else f"{i}.png" for i in range(104)]
+    assert choose("s", names, get, Decoding())[1]["range"] == {"16-bit": [0, 4095]}
+    assert read[:4] == [100, 101, 102, 103] and len(read) <= 9
+
+
+def test_nothing_is_opened_where_all_is_said():
+    read = []
     fixed = Decoding(background="white", range="type")
-    assert choose("s", names, never, fixed)[1] == {"background": "white", "range": "type"}
+    assert choose("s", ["a.png", "b.tif"], read.append, fixed)[1] == {"background": "white", "range": "type"}
+    assert read == []
+
+
+@pytest.mark.parametrize(("value", "background"), [(4095, "black"), (0, "white")])
+def test_deep_drawings_are_looked_at_with_the_range_that_they_have(value, background):
+    pixels = np.asarray(drawing((255, 255, 255))).astype(np.uint16) * 257
+    pixels[..., :3] = np.where(pixels[..., 3:] > 0, value, 4095 - value)  # of 4095, which is nearly black in 16 bits
+    plan, record = plan_of([deep_png(pixels)] * 3)
+    assert record["background"] == background and record["range"] == {"16-bit": [0, 4095]}
+    assert np.ptp(decode_picture(deep_png(pixels), plan).pixels) == 255
 
 
 def test_what_cannot_be_read_is_left_to_decoding():

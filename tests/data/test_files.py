@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -164,3 +165,62 @@ def test_formats_of_pictures_in_one_folder(tmp_path, config):
         Image.new("RGB", (8, 8), (250, 0, 0)).save(folder / f"a.{suffix}")
     images = open_dataset(config(folder), 8, progress=False).images[:]
     assert len(images) == 7 and np.abs(images.astype(int) - [250, 0, 0]).max() <= 12
+
+
+def test_links_that_lead_nowhere_are_left_out_like_damaged_pictures(class_folder, config):
+    (class_folder / "cat" / "dead.png").symlink_to("nowhere.png")
+    (class_folder / "dog" / "itself.jpg").symlink_to("itself.jpg")
+    with pytest.raises(DataError, match=r"2 file.* .cat/dead.png: a link that leads nowhere .No such file"):
+        open_dataset(config(class_folder), 8, progress=False)
+    found = open_dataset(config(class_folder, skip_unreadable=True), 8, progress=False)
+    assert [name for name, _ in found.info.unreadable] == ["cat/dead.png", "dog/itself.jpg"]
+    assert found.labels.tolist() == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_reported_and_not_opened(class_folder, tmp_path):
+    os.mkfifo(class_folder / "cat" / "pipe.png")
+    assert find_source(str(class_folder), tmp_path).load().ignored == ("cat/pipe.png",)
+
+
+def test_folders_without_pictures_are_told(class_folder, tmp_path):
+    for name in ("emu/0.xcf", "emu/notes/1.txt", "cat/notes/1.txt", "raw/0.nef"):
+        (class_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (class_folder / name).write_bytes(b"x")
+    (class_folder / "fox").mkdir()
+    told = find_source(DataConfig(path=str(class_folder), may_lose=("raw",)), tmp_path).told()
+    assert told[-1] == "folders without pictures: cat/notes/, emu/, fox/"
+    assert told[0].startswith("1 file(s) left out: a RAW file")
+
+
+@pytest.mark.parametrize("later", ["cat/0.png", "cat\\0.png"])
+def test_of_files_of_the_same_name_in_a_zip_the_later_is_used_and_the_other_counted(class_folder, tmp_path, later):
+    file = zip_folder(class_folder, tmp_path / "a.zip", "around/")
+    with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning) if "/" in later else nullcontext():
+        archive.writestr(f"around/{later}", (class_folder / "dog" / "0.png").read_bytes())
+    source = find_source(str(file), tmp_path)
+    pictures = source.load()
+    assert (len(pictures.names), [name for name, _ in pictures.left_out]) == (5, ["cat/0.png"])
+    assert (pictures.decode(0).pixels == pictures.decode(3).pixels).all()
+    assert source.told() == ("1 file(s) left out: the archive holds another file of the same name further on, which is "
+                             "used",)  # fmt: skip
+
+
+class Unmarked(zipfile.ZipInfo):
+    """A member whose name is stored as bytes without a word on what they mean."""
+
+    def _encodeFilenameFlags(self):
+        return self.filename.encode("utf-8", "surrogateescape"), self.flag_bits
+
+
+def test_names_in_a_zip_are_utf_8_where_they_can_be(tmp_path, picture):
+    buffer = io.BytesIO()
+    picture().save(buffer, "PNG")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("\u00e9t\u00e9/1.png", "\u732b/caf\udce9.png", "\udce9/2.png"):
+            archive.writestr(Unmarked(name), buffer.getvalue())
+        archive.writestr("\u00e9t\u00e9/3.png", buffer.getvalue())  # with the mark
+    assert found(tmp_path / "a.zip", tmp_path)[::2] == (
+        ("\u00e9t\u00e9/1.png", "\u00e9t\u00e9/3.png", "\u0398/2.png", "\u732b/caf\u0398.png"),
+        ("\u00e9t\u00e9", "\u0398", "\u732b"),
+    )

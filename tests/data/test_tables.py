@@ -1,10 +1,12 @@
 """Classes that stand in a file: StyleGAN's dataset.json, Hugging Face's metadata, tables of one's own."""
 
+import csv
 import json
 
 import pytest
 
 from sagan.data import DataConfig, DataError, open_dataset
+from sagan.data.names import readable
 from sagan.data.sources import find_source
 
 
@@ -134,3 +136,45 @@ def test_one_label_in_any_form_is_one(flat, tmp_path):
     assert read(flat, tmp_path, labels="a.jsonl") == {"0.png": "cat", "1.png": "dog", "2.png": "cat"}
     (flat / "b.csv").write_text("0.png,cat,1,2\n1.png,a|b,3,4\n")  # boxes behind the class; no class a or b
     assert read(flat, tmp_path, labels="b.csv") == {"0.png": "cat", "1.png": "a|b"}
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\u2028b", "a\x85b", "\u202egpj"])
+@pytest.mark.parametrize("table", ["metadata.jsonl", "metadata.csv", "dataset.json"])
+def test_classes_are_shown_safely_and_line_ends_in_them_end_no_row(flat, tmp_path, table, name):
+    rows = [(f"{i}.png", name if i % 2 else "cat") for i in range(4)]
+    with (flat / table).open("w", encoding="utf-8", newline="") as stream:
+        if table == "metadata.csv":
+            csv.writer(stream).writerows([("file_name", "label"), *rows])
+        elif table == "dataset.json":
+            json.dump({"labels": rows}, stream)
+        else:
+            stream.writelines(json.dumps({"file_name": a, "label": b}, ensure_ascii=False) + "\n" for a, b in rows)
+    assert read(flat, tmp_path) == {f"{i}.png": readable(name) if i % 2 else "cat" for i in range(4)}
+    assert readable(name) != name
+
+
+def test_a_table_above_folders_is_asked_about_where_it_says_other_classes(class_folder, tmp_path):
+    def table(classes):
+        names = ["cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png", "dog/1.png"]
+        rows = [f"{name},{label}" for name, label in zip(names, classes, strict=True)]
+        (class_folder / "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
+
+    by_folder = {"cat/0.png": "cat", "cat/1.png": "cat", "cat/2.png": "cat", "dog/0.png": "dog", "dog/1.png": "dog"}
+    for classes in ("00011", ["one", "another", "a third", "a fourth", "a fifth"]):  # the same classes; captions
+        table(classes)
+        assert read(class_folder, tmp_path) == by_folder
+    table("01010")
+    with pytest.raises(DataError, match=r"--data.labels metadata.csv takes those .*, --data.classes first those"):
+        read(class_folder, tmp_path)
+    assert read(class_folder, tmp_path, classes="first") == by_folder
+    assert set(read(class_folder, tmp_path, labels="metadata.csv").values()) == {"0", "1"}
+    (class_folder / "metadata.csv").write_text("file_name,width,height\ncat/0.png,1,2\n")
+    assert read(class_folder, tmp_path) == by_folder
+
+
+def test_a_folder_below_a_table_is_no_class(flat, tmp_path):
+    (tmp_path / "around").mkdir()
+    flat.rename(tmp_path / "around" / "00000")
+    rows = [[f"00000/{i}.png", i % 2] for i in range(4)]
+    (tmp_path / "around" / "dataset.json").write_text(json.dumps({"labels": rows}))
+    assert read(tmp_path / "around", tmp_path) == {name: str(label) for name, label in rows}

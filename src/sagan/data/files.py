@@ -301,7 +301,9 @@ def _layout(where: str, found: _Sorted, config: DataConfig, read: Callable[[str]
     table = find_table(found.others, layout.names)
     if table is None or config.classes != "auto" or config.class_pattern is not None:
         return layout
-    return _by_table_or_folders(where, layout, table, read) if layout.class_names else labelled_by(layout, table, None, read)
+    if not layout.class_names:
+        return labelled_by(layout, table, None, read)
+    return _by_table_or_folders(where, layout, table, read)
 
 
 def _by_table_or_folders(where: str, layout: Layout, table: str, read: Callable[[str], bytes]) -> Layout:
@@ -364,11 +366,13 @@ def told(layout: Layout, found: _Sorted) -> tuple[str, ...]:
 
 
 def _without_pictures(found: _Sorted) -> list[str]:
-    """Give the folders that have no pictures in them, however deep, nor lie in such a folder."""
-    used = {"", *(folder for name in found.pictures for folder in _above(name))}
-    shown = {folder for name, _ in found.shown for folder in _above(name)}
+    """Give the folders that have nothing in them that shows something, however deep, nor lie in such a folder."""
+    if not found.others:
+        return []
+    holding = {name.rpartition("/")[0] for name in (*found.pictures, *(name for name, _ in found.shown))}
+    used = {"", *(folder for inner in holding for folder in _above(f"{inner}/"))}
     empty = {next((folder for folder in _above(name) if folder not in used), "") for name in found.others}
-    return sorted(empty - used - shown)
+    return sorted(empty - used)
 
 
 def _above(name: str) -> list[str]:

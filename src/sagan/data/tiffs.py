@@ -1,6 +1,7 @@
 """TIFF files that Pillow does not read, or reads wrongly, by the library ``tifffile`` where it is installed."""
 
 import io
+import logging
 
 import numpy as np
 from PIL import Image
@@ -58,6 +59,7 @@ def read_tiff(data: bytes, page: int, max_pixels: int) -> Deep:
         library = need("tifffile", EXTRA, "TIFF files of this kind, or damaged ones,")
     except DataError as error:
         raise UnreadableError(str(error)) from error
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damaged files is raised as well
     with library.TiffFile(io.BytesIO(data)) as file:
         found = file.pages[page]
         if found.imagewidth * found.imagelength > max_pixels:
