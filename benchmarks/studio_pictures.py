@@ -4,11 +4,16 @@
 
 opens results/clothing-64, chooses a sample, points at a place of it, walks, and writes docs/studio.webp,
 docs/studio-walk.webp and docs/studio-phone.webp; docs/report.webp is the report of results/cifar10-32.
+
+    ./dev python benchmarks/studio_pictures.py --moving      # docs/attention.webp alone: the map follows the mouse
 """
 
 import io
+import sys
 import tempfile
 import threading
+from itertools import pairwise
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,14 @@ from sagan.studio.serve import address, listening
 ROOT = Path(__file__).parents[1]
 SHOWN = Path("results/clothing-64")
 SAMPLE, PLACE = 14, (0.27, 0.70)  # shorts, and a place of them from the left and from the top
+WAY = {
+    14: ((0.30, 0.30), (0.16, 0.72), (0.40, 0.74), (0.52, 0.45), (0.62, 0.72), (0.88, 0.74), (0.72, 0.28)),
+    5: ((0.50, 0.15), (0.16, 0.50), (0.35, 0.60), (0.85, 0.50), (0.60, 0.30)),
+    8: ((0.40, 0.10), (0.35, 0.90), (0.60, 0.88), (0.62, 0.30), (0.90, 0.50)),
+}
+"""Samples, and the places that the mouse goes through in each of the moving picture."""
+STEP, FRAME_MS = 0.045, 70
+"""How far it goes from frame to frame, as a share of the picture's width, and how long a frame is shown."""
 
 
 def serve() -> str:
@@ -59,10 +72,41 @@ def keep(page: Page, name: str) -> None:
     print(f"docs/{name}: {picture.width} x {picture.height}, {(ROOT / 'docs' / name).stat().st_size // 1000} kB")
 
 
+def between(places: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
+    """Fill a way with places that are a step apart."""
+    found = []
+    for (x, y), (to_x, to_y) in pairwise(places):
+        count = max(1, round(hypot(to_x - x, to_y - y) / STEP))
+        found += [(x + (to_x - x) * i / count, y + (to_y - y) * i / count) for i in range(count)]
+    return [*found, places[-1]]
+
+
+def moving(browser: Any, place: str) -> None:
+    """Move the mouse over samples, and keep what the panel shows."""
+    page = opened(browser, place, viewport={"width": 1400, "height": 860})
+    frames = []
+    for item, places in WAY.items():
+        point(page, item, places[0])
+        box = page.locator("#subjects .point").first.bounding_box()
+        panel = page.locator("#subjects").bounding_box()
+        assert box is not None and panel is not None
+        for x, y in between(places):
+            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+            page.wait_for_timeout(40)
+            shot = Image.open(io.BytesIO(page.screenshot(clip=panel))).convert("RGB")
+            frames.append(shot.resize((shot.width * 4 // 5, shot.height * 4 // 5), Image.Resampling.LANCZOS))
+    file = ROOT / "docs" / "attention.webp"
+    frames[0].save(file, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=55, method=6)
+    print(f"docs/attention.webp: {len(frames)} frames of {frames[0].size}, {file.stat().st_size // 1000} kB")
+
+
 def main() -> None:
     place = serve()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        if "--moving" in sys.argv:
+            moving(browser, place)
+            return
         page = opened(browser, place, viewport={"width": 1400, "height": 860})
         point(page, SAMPLE, PLACE)
         keep(page, "studio.webp")
