@@ -30,7 +30,7 @@ function tellState() {
     const what = `${line.health} ${line.over ? "was over " : ""}at step ${number(line.step)}: ${line.quantity} ${(+line.value).toPrecision(3)}`;
     return el("li", { className: line.over ? "over" : "", textContent: `${what}.${line.over || !line.helps ? "" : ` What usually helps: ${line.helps}.`}` });
   });
-  $("health").replaceChildren(...(found.length ? found : [el("li", { className: "fine", textContent: "The run said of nothing that it went wrong: no losses that diverge, no discriminator that wins or is fooled, no samples that grow alike, as far as its log goes." })]));
+  $("health").replaceChildren(...(found.length ? found : [el("li", { className: "fine", textContent: "Nothing, as far as its log goes: no losses that diverge, no discriminator that wins or is fooled, no samples that grow alike." })]));
 }
 
 function showSamples() {
