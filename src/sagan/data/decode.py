@@ -161,20 +161,28 @@ def _decode(data: bytes, plan: Plan, frame: int | None) -> Decoded:
         # Asking a PNG for its orientation decodes it, and decoding a TIFF turns it upright.
         turned = image.format == "TIFF" and _orientation(image) != UPRIGHT
         deep = deep_of(image, data, frame, plan)
-        if turned or _orientation(image) != UPRIGHT:
+        if deep is None:
+            image.load()
+        orientation = _orientation(image)
+        if turned or orientation != UPRIGHT:
             traits.add("EXIF-rotated")
         if deep is None:
-            rgb = _from_plain(ImageOps.exif_transpose(image), plan, traits)
+            rgb = _from_plain(_turned(image, orientation), plan, traits)
         else:
             made = _from_deep(deep, plan, traits)
-            made.getexif()[ExifTags.Base.Orientation] = _orientation(image)
-            rgb = ImageOps.exif_transpose(made)
+            made.getexif()[ExifTags.Base.Orientation] = orientation
+            rgb = _turned(made, orientation)
         return _told(rgb, image.format or "unknown", traits)
 
 
 def _orientation(image: Image.Image) -> int:
     found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     return int(found) if found in range(1, 9) else UPRIGHT
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    # For an upright picture Pillow would make a copy, which takes a small one a tenth of its time.
+    return image if orientation == UPRIGHT else ImageOps.exif_transpose(image)
 
 
 def _decode_rest(data: bytes, plan: Plan, frame: int | None) -> Decoded:
@@ -216,7 +224,9 @@ def _from_plain(image: Image.Image, plan: Plan, traits: set[str]) -> Image.Image
         image, converted = with_profile(image)
         if converted:
             traits.add("profile")
-    return _on_background(image.convert("RGBA"), plan, traits) if clear else image.convert("RGB")
+    if clear:
+        return _on_background(image.convert("RGBA"), plan, traits)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_deep(deep: Deep, plan: Plan, traits: set[str]) -> Image.Image:

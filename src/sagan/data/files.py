@@ -1,5 +1,6 @@
 """Folders and zip files of pictures: what is in them, by their first bytes, and what they mean (layout.py)."""
 
+import io
 import os
 import re
 import stat
@@ -88,16 +89,18 @@ def folder_source(folder: Path, config: DataConfig) -> Source:
     entries.sort()
     found = _sorted_out((entry.name for entry in entries), lambda name: _head(folder / name))
     found.others.extend(others)
+    sizes = {entry.name: entry.size for entry in entries}
 
     def read(name: str) -> bytes:
-        path = folder / name
+        refuse_huge(sizes[name])
+        # Neither a Path nor a buffer nor asking for the size again, of which each takes some time of a small picture's.
         try:
-            refuse_huge(path.stat().st_size)
+            with io.FileIO(f"{folder}/{name}") as stream:
+                return stream.readall()
         except OSError as error:
-            if path.is_symlink():
+            if _leads_nowhere(folder / name):
                 raise UnreadableError(f"a link that leads nowhere ({error.strerror})") from error
             raise
-        return path.read_bytes()
 
     layout = _layout(str(folder), found, config, read)
     refuse_lost_folders(str(folder), layout, found.shown, config.may_lose)
@@ -198,6 +201,14 @@ def _member_name(info: zipfile.ZipInfo) -> str:
         with suppress(UnicodeError):
             parts[i] = part.encode("cp437").decode("utf-8")
     return "".join(parts)
+
+
+def _leads_nowhere(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return path.is_symlink()
+    return False
 
 
 def refuse_huge(size: int) -> None:

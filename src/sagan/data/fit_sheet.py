@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from sagan.data.config import Fit
@@ -12,6 +13,9 @@ from sagan.data.pictures import Pictures
 from sagan.sizes import longhand
 
 Shape = tuple[int, int]
+Floats = NDArray[np.float64]
+Shapes = Sequence[Shape] | Floats
+"""(height, width) of each picture."""
 
 EXTREMES = 3
 """The sheet shows so many of the widest pictures, and as many of the tallest."""
@@ -57,17 +61,23 @@ class FitAdvice(NamedTuple):
     """Why, with numbers."""
 
 
-def losses(shapes: Sequence[Shape], size: Shape) -> Losses:
+def losses(shapes: Shapes, size: Shape) -> Losses:
     """Count what it costs to bring pictures of these shapes, (height, width) each, at least one, to a size."""
-    heights, widths = np.array(shapes, np.float64).T
-    ratios = widths / heights * (size[0] / size[1])
-    lost = 1.0 - np.minimum(ratios, 1.0 / ratios)
+    ratios, lost = _lost(shapes, size)
     low, high = np.quantile(ratios, [0.1, 0.9])
     return Losses(float(np.median(lost)), float(np.quantile(lost, 0.9)), float(lost.mean()), float(high / low))
 
 
-def fit_advice(shapes: Sequence[Shape], size: Shape) -> FitAdvice:
+def _lost(shapes: Shapes, size: Shape) -> tuple[Floats, Floats]:
+    """Give for each picture how many times wider than the size its shape is, and the share that a crop loses."""
+    heights, widths = np.asarray(shapes, np.float64).T
+    ratios = widths / heights * (size[0] / size[1])
+    return ratios, 1.0 - np.minimum(ratios, 1.0 / ratios)
+
+
+def fit_advice(shapes: Shapes, size: Shape) -> FitAdvice:
     """Advise a way to bring pictures of these shapes, (height, width) each, to a size, and say why."""
+    shapes = np.asarray(shapes, np.float64)
     found = losses(shapes, size)
     other = _better_size(shapes, size, found)
     cost = f"{found.typical:.0%} of a typical picture is cut off, {found.worst_tenth:.0%} or more of one in ten"
@@ -93,14 +103,14 @@ def fit_advice(shapes: Sequence[Shape], size: Shape) -> FitAdvice:
     return FitAdvice(fit, other, tuple(said))
 
 
-def _better_size(shapes: Sequence[Shape], size: Shape, found: Losses) -> Shape | None:
+def _better_size(shapes: Shapes, size: Shape, found: Losses) -> Shape | None:
     """Find the size of that shorter side at which crops lose least, if it saves enough and no tenth loses more."""
     shorter = min(size)
     if shorter % STEPS:
         return None
     longer = [shorter * step // STEPS for step in range(STEPS, int(STEPS * LONGEST) + 1)]
     sizes = {(shorter, side) for side in longer} | {(side, shorter) for side in longer}
-    best = min(sorted(sizes), key=lambda one: losses(shapes, one).mean)
+    best = min(sorted(sizes), key=lambda one: float(_lost(shapes, one)[1].mean()))
     there = losses(shapes, best)
     return best if there.mean <= found.mean - BETTER and there.worst_tenth <= found.worst_tenth else None
 
