@@ -92,7 +92,7 @@ def folder_source(folder: Path, config: DataConfig) -> Source:
     sizes = {entry.name: entry.size for entry in entries}
 
     def read(name: str) -> bytes:
-        refuse_huge(sizes[name])
+        refuse_huge(sizes.get(name, 0))
         # Neither a Path nor a buffer nor asking for the size again, of which each takes some time of a small picture's.
         try:
             with io.FileIO(f"{folder}/{name}") as stream:
