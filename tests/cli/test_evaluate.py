@@ -169,7 +169,7 @@ def test_mistakes_of_evaluate_get_one_sentence(
     assert "one of them" in error(run("evaluate", "--data", real))
     assert "one of them" in error(run("evaluate", digits_run, "--generated", real, "--data", real))
     assert "--data" in error(run("evaluate", digits_run))
-    assert "square and of one size" in error(
+    assert "must be of one size" in error(
         run("evaluate", "--generated", pictures, "--data", real, "--features", "pixels")
     )
     Path("broken.pth").write_bytes(b"not weights")

@@ -109,7 +109,7 @@ def test_a_packed_set_keeps_its_fit(run: Run, wide: Path, error: Mistake, tiny: 
     images = np.load("p.npy", mmap_mode="r")
     assert images.shape == (32, 16, 24, 3)
     said = error(run("train", "--data", "p.npy", "--size", "16x24", *tiny, "--data.fit", "smart", "--out", "r"))
-    assert "p.npy is packed already, with fit 'pad'" in said
+    assert "p.npy is packed already, with fit pad, and fit smart is asked for" in said
     assert run("data", "pack", wide, "--size", "16x24", "--shard-gb", "0.00003", "--out", "shards")[0] == 0
     assert json.loads(next(Path("shards").glob("*.json")).read_text())["size_px"] == "16x24"
 
