@@ -115,7 +115,7 @@ def test_keywords_draw_the_same_as_a_configuration(run_folder, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_pictures_are_read_as_the_discriminators_were(run_folder, tmp_path, monkeypatch):
+def test_pictures_are_read_as_the_discriminators_were(run_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
     (tmp_path / "deep").mkdir()
     for index in range(3):
@@ -125,6 +125,8 @@ def test_pictures_are_read_as_the_discriminators_were(run_folder, tmp_path, monk
     contents = torch.load(file, weights_only=True)
     contents["data"] = {"decoding": {"range": {"16-bit": [0.0, 10000.0]}}}
     torch.save(contents, file)
-    attention_to_file(folder, tmp_path / "a.npz", AttentionConfig(num=3), data=DataConfig(path=str(tmp_path / "deep")))
+    data = DataConfig(path=str(tmp_path / "deep"))
+    attention_to_file(folder, tmp_path / "a.npz", AttentionConfig(num=3), data=data, progress=True)
+    assert "note: read as the run's pictures were, with --data.range=0:10000" in capsys.readouterr().err
     with np.load(tmp_path / "a.npz") as arrays:
         assert sorted(arrays["images"][:, 0, 0, 0].tolist()) == [128, 255, 255]

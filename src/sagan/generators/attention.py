@@ -1,5 +1,6 @@
 """Where a trained network looks, written to files: the generator over its samples, the discriminator over pictures."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sagan.data import DataConfig, ImageSet, fitted_alike, hand_over, open_alike
+from sagan.data import DataConfig, ImageSet, fitted_alike, hand_over, notes, open_alike
 from sagan.figures import attention_figure, save_image
 from sagan.generators.config import AttentionConfig, AttentionFields, Style, check_attention_file, class_index
 from sagan.generators.files import describe_weights, noted, save_arrays
@@ -39,7 +40,7 @@ def attention_to_file(
         config: Over which images, and from which points.
         data: Real pictures, a :class:`DataConfig` or as :func:`sagan.train` takes them: draws the discriminator's
             attention over them, not the generator's over samples.
-        progress: Show a progress bar while standing statistics are computed.
+        progress: Show a progress bar while standing statistics are computed, and notes on the pictures.
 
     Returns:
         What was written, as a sentence.
@@ -57,6 +58,8 @@ def attention_to_file(
         D, snapshot = load_judge(path)
         checked_position("discriminator", D.config.image_size, D.config.attention_positions, config)
         images = _real(data, D.config.image_size, snapshot.contents.get("data"))
+        for note in notes(images) if progress else ():
+            print(f"note: {note}", file=sys.stderr)
         return write_discriminator_attention(D, images, out, config)
     check_truncation(config.truncation)
 
