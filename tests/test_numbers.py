@@ -978,6 +978,35 @@ def speed_reading_share(files: list[Path]) -> list[str]:
 
 
 @computes
+def speed_packing_rounds(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    commits = found["commits"]
+    return [
+        f"{found['images']:,} JPEG",
+        f"by commit {commits['after']} and by {commits['before']}",
+        f"medians of {len(found['seconds'])} rounds",
+    ]
+
+
+@computes
+def speed_packing(files: list[Path]) -> list[str]:
+    found, rows = read(files[0]), []
+    for work in ("check", "pack"):
+        sides = {side: [one[side][work][1] for one in found["seconds"]] for side in ("before", "after")}
+        ratio = round_ratios(sides, "after", "before")
+        assert ratio <= 1.3
+        times = (statistics.median(sides[side]) / found["images"] * 1e6 for side in ("before", "after"))
+        rows.append(row(work, *(f"{time:.0f}" for time in times), f"{ratio:.2f}"))
+    return rows
+
+
+@computes
+def speed_packing_goal(files: list[Path]) -> list[str]:
+    assert read(files[0])["images"] < 100_000
+    return ["at most 1.3 for 100,000 pictures"]
+
+
+@computes
 def speed_step(files: list[Path]) -> list[str]:
     rows = []
     for found in sorted(map(read, files), key=lambda one: one["size_px"]):
