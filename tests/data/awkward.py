@@ -3,9 +3,11 @@
 python tests/data/awkward.py 500                          # so many trees; names the seeds that fail
 python tests/data/awkward.py --from 500 --to 600          # these
 python tests/data/awkward.py --to 500 --out result.json   # goes on where it was stopped
+python tests/data/awkward.py --smallest 300               # the smallest of so many trees of hypothesis that is wrong
 """
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -25,7 +27,9 @@ from typing import Any
 
 import numpy as np
 from awkward_pictures import BLEEDING, COLOURS, LEVELS, Ink, Made, cut_off, grainy, picture, stored
+from hypothesis import HealthCheck, given, settings, strategies
 
+from sagan.cli.main import main as command
 from sagan.data import DataConfig, DataError, ImageSet, check, notes, open_dataset
 from sagan.data.names import readable, shown_names
 from sagan.data.sources import find_source
@@ -222,7 +226,8 @@ def table(tree: Tree, inner: str) -> None:
     """Grow one folder, or some that mean nothing, and a table that says the classes."""
     rng = tree.rng
     tree.flat = True
-    tree.inks = {label: ink for label, ink in tree.inks.items() if label.isprintable() or label in PRINTED}
+    tree.inks = {label: ink for label, ink in tree.inks.items() if _is_text(label)}
+    tree.inks.setdefault("one", next(iter(tree.inks.values()), Ink(COLOURS[2], LEVELS[2])))
     for label in tree.inks:
         fill(tree, inner + rng.choice(("", "", "batch 1/", "batch 2/")), label, 2)
     rows = [(name.removeprefix(inner), placed.label) for name, placed in tree.pictures.items()]
@@ -264,7 +269,6 @@ WRITTEN: dict[str, Callable[[list[tuple[str, str]]], bytes]] = {
     ).encode(),
     "json": lambda rows: json.dumps({"labels": rows}).encode(),
 }
-PRINTED = ("two\nlines", "a\u2028b", "\u202egpj", "a\x85b", "tab\there")
 
 
 def pattern(tree: Tree, inner: str) -> None:
@@ -283,14 +287,52 @@ def one_folder(tree: Tree, inner: str) -> None:
     fill(tree, inner, label, 2)
 
 
+def splits_as_classes(tree: Tree, inner: str) -> None:
+    """Grow folders that are called like splits and hold no others: the classes, one of them, or all without classes."""
+    rng = tree.rng
+    inks = list(tree.inks.values())
+    tops = rng.sample(("train", "Test", "val", "dev"), 2)
+    choice = tree.reading["split"] = rng.choice(("folders", "all", tops[0]))
+    tree.inks = dict(zip(tops, inks, strict=False)) if choice == "folders" else {"": inks[0]}
+    for top in tops:
+        if choice in ("folders", "all", top):
+            fill(tree, f"{inner}{top}/", top if choice == "folders" else "", 2)
+        else:
+            made = picture(inks[1], rng)
+            tree.left.add(tree.put(f"{inner}{top}/{made.kind}{made.suffix}", made.data))
+
+
+def beside_masks(tree: Tree, inner: str) -> None:
+    """Grow class folders in a folder of pictures, with masks and annotations in one beside it."""
+    for label, ink in tree.inks.items():
+        fill(tree, f"{inner}images/{label}/", label)
+        made = picture(ink, tree.rng)
+        tree.left.add(tree.put(f"{inner}masks/{label}/0{made.suffix}", made.data))
+    tree.others.add(tree.put(f"{inner}annotations/0.xml", b"<annotation/>"))
+
+
+def one_each(tree: Tree, inner: str) -> None:
+    """Grow many folders with a picture each, which are classes, or say nothing."""
+    rng = tree.rng
+    choice = tree.reading["classes"] = rng.choice(("first", "none"))
+    inks, names = list(tree.inks.values()), CLASSES[:12]
+    tree.inks = {name if choice == "first" else "": inks[i % len(inks)] for i, name in enumerate(names)}
+    for name in names:
+        label = name if choice == "first" else ""
+        add(tree, f"{inner}{name}/", label, picture(tree.inks[label], rng), USED, "only")
+
+
 LAYOUTS: dict[str, Callable[[Tree, str], None]] = {
     "class folders": class_folders,
-    "class folders, again": class_folders,
+    "class folders and more": class_folders,
     "zip": class_folders,
     "folders in folders": two_levels,
     "table": table,
     "names": pattern,
     "one folder": one_folder,
+    "splits as classes": splits_as_classes,
+    "beside masks": beside_masks,
+    "one picture a folder": one_each,
 }
 
 
@@ -335,8 +377,23 @@ def zipped(tree: Tree) -> Tree:
                     archive.writestr(info(older.replace("/", tree.rng.choice("/\\"))), b"an older one")
                     tree.left.add(name)
                 archive.writestr(info(around + name), path.read_bytes())
+        harmed = tree.rng.choice(archive.infolist())
+    _harm(tree, file, harmed, around)
     tree.root = file
     return _renamed(tree, names, around)
+
+
+def _harm(tree: Tree, file: Path, member: zipfile.ZipInfo, around: str) -> None:
+    """Change a byte of a picture in the archive, which the check sum tells."""
+    name = member.filename.removeprefix(around)
+    if name not in tree.pictures or tree.pictures[name].fate == EITHER or not name.lower().endswith((".png", ".jpg")):
+        return
+    data = bytearray(file.read_bytes())
+    length = sum(int.from_bytes(data[member.header_offset + at :][:2], "little") for at in (26, 28))
+    if member.file_size:
+        data[member.header_offset + 30 + length + member.file_size // 2] ^= 255
+        file.write_bytes(data)
+        tree.pictures[name] = Placed(tree.pictures[name].label, REPORTED)
 
 
 def _as_437(name: str) -> str:
@@ -459,12 +516,14 @@ def _checked(strict: DataConfig, config: DataConfig, found: ImageSet, tree: Tree
         stops = ""
     except DataError as error:
         stops = str(error)
+    refused = ""
     try:
         record = json.loads(json.dumps(check(strict, tree.size, progress=False).record()))
         if bool(stops) != any(remark["kind"] == "lost_class" for remark in record["remarks"]):
             said.append(f"a run says {stops!r}, the check {[remark['kind'] for remark in record['remarks']]}")
     except DataError as error:
-        if str(error) != stops:
+        refused = str(error)
+        if refused != stops:
             said.append(f"a run says {stops!r}, the check {error}")
         record = json.loads(json.dumps(check(config, tree.size, progress=False).record()))
     counts = np.bincount(found.labels, minlength=max(1, len(found.class_names))).tolist()
@@ -485,7 +544,27 @@ def _checked(strict: DataConfig, config: DataConfig, found: ImageSet, tree: Tree
     ):
         if one != other:
             said.append(f"{what}: the check says {one}, a run {other}")
+    if tree.rng.random() < 0.15:
+        said += _by_command(tree, Path(strict.cache_dir or "").parent, refused, record)
     return said + _copies(tree, record) + _told(tree, found)
+
+
+def _by_command(tree: Tree, folder: Path, refused: str, record: dict[str, Any]) -> list[str]:
+    """Compare what the command says, at a terminal that knows ASCII alone."""
+    flags = [f"--data.{name.replace('_', '-')}={value}" for name, value in tree.reading.items()]
+    files = [f"--{name}={folder / name}.{end}" for name, end in (("sheet", "png"), ("json", "json"), ("page", "html"))]
+    out, err = (io.TextIOWrapper(io.BytesIO(), "ascii", "backslashreplace") for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command(["data", "check", str(tree.root), "--size={}x{}".format(*tree.size), *flags, *files])
+    if code not in (0, 3, 4) and not refused:
+        err.seek(0)
+        return [f"the command ends with {code}: {err.read()[-300:]}"]
+    if refused:
+        return [] if code == 2 else [f"the command ends with {code}, where the check refuses"]
+    written = json.loads((folder / "json.json").read_text("ascii"))
+    wrong = sorted(key for key in record.keys() | written.keys() if record.get(key) != written.get(key))
+    said = [f"the command's JSON differs in {wrong}"] if wrong else []
+    return said + ([f"the command ends with {code}, not {record['exit_code']}"] if code != record["exit_code"] else [])
 
 
 def _without(traits: dict[str, int]) -> dict[str, int]:
@@ -526,7 +605,10 @@ def main() -> int:
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
     parser.add_argument("--to", dest="end", type=int, help="the seed after the last one")
     parser.add_argument("--out", type=Path, help="JSON of what was found; what is in it is not done again")
+    parser.add_argument("--smallest", type=int, help="let hypothesis look for a small tree that is wrong")
     flags = parser.parse_args()
+    if flags.smallest:
+        return smallest(flags.smallest)
     end = flags.end or flags.to or 500
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
     result: dict[str, Any] = {"from": flags.first, "next": flags.first, "commits": []}
@@ -566,6 +648,26 @@ def one_tree(seed: int, result: dict[str, Any]) -> None:
     if said:
         result["wrong"].append({"seed": seed, "said": [readable(line) for line in said]})
         print(*(readable(f"seed {seed}: {line}") for line in said), sep="\n", flush=True)
+
+
+def smallest(examples: int) -> int:
+    """Look among so many trees for one that is wrong, make it smaller as long as it is, and print it."""
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(strategies.randoms(use_true_random=False))
+    def holds(rng: random.Random) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            tree = grow(Path(name) / "set", rng)
+            said = judged(Path(name), tree)
+            kinds = {file: (_kind(placed), placed.fate) for file, placed in tree.pictures.items()}
+            assert not said, f"{said}: {kinds}, {tree.layout}, {tree.reading}"
+
+    try:
+        holds()
+    except AssertionError as error:
+        print(error)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def test_folders_without_pictures_are_told(class_folder, tmp_path):
         (class_folder / name).write_bytes(b"x")
     (class_folder / "fox").mkdir()
     told = find_source(DataConfig(path=str(class_folder), may_lose=("raw",)), tmp_path).told()
-    assert told[-1] == "folders without pictures: cat/notes/, emu/, fox/"
+    assert told[-1] == "folders without pictures of their own: emu/, fox/, cat/notes/"
     assert told[0].startswith("1 file(s) left out: a RAW file")
 
 

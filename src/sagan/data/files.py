@@ -373,17 +373,17 @@ def told(layout: Layout, found: _Sorted) -> tuple[str, ...]:
     empty = _without_pictures(found)
     shown = ", ".join(readable(f"{name}/") for name in empty[:SHOWN])
     more = f" and {len(empty) - SHOWN:,} more" if len(empty) > SHOWN else ""
-    return (*layout.said, *counted, *([f"folders without pictures: {shown}{more}"] if empty else []))
+    return (*layout.said, *counted, *([f"folders without pictures of their own: {shown}{more}"] if empty else []))
 
 
 def _without_pictures(found: _Sorted) -> list[str]:
-    """Give the folders that have nothing in them that shows something, however deep, nor lie in such a folder."""
+    """Give the folders that have nothing in them that shows something, nor lie in such a folder, outermost first."""
     if not found.others:
         return []
     holding = {name.rpartition("/")[0] for name in (*found.pictures, *(name for name, _ in found.shown))}
     used = {"", *(folder for inner in holding for folder in _above(f"{inner}/"))}
     empty = {next((folder for folder in _above(name) if folder not in used), "") for name in found.others}
-    return sorted(empty - used)
+    return sorted(empty - used, key=lambda folder: (folder.count("/"), folder))
 
 
 def _above(name: str) -> list[str]:
