@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -107,6 +109,16 @@ def test_a_run_that_has_saved_nothing_has_curves_all_the_same(run_folder, tmp_pa
     said = write_report(run_folder, tmp_path / "r.html")
     assert "the report of" in said
     assert 'id="samples"' not in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.long("a process of its own imports PyTorch")
+def test_a_report_needs_no_library_of_the_studio(run_folder, tmp_path):
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('fastapi', 'starlette', 'pydantic', 'uvicorn')));"
+        "from sagan.studio.report import write_report; write_report(sys.argv[1], sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", code, run_folder, tmp_path / "r.html"], check=True)
+    assert maps_in(tmp_path / "r.html") == 9
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -15,8 +15,9 @@ from starlette.exceptions import HTTPException
 
 from sagan.data import DataConfig
 from sagan.generators.trained import TrainedGenerator
-from sagan.studio.asks import Looks, Pictures, Saved, own_command, sample_command
+from sagan.studio.asks import Looks, Pictures, Saved
 from sagan.studio.binary import MEDIA_TYPE, packed
+from sagan.studio.commands import own_command, sample_command
 from sagan.studio.config import StudioConfig
 from sagan.studio.drawing import looks, pictures
 from sagan.studio.guard import Guard

@@ -16,9 +16,9 @@ from sagan.metrics.report import Report, report_from_json
 from sagan.runs.folder import write_text
 from sagan.runs.samples import kept_samples
 from sagan.sampling import generate
-from sagan.studio.asks import sample_command
 from sagan.studio.binary import packed
 from sagan.studio.bundle import single_file
+from sagan.studio.commands import flag_name, sample_command
 from sagan.studio.drawing import looks
 from sagan.studio.live import log_lines, run_told
 
@@ -83,7 +83,7 @@ def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any])
     """Draw samples by class and pack the whole maps of some of them."""
     size, names = generator.config.size_px, generator.class_names
     room = max(1, MOST_SAMPLES // (size * size * 3))
-    classes = tuple(str(c) if names.index(names[c]) != c else names[c] for c in range(min(MOST_CLASSES, len(names))))
+    classes = tuple(flag_name(c, names) for c in range(min(MOST_CLASSES, len(names))))
     num = max(1, min(EACH, room // max(1, len(classes))))
     config = SampleConfig(classes=classes, num=num if classes else min(24, room))
     network, z, y = generator.inputs(config)

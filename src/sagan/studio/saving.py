@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sagan.generators.attention import write_attention
 from sagan.generators.samples import write_asked
-from sagan.studio.asks import Saved, attention_command, sample_command
+from sagan.studio.asks import Saved
+from sagan.studio.commands import attention_command, sample_command
 from sagan.studio.sources import Loaded
 
 TYPES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "npz": "application/octet-stream"}

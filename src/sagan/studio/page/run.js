@@ -83,6 +83,7 @@ class Card {
   async read() {
     const told = await get(`/api/runs/${this.source.key}`, `run ${this.source.key}`);
     this.steps = told.samples;
+    if (told.rows.length) this.classes = told.rows;
     this.panels = told.panels;
     this.heading(told);
     this.health.replaceChildren(...told.health.toReversed().map(warning));
