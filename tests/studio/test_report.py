@@ -1,5 +1,6 @@
 """The report of a run: one file, opened from the disk."""
 
+import base64
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import load
 from sagan.metrics.report import Report, Value
+from sagan.models.config import GeneratorConfig
 from sagan.sampling import attention_maps, generate
 from sagan.studio import report
 from sagan.studio.report import write_report
@@ -119,6 +121,18 @@ def test_a_report_needs_no_library_of_the_studio(run_folder, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, run_folder, tmp_path / "r.html"], check=True)
     assert maps_in(tmp_path / "r.html") == 9
+
+
+def test_pictures_that_are_not_square_are_said_to_be_left_out(run_folder, tmp_path, monkeypatch):
+    config = GeneratorConfig(size_px=16, start_grid=(4, 6))
+
+    def load_rectangle(*_, check, **__):
+        check(config, ())
+
+    monkeypatch.setattr(report, "load", load_rectangle)
+    write_report(run_folder, tmp_path / "r.html")
+    told = re.search(r'id="told">([^<]+)<', (tmp_path / "r.html").read_text())[1]
+    assert "square pictures only" in json.loads(base64.b64decode(told))["no_generator"]
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -1,6 +1,6 @@
 """From an ask to numbers for the page: pictures, and the whole attention map of one of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +37,15 @@ def looks(generator: TrainedGenerator, config: SampleConfig, item: int) -> bytes
         raise ValueError(f"there are {len(z)} pictures, counted from 0; found the number {item}")
     device = next(network.parameters()).device
     labels = None if y is None else y[item : item + 1].to(device)
-    size = generator.config.size_px
     queries = coarse_queries(network)
     found = attention_maps(network, z[item : item + 1].to(device), labels, queries)
     maps = {position: values[0].float().cpu().numpy() for position, values in found.items()}
-    return message_of_maps(maps, attention_gammas(network), size, queries)
+    return message_of_maps(maps, attention_gammas(network))
 
 
 def coarse_queries(network: Generator | Discriminator) -> list[tuple[int, int]] | None:
     """Give a coarser grid of query points (row, column) where the map would be too large; None is every position."""
-    size, most = network.config.size_px, 0
+    size, most = network.config.image_size[0], 0
     keys = 1
     for name, block in network.attention.items():
         if name.isdecimal() and isinstance(block, SelfAttention2d):
@@ -59,27 +58,23 @@ def coarse_queries(network: Generator | Discriminator) -> list[tuple[int, int]] 
     return [(row, column) for row in places for column in places]
 
 
-def message_of_maps(
-    maps: Maps, gammas: Mapping[int, float], size_px: int, queries: Sequence[tuple[int, int]] | None = None
-) -> bytes:
+def message_of_maps(maps: Maps, gammas: Mapping[int, float]) -> bytes:
     """Pack attention maps in 8 bits: of each query place the largest value, and all values as shares of it in 255ths.
 
     Args:
-        maps: {position K: (Q, H_key, W_key)}, each map with the sum 1.
+        maps: {position K: (Q, H_key, W_key)}, each map with the sum 1; the Q places are a square grid.
         gammas: The gate of each block.
-        size_px: Height and width of the picture.
-        queries: The query points, where they are not every position of the block.
     """
     blocks, arrays = [], {}
     for position, values in maps.items():
         rows, columns = values.shape[1:]
         largest = values.reshape(len(values), -1).max(1)
         shares = values.reshape(len(values), -1) / np.maximum(largest, 1e-30)[:, None]
-        side = position if queries is None else round(len(queries) ** 0.5)
+        side = round(len(values) ** 0.5)
         blocks.append(
             {"position": position, "gamma": gammas[position], "queries": [side, side], "keys": [rows, columns]}
         )
         arrays[f"map{position}"] = np.rint(shares * 255).astype(np.uint8)
         arrays[f"largest{position}"] = largest.astype(np.float32)
     scale = "value = map / 255 * largest of its query place; the values of a query place sum to 1"
-    return packed({"blocks": blocks, "size_px": size_px, "scale": scale}, arrays)
+    return packed({"blocks": blocks, "scale": scale}, arrays)

@@ -47,11 +47,14 @@ def own_picture(D: Discriminator, data: bytes, trained_on: object) -> bytes:
     """
     if not D.attention:
         raise ValueError("this discriminator has no attention: it was configured without")
-    image = opened(data, D.config.size_px, trained_on)
+    height, width = D.config.image_size
+    if height != width:
+        raise ValueError(f"the studio draws square pictures only, and this discriminator sees {height}x{width}")
+    image = opened(data, height, trained_on)
     queries = coarse_queries(D)
     maps = {position: found[0] for position, found in picture_maps(D, image[None], queries).items()}
-    behind = message_of_maps(maps, attention_gammas(D), D.config.size_px, queries)
-    return packed({"size_px": D.config.size_px}, {"image": image, "looks": np.frombuffer(behind, np.uint8)})
+    behind = message_of_maps(maps, attention_gammas(D))
+    return packed({"size_px": height}, {"image": image, "looks": np.frombuffer(behind, np.uint8)})
 
 
 def save_own(

@@ -21,6 +21,7 @@ from sagan.studio.bundle import single_file
 from sagan.studio.commands import flag_name, sample_command
 from sagan.studio.drawing import looks
 from sagan.studio.live import log_lines, run_told
+from sagan.studio.sources import check_square
 
 # Room for each part, in bytes before base64 makes four of three; together the page stays under 15 MB.
 MOST_OVER_TIME, MOST_SAMPLES, MOST_LOOKS = 3_000_000, 2_500_000, 5_000_000
@@ -54,8 +55,8 @@ def write_report(run: str | Path, out: str | Path, *, progress: bool = False) ->
     told["first_line"] = next(iter(log_lines(run)), None)
     data = {"over-time": _over_time(run, told)}
     try:
-        generator = load(run, preview=True, progress=progress)
-    except FileNotFoundError as error:  # a run that has saved nothing yet has curves all the same
+        generator = load(run, preview=True, progress=progress, check=check_square)
+    except (FileNotFoundError, ValueError) as error:  # a run that has saved nothing yet has curves all the same
         told |= {"no_generator": str(error), "classes": [], "gammas": {}}
     else:
         data |= _of_generator(generator, file_of(run), told)
@@ -81,7 +82,7 @@ def _over_time(run: Path, told: dict[str, Any]) -> bytes:
 
 def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any]) -> dict[str, bytes]:
     """Draw samples by class and pack the whole maps of some of them."""
-    size, names = generator.config.size_px, generator.class_names
+    size, names = generator.config.image_size[0], generator.class_names
     room = max(1, MOST_SAMPLES // (size * size * 3))
     classes = tuple(flag_name(c, names) for c in range(min(MOST_CLASSES, len(names))))
     num = max(1, min(EACH, room // max(1, len(classes))))

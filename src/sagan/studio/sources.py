@@ -80,11 +80,11 @@ class Source:
             file = file_of(self.path)
             self._tried = stamp = stamp_of(file)
             if self.loaded is None or self.loaded.stamp != stamp:
-                generator = load(file, device=self.device, standing=QUICK, check=_square)
+                generator = load(file, device=self.device, standing=QUICK, check=check_square)
                 rough = file.suffix == ".pt" and generator.config.sampling_norm == "standing"
                 self._take(Loaded(generator, file, stamp, rough))
             if self.loaded is not None and self.loaded.rough:
-                generator = load(file, device=self.device, preview=True, check=_square)
+                generator = load(file, device=self.device, preview=True, check=check_square)
                 self._take(Loaded(generator, file, stamp, rough=False))
         except (OSError, ValueError) as error:
             self.error = str(error)
@@ -143,7 +143,7 @@ class Source:
         return told | {
             "rough": self.loaded.rough,
             "classes": list(generator.class_names),
-            "size_px": config.size_px,
+            "size_px": config.image_size[0],
             "directions": config.z_dim,
             "step": facts.get("step"),
             "weights": facts.get("weights"),
@@ -156,8 +156,12 @@ class Source:
         self.version += 1
 
 
-def _square(config: GeneratorConfig, _: tuple[str, ...]) -> None:
-    """Refuse what the page would draw wrongly: its canvases are squares."""
+def check_square(config: GeneratorConfig, _: tuple[str, ...]) -> None:
+    """Refuse what the page would draw wrongly: its canvases are squares.
+
+    Raises:
+        ValueError: If the generator makes other pictures.
+    """
     height, width = config.image_size
     if height != width:
         raise ValueError(

@@ -24,14 +24,14 @@ export function complain(error) {
 }
 
 /** Draw RGB bytes into a canvas at their own size. */
-export function paint(canvas, pixels, size) {
-  canvas.width = size;
-  canvas.height = size;
-  canvas.getContext("2d").putImageData(imageData(pixels, size), 0, 0);
+export function paint(canvas, pixels, height, width = height) {
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext("2d").putImageData(imageData(pixels, height, width), 0, 0);
 }
 
-export function imageData(pixels, size) {
-  const image = new ImageData(size, size);
+export function imageData(pixels, height, width = height) {
+  const image = new ImageData(width, height);
   const out = image.data;
   for (let i = 0, j = 0; j < out.length; i += 3, j += 4) {
     out[j] = pixels[i];

@@ -24,7 +24,7 @@ function tellState() {
   const facts = told.provenance ?? {};
   const data = facts.data?.source ? `trained on ${facts.data.source}` : "";
   const gates = told.gammas ? Object.entries(told.gammas).map(([k, v]) => `γ of feat${k} ${v.toFixed(3)}`).join(", ") : "";
-  $("facts").textContent = [told.size_px ? `${told.size_px} px` : "", `${told.classes.length || "no"} classes`, data, facts.weights, facts.batch_norm, gates, told.no_generator].filter(Boolean).join("; ");
+  $("facts").textContent = [told.size_px ? `${told.size_px} px` : "", `${told.classes.length || "no"} classes`, data, facts.weights, facts.batch_norm, gates, $("samples") ? "" : told.no_generator].filter(Boolean).join("; ");
   const found = told.health.map((line) => {
     if (line.health === "rolled back") return el("li", { textContent: `Rolled back from step ${line.from_step} to ${line.step}: ${line.because}.` });
     const what = `${line.health} ${line.over ? "was over " : ""}at step ${number(line.step)}: ${line.quantity} ${(+line.value).toPrecision(3)}`;
@@ -57,8 +57,8 @@ function showTime() {
   const { steps, arrays } = unpack(bytesOf("over-time"));
   $("time-section").hidden = !steps.length;
   if (!steps.length) return;
-  const [, rows, size] = arrays.images.shape;
-  const each = size * size * 3;
+  const [, rows, height, width] = arrays.images.shape;
+  const each = height * width * 3;
   const tiles = Array.from({ length: rows }, (_, row) => {
     const canvas = el("canvas", { role: "img" });
     $("time-grid").append(el("div", { className: "tile plain" }, canvas, el("span", { className: "caption", textContent: told.classes[row] ?? `sample ${row}` })));
@@ -69,7 +69,7 @@ function showTime() {
     $("when").textContent = `step ${number(steps[at])}`;
     tiles.forEach((canvas, row) => {
       const begin = (at * rows + row) * each;
-      paint(canvas, arrays.images.data.subarray(begin, begin + each), size);
+      paint(canvas, arrays.images.data.subarray(begin, begin + each), height, width);
       canvas.setAttribute("aria-label", `${told.classes[row] ?? `sample ${row}`} at step ${steps[at]}`);
     });
   };

@@ -121,12 +121,12 @@ class Card {
         return;
       }
     }
-    const { data, shape: [count, size] } = this.cache.get(step);
-    const each = size * size * 3;
+    const { data, shape: [count, height, width] } = this.cache.get(step);
+    const each = height * width * 3;
     this.grid.replaceChildren(...Array.from({ length: count }, (_, i) => {
       const name = this.classes[i] ?? `sample ${i}`;
       const canvas = el("canvas", { role: "img", "aria-label": `${name} at step ${step}` });
-      paint(canvas, data.subarray(i * each, (i + 1) * each), size);
+      paint(canvas, data.subarray(i * each, (i + 1) * each), height, width);
       return el("div", { className: "tile" }, canvas, el("span", { className: "caption", textContent: name }));
     }));
   }
