@@ -237,7 +237,7 @@ def test_a_picture_of_ones_own(studio_page, run_folder, picture_file):
     assert sample is None
     file = {"name": "mine.png", "mimeType": "image/png", "buffer": data}
     settled(page, lambda: page.set_input_files("#file", files=[file]), "own")
-    assert "mine.png: its centre square at 16 px" in page.text_content("#own-hint")
+    assert "mine.png: cut to 16 px as in training" in page.text_content("#own-hint")
     assert pixels(page, "#subjects canvas", 1).std() > 2
     with page.expect_download() as waiting:
         page.click("[data-look=png]")

@@ -184,7 +184,7 @@ async function openOwn(file) {
     panel.show([{ name: "discriminator", pixels: image.data, size: image.shape[0], message: maps }], "your picture, seen by the discriminator");
     $("looks-actions").hidden = false;
     $("near-box").hidden = true;
-    $("own-hint").textContent = `${file.name}: its centre square at ${image.shape[0]} px, as in training. Point at it in the panel.`;
+    $("own-hint").textContent = `${file.name}: cut to ${image.shape[0]} px as in training. Point at it in the panel.`;
     complain(null);
     drawn("own");
   } catch (error) {
