@@ -243,7 +243,7 @@ def test_a_picture_of_ones_own(studio_page, run_folder, picture_file):
         page.click("[data-look=png]")
     with Image.open(waiting.value.path()) as figure:
         assert "--data FOLDER_WITH_THE_PICTURE" in figure.info["command"]
-    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.evaluate("() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }")
     page.click("#copy-looks")
     page.wait_for_function("window.copied !== undefined")
     assert page.evaluate("window.copied").endswith("--query 8,8 --layer 8 --out own.png")
