@@ -49,6 +49,8 @@ LATER = "|".join(
         *("class_start", "upsampling", "attention_repeat", "thin_first", "adam_eps", "d_vectors", "g_vectors"),
         *("bn_tracking", "ema_running", "cudnn_benchmark", "best_by"),
         *("adaptive_augment", "adaptive_images", "consistency", "lecam", "lecam_decay", "lecam_start", "freeze_d"),
+        *("background", "range", "frames", "truncated", "profiles", "max_megapixels", "fit", "border"),
+        *("start_grid", "class_vectors", "d_order"),
     )
 )
 CHANGED: dict[str, str] = {
@@ -70,6 +72,14 @@ CHANGED: dict[str, str] = {
     r"^mistake: impossible size: [-+]sagan: (size_px|--size) must be one of": "names the flag",
     r"^data pack, unreadable left out: (exit code 0 before, 2 now|-|\+sagan: .* a loses 1 of its 1)": "a lost class",
     r"^files: \.?some\.npy": "as above",
+    r"^data check, \w+: exit code (0 before, 3|2 before, 4) now": "the verdict on the pictures is the exit code",
+    r"^data check, \w+: \+(verdict: |near copies, |  .+ ~ |fit: |what each way )": "more is looked at",
+    r"^data check, \w+: \+WARNING: .*(near copies|held-out pictures|loses 1 of its 1 )": "as above",
+    r"^files: sheet-fit\.png: .*only now": "as above",
+    r"^data check, \w+: [-+](target: |unreadable: 1|WARNING: classes are very unequal)": "other words",
+    r": -(alpha: \d|(note: )?\d+ of \d+ pictures: alpha) |\.traits\.alpha: ": "opaque alpha is none",
+    r": \+note: .* held-out pictures have near copies in training": "copies are looked for when a run starts",
+    r"/index\.json\.(sagan_shards|checksum|decoding|shards\[\d+\]\.bytes): ": "packed files have checksums",
     r"cache/statistics/\w+\.npz\.[\w/]+: numbers differ by \d\.\de-1[1-9] of": "sums in another order",
 }
 """What is meant to differ: a pattern that is looked for in ``ITEM: DIFFERENCE`` as they are printed, and why. It holds
@@ -567,11 +577,25 @@ def file_is_of_statistics(name: str) -> bool:
     return name.startswith("cache/statistics/") and name.endswith(".npz")
 
 
+def read_arrays(file: Path, _: Path) -> Any:
+    """Read a file of one array, or a packed file: pictures, labels, description, without what its version decides."""
+    arrays: list[Any] = []
+    with file.open("rb") as stream:
+        while len(arrays) < 3 and stream.peek(1):
+            arrays.append(np.load(stream))
+    if len(arrays) == 3:
+        arrays[2] = json.loads(arrays[2].tobytes())
+        del arrays[2]["sagan_packed"]
+        arrays[2].pop("decoding", None)  # what had to be chosen besides; the pictures say whether it changed anything
+    return arrays
+
+
 READERS: dict[str, Callable[[Path, Path], Any]] = {
     ".pt": read_checkpoint,
     ".safetensors": read_weights,
     ".json": read_json,
     ".jsonl": read_json,
+    ".npy": read_arrays,
 }
 """How a file of values is read to be compared."""
 TEXTS = (".txt", ".md", ".csv", ".log")

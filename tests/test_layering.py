@@ -56,7 +56,7 @@ CLOSED: dict[str, set[str]] = {
     "data": {"randomness", "lazy", "words", "sizes"},
     "metrics": {"words"},
     "figures": {"lazy"},
-    "pages": {"lazy"},
+    "pages": {"lazy", "sizes"},
 }
 
 

@@ -64,7 +64,9 @@ def test_class_folders_may_be_links_and_a_link_in_circles_ends(class_folder, tmp
     (class_folder / "cat" / "again").symlink_to(class_folder)
     names, labels, class_names = found(class_folder, tmp_path)
     assert (len(names), labels, class_names) == (5, [0, 0, 0, 1, 1], ("cat", "dog"))
-    assert "cat/again/" in find_source(str(class_folder), tmp_path).load().ignored
+    (class_folder / "itself").symlink_to("itself")
+    assert found(class_folder, tmp_path)[0] == names
+    assert {"cat/again/", "itself"} <= set(find_source(str(class_folder), tmp_path).load().ignored)
 
 
 def test_a_folder_around_everything_is_looked_through(class_folder, tmp_path):

@@ -83,6 +83,12 @@ def test_no_labels_are_no_classes(opened):
         assert found.class_names == () and not found.labels.any() and (found.images[:] == RGB).all()
 
 
+def test_named_classes_keep_the_order_of_their_names(opened):
+    words = [("zebra", "ape", "cat")[label] for label in LABELS]
+    found = opened(GivenData(RGB, words, class_names=["zebra", "ape", "cat"]))
+    assert found.class_names == ("zebra", "ape", "cat") and found.labels.tolist() == LABELS
+
+
 def test_grey_and_transparent_pictures(opened):
     grey = RGB[..., 0]
     for data in (grey, grey[..., None], grey[:, None], [Image.fromarray(pixels) for pixels in grey]):

@@ -52,6 +52,20 @@ def test_equal_pictures_only_are_not_to_be_trained_on(tmp_path):
     assert kinds(report)[0] == "all_equal" and report.verdict == "not to be trained on" and report.exit_code == 4
 
 
+def test_a_rectangle_is_judged_by_its_own_shape(tmp_path):
+    wide = np.concatenate([noise(240), noise(240, seed=1)[:, :, :16]], axis=2)  # 32 high and 48 wide
+    at = {size: checked(tmp_path, wide, np.arange(240) % 2, size) for size in ("32x48", "48x32", 32)}
+    assert (at["32x48"].study.crop_loss, at["32x48"].verdict) == (0, "fine")
+    assert [round(at[size].study.crop_loss, 3) for size in ("48x32", 32)] == [0.556, 0.333]
+    assert [at[size].warnings[-1].partition(" leaves")[0] for size in ("48x32", 32)] == [
+        "a crop to the shape of 48x32",
+        "a square crop",
+    ]
+    assert "cropped" not in kinds(checked(tmp_path, wide, np.arange(240) % 2, 32, fit="pad"))
+    assert advice(at["32x48"], "size").flags == ("--size", "32x48")
+    assert advice(checked(tmp_path, wide, np.arange(240) % 2, "64x96"), "size").flags == ("--size", "32x48")
+
+
 def test_pictures_that_turned_black_are_not_to_be_trained_on(tmp_path):
     report = checked(tmp_path, noise(240) // 24, np.arange(240) % 2)
     assert kinds(report) == ["dark"] and report.exit_code == 4

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +59,13 @@ def test_a_table_of_ones_own(flat, tmp_path):
     assert pictures.left_out == (("3.png", f"not in {table}"),)
     assert "1 of its names have no picture" in pictures.said
     assert read(flat, tmp_path, labels=f"{table}:sex")["0.png"] == "m"
+    zipped = Path(shutil.make_archive(str(tmp_path / "set"), "zip", flat))
+    asked = DataConfig(path=str(zipped), labels=f"{table}:breed")
+    before, unused = (find_source(one, tmp_path).key for one in (asked, DataConfig(path=str(zipped))))
+    assert read(zipped, tmp_path, labels=f"{table}:breed") == found
+    table.write_text(table.read_text().replace("1\tcollie", "1\tbeagle"))
+    assert find_source(asked, tmp_path).key != before  # else its old classes would come out of the cache folder
+    assert find_source(DataConfig(path=str(zipped)), tmp_path).key == unused
     with pytest.raises(DataError, match="has no column 'colour'; its columns: id, breed, sex"):
         read(flat, tmp_path, labels=f"{table}:colour")
 

@@ -13,8 +13,16 @@ from PIL import Image
 import sagan.evaluation
 from sagan.data import DataConfig, open_dataset
 from sagan.evaluation import EvaluateConfig, reference_of
-from sagan.evaluation.reference import HashedBatches
-from sagan.evaluation.sides import check_trained_on, holdout_of, is_generator, open_images, open_judged
+from sagan.evaluation.reference import HashedBatches, Reference
+from sagan.evaluation.sides import (
+    Judged,
+    check_trained_on,
+    holdout_of,
+    is_generator,
+    open_images,
+    open_judged,
+    open_real,
+)
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.report import ProtocolError, compare
 from sagan.recipes.config import to_json
@@ -177,3 +185,12 @@ def test_pictures_of_runs_that_read_them_otherwise_get_the_flags(dataset):
     for data, images in (({"fingerprint": "0", "decoding": {"range": "type"}}, read), ({"fingerprint": "0"}, dataset)):
         with pytest.raises(ValueError, match=r"\(--split all\)$"):
             check_trained_on({"data": data}, images)
+
+
+def test_pictures_in_python_come_to_their_size_as_the_run_did(generator, tmp_path):
+    trained = TrainedGenerator(generator.network, generator.class_names, {"data": {"decoding": {"fit": "squeeze"}}})
+    wide = np.zeros((4, 16, 32, 3), np.uint8)
+    wide[:, :, :8] = 255  # a crop does not see it
+    config = EvaluateConfig(cache_dir=str(tmp_path))
+    real = open_real((wide, [0, 1, 0, 1]), Judged(trained, {}), config, progress=False)
+    assert isinstance(real, Reference) and (real.images.images[:][:, :, :3] == 255).all()

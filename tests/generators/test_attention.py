@@ -8,7 +8,7 @@ from PIL import Image
 from sagan.data import DataConfig, open_dataset
 from sagan.generators.attention import attention_to_file, write_attention, write_discriminator_attention
 from sagan.generators.config import AttentionConfig
-from sagan.generators.pretrained import load, load_discriminator
+from sagan.generators.pretrained import load, load_discriminator, load_judge
 
 
 @pytest.fixture
@@ -49,6 +49,25 @@ def test_of_real_pictures_it_is_the_discriminator_that_looks(run_folder, colours
         attention_to_file(folder, tmp_path / "d.npz", AttentionConfig(classes=("colt",)), data=colours)
     with pytest.raises(ValueError, match="class cold has 3 pictures, 4 were asked for"):
         attention_to_file(folder, tmp_path / "d.npz", AttentionConfig(classes=("cold",), num=4), data=colours)
+
+
+def test_real_pictures_come_to_their_size_as_those_of_the_run(run_folder, tmp_path, monkeypatch):
+    folder, _ = run_folder()
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+
+    def judge(path):
+        D, snapshot = load_judge(path)
+        snapshot.contents["data"] = {"decoding": {"fit": "squeeze"}}
+        return D, snapshot
+
+    monkeypatch.setattr("sagan.generators.attention.load_judge", judge)
+    wide = np.random.default_rng(0).integers(0, 100, (4, 16, 32, 3), dtype=np.uint8)
+    wide[:, :, :8] = 255  # a crop does not see it
+    np.savez(tmp_path / "wide.npz", images=wide, labels=np.arange(4) % 2)
+    for data in ((wide, np.arange(4) % 2), str(tmp_path / "wide.npz"), DataConfig(path=str(tmp_path / "wide.npz"))):
+        attention_to_file(folder, tmp_path / "d.npz", AttentionConfig(num=2), data=data)
+        with np.load(tmp_path / "d.npz") as arrays:
+            assert (arrays["images"][:, :, :3] == 255).all()
 
 
 @pytest.mark.usefixtures("no_network_runs")

@@ -85,7 +85,7 @@ def check(data: Any, size_px: Size | None = None, *, seed: int = 0, progress: bo
             consume,
             advance,
         )
-    set_ = _Set(source.name, config, None if size is None else min(size), seed, pictures, class_names)
+    set_ = _Set(source.name, config, size, seed, pictures, class_names)
     report = _report(set_, findings, examples)
     shapes = {index: (one.height, one.width) for index, one in enumerate(findings) if isinstance(one, _Finding)}
     if size is None or not shapes:
@@ -140,7 +140,7 @@ def _choose_examples(pictures: Pictures, num_classes: int) -> list[list[int]]:
 class _Set(NamedTuple):
     name: str
     config: DataConfig
-    size_px: int | None
+    size: tuple[int, int] | None
     seed: int
     pictures: Pictures
     class_names: tuple[str, ...]
@@ -158,7 +158,7 @@ def _report(set_: _Set, findings: Sequence[_Finding | str], examples: list[list[
     facts = Facts(
         source=set_.name,
         config=set_.config,
-        size_px=set_.size_px,
+        size=set_.size,
         counts=class_counts,
         unreadable=bad,
         enlarged=traits["enlarged"],
@@ -167,7 +167,7 @@ def _report(set_: _Set, findings: Sequence[_Finding | str], examples: list[list[
     thumbnails = {index: finding.thumbnail for index, finding in zip(good, seen, strict=True)}
     return CheckReport(
         source=set_.name,
-        size_px=set_.size_px,
+        size_px=facts.size_px,
         class_counts=class_counts,
         widths_px=_spread([finding.width for finding in seen]),
         heights_px=_spread([finding.height for finding in seen]),
@@ -204,7 +204,7 @@ def _study(set_: _Set, good: list[int], seen: Sequence[_Finding], bad: list[tupl
         traits=[finding.traits for finding in seen],
     )
     named = Named(tuple(map(readable, set_.pictures.names)), set_.pictures.labels, set_.class_names)
-    found = study(named, np.array(good, np.int64), glances, set_.config, set_.seed, set_.size_px)
+    found = study(named, np.array(good, np.int64), glances, set_.config, set_.seed, set_.size)
     return dataclasses.replace(found, left_out=left_out(set_.pictures, set_.class_names, bad))
 
 

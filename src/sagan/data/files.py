@@ -348,8 +348,7 @@ def _by_table_or_folders(where: str, layout: Layout, table: str, read: Callable[
 
 def _by_own_table(where: str, found: _Sorted, config: DataConfig, read: Callable[[str], bytes]) -> Layout:
     """Take the classes from the table that the user names: a file in the set, or anywhere."""
-    assert config.labels is not None
-    table, _, column = config.labels.partition(":") if not Path(config.labels).exists() else (config.labels, "", "")
+    table, column = _table_and_column(config)
     layout = arrange(where, found.pictures, replace(config, classes="none"))
     if table in found.others:
         return labelled_by(layout, table, column or None, read)
@@ -357,6 +356,22 @@ def _by_own_table(where: str, found: _Sorted, config: DataConfig, read: Callable
     if not file.is_file():
         raise DataError(f"there is no table {table} in {where} or as a file; --data.labels takes FILE or FILE:COLUMN")
     return labelled_by(layout, table, column or None, lambda _: file.read_bytes(), folder="")
+
+
+def _table_and_column(config: DataConfig) -> tuple[str, str]:
+    """Read FILE or FILE:COLUMN, where FILE may begin with a drive and its colon."""
+    assert config.labels is not None
+    table, colon, column = config.labels.rpartition(":")
+    return (table, column) if colon and not Path(config.labels).expanduser().exists() else (config.labels, "")
+
+
+def own_table(config: DataConfig) -> list[str]:
+    """Give size and time of the table of classes, where the user keeps one beside the set; nothing without."""
+    file = None if config.labels is None else Path(_table_and_column(config)[0]).expanduser()
+    if file is None or not file.is_file():
+        return []
+    status = file.stat()
+    return [f"table {status.st_size} {status.st_mtime_ns}"]
 
 
 def choices(config: DataConfig) -> list[str]:

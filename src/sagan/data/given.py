@@ -301,9 +301,11 @@ def _classes(given: GivenData, found: list[Label], name: str) -> tuple[Labels, t
     names = given.class_names if given.class_names is not None else classes_of(given.pictures)
     labels = np.array(found)
     if names is not None and kinds == {str}:
+        numbers: dict[Label, int] = {class_name: index for index, class_name in enumerate(names)}
         strange = sorted(set(map(str, found)) - set(names))
         if strange:
             raise DataError(f"{name} has labels that are not among its class names: {', '.join(strange[:5])}")
+        labels = np.array([numbers[label] for label in found], np.int64)
     return classes(labels, None if names is None else np.array(list(names)), len(found), f"the labels of {name}")
 
 

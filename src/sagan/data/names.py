@@ -69,10 +69,11 @@ def shown_names(names: Sequence[str]) -> dict[str, str]:
     They are made :func:`readable`; names that would then be the same are told apart by a number.
     """
     shown: dict[str, str] = {}
+    taken = set[str]()
     for name in sorted(set(names)):
-        taken, number = set(shown.values()), 2
-        called = readable(name)
+        called, number = readable(name), 2
         while called in taken:
             called, number = f"{readable(name)} ({number})", number + 1
         shown[name] = called
+        taken.add(called)
     return shown

@@ -10,6 +10,7 @@ from sagan.data.config import GIVEN, DataConfig, Interpretation
 from sagan.data.losses import too_many
 from sagan.data.names import readable
 from sagan.data.study import SIZES, Study
+from sagan.sizes import longhand, written
 
 Verdict = Literal["fine", "fine with remarks", "not to be trained on"]
 EXIT_CODES: dict[Verdict, int] = {"fine": 0, "fine with remarks": 3, "not to be trained on": 4}
@@ -63,8 +64,8 @@ class Facts:
     """What was checked."""
     config: DataConfig
     """How it was read."""
-    size_px: int | None
-    """The size that was asked for."""
+    size: tuple[int, int] | None
+    """The size that was asked for, (height, width)."""
     counts: Mapping[str, int]
     """Readable pictures of each class, in the order of labels."""
     unreadable: Sequence[tuple[int, str]]
@@ -73,6 +74,11 @@ class Facts:
     """How many pictures are smaller than the size that was asked for."""
     study: Study
     """All else."""
+
+    @property
+    def size_px(self) -> int | None:
+        """The shorter side of the size that was asked for."""
+        return None if self.size is None else min(self.size)
 
     @property
     def total(self) -> int:
@@ -198,8 +204,10 @@ def _pixels(facts: Facts) -> list[Remark]:
     if blurred > MOST * facts.total:
         text = f"{blurred:,} of {facts.total:,} pictures are blurred or were enlarged before; samples will be, too"
         said.append(Remark("blurred", text))
-    if facts.study.crop_loss > CROPPED:
-        text = f"a square crop leaves out {facts.study.crop_loss:.0%} of the pictures on average; see what is lost"
+    if facts.study.crop_loss > CROPPED and facts.config.fit in ("crop", "smart"):
+        size = facts.size or (1, 1)
+        shape = "square crop" if size[0] == size[1] else f"crop to the shape of {longhand(size)}"
+        text = f"a {shape} leaves out {facts.study.crop_loss:.0%} of the pictures on average; see what is lost"
         said.append(Remark("cropped", text))
     return said
 
@@ -244,10 +252,13 @@ def _size(facts: Facts) -> Advice:
         preset = f"The preset follows from it: sagan-{size} with a GPU, sagan-{size}-cpu without"
     else:
         preset = "The preset follows from it: demo, minutes on a processor"
+    shape = facts.size or (1, 1)
+    asked = tuple(side * size // min(shape) for side in shape)
     reason = f"Nine of ten pictures have a shorter side of {facts.study.side_px:,} px or more"
     if facts.size_px is not None and facts.size_px > size:
         reason += f"; at {facts.size_px} px they would be enlarged, and a network would learn their blur"
-    return Advice("size", f"Train at {size} px. {preset}.", f"{reason}.", ("--size", str(size)))
+    flags = ("--size", str(written(asked)))
+    return Advice("size", f"Train at {written(asked)} px. {preset}.", f"{reason}.", flags)
 
 
 def _enough(facts: Facts) -> Advice:

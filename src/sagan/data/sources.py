@@ -13,7 +13,7 @@ import numpy as np
 from sagan.data.arrays import images_nhwc, npz_pictures
 from sagan.data.config import GIVEN, DataConfig, DataError
 from sagan.data.encoded import decoding_lines
-from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, zip_source
+from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, own_table, zip_source
 from sagan.data.given import place_of
 from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
 from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
@@ -97,7 +97,8 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
         if place.suffix.lower() == ".tar":
             return tar_source(config, progress=progress)
         if _is_zip(place, start):
-            return zip_source(place, config, *_file_keys(place, [*choices(config), *decoding_lines(config)]))
+            chosen = [*choices(config), *own_table(config), *decoding_lines(config)]
+            return zip_source(place, config, *_file_keys(place, chosen))
         return _file_source(place, config, _loader(place, start))
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error

@@ -71,7 +71,7 @@ class Study:
     handedness: float | None = None
     """The share of pictures that can be told from their mirror images; None when there are too few to say."""
     crop_loss: float = 0.0
-    """The mean share of a picture's area that the centre square leaves out."""
+    """The mean share of a picture's area that a crop to the shape of the size leaves out, a square without a size."""
     most_cropped: tuple[int, ...] = ()
     """Pictures that lose most, at least a tenth."""
 
@@ -90,7 +90,12 @@ class Study:
 
 
 def study(
-    named: Named, readable_ones: Labels, seen: Glances, config: DataConfig, seed: int, size_px: int | None
+    named: Named,
+    readable_ones: Labels,
+    seen: Glances,
+    config: DataConfig,
+    seed: int,
+    size: tuple[int, int] | None,
 ) -> Study:
     """Look at all pictures of a set together; what could not be read is counted by :func:`left_out`.
 
@@ -100,10 +105,10 @@ def study(
         seen: What was seen of these.
         config: How much of the set a run would hold out.
         seed: Of that run.
-        size_px: The size to train at, if it is known.
+        size: The size to train at, (height, width), if it is known.
     """
     side = int(np.quantile(seen.sides_px, 0.1)) if len(seen.labels) else 0
-    size = size_px or max([one for one in SIZES if one <= side], default=SIZES[0])
+    size_px = min(size) if size else max([one for one in SIZES if one <= side], default=SIZES[0])
     equal = _equal(seen.digests)
     first = _first_of_each(len(seen.labels), equal)
     near = near_copies(seen.thumbs[first], seen.sides_px[first])
@@ -111,17 +116,19 @@ def study(
     same = {group[0]: group for group in equal}
     wide = [tuple(one for index in group.members for one in same.get(index, (index,))) for group in near]
     sizes = Counter(zip(seen.widths_px.tolist(), seen.heights_px.tolist(), strict=True))
-    lost = 1 - seen.sides_px / np.maximum(1, np.maximum(seen.widths_px, seen.heights_px))
+    height, width = size or (1, 1)
+    shapes = seen.widths_px * height, seen.heights_px * width  # equal where a picture has the shape of the size
+    lost = 1 - np.minimum(*shapes) / np.maximum(1, np.maximum(*shapes))
     most = np.argsort(-lost, kind="stable")[:MOST_LOST]
     place = readable_ones.tolist()
     return Study(
         **named._asdict(),
-        size_px=size,
+        size_px=size_px,
         side_px=side,
         sizes=dict(sizes.most_common()),
         equal=tuple(tuple(place[i] for i in group) for group in equal),
         near=tuple(NearCopies(tuple(place[i] for i in group.members), group.mirrored) for group in near),
-        odd={kind: tuple(place[i] for i in some.tolist()) for kind, some in odd_ones(seen, size).items()},
+        odd={kind: tuple(place[i] for i in some.tolist()) for kind, some in odd_ones(seen, size_px).items()},
         held_out=_held_out(seen.labels, [*equal, *wide], place, config, seed),
         handedness=handedness(seen),
         crop_loss=float(lost.mean()) if len(lost) else 0.0,

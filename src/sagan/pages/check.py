@@ -7,6 +7,7 @@ from PIL import Image
 
 from sagan.pages.render import Album, as_data, render, shortened
 from sagan.pages.sizes import size_chart
+from sagan.sizes import size_of
 
 Record = Mapping[str, Any]
 Figure = dict[str, Any]
@@ -58,7 +59,7 @@ def check_page(
             for group in record["near"][:GROUPS]
         ],
         "held_out": _figures(_held_out(record)[:ODD], album),
-        "crops": [_crop(one, album) for one in record["crop"]["most"][:CROPS]],
+        "crops": [_crop(one, album, size_of(record["size_asked_px"] or 1)) for one in record["crop"]["most"][:CROPS]],
     }
     classes = _classes(record)
     for row in classes:
@@ -126,14 +127,15 @@ def _odd(record: Record, album: Album) -> list[dict[str, Any]]:
     ]
 
 
-def _crop(one: Record, album: Album) -> Figure:
-    """Give a picture with its size and the centre square, in pixels of what is shown."""
+def _crop(one: Record, album: Album, size: tuple[int, int]) -> Figure:
+    """Give a picture with its size and the middle that has the shape of ``size``, in pixels of what is shown."""
     figure = _figure(one, album)
     if one["index"] in album.pictures:
         width, height = album.pictures[one["index"]].size
-        side = min(width, height)
-        figure |= {"width": width, "height": height, "side": side}
-        figure |= {"left": (width - side) // 2, "top": (height - side) // 2, "lost": 1 - side / max(width, height)}
+        across, down = min(width, height * size[1] / size[0]), min(height, width * size[0] / size[1])
+        figure |= {"width": width, "height": height, "across": round(across), "down": round(down)}
+        figure |= {"left": round((width - across) / 2), "top": round((height - down) / 2)}
+        figure["lost"] = 1 - across * down / (width * height)
     return figure
 
 
