@@ -123,7 +123,9 @@ def test_the_order_never_changes_between_versions(numbered_set):
 
 
 def test_a_set_smaller_than_a_batch_is_refused(numbered_set):
-    with pytest.raises(DataError, match=r"test has 10 pictures to train on, fewer than one batch of 64; set the batch"):
+    with pytest.raises(
+        DataError, match=r"test has 10 pictures to train on, fewer than one batch of 64; take --batch-size 10"
+    ):
         Batches(numbered_set([0] * 12), np.arange(10), 64, 0)
     with pytest.raises(DataError, match="at least 1, found 0"):
         Batches(numbered_set([0] * 12), np.arange(10), 0, 0)

@@ -107,7 +107,7 @@ def test_one_class_where_many_were_meant_is_said_loudly(class_folder, tmp_path, 
     for path in (class_folder / "cat").iterdir():
         shutil.copy(path, parent / "animals")
     report = check(config(parent), progress=False)
-    assert "only ONE CLASS, animals" in report.warnings[0] and f"{parent}/animals" in report.warnings[0]
+    assert "only ONE CLASS, animals" in report.warnings[0]
     assert report.text().splitlines()[1].startswith("WARNING: there is only ONE CLASS")
     flat = check(config(parent / "animals"), progress=False)
     assert "NO CLASSES" in flat.warnings[0] and "classes: none" in flat.text()

@@ -57,6 +57,10 @@ LAYOUTS = {
     ),
     "a picture each, as classes": ("{a,b,c,d,e,f,g,h,i,j,k}/1.png", {"classes": "first"}, tuple("abcdefghijk"), 11),
     "a picture each, without": ("{a,b,c,d,e,f,g,h,i,j,k}/1.png", {"classes": "none"}, (), 11),
+    "part of the COCO layout": ("{train,val}2017/{1,2}.png", {"split": "train2017"}, (), 2),
+    "a stray picture beside splits": ("{train,test}/{cat,dog}/{1,2}.png 0.png", {"split": "train"}, ("cat", "dog"), 4),
+    "masks by name": ("{cat,dog}/{1,2,1_mask,1_mask_1,2-Mask,mask}.png", {}, ("cat", "dog"), 6),
+    "depth beside colours": ("{rgb,depth}/{1,2}.png", {}, (), 2),
     "a class called test": ("{test,control}/{1,2}.png", {}, ("control", "test"), 4),
     "a class called masks": ("{masks,hats}/{1,2}.png", {}, ("hats", "masks"), 4),
 }
@@ -81,6 +85,16 @@ REFUSED = {
         {},
         r"divided into train, val.*--data.split train takes its 4.*--data.split all",
     ),
+    **{
+        f"splits called {called}": (f"{{{called}}}/{{1,2}}.png", {}, "is divided into .*--data.split folders")
+        for called in (
+            "train_images,test_images",
+            "seg_train,seg_test,seg_pred",
+            "TrainA,TrainB,TestA,TestB",
+            "train,extra",
+            "train,eval,unlabeled",
+        )
+    },
     "flat splits": ("{train,test}/{1,2}.png", {}, r"--data.split folders takes these folders for the classes"),
     "a split that is not there": ("{train,val}/cat/1.png", {"split": "test"}, r"no split 'test'; there are train, val"),
     "no splits": ("{cat,dog}/1.png", {"split": "train"}, r"no split 'train'; outermost folders: cat, dog"),
@@ -127,3 +141,8 @@ def test_a_pattern_is_checked_when_it_is_given() -> None:
         DataConfig(class_pattern="(")
     with pytest.raises(ValueError, match="classes must be one of auto, first"):
         DataConfig(classes="middle")  # type: ignore[arg-type]
+
+
+def test_a_split_is_named_as_it_can_be_typed() -> None:
+    with pytest.raises(DataError, match=r"--data.split 'Train Set' takes its 1 pictures"):
+        arrange("set", ["Train Set/1.png", "Test Set/1.png"], DataConfig())

@@ -69,3 +69,17 @@ def test_what_a_tree_means_is_said_when_a_run_starts(animals, tmp_path):
     animals.rename(outer / "set")
     found = open_dataset(config(outer, tmp_path), 8, progress=False)
     assert notes(found)[0] == "everything lies in set/"
+
+
+def test_a_folder_beside_the_classes_that_has_no_pictures_is_said(animals, tmp_path):
+    (animals / "emu" / "deep").mkdir(parents=True)
+    (animals / "emu" / "a.xyz").write_bytes(b"\x01\x02")
+    (animals / "annotations").mkdir()
+    (animals / "annotations" / "1.xml").write_text("<a/>")
+    (animals / "cat" / "note.txt").write_text("hello")
+    (animals / "yak").mkdir()
+    found = find_source(str(animals), tmp_path).load()
+    assert sorted(found.said) == [
+        "the folder emu holds no pictures, but 1 file(s) such as emu/a.xyz",
+        "the folder yak holds no pictures",
+    ]

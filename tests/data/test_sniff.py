@@ -24,6 +24,9 @@ OTHERS = {
     "RAW": ("IMG_1.CR2", b"II*\x00\x10\x00\x00\x00CR"),
     "video": ("clip.mp4", b"\x00\x00\x00\x20ftypisom"),
     "DICOM": ("scan", bytes(128) + b"DICM"),
+    "volume": ("brain.nii.GZ", b"\x1f\x8b\x08"),
+    "microscope": ("cells.czi", b"ZISRAWFILE"),
+    "array": ("frames.npy", b"\x93NUMPY"),
     "SVG": ("logo.svg", b'<?xml version="1.0"?>\n<svg xmlns="x">'),
     "PDF": ("page.jpg.pdf", b"%PDF-1.7"),
     "PSD": ("art.psd", b"8BPS\x00\x01"),
@@ -85,3 +88,8 @@ def test_the_same_container_holds_other_things(start: bytes, name: str) -> None:
 )
 def test_other_files_are_none(start: bytes) -> None:
     assert kind_of("file.jpg", start) is None
+
+
+def test_a_dicom_file_without_its_mark_is_one_by_its_name() -> None:
+    found = kind_of("scan.DCM", b"\x08\x00\x05\x00CS")
+    assert found is not None and found.name == "DICOM" and not found.is_picture

@@ -78,7 +78,8 @@ def test_a_table_of_ones_own(flat, tmp_path):
         ("metadata.csv", "file_name,a,b\n0.png,1,2\n", r"which column of metadata.csv is the class\? It has a, b"),
         ("metadata.jsonl", "{", "cannot be read as a table"),
         ("dataset.json", "[" * 100_000, "cannot be read as a table"),
-        ("metadata.csv", b"\xff\xfe\x00", "cannot be read as a table"),
+        ("metadata.csv", b"\xff\xfe\x00", "no text in UTF-8; save it again"),
+        ("metadata.csv", "file_name,label\n0.png,caf\xe9\n".encode("latin-1"), "no text in UTF-8; save it again"),
         ("metadata.csv", "", "is empty"),
     ],
 )
@@ -107,6 +108,8 @@ SEVERAL = {
     "StyleGAN's twice": ("dataset.json", {"labels": [["0.png", 1], ["0.png", 2]]}),
     "twice in a table": ("a.csv", "file_name,label\n0.png,cat\n1.png,cat\n0.png,dog\n"),
     "twice without a heading": ("a.csv", "0.png,cat\n1.png,cat\n0.png,dog\n"),
+    "a list in a cell": ("a.csv", "file_name,label\n0.png,\"['cat', 'dog']\"\n1.png,cat\n"),
+    "never alone": ("a.csv", "file_name,label\n0.png,cat|dog\n1.png,emu|dog\n"),
     "in one cell": ("a.csv", "file_name,label\n0.png,cat|dog\n1.png,cat\n2.png,dog\n"),
     "in one cell with commas": ("a.tsv", "file_name\tlabel\n0.png\tcat, dog\n1.png\tcat\n2.png\tdog\n"),
 }
@@ -187,3 +190,55 @@ def test_a_folder_below_a_table_is_no_class(flat, tmp_path):
     rows = [[f"00000/{i}.png", i % 2] for i in range(4)]
     (tmp_path / "around" / "dataset.json").write_text(json.dumps({"labels": rows}))
     assert read(tmp_path / "around", tmp_path) == {name: str(label) for name, label in rows}
+
+
+FORMS = {
+    "semicolons and a mark of the order": ("file_name;label\n{0};a\n{1};b\n{2};b\n{3};a\n", "utf-8-sig"),
+    "bars": ("file_name|label\n{0}|a\n{1}|b\n{2}|b\n{3}|a\n", "utf-8"),
+    "tabs in UTF-16": ("file_name\tlabel\n{0}\ta\n{1}\tb\n{2}\tb\n{3}\ta\n", "utf-16"),
+    "a note of the mark": ("sep=;\r\nfile_name;label\r\n{0};a\r\n{1};b\r\n{2};b\r\n{3};a\r\n", "utf-8"),
+    "spaces without a heading": ("{0} a\n{1} b\n{2} b\n{3} a\n", "utf-8"),
+}
+CALLED = {
+    "as they are": "{}.png",
+    "by a path of this folder": "./{}.png",
+    "with the marks of Windows": ".\\{}.png",
+    "by a path of another machine": "/home/someone/x/{}.png",
+    "by one of Windows": "C:\\x\\{}.png",
+    "by the suffix that they had": "{}.JPG",
+    "without one": "{}",
+}
+
+
+@pytest.mark.parametrize("called", CALLED)
+@pytest.mark.parametrize("form", FORMS)
+def test_tables_are_read_as_programs_write_them(flat, tmp_path, form, called):
+    text, encoding = FORMS[form]
+    table = text.format(*(CALLED[called].format(i) for i in range(4)))
+    (flat / "metadata.csv").write_bytes(table.encode(encoding))
+    assert read(flat, tmp_path) == {"0.png": "a", "1.png": "b", "2.png": "b", "3.png": "a"}
+
+
+def test_a_picture_that_a_table_may_mean_twice_gets_no_class(flat, tmp_path, picture):
+    picture().save(flat / "0.bmp")
+    rows = "0.jpg,a\n1.png,b\n/x/train/2.png,a\n/x/test/2.png,b\n3.png,a\n"
+    (flat / "metadata.csv").write_text(f"file_name,label\n{rows}")
+    pictures = find_source(str(flat), tmp_path).load()
+    assert pictures.names == ("1.png", "3.png")
+    assert dict(pictures.left_out) == dict.fromkeys(("0.bmp", "0.png", "2.png"), "not in metadata.csv")
+
+
+def test_captions_are_no_classes_unless_they_are_said_to_be(flat, tmp_path, picture):
+    for i in range(4, 12):
+        picture().save(flat / f"{i}.png")
+    (flat / "metadata.csv").write_text("file_name,text\n" + "".join(f"{i}.png,scene {i}\n" for i in range(12)))
+    with pytest.raises(DataError, match=r"12 different values of text for 12 .*--data.labels metadata.csv:text"):
+        find_source(str(flat), tmp_path).load()
+    assert len(set(read(flat, tmp_path, labels="metadata.csv:text").values())) == 12
+    assert find_source(DataConfig(path=str(flat), classes="none"), tmp_path).load().class_names == ()
+
+
+def test_a_table_that_is_not_used_is_named(flat, tmp_path):
+    (flat / "mine.csv").write_text("file_name,label\n0.png,a\n1.png,b\n")
+    said = find_source(str(flat), tmp_path).load().said
+    assert said == ("the table mine.csv is not used; --data.labels mine.csv takes the classes from it",)

@@ -62,7 +62,7 @@ class Batches:
         if len(indices) < batch_size:
             raise DataError(
                 f"{dataset.source} has {len(indices):,} pictures to train on, fewer than one batch of {batch_size:,}; "
-                f"set the batch size to at most {len(indices):,}, hold fewer out, or add pictures"
+                f"take --batch-size {len(indices)} or less, hold fewer out with --data.holdout-max, or add pictures"
             )
         self.dataset = dataset
         self.indices = indices

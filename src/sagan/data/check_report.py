@@ -63,7 +63,7 @@ class CheckReport:
     contact_sheet: Image.Image
     """RGB picture: a row of examples for each class, with its name and count."""
     decoding: tuple[str, ...] = ()
-    """What was chosen of how pixels are read, in sentences."""
+    """How folders and tables were understood, and what was chosen of how pixels are read, in sentences."""
     size: tuple[int, int] | None = None
     """The target size, (height, width), if one was given."""
     fit: Fit = "crop"
@@ -154,6 +154,8 @@ class CheckReport:
             lines += self.fit_advice
         lines.append(f"unreadable: {len(self.unreadable):,}{_damaged_or_none(self.unreadable)}")
         lines += _first(f"{name}: {reason}" for name, reason in self.unreadable)
+        lines.append(f"left out: {sum(count for _, _, count in self.study.left_out):,}")
+        lines += _first(f"{where or '(top)'}: {count:,} {reason}" for where, reason, count in self.study.left_out)
         lines.append(f"copies of other pictures: {self.num_copies:,}")
         lines += _first(" = ".join(group[:4]) + (" = ..." if len(group) > 4 else "") for group in self.duplicates)
         near = [" ~ ".join(self.study.names[i] for i in group.members[:4]) for group in self.study.near]

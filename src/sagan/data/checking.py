@@ -181,7 +181,7 @@ def _report(set_: _Set, findings: Sequence[_Finding | str], examples: list[list[
         study=found,
         decode=pictures.decode,
         contact_sheet=_contact_sheet(class_counts, examples, thumbnails),
-        decoding=tuple(in_words(pictures.decoding)),
+        decoding=(*pictures.said, *in_words(pictures.decoding)),
     )
 
 

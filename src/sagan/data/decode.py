@@ -29,10 +29,10 @@ TREATMENTS = {
     "no numbers": "values that are no numbers are made black",
     "palette": "converted to RGB",
     "EXIF-rotated": "turned upright",
-    "animated": "the first frame is used; --data.frames all takes every one",
+    "animated": "of several frames or pages the first is used; --data.frames all takes every one",
     "cut off": "the missing part is grey or black",
     "one colour": "all pixels are equal: nothing can be learnt from them",
-    "nearly black": "if they should not be, see --data.range and --data.background",
+    "nearly black": "if they should not be, see --data.range for more than 8 bits, --data.background for alpha",
     "nearly white": "if they should not be, see --data.range and --data.background",
     "equal channels": "stored as colours, but red, green and blue are equal",
     "saturated": "more than half of the pixels are pure black or white",
@@ -112,7 +112,7 @@ def decode_picture(data: bytes, plan: Plan = AS_USUAL, frame: int | None = None)
     except Exception as error:  # Damaged files make decoders raise anything from OSError to struct.error and KeyError.
         if plan.keep_truncated:
             return _decode_rest(data, plan, frame)
-        hint = "; --data.truncated keep takes what is there" if "truncated" in str(error) else ""
+        hint = "; --data.truncated keep takes what is there" if _has_a_rest(data, plan, frame) else ""
         raise UnreadableError(f"damaged or cut off ({error}){hint}") from error
 
 
@@ -195,6 +195,15 @@ def _decode_rest(data: bytes, plan: Plan, frame: int | None) -> Decoded:
     if "one colour" in decoded.traits:
         raise UnreadableError("cut off, and nothing of it can be kept")
     return decoded._replace(traits=decoded.traits | {"cut off"})
+
+
+def _has_a_rest(data: bytes, plan: Plan, frame: int | None) -> bool:
+    """Tell whether something of a damaged file can be kept."""
+    try:
+        _decode_rest(data, plan, frame)
+    except UnreadableError:
+        return False
+    return True
 
 
 def _traits_of_file(image: Image.Image, plan: Plan) -> set[str]:

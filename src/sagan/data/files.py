@@ -18,7 +18,7 @@ from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.layout import Layout, arrange
-from sagan.data.losses import SHOWN, refuse_lost_folders
+from sagan.data.losses import SHOWN, folders_without, refuse_lost_folders
 from sagan.data.names import readable
 from sagan.data.pictures import Pictures, Source, hash_lines
 from sagan.data.sniff import HEAD_BYTES, kind_of
@@ -57,6 +57,7 @@ CLUTTER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Inform
 TWICE = "the archive holds another file of the same name further on, which is used"
 UTF_8 = 0x800
 """The mark of a member of a zip file whose name is UTF-8."""
+PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z")
 MAX_DEPTH = 16
 MAX_FILE_BYTES = 2**29
 
@@ -293,13 +294,28 @@ def _is_clutter(part: str) -> bool:
 
 def _layout(where: str, found: _Sorted, config: DataConfig, read: Callable[[str], bytes]) -> Layout:
     if not found.pictures:
-        if found.shown:
-            name, why = found.shown[0]
-            raise DataError(f"{where} holds no pictures: {len(found.shown):,} file(s) such as {name}: {why}")
-        others = f"{len(found.others)} other entries such as {found.others[0]}" if found.others else "nothing"
-        raise DataError(
-            f"{where} holds no pictures ({others} found); expected image files, or a sub-folder of them for each class"
-        )
+        raise _no_pictures(where, found)
+    layout = _classes(where, found, config, read)
+    without = folders_without(layout, found.others) if layout.class_names else []
+    tables = [name for name in found.others if name.lower().endswith((".csv", ".tsv", ".jsonl")) and "/" not in name]
+    if not layout.class_names and config.classes != "none" and tables:
+        without = [f"the table {tables[0]} is not used; --data.labels {tables[0]} takes the classes from it"]
+    return replace(layout, said=(*layout.said, *without))
+
+
+def _no_pictures(where: str, found: _Sorted) -> DataError:
+    if found.shown:
+        name, why = found.shown[0]
+        return DataError(f"{where} holds no pictures: {len(found.shown):,} file(s) such as {name}: {why}")
+    others = f"{len(found.others)} other entries such as {found.others[0]}" if found.others else "nothing"
+    packed = any(name.lower().endswith(PACKED) for name in found.others)
+    return DataError(
+        f"{where} holds no pictures ({others} found); expected image files, or a sub-folder of them for each class"
+        + ("; unpack archives first, each into a folder, or give one of them" if packed else "")
+    )
+
+
+def _classes(where: str, found: _Sorted, config: DataConfig, read: Callable[[str], bytes]) -> Layout:
     if config.labels is not None:
         return _by_own_table(where, found, config, read)
     known = find_table(found.others, found.pictures)

@@ -5,6 +5,7 @@ the readings are told with the setting that chooses each.
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,15 +18,28 @@ from sagan.data.names import shown_names
 from sagan.data.pictures import Labels
 
 SPLITS = frozenset(["train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset", "dev"])
-INNER = frozenset(["images", "image", "imgs", "img", "jpg", "jpeg", "jpegs", "png", "pngs", "pictures", "photos"])
-"""Folders that only say that there are pictures in them."""
+TRAIN = frozenset(["train", "training", "trainset", "trainval"])
+"""Words of which one, in the name of a folder such as ``seg_train`` or ``train2017``, tells of a split ..."""
 # fmt: off
+BESIDE_TRAIN = frozenset((
+    *SPLITS, *TRAIN, "eval", "evaluation", "holdout", "heldout", "unlabeled", "unlabelled", "extra", "pred", "predict",
+    "prediction", "unseen", "submission",
+))
+"""... where all folders beside it have one of these in theirs."""
+INNER = frozenset((
+    "images", "image", "imgs", "img", "jpg", "jpeg", "jpegs", "png", "pngs", "pictures", "photos", "rgb", "input",
+    "inputs",
+))
+"""Folders that only say that there are pictures in them."""
 COMPANIONS = frozenset((
-    "annotations", "annotation", "masks", "mask", "labels", "label", "segmentations", "segmentation",
-    "trimaps", "bboxes", "depth", "ground_truth", "groundtruth", "gt", "xmls", "meta", "metadata",
+    "annotations", "annotation", "masks", "mask", "labels", "label", "segmentations", "segmentation", "seg",
+    "trimaps", "trimap", "bboxes", "depth", "ground_truth", "groundtruth", "gt", "xmls", "meta", "metadata", "target",
+    "targets",
 ))
 # fmt: on
-"""Folders whose pictures belong to those of a folder of :data:`INNER` beside them, and are none to train on."""
+"""Folders whose pictures belong to those of a folder of :data:`INNER` beside them, and are none to train on; so are
+pictures called like another one with such a word behind it: ``1_mask.png`` beside ``1.png``."""
+_COMPANION = re.compile(rf"(.+?)[ _.-]+(?:{'|'.join(sorted(COMPANIONS))})(?:[ _.-]*[0-9]+)?", re.IGNORECASE)
 MANY_FOLDERS = 10
 """From so many folders on, all with one picture, they are hardly classes."""
 
@@ -106,19 +120,20 @@ def _companions_out(state: _State) -> _State:
     """Leave out masks and the like where a folder of pictures stands beside them, at the top or one folder down."""
     parents = {picture.path[:-1] for picture in state.pictures if picture.path and picture.path[-1].lower() in INNER}
     tops = {top.lower() for top in state.tops()}
+    stems = {_stem(picture.name) for picture in state.pictures}
 
     def is_companion(picture: Chosen) -> bool:
+        folder_of, slash, stem = _stem(picture.name).rpartition("/")
+        called = _COMPANION.fullmatch(stem)
+        if called is not None and f"{folder_of}{slash}{called[1]}" in stems:
+            return True
         for depth, folder in enumerate(picture.path):
             beside = picture.path[:depth] in parents or (depth == 0 and bool(tops & INNER))
             if folder.lower() in COMPANIONS and beside:
                 return True
         return False
 
-    found = state.without(is_companion, "in a folder of masks or annotations beside the pictures")
-    if len(found.pictures) < len(state.pictures):
-        count = len(state.pictures) - len(found.pictures)
-        return replace(found, said=(*found.said, f"{count:,} pictures of masks or annotations are left out"))
-    return found
+    return state.without(is_companion, "a mask or annotation beside the pictures")
 
 
 def _unwrapped(state: _State) -> _State:
@@ -134,9 +149,9 @@ def _unwrapped(state: _State) -> _State:
 def _split(state: _State) -> _State:
     """Choose a split where the outermost folders are such."""
     config = state.config
-    tops = {top.lower(): top for top in state.tops()}
+    tops = {top.lower(): top for top in state.tops() if top}
     wanted = config.split
-    if not (tops.keys() <= SPLITS and len(tops) > 1):
+    if not _are_splits([*tops.values()]):
         if wanted in (None, "all", "folders"):
             return state
         if wanted is not None and wanted.lower() in tops:
@@ -150,12 +165,21 @@ def _split(state: _State) -> _State:
         if wanted.lower() not in tops:
             raise DataError(f"{state.where} has no split {wanted!r}; there are {', '.join(sorted(tops.values()))}")
         return _only(state, tops[wanted.lower()])
-    counts = Counter(picture.path[0] for picture in state.pictures)
-    readings = [f"--data.split {top} takes its {counts[top]:,} pictures" for top in sorted(tops.values())]
+    counts = Counter(picture.path[0] for picture in state.pictures if picture.path)
+    readings = [f"--data.split {shlex.quote(top)} takes its {counts[top]:,} pictures" for top in sorted(tops.values())]
     raise DataError(
         f"{state.where} is divided into {', '.join(sorted(tops.values()))}. Which of them? {'; '.join(readings)}; "
         "--data.split all takes all of them; --data.split folders takes these folders for the classes"
     )
+
+
+def _are_splits(tops: Sequence[str]) -> bool:
+    """Tell whether folders are the parts of a division: all are called so, or one for training and all others so."""
+    if len(tops) < 2:
+        return False
+    words = [{word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", top)} for top in tops]
+    divided = any(some & TRAIN for some in words) and all(some & BESIDE_TRAIN for some in words)
+    return divided or all(top.lower() in SPLITS for top in tops)
 
 
 def _only(state: _State, top: str) -> _State:
@@ -243,6 +267,11 @@ def _labelled(state: _State, class_of: Callable[[tuple[str, ...]], str] | None) 
     index = {name: label for label, name in enumerate(class_names)}
     labels = np.array([index[name] for name in classes], np.int64)
     return Layout(names, labels, class_names, state.said, state.left_out)
+
+
+def _stem(name: str) -> str:
+    """Leave the suffix away, if the name has one."""
+    return re.sub(r"(?<=[^/])\.[^./]*$", "", name)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -112,10 +112,9 @@ def _classes(facts: Facts) -> list[Remark]:
         text = "NO CLASSES were found, so training is unconditional; for classes, put each into its own sub-folder"
         return [Remark("no_classes", text)]
     if len(counts) == 1:
-        only = next(iter(counts))
         text = (
-            f"there is only ONE CLASS, {only}; if many were meant, give the folder whose sub-folders are the classes, "
-            f"perhaps {facts.source}/{only}"
+            f"there is only ONE CLASS, {next(iter(counts))}; if many were meant, give the folder whose sub-folders are "
+            "the classes"
         )
         return [Remark("one_class", text)]
     said = []
@@ -194,8 +193,9 @@ def _pixels(facts: Facts) -> list[Remark]:
         found = len(facts.study.odd.get(kind, ()))
         if found > MOST * facts.total:
             text = (
-                f"{found:,} of {facts.total:,} pictures are {what}; if they should not be, see --data.range and "
-                "--data.background"
+                f"{found:,} of {facts.total:,} pictures are {what}; if they should not be: --data.range is for "
+                "pictures with more than 8 bits a value, --data.background for transparent ones, and masks, whose "
+                "values are numbers of classes, are no pictures to train on"
             )
             said.append(Remark(kind, text, stop=True))
         elif found:

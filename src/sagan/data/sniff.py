@@ -35,12 +35,22 @@ _RAW = frozenset((
     ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 ))
 # fmt: on
+# Of files that bytes alone do not tell, or whose bytes say less.
+_BY_SUFFIX = {
+    **dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM"),
+    **dict.fromkeys((".nii", ".nii.gz", ".mha", ".mhd", ".nrrd"), "volume"),
+    **dict.fromkeys((".czi", ".nd2", ".lif", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".mrxs", ".vsi"), "microscope"),
+    **dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5", ".fits"), "array"),
+}
 _CONVERT = "{} is no picture to train on as it is: {}"
 _UNKNOWN_BRANDS = (b"mif1", b"msf1")
 """Brands of any HEIF file; the list of compatible brands says which one."""
 _HELP = {
     "RAW": "develop it to JPEG or PNG first, e.g. with darktable-cli or dcraw",
     "DICOM": "export its frames as PNG first, e.g. with dcm2img or pydicom",
+    "volume": "export its slices as PNG first, e.g. with nibabel or med2image",
+    "microscope": "export its pictures as PNG or TIFF first, e.g. with Fiji or bfconvert",
+    "array": "save its pictures as PNG first; one .npz of all of them is read when it is named itself",
     "SVG": "draw it at the size you need first, e.g. with inkscape or rsvg-convert",
     "PDF": "draw its pages first, e.g. with pdftoppm -png",
     "PSD": "save it as PNG first",
@@ -73,6 +83,9 @@ def kind_of(name: str, start: bytes) -> Kind | None:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in _RAW:  # many are TIFF files by their bytes, of which only a small preview would be seen
         return _other("RAW")
+    for ending, found in _BY_SUFFIX.items():
+        if name.lower().endswith(ending):
+            return _other(found)
     if start[4:8] == b"ftyp":
         return _iso_media(start)
     for offset, magic, found in _STARTS:
@@ -110,4 +123,5 @@ def _shows_something(start: bytes) -> Kind | None:
 
 
 def _other(name: str) -> Kind:
-    return Kind(name, False, _CONVERT.format(f"a {name} file" if name != "video" else "a video", _HELP[name]))
+    what = {"video": "a video", "array": "a file of arrays"}.get(name, f"a {name} file")
+    return Kind(name, False, _CONVERT.format(what, _HELP[name]))

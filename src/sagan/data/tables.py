@@ -1,9 +1,11 @@
 """Classes that stand in a file beside the pictures: StyleGAN's, Hugging Face's, or any table of names and labels."""
 
+import codecs
 import csv
 import io
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sagan.data.config import DataError
-from sagan.data.layout import Layout
+from sagan.data.layout import MANY_FOLDERS, Layout
 from sagan.data.names import shown_names
 
 KNOWN = ("metadata.csv", "metadata.jsonl", "dataset.json")
@@ -52,10 +54,8 @@ def labelled_by(
         return layout
     base = table.rpartition("/")[0] if folder is None else folder
     above = f"{base}/" if base else ""
-    by_place = {f"{above}{name}": label for name, label in classes.items()}
-    # A table may leave the suffix away.
-    by_stem = {_stem(name): label for name, label in by_place.items() if "." not in name.rpartition("/")[2]}
-    found = {name: by_place.get(name, by_stem.get(_stem(name))) for name in layout.names}
+    by_place = {name if _is_absolute(name) else f"{above}{name}": label for name, label in classes.items()}
+    found = _matched(layout.names, by_place)
     kept = [name for name, label in found.items() if label is not None]
     if not kept:
         raise DataError(
@@ -80,17 +80,70 @@ def labelled_by(
 
 def _classes(table: str, data: bytes, column: str | None) -> dict[str, str] | None:
     """Read a table to {name: class}; None if StyleGAN's says that there are none."""
+    text = _text(table, data)
     try:
-        text = data.decode("utf-8-sig")
         if table.lower().endswith(".json"):
             return _of_json(table, json.loads(text), column)
         if table.lower().endswith((".jsonl", ".ndjson")):
             return _of_rows(table, [json.loads(line) for line in text.split("\n") if line.strip()], column)
-        first = text.partition("\n")[0]
-        delimiter = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
-        return _of_csv(table, list(csv.reader(io.StringIO(text), delimiter=delimiter)), column)
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, RecursionError) as error:
+        return _of_csv(table, _cells(text), column)
+    except (json.JSONDecodeError, csv.Error, RecursionError) as error:
         raise DataError(f"{table} cannot be read as a table of names and labels ({error})") from error
+
+
+def _text(table: str, data: bytes) -> str:
+    try:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return data.decode("utf-16")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table} is no text in UTF-8; save it again as such (`CSV UTF-8` in a spreadsheet)") from error
+
+
+def _cells(text: str) -> list[list[str]]:
+    """Read the rows of a table, whichever mark is between its columns."""
+    first, _, rest = text.partition("\n")
+    if re.fullmatch(r"\s*sep=.\s*", first):  # a note of spreadsheets to themselves
+        text, first = rest, rest.partition("\n")[0]
+    marks = [mark for mark in "\t;,|" if mark in first]
+    if not marks:  # as in lists of names and numbers
+        return [line.rsplit(maxsplit=1) for line in text.split("\n") if line.strip()]
+
+    def names_columns(mark: str) -> bool:
+        return any(cell.strip().lower() in NAME_COLUMNS for cell in next(csv.reader([first], delimiter=mark)))
+
+    mark = next(filter(names_columns, marks), marks[0])
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))
+
+
+def _matched(pictures: Sequence[str], by_place: Mapping[str, str]) -> dict[str, str | None]:
+    """Find the label of each picture: by its name, or else by what a table may have changed of it.
+
+    That is the suffix, where no other picture has the same name without it, and the folders of an absolute path.
+    """
+    loosely: defaultdict[str, set[str]] = defaultdict(set)
+    for path, label in by_place.items():
+        for name in (path, *(_tails(path) if _is_absolute(path) else ())):
+            for key in {name, _stem(name)}:
+                loosely[key].add(label)
+    stems = Counter(map(_stem, pictures))
+    found: dict[str, str | None] = {}
+    for name in pictures:
+        stem = _stem(name)
+        labels = loosely.get(name) or (loosely.get(stem) if stems[stem] == 1 else None) or set()
+        alone = next(iter(labels)) if len(labels) == 1 else None
+        found[name] = by_place.get(name, by_place.get(stem, alone))
+    return found
+
+
+def _is_absolute(name: str) -> bool:
+    return bool(re.match("/|[A-Za-z]:/|[a-z]+://", name))
+
+
+def _tails(path: str) -> Iterable[str]:
+    """Give a path without its first folder, without its first two, and so on."""
+    parts = path.split("/")
+    return ("/".join(parts[start:]) for start in range(1, len(parts)))
 
 
 def _of_json(table: str, content: Any, column: str | None) -> dict[str, str] | None:
@@ -134,7 +187,15 @@ def _of_rows(table: str, rows: Rows, column: str | None) -> dict[str, str]:
     if name_column is None:
         raise DataError(f"{table} has no column of file names; its columns: {', '.join(columns.values())}")
     label_column = _label_column(table, columns, name_column, column)
-    return _one_each(table, [(row.get(name_column, ""), row.get(label_column)) for row in rows])
+    classes = _one_each(table, [(row.get(name_column, ""), row.get(label_column)) for row in rows])
+    different = len(set(classes.values()))
+    if column is None and different >= MANY_FOLDERS and 2 * different > len(classes):
+        raise DataError(
+            f"{table} has {different:,} different values of {label_column} for {len(classes):,} pictures, such as "
+            f"{_some(classes.values())}. Are they classes? --data.labels {table}:{label_column} takes them for such, "
+            "another column there takes that one, --data.classes none takes all pictures without classes"
+        )
+    return classes
 
 
 def _one_each(table: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
@@ -145,7 +206,7 @@ def _one_each(table: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for key, value in pairs:
-        name = str(key).strip()
+        name = re.sub(r"^(\./)+", "", str(key).strip().replace("\\", "/"))
         if isinstance(value, list) and len(value) <= 1:
             value = value[0] if value else None
         if isinstance(value, (list, dict)):
@@ -155,11 +216,25 @@ def _one_each(table: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
         label = str(value).strip()
         if found.setdefault(name, label) != label:
             raise _several(table, f"{name}: {found[name]} in one row, {label} in another")
-    alone = set(found.values())
+    together = _together(found.values())
     for name, label in found.items():
-        parts = [part.strip() for part in re.split(r"[|;,]", label)]
-        if len(parts) > 1 and alone.issuperset(parts):
+        if label in together:
             raise _several(table, f"{name}: {label}")
+    return found
+
+
+def _together(labels: Iterable[str]) -> set[str]:
+    """Find labels that are several in one cell: a list, or parts of which others are made, too."""
+    different = set(labels)
+    found = {label for label in different if re.fullmatch(r"[\[({].*,.*[\])}]", label)}
+    for mark in "|;":
+        parts = {label: {part.strip() for part in label.split(mark)} for label in different if mark in label}
+        uses = Counter(part for some in parts.values() for part in some)
+        found |= {label for label, some in parts.items() if any(uses[part] > 1 for part in some)}
+    for label in different:
+        parts_of = [part.strip() for part in re.split(r"[|;,]", label)]
+        if len(parts_of) > 1 and different.issuperset(parts_of):
+            found.add(label)
     return found
 
 
@@ -190,8 +265,8 @@ def _is_number(text: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    folder, slash, base = name.rpartition("/")
-    return f"{folder}{slash}{base.partition('.')[0]}"
+    """Leave the suffix away, if the name has one."""
+    return re.sub(r"(?<=[^/])\.[^./]*$", "", name)
 
 
 def _natural(text: str) -> tuple[int, int, str]:

@@ -243,7 +243,8 @@ def check_enough(config: RunConfig, data: DataSize) -> None:
     if data.num_images - held_out < config.train.batch_size:
         raise ValueError(
             f"{config.data.path} has {data.num_images - held_out:,} pictures to train on, fewer than one batch of "
-            f"{config.train.batch_size:,}; take a smaller --batch-size, hold fewer out, or add pictures"
+            f"{config.train.batch_size:,}; take a smaller --batch-size, hold fewer out with --data.holdout-max, or add "
+            "pictures"
         )
 
 
