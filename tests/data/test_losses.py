@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sagan.data import DataConfig, DataError, notes, open_dataset
+from sagan.data import DataConfig, DataError, check, notes, open_dataset
 from sagan.data.sources import find_source
 
 
@@ -71,15 +71,13 @@ def test_what_a_tree_means_is_said_when_a_run_starts(animals, tmp_path):
     assert notes(found)[0] == "everything lies in set/"
 
 
-def test_a_folder_beside_the_classes_that_has_no_pictures_is_said(animals, tmp_path):
-    (animals / "emu" / "deep").mkdir(parents=True)
+def test_a_check_says_how_a_tree_was_read_and_what_was_left_out(animals, tmp_path):
+    (animals / "emu").mkdir()
     (animals / "emu" / "a.xyz").write_bytes(b"\x01\x02")
-    (animals / "annotations").mkdir()
-    (animals / "annotations" / "1.xml").write_text("<a/>")
-    (animals / "cat" / "note.txt").write_text("hello")
-    (animals / "yak").mkdir()
-    found = find_source(str(animals), tmp_path).load()
-    assert sorted(found.said) == [
-        "the folder emu holds no pictures, but 1 file(s) such as emu/a.xyz",
-        "the folder yak holds no pictures",
-    ]
+    (animals / "dog" / "scan.dcm").write_bytes(b"\x08")
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    animals.rename(outer / "set")
+    lines = check(DataConfig(path=str(outer)), progress=False).text().splitlines()
+    assert "everything lies in set/" in lines and "folders without pictures of their own: set/emu/" in lines
+    assert lines[lines.index("left out: 1") + 1].startswith("  dog: 1 a DICOM file is no picture")

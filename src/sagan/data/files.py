@@ -18,7 +18,7 @@ from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.layout import Layout, arrange
-from sagan.data.losses import SHOWN, folders_without, refuse_lost_folders
+from sagan.data.losses import SHOWN, refuse_lost_folders
 from sagan.data.names import readable
 from sagan.data.pictures import Pictures, Source, hash_lines
 from sagan.data.sniff import HEAD_BYTES, kind_of
@@ -296,11 +296,11 @@ def _layout(where: str, found: _Sorted, config: DataConfig, read: Callable[[str]
     if not found.pictures:
         raise _no_pictures(where, found)
     layout = _classes(where, found, config, read)
-    without = folders_without(layout, found.others) if layout.class_names else []
     tables = [name for name in found.others if name.lower().endswith((".csv", ".tsv", ".jsonl")) and "/" not in name]
     if not layout.class_names and config.classes != "none" and tables:
-        without = [f"the table {tables[0]} is not used; --data.labels {tables[0]} takes the classes from it"]
-    return replace(layout, said=(*layout.said, *without))
+        unused = f"the table {tables[0]} is not used; --data.labels {tables[0]} takes the classes from it"
+        return replace(layout, said=(*layout.said, unused))
+    return layout
 
 
 def _no_pictures(where: str, found: _Sorted) -> DataError:
@@ -401,10 +401,15 @@ def told(layout: Layout, found: _Sorted) -> tuple[str, ...]:
     """Say what a person should know about the tree: its reading, and what was left out and why."""
     reasons = Counter(reason for _, reason in (*layout.left_out, *found.shown))
     counted = [f"{count:,} file(s) left out: {reason}" for reason, count in reasons.most_common()]
+    return (*layout.said, *counted, *_empty_folders(found))
+
+
+def _empty_folders(found: _Sorted) -> list[str]:
+    """Name folders without pictures in a sentence; none where there are none."""
     empty = _without_pictures(found)
     shown = ", ".join(readable(f"{name}/") for name in empty[:SHOWN])
     more = f" and {len(empty) - SHOWN:,} more" if len(empty) > SHOWN else ""
-    return (*layout.said, *counted, *([f"folders without pictures of their own: {shown}{more}"] if empty else []))
+    return [f"folders without pictures of their own: {shown}{more}"] if empty else []
 
 
 def _without_pictures(found: _Sorted) -> list[str]:
@@ -437,4 +442,9 @@ def _file_pictures(
     pictures = encoded_pictures(
         where, names, layout.labels, layout.class_names, lambda index: read(names[index]), config
     )
-    return replace(pictures, ignored=tuple(found.others), said=layout.said, left_out=(*layout.left_out, *found.shown))
+    return replace(
+        pictures,
+        ignored=tuple(found.others),
+        said=(*layout.said, *_empty_folders(found)),
+        left_out=(*layout.left_out, *found.shown),
+    )

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sagan.data.config import DataError
-from sagan.data.layout import COMPANIONS, Layout
+from sagan.data.layout import Layout
 from sagan.data.pictures import Pictures
 
 MAX_LOST, FEW = 0.2, 2
@@ -34,33 +34,6 @@ def refuse_lost_folders(where: str, layout: Layout, shown: Sequence[tuple[str, s
         if too_many(count, count + used[folder]) and not {folder, folder.rpartition("/")[2]} & set(may_lose)
     ]
     _stop(where, said)
-
-
-def folders_without(layout: Layout, others: Sequence[str]) -> list[str]:
-    """Say which folders beside those with pictures hold none, and so are no classes.
-
-    Args:
-        layout: The pictures that are used.
-        others: Names of files that are no pictures, and of empty folders, which end with ``/``.
-    """
-    used = {parent for name in layout.names for parent in _parents(name)}
-    beside = {name.rpartition("/")[0].rpartition("/")[0] for name in layout.names if "/" in name}
-    empty: dict[str, list[str]] = {}
-    for name in others:
-        folder = name.rpartition("/")[0]
-        if folder and folder not in used and folder.rpartition("/")[0] in beside:
-            empty.setdefault(folder, []).extend([] if name.endswith("/") else [name])
-    said = [
-        f"the folder {folder} holds no pictures" + (f", but {len(files):,} file(s) such as {files[0]}" if files else "")
-        for folder, files in empty.items()
-        if folder.rpartition("/")[2].lower() not in COMPANIONS
-    ]
-    return said[:SHOWN] + ([f"{len(said) - SHOWN:,} more folders hold no pictures"] if len(said) > SHOWN else [])
-
-
-def _parents(name: str) -> list[str]:
-    parts = name.split("/")[:-1]
-    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
 def too_many(lost: int, total: int) -> bool:
