@@ -213,8 +213,9 @@ def _uncommon_tiff(ink: Ink, rng: random.Random) -> Made:
     if rng.random() < 0.5:
         values = np.rint(deep(ink.level, rng, float(2**ink.bits - 1))).astype(np.uint16)
         if rng.random() < 0.4:  # white is zero
-            top = 2**ink.bits - 1
-            data = tiff(top - values, photometric="miniswhite", **options)
+            values = 2**ink.bits - 1 - values
+            values[-1] = 2**ink.bits - 1  # the range is known by what is black here
+            data = tiff(values, photometric="miniswhite", **options)
             return Made(f"TIFF inverted {next(iter(options))}", data, ".tif", grey(ink.level))
         return Made(f"TIFF 16-bit {next(iter(options))}", tiff(values, **options), ".tif", grey(ink.level))
     data = tiff(np.asarray(plain(ink.colour, rng)), **options)
