@@ -1,8 +1,12 @@
 """What a path means, and what a user is told when it means nothing."""
 
+import tarfile
+
+import numpy as np
 import pytest
 
-from sagan.data import DataError, open_dataset
+from sagan.data import DataConfig, DataError, open_dataset
+from sagan.data.pack import pack_dataset
 from sagan.data.sources import find_source
 
 
@@ -11,6 +15,21 @@ def test_a_path_that_does_not_exist_suggests_a_name(tmp_path):
         find_source("CIFAR-10", tmp_path)
     with pytest.raises(DataError, match="there is no /nowhere/at/all; give a folder of class folders"):
         find_source("/nowhere/at/all", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["a.npz", "a.npy", "packed.npy", "digits", "a.tar"])
+def test_classes_are_not_asked_for_where_no_folders_are(tmp_path, picture, kind):
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=[0, 1, 0, 1])
+    np.save(tmp_path / "a.npy", images)
+    tarfile.open(tmp_path / "a.tar", "w").close()
+    path = kind if kind == "digits" else str(tmp_path / kind)
+    if kind == "packed.npy":
+        pack_dataset(DataConfig(path=str(tmp_path / "a.npz")), 8, path, progress=False)
+    for flag, choice in (("split", "train"), ("classes", "none"), ("class-pattern", "(.)"), ("labels", "x.csv")):
+        config = DataConfig(path=path, cache_dir=str(tmp_path), **{flag.replace("-", "_"): choice})
+        with pytest.raises(DataError, match=f"--data.{flag} .*leave it away|leave --data.{flag} away"):
+            open_dataset(config, 8, progress=False)
 
 
 def test_a_single_picture_and_other_files_are_explained(class_folder, tmp_path):

@@ -4,6 +4,7 @@ import os
 import pickle
 import zipfile
 
+import numpy as np
 import oracle
 import pytest
 import torch
@@ -70,6 +71,23 @@ def test_a_single_changed_byte_is_noticed(tmp_path):
     contents[len(contents) // 2] ^= 1
     file.write_bytes(contents)
     assert "a check sum in it is wrong" in refused(file)
+
+
+def test_damage_to_a_file_without_check_sums_is_one_sentence_or_harmless(tmp_path):
+    """Files of before PyTorch 1.6 are pickles in a row."""
+    file = tmp_path / "old.pth"
+    torch.save({"state_dict": {"a.weight": torch.ones(3, 4)}}, file, _use_new_zipfile_serialization=False)
+    whole, random = file.read_bytes(), np.random.default_rng(0)
+    sentences = 0
+    for _ in range(200):
+        contents = np.frombuffer(whole, np.uint8).copy()
+        contents[random.integers(len(whole), size=2)] = random.integers(256, size=2)
+        file.write_bytes(contents.tobytes())
+        try:
+            read_foreign(file)
+        except ForeignError:
+            sentences += 1
+    assert sentences > 100
 
 
 def test_what_holds_no_weights_is_named(tmp_path):

@@ -22,7 +22,7 @@ from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed
 from sagan.data.pictures import Source, hash_lines
 from sagan.data.pixel_traits import COMMON
 from sagan.data.shards import is_packed, read_packed
-from sagan.data.sources import find_source, to_be_fitted
+from sagan.data.sources import find_source, refuse_idle, to_be_fitted
 from sagan.sizes import Size, longhand, written
 
 FITTING = ("fit", "border")
@@ -125,6 +125,7 @@ def _packed_already(config: DataConfig, size: tuple[int, int]) -> ImageSet | Non
     place = packed_at(config.path)
     if place is None:
         return None
+    refuse_idle(config)
     image_set = read_packed(place)
     same_size = image_set.images.shape[1:3] == size
     wanted = {**chosen(config), **(config.fitting if same_size else {})}

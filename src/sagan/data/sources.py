@@ -64,8 +64,10 @@ def to_be_fitted(source: Source, config: DataConfig) -> Source:
 def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bool) -> Source:
     path = config.path
     if path.startswith(GIVEN):
+        refuse_idle(config)
         return place_of(path)
     if path in NAMES:
+        refuse_idle(config)
         return named_source(path, cache, size_px=size_px, progress=progress)
     if path.startswith(PREFIX):
         return hub_source(config, cache, progress=progress)
@@ -78,6 +80,7 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
             raise DataError(f"there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
         if place.is_dir():
             if is_packed(place):
+                refuse_idle(config)
                 image_set = read_packed(place)
                 key = hash_lines(["shards", image_set.fingerprint])
                 return Source(name=path, key=key, stamp=key, load=lambda: _packed_pictures(image_set))
@@ -104,6 +107,19 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
         raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error
 
 
+def refuse_idle(config: DataConfig) -> None:
+    """Refuse what is said of the folders of a tree where there is none, as classes would not be those asked for.
+
+    Raises:
+        DataError: If anything is said.
+    """
+    if idle := choices(config):
+        name = idle[0].partition("=")[0].replace("_", "-")
+        raise DataError(
+            f"--data.{name} says what folders and files of pictures mean, and {config.path} has none; leave it away"
+        )
+
+
 def _loader(file: Path, start: bytes) -> Callable[[], Pictures]:
     if start.startswith(b"\x93NUMPY"):
         return lambda: _npy_pictures(file)
@@ -122,7 +138,8 @@ def _is_zip(file: Path, start: bytes) -> bool:
 
 
 def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures]) -> Source:
-    key, stamp = _file_keys(place, choices(config))
+    refuse_idle(config)
+    key, stamp = _file_keys(place, [])
     return Source(name=str(place), key=key, stamp=stamp, load=load)
 
 

@@ -21,7 +21,7 @@ from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
-from sagan.data.files import IMAGE_SUFFIXES, refuse_huge
+from sagan.data.files import IMAGE_SUFFIXES, choices, refuse_huge
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 
@@ -59,9 +59,13 @@ def tar_source(config: DataConfig, *, progress: bool) -> Source:
     """Find the tar files of a configuration's path: a file, a folder of them or a pattern with braces or stars.
 
     Raises:
-        DataError: If there are none or one cannot be read, if ``webdataset`` is not installed, and on loading, if a tar
-            is damaged, labels are missing, or there are no pictures.
+        DataError: If there are none or one cannot be read, if ``webdataset`` is not installed, if classes are asked for
+            that tar files do not have, and on loading, if a tar is damaged, labels are missing, or there are no
+            pictures.
     """
+    if idle := choices(config):
+        name = idle[0].partition("=")[0].replace("_", "-")
+        raise DataError(f"{config.path}: in tar files classes are {LABELLED}; leave --data.{name} away")
     library = need("webdataset", "webdataset", "tar files in the WebDataset layout")
     path = config.path
     files = _expand(path, library)
