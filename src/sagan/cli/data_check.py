@@ -52,6 +52,7 @@ def run(arguments: list[str]) -> int:
     from sagan.data import DataConfig, check
     from sagan.figures import save_image
     from sagan.pages import check_page
+    from sagan.runs.folder import write_text
 
     config = DataConfig(path=flags.path, class_names=flags.class_names, **asdict(flags.reading))
     report = check(config, flags.size, seed=flags.seed)
@@ -61,10 +62,10 @@ def run(arguments: list[str]) -> int:
         fit_sheet = flags.sheet.with_stem(f"{flags.sheet.stem}-fit")
         print(f"what each way to bring pictures to that size loses: {save_image(report.fit_sheet, fit_sheet)}")
     if flags.json is not None:
-        flags.json.write_text(json.dumps(report.record(), indent=1) + "\n", encoding="ascii")
+        write_text(flags.json, json.dumps(report.record(), indent=1) + "\n")
         print(f"JSON: {flags.json}")
     if flags.page is not None:
-        flags.page.write_text(check_page(report.record(), report.pictures, report.fit_sheet), encoding="utf-8")
+        write_text(flags.page, check_page(report.record(), report.pictures, report.fit_sheet))
         print(f"page: {flags.page}")
     print(f"verdict: {report.verdict}")
     return report.exit_code
