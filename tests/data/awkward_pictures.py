@@ -214,7 +214,7 @@ def _uncommon_tiff(ink: Ink, rng: random.Random) -> Made:
         values = np.rint(deep(ink.level, rng, float(2**ink.bits - 1))).astype(np.uint16)
         if rng.random() < 0.4:  # white is zero
             values = 2**ink.bits - 1 - values
-            values[-1] = 2**ink.bits - 1  # the range is known by what is black here
+            values[1] = 2**ink.bits - 1  # the range is known by what is black here
             data = tiff(values, photometric="miniswhite", **options)
             return Made(f"TIFF inverted {next(iter(options))}", data, ".tif", grey(ink.level))
         return Made(f"TIFF 16-bit {next(iter(options))}", tiff(values, **options), ".tif", grey(ink.level))
