@@ -225,3 +225,10 @@ def test_wrong_values_are_refused_by_name(field, value):
 
 def test_a_range_may_begin_below_nothing():
     assert Decoding(range="-1000:3000").range == "-1000:3000"
+
+
+def test_a_class_that_would_be_hard_to_see_is_asked_about():
+    dim = deep(2200)  # a twelfth of the others: not black by numbers, but to the eye
+    with pytest.raises(DataError, match=r"50% of those looked at would be nearly black; choose --data\.range file"):
+        plan_of([*dim, *deep(26500, bottom=200)])
+    plan_of([*dim, *deep(6000, bottom=200)])

@@ -19,7 +19,7 @@ from sagan.data.config import DataError, Decoding, given_range
 from sagan.data.decode import Pixels, Plan, deep_of
 from sagan.data.deep import FULL_16, Bounds, Deep, Values, bounds_of, deep_kind, in_planes, to_8_bits
 from sagan.data.formats import TRUNCATED, open_picture, pillow_allows
-from sagan.data.pixel_traits import DARK, NEARLY_ALL
+from sagan.data.pixel_traits import NEARLY_ALL
 from sagan.data.tiffs import is_tiff, read_tiff
 from sagan.randomness import keyed_generator
 
@@ -39,6 +39,8 @@ VISIBLE = 32
 """Levels by which content must differ from the background."""
 VANISHED, MANY_VANISHED, MANY_DARK = 0.1, 0.02, 0.2
 """Share of its content below which a picture is blank; share of the pictures that may be; that may be black."""
+DIM = 24
+"""A picture of which nearly all of the grey levels would be at most this one is nearly black to the eye."""
 BY_LOOKING = ("auto", "set", "percentile")
 DEPTHS = (1, 255, 1023, 4095, 16383, 65535)
 PERCENTILES = (0.5, 99.5)
@@ -304,4 +306,4 @@ def _share_of_dark(seen: list[_Deep], bounds: Bounds) -> float:
     if not varied or bounds[0] >= bounds[1]:
         return 0.0
     scale = 255 / (bounds[1] - bounds[0])
-    return float(np.mean([((one.some - bounds[0]) * scale <= DARK).mean() >= NEARLY_ALL for one in varied]))
+    return float(np.mean([((one.some - bounds[0]) * scale <= DIM).mean() >= NEARLY_ALL for one in varied]))
