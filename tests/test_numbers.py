@@ -1139,6 +1139,17 @@ def library_images(files: list[Path]) -> list[str]:
 
 
 @computes
+def awkward(files: list[Path]) -> list[str]:
+    fates = ("used", "reported", "used or reported", "used as far as it is there")
+    rows = []
+    for name, found in zip(("the first time", "now", "other seeds"), map(read, files), strict=True):
+        trees, wrong = found["next"] - found["from"], len(found["wrong"])
+        counts = (found["fates"][fate] for fate in fates)
+        rows.append(row(name, trees, *(f"{count:,}" for count in (found["pictures"], *counts)), wrong))
+    return rows
+
+
+@computes
 def mutants_before(files: list[Path]) -> list[str]:
     before, after = ({row["key"]: row for row in read_lines(file)} for file in files[:2])
     assert before.keys() == after.keys()
