@@ -1,9 +1,12 @@
 """Arrays of pictures, and what a user is told when they are not as expected."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sagan.data import DataError, open_dataset
+from sagan.data import DataConfig, DataError, open_dataset
+from sagan.data.given import given_source
 from sagan.data.sources import find_source
 
 
@@ -95,3 +98,41 @@ def test_what_stands_behind_an_array_is_not_left_away_in_silence(tmp_path, confi
         DataError, match=r"two.npy goes on after its array, for 168 bytes: a packed file that is damaged"
     ):
         open_dataset(config(tmp_path / "two.npy"), 4, progress=False)
+
+
+def strokes(value, count=6):
+    """Drawings of one grey level on a transparent ground: RGBA (count, 16, 16, 4)."""
+    images = np.zeros((count, 16, 16, 4), np.uint8)
+    images[..., :3] = value
+    for index, image in enumerate(images):
+        image[4:9, 2 + index : 8 + index, 3] = 255
+    return images
+
+
+@pytest.mark.parametrize(("value", "ground", "name"), [(0, 255, "white"), (255, 0, "black")])
+def test_drawings_in_an_array_do_not_vanish(tmp_path, value, ground, name):
+    np.save(tmp_path / "drawings.npy", strokes(value))
+    np.savez(tmp_path / "drawings.npz", images=strokes(value))
+    for file in ("drawings.npy", "drawings.npz"):
+        config = DataConfig(path=str(tmp_path / file), cache_dir=str(tmp_path / "cache"))
+        found = open_dataset(config, 16, progress=False)
+        expected = np.where(strokes(value)[..., 3:] > 0, value, ground)
+        assert (found.images[:] == expected).all()
+        assert found.info.decoding["background"] == name
+
+
+def test_the_background_of_an_array_can_be_chosen(tmp_path):
+    np.save(tmp_path / "drawings.npy", strokes(0))
+    config = DataConfig(path=str(tmp_path / "drawings.npy"), cache_dir=str(tmp_path / "cache"))
+    white = open_dataset(config, 16, progress=False)
+    red = open_dataset(replace(config, background="#ff0000"), 16, progress=False)
+    assert (white.images[0][0, 0] == 255).all() and red.images[0][0, 0].tolist() == [255, 0, 0]
+    assert red.info.decoding == {"background": "#ff0000"}
+    assert not any("changes nothing" in said for said in red.told)
+
+
+def test_drawings_that_are_given_do_not_vanish(tmp_path):
+    source = given_source((strokes(255), np.array([0, 1] * 3)), progress=False)
+    pictures = source.load()
+    assert pictures.decode(0).pixels[0, 0].tolist() == [0, 0, 0]
+    assert pictures.decoding["background"] == "black"

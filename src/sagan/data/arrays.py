@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sagan.data.config import DataError
+from sagan.data.choosing import choose_background
+from sagan.data.config import DataError, Decoding
 from sagan.data.decode import Pixels
 from sagan.data.pictures import Labels, Pictures, array_pictures
 
@@ -18,7 +19,14 @@ LAYOUTS = "uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def npz_pictures(file: Path) -> Pictures:
+def pictures_of(images: Pixels, labels: Labels, class_names: tuple[str, ...], config: Decoding) -> Pictures:
+    """See an array as pictures; of RGBA some are looked at, to choose what transparent parts are laid on."""
+    if images.ndim == 3 or images.shape[3] != 4:
+        return array_pictures(images, labels, class_names)
+    return array_pictures(images, labels, class_names, *choose_background(images, config))
+
+
+def npz_pictures(file: Path, config: Decoding | None = None) -> Pictures:
     """Read an .npz archive: images under ``images``, ``x`` or ``arr_0``, labels under ``labels``, ``y`` or ``arr_1``.
 
     ``class_names``, if present, names the classes; else the distinct labels are the classes, in their own order.
@@ -39,12 +47,12 @@ def npz_pictures(file: Path) -> Pictures:
     images = images_nhwc(found[image_key], f"{image_key} in {file}")
     label_key = next((key for key in LABEL_KEYS if key in found), None)
     if label_key is None:
-        return array_pictures(images, np.zeros(len(images), np.int64), ())
+        return pictures_of(images, np.zeros(len(images), np.int64), (), config or Decoding())
     name_key = next((key for key in NAME_KEYS if key in found), None)
     labels, class_names = classes(
         found[label_key], None if name_key is None else found[name_key], len(images), f"{label_key} in {file}"
     )
-    return array_pictures(images, labels, class_names)
+    return pictures_of(images, labels, class_names, config or Decoding())
 
 
 def images_nhwc(images: Array, what: str) -> Pixels:

@@ -113,6 +113,23 @@ def choose(
     return plan, record | ({"why": said} if said else {})
 
 
+def choose_background(images: Sequence[Pixels] | Pixels, config: Decoding) -> tuple[RGB, dict[str, Any]]:
+    """Give what RGBA pictures of an array, uint8 (H, W, 4) each, are laid on, and that as a record, as :func:`choose`.
+
+    The record is {} where no picture that is looked at has transparent parts.
+    """
+    seen = _Seen({WHITE: [], BLACK: [], GREY: []}, {}, [])
+    for index in sorted(keyed_generator(0, "decoding array").permutation(len(images))[:LOOKED_AT].tolist()):
+        _note_transparent(np.asarray(images[index]), seen)
+    if not seen.blank[WHITE]:
+        return WHITE, {}
+    if config.background != "auto":
+        given = colour_of(config.background)
+        return given, {"background": written(given)}
+    background, why = _background(seen.blank)
+    return background, {"background": written(background), "why": [why]}
+
+
 def chosen(config: Decoding) -> dict[str, Any]:
     """Give what the user chose of decoding, without what is as usual."""
     default = Decoding()

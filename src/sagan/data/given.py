@@ -19,7 +19,8 @@ from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset
 
 from sagan.data.arrays import Array, classes
-from sagan.data.config import GIVEN, DataConfig, DataError
+from sagan.data.choosing import LOOKED_AT, choose_background
+from sagan.data.config import GIVEN, DataConfig, DataError, Decoding
 from sagan.data.decode import MIN_SIDE_PX, Decoded, Pixels, array_to_rgb
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
@@ -107,6 +108,8 @@ def given_source(data: Any, *, progress: bool = False) -> Source:
     twice = {round(index) for index in np.linspace(0, count - 1, SEEN_TWICE)} if count else set()
 
     digest, sums, found = hashlib.sha256(), np.empty(count, np.uint32), list[Label]()
+    looked_at = {round(index) for index in np.linspace(0, count - 1, LOOKED_AT)} if count else set()
+    clear: list[Pixels] = []
     with counted("reading", count, progress) as advance:
         for index in range(count):
             pixels, label = read(index)
@@ -115,21 +118,25 @@ def given_source(data: Any, *, progress: bool = False) -> Source:
             sums[index] = zlib.crc32(np.ascontiguousarray(pixels).data)
             if index in twice:
                 _check_same(read(index)[0], sums[index], f"picture {index:,} of {name}")
+            if index in looked_at and pixels.ndim == 3 and pixels.shape[2] == 4:
+                clear.append(pixels)
             found.append(label)
             advance(1)
     labels, class_names = _classes(given, found, name)
     digest.update(repr(class_names).encode())
     key = digest.hexdigest()[:16]
+    background, decoding = choose_background(clear, Decoding())
 
     def decode(index: int) -> Decoded:
         pixels, _ = read(index)
         _check_same(pixels, sums[index], f"picture {index:,} of {name}")
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-        return Decoded(array_to_rgb(pixels), "array", CHANNELS[channels])
+        return Decoded(array_to_rgb(pixels, background), "array", CHANNELS[channels])
 
     names = tuple(f"picture {index}" for index in range(count))
     return place_of(
-        f"{GIVEN}{name}:{key}", lambda: Pictures(names=names, labels=labels, class_names=class_names, decode=decode)
+        f"{GIVEN}{name}:{key}",
+        lambda: Pictures(names=names, labels=labels, class_names=class_names, decode=decode, decoding=decoding),
     )
 
 

@@ -1,12 +1,13 @@
 """What every kind of source looks like to the rest of the room: a key to remember it by, and pictures to decode."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from sagan.data.colours import RGB, WHITE
 from sagan.data.config import Fit
 from sagan.data.decode import Decoded, array_to_rgb
 
@@ -83,10 +84,23 @@ def hash_lines(lines: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def array_pictures(images: PixelStore, labels: Labels, class_names: tuple[str, ...]) -> Pictures:
+def array_pictures(
+    images: PixelStore,
+    labels: Labels,
+    class_names: tuple[str, ...],
+    background: RGB = WHITE,
+    decoding: Mapping[str, Any] | None = None,
+) -> Pictures:
     """See an array as pictures.
 
     Shape: images uint8 (N, H, W) or (N, H, W, C) with C in 1, 3, 4; labels int64 (N,).
+
+    Args:
+        images: The array.
+        labels: Indices into the class names.
+        class_names: () when there are no classes.
+        background: What transparent parts are laid on.
+        decoding: How that was chosen, for :class:`Pictures`.
     """
     channels = 1 if images.ndim == 3 else images.shape[3]
     traits = {1: frozenset({"grey"}), 3: frozenset[str](), 4: frozenset({"alpha"})}[channels]
@@ -94,5 +108,6 @@ def array_pictures(images: PixelStore, labels: Labels, class_names: tuple[str, .
         names=tuple(f"picture {index}" for index in range(len(images))),
         labels=labels,
         class_names=class_names,
-        decode=lambda index: Decoded(array_to_rgb(images[index]), "array", traits),
+        decode=lambda index: Decoded(array_to_rgb(images[index], background), "array", traits),
+        decoding=dict(decoding or {}),
     )

@@ -10,7 +10,7 @@ from tokenize import TokenError
 
 import numpy as np
 
-from sagan.data.arrays import images_nhwc, npz_pictures
+from sagan.data.arrays import images_nhwc, npz_pictures, pictures_of
 from sagan.data.config import GIVEN, DataConfig, DataError
 from sagan.data.encoded import decoding_lines
 from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, own_table, zip_source
@@ -102,7 +102,7 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
         if _is_zip(place, start):
             chosen = [*choices(config), *own_table(config), *decoding_lines(config)]
             return zip_source(place, config, *_file_keys(place, chosen))
-        return _file_source(place, config, _loader(place, start))
+        return _file_source(place, config, _loader(place, start, config))
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error
 
@@ -120,11 +120,11 @@ def refuse_idle(config: DataConfig) -> None:
         )
 
 
-def _loader(file: Path, start: bytes) -> Callable[[], Pictures]:
+def _loader(file: Path, start: bytes, config: DataConfig) -> Callable[[], Pictures]:
     if start.startswith(b"\x93NUMPY"):
-        return lambda: _npy_pictures(file)
+        return lambda: _npy_pictures(file, config)
     if file.suffix.lower() == ".npz":
-        return lambda: npz_pictures(file)
+        return lambda: npz_pictures(file, config)
     if tarfile.is_tarfile(file) or file.name.endswith((".tar.gz", ".tgz")):
         return lambda: cifar_pictures(file)
     if file.suffix.lower() in IMAGE_SUFFIXES:
@@ -139,7 +139,7 @@ def _is_zip(file: Path, start: bytes) -> bool:
 
 def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures]) -> Source:
     refuse_idle(config)
-    key, stamp = _file_keys(place, [])
+    key, stamp = _file_keys(place, [line for line in decoding_lines(config) if line.startswith("background=")])
     return Source(name=str(place), key=key, stamp=stamp, load=load)
 
 
@@ -154,7 +154,7 @@ def _packed_pictures(image_set: ImageSet) -> Pictures:
     return replace(pictures, decoding=image_set.info.decoding)
 
 
-def _npy_pictures(file: Path) -> Pictures:
+def _npy_pictures(file: Path, config: DataConfig) -> Pictures:
     if is_packed(file):
         return _packed_pictures(read_packed(file))
     try:
@@ -168,4 +168,4 @@ def _npy_pictures(file: Path) -> Pictures:
             "damaged (bring a good copy, or pack the data again), or several arrays (save the pictures alone)"
         )
     images = images_nhwc(images, f"the array in {file}")
-    return array_pictures(images, np.zeros(len(images), np.int64), ())
+    return pictures_of(images, np.zeros(len(images), np.int64), (), config)
