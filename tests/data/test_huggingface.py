@@ -1,6 +1,7 @@
 """Data sets of the library datasets, from a folder, Parquet files and (without a network) by name."""
 
 import sys
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -201,3 +202,9 @@ def test_of_several_columns_of_classes_one_is_chosen(table, tmp_path):
         assert find_source(chosen, tmp_path).load().labels.tolist() == labels
     with pytest.raises(DataError, match=r"has no column 'race' \(--data.labels\); its columns: image, breed, colour"):
         find_source(DataConfig(path=str(tmp_path / "here"), labels="race"), tmp_path).load()
+
+
+def test_what_is_said_of_folders_is_refused(place, config):
+    for flag, choice in (("split", "train"), ("classes", "first"), ("class_pattern", "(.)")):
+        with pytest.raises(DataError, match=f"leave --data.{flag.replace('_', '-')} away"):
+            open_dataset(replace(config(place), **{flag: choice}), 12, progress=False)

@@ -70,6 +70,7 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
         refuse_idle(config)
         return named_source(path, cache, size_px=size_px, progress=progress)
     if path.startswith(PREFIX):
+        _refuse_idle_in_table(config)
         return hub_source(config, cache, progress=progress)
     if is_pattern(path):
         return tar_source(config, progress=progress)
@@ -85,6 +86,7 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
                 key = hash_lines(["shards", image_set.fingerprint])
                 return Source(name=path, key=key, stamp=key, load=lambda: _packed_pictures(image_set))
             if is_saved(place):
+                _refuse_idle_in_table(config)
                 return saved_source(place, cache, config, progress=progress)
             if any(place.glob("*.tar")):
                 return tar_source(config, progress=progress)
@@ -94,6 +96,7 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
         if not place.is_file():
             raise DataError(f"{path} is neither a file nor a folder; give {KINDS}")
         if is_saved(place):
+            _refuse_idle_in_table(config)
             return saved_source(place, cache, config, progress=progress)
         with place.open("rb") as stream:
             start = stream.read(8)
@@ -117,6 +120,16 @@ def refuse_idle(config: DataConfig) -> None:
         name = idle[0].partition("=")[0].replace("_", "-")
         raise DataError(
             f"--data.{name} says what folders and files of pictures mean, and {config.path} has none; leave it away"
+        )
+
+
+def _refuse_idle_in_table(config: DataConfig) -> None:
+    """Refuse the same for a table of Hugging Face's library, but for the name of its label column."""
+    if idle := choices(replace(config, labels=None)):
+        name = idle[0].partition("=")[0].replace("_", "-")
+        raise DataError(
+            f"--data.{name} is for folders of pictures, and {config.path} is a table: its split stands in the name "
+            f"(hf:NAME:SPLIT), its classes in a column (--data.labels COLUMN); leave --data.{name} away"
         )
 
 
