@@ -132,3 +132,10 @@ def test_a_refused_value_has_one_form_and_a_misread_one_a_box(run: Run) -> None:
     assert code == 2
     assert "Error parsing --num" in err
     assert "perhaps" in run("sample", "r", "--out", "x.png", "--nums", "1")[2].lower()
+
+
+@pytest.mark.parametrize("words", [["sample", "run", "--out", "x.png", "--class", "-cat"], ["data", "check", "-cat"]])
+def test_a_name_that_begins_with_a_dash_is_told_how_it_is_written(run: Run, words: list[str]) -> None:
+    code, _, said = run(*words)
+    assert code == 2
+    assert "is written behind its flag, as --class=-cat, or as a path, ./-cat" in said

@@ -97,9 +97,17 @@ def refusals_as_sentences(arguments: Sequence[str]) -> Iterator[None]:
             short = f"_{field.removesuffix('_px')}"
             named = [flag for flag in flags if short.endswith(f"_{_field_of(flag)}")]  # --splits is score_splits
             raise UsageError(f"{named[-1] if named else field} {rest}".rstrip()) from None
-        sys.stderr.write(printed.getvalue())
+        sys.stderr.write(printed.getvalue() + _dashed_hint(arguments))
         raise
     sys.stderr.write(printed.getvalue())
+
+
+def _dashed_hint(arguments: Sequence[str]) -> str:
+    """Say how a name that begins with a dash is written, if there is one; "" otherwise."""
+    dashed = next((word for word in arguments if re.match(r"-[^-\d]", word) and word not in HELP), None)
+    if dashed is None:
+        return ""
+    return f"a name that begins with a dash is written behind its flag, as --class={dashed}, or as a path, ./{dashed}\n"
 
 
 def _field_of(flag: str) -> str:
