@@ -131,8 +131,10 @@ def configuration(name_of_set: str, arm: Arm, data: str, cache: str, seed: int) 
 
 def with_fields(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """Change fields by their dotted names."""
+    by_owner: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         part, key = name.split(".")
         for owner in ("generator", "discriminator") if part == "both" else (part,):
-            config = replace(config, **{owner: replace(getattr(config, owner), **{key: value})})
-    return config
+            by_owner.setdefault(owner, {})[key] = value
+    owners = {owner: replace(getattr(config, owner), **fields) for owner, fields in by_owner.items()}
+    return replace(config, **owners)

@@ -108,7 +108,8 @@ def test_after_a_crash_each_file_has_a_process_of_its_own(chance, monkeypatch):
 
 @pytest.mark.long("a test run in a process of its own")
 def test_a_seed_moves_what_tests_draw_and_nothing_else(tmp_path):
-    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    for name in ("conftest.py", "browser.py"):
+        (tmp_path / name).write_text((ROOT / "tests" / name).read_text())
     (tmp_path / "test_draws.py").write_text(
         "import json, numpy as np, torch\n"
         "from pathlib import Path\n"

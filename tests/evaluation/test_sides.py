@@ -139,8 +139,8 @@ def test_what_was_held_out_stands_in_the_provenance_or_in_the_runs_folder(tmp_pa
     assert (held.holdout_fraction, held.holdout_max, seed) == (0.3, 20, 7)
 
 
-def test_real_pictures_are_read_as_the_generators_were(generator, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+def test_real_pictures_are_read_as_the_generators_were(generator, tmp_path, tmp_path_factory, monkeypatch, capsys):
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
     for index in range(24):
         values = np.roll(np.linspace(0, 16383, 400), 17 * index).reshape(20, 20).astype(np.uint16)
         Image.fromarray(values).save(tmp_path / f"{index:02}.png")

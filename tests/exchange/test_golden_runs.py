@@ -73,7 +73,7 @@ def test_a_forward_in_training_mode_is_that_of_the_source(run, tmp_path):
     x, labels = real(run, "real 1")
     if RUNS[run].train.d_vectors == "joint":
         on_real, on_fake = networks["D"](torch.cat([x, images]), torch.cat([labels, y])).chunk(2)
-    elif RUNS[run].generated_first:
+    elif RUNS[run].train.d_order == "generated_first":
         on_fake, on_real = networks["D"](images, y), networks["D"](x, labels)
     else:
         on_real, on_fake = networks["D"](x, labels), networks["D"](images, y)

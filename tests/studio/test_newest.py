@@ -2,11 +2,18 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from sagan.studio import newest
 from sagan.studio.newest import BusyError, Newest, StaleError
+
+
+def run(asked):
+    """Run a coroutine in a thread: the browser of other tests leaves its loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, asked).result()
 
 
 def test_of_what_waits_in_a_lane_only_the_newest_is_computed():
@@ -33,7 +40,7 @@ def test_of_what_waits_in_a_lane_only_the_newest_is_computed():
         go_on.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)
 
-    first, second, other, third = asyncio.run(ask())
+    first, second, other, third = run(ask())
     assert (first, other, third) == ("first", "b", "3")
     assert isinstance(second, StaleError)
     assert computed == ["first", "b", "3"]
@@ -58,7 +65,7 @@ def test_a_computation_notices_between_its_parts_that_it_is_stale():
         go_on.set()
         return await asyncio.gather(old, new, return_exceptions=True)
 
-    old, new = asyncio.run(ask())
+    old, new = run(ask())
     assert isinstance(old, StaleError)
     assert new == "new"
 
@@ -90,4 +97,4 @@ def test_a_failure_frees_the_line_and_lanes_and_waiting_are_bounded(monkeypatch)
         go_on.set()
         await asyncio.gather(*held)
 
-    asyncio.run(ask())
+    run(ask())

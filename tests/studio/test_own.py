@@ -34,8 +34,8 @@ def test_what_is_no_picture_is_refused():
         opened(b"no", 16, None)
 
 
-def test_nearest_training_pictures_are_read_alike(twelve_bits, tmp_path, monkeypatch):
-    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path / "cache"))
+def test_nearest_training_pictures_are_read_alike(twelve_bits, tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("SAGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
     for index in range(8):
         values = np.full((16, 16), 16383 - index, np.uint16)
         values[:8] = 2000
