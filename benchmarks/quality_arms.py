@@ -94,6 +94,16 @@ ARMS = {
         why="augmentation as strong as D needs it",
         changes={"train.adaptive_augment": 0.6, "train.augment": ("color", "translation", "cutout")},
     ),
+    "cheap-blocks": Arm(
+        why="half the channels and one convolution at the largest size",
+        changes={"both.narrow_largest": 1, "both.single_largest": 1},
+        only=("clothes",),
+    ),
+    "cheap-blocks-g": Arm(
+        why="half the channels in G and one convolution in both at the largest size",
+        changes={"generator.narrow_largest": 1, "both.single_largest": 1},
+    ),
+    "cheap-last": Arm(why="one convolution at the largest size", changes={"both.single_largest": 1}),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
 }
 """One change at a time; what helps together is named by `--arms base+one+another`."""

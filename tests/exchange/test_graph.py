@@ -26,6 +26,7 @@ KINDS = {
         "base_width": 4,
     },
     "no classes": {"num_classes": 0},
+    "cheaper blocks": {"narrow_largest": 1, "single_largest": 1},
 }
 
 

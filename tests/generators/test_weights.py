@@ -239,7 +239,15 @@ def test_weights_of_256_px_from_before_width_plans_load(tmp_path):
     with safe_open(path, framework="pt") as file:
         stored = json.loads(file.metadata()["config"])
     assert stored.pop("width_plan") == "first"
-    for name in ("class_start", "class_vectors", "bias_start", "sn_eps_linear", "upsampling"):
+    for name in (
+        "class_start",
+        "class_vectors",
+        "bias_start",
+        "sn_eps_linear",
+        "upsampling",
+        "narrow_largest",
+        "single_largest",
+    ):
         stored.pop(name)
     rewrite(path, config=json.dumps(stored))
     loaded = load_weights(path).generator

@@ -77,6 +77,47 @@ def test_parameter_counts_of_the_specification(fields, expected, no_memory):
     assert count(Discriminator(DiscriminatorConfig(**fields, spectral_norm=False))) == expected
 
 
+def test_cheaper_blocks_have_the_parameters_that_they_should():
+    fields = {"size_px": 64, "attention": (), "spectral_norm": False}
+    plain, narrow = Discriminator(config(**fields)), Discriminator(config(**fields, narrow_largest=1))
+    assert (plain.config.widths, narrow.config.widths) == ((4, 8, 16, 32, 64), (2, 8, 16, 32, 64))
+
+    def block(i, o):  # conv1, conv2, shortcut and their biases
+        return (9 * i * o + o) + (9 * o * o + o) + (i * o + o)
+
+    assert count(plain) - count(narrow) == block(3, 4) + block(4, 8) - block(3, 2) - block(2, 8)
+    single = Discriminator(config(**fields, single_largest=2))
+    assert count(plain) - count(single) == (9 * 4 * 4 + 4) + (9 * 8 * 8 + 8)
+    thin = Discriminator(config(**fields, width="thin", single_largest=2))
+    assert count(thin.blocks[1]) == count(single.blocks[1])
+    with pytest.raises(ValueError, match="single_largest must be from 0 to the 3 blocks"):
+        config(single_largest=4)
+
+
+@pytest.mark.parametrize("shortcut_relu", [False, True])
+def test_a_block_with_one_convolution_is_what_it_says(inputs, shortcut_relu):
+    torch.manual_seed(0)
+    fields = {"attention": (), "spectral_norm": False, "shortcut_relu": shortcut_relu, "single_largest": 3}
+    D = Discriminator(config(**fields)).double()
+    x, y = inputs[0].double(), inputs[1]
+    first, *others = D.blocks
+    h = F.avg_pool2d(F.relu(first.conv1(x)), 2) + first.shortcut(F.avg_pool2d(x, 2))
+    for block in others:
+        assert not hasattr(block, "conv2") and block.shortcut is None and not block.down
+        h = block.conv1(F.relu(h)) + (F.relu(h) if shortcut_relu else h)
+    h = F.relu(h).sum((2, 3))
+    expected = D.linear(h).squeeze(1) + (D.embedding.weight[y] * h).sum(1)
+    torch.testing.assert_close(D(x, y), expected, atol=1e-10, rtol=1e-10)
+
+
+def test_a_halving_block_with_one_convolution_is_what_it_says():
+    torch.manual_seed(0)
+    D = Discriminator(config(size_px=32, attention=(), spectral_norm=False, single_largest=2)).double()
+    block, h = D.blocks[1], torch.randn(2, 8, 16, 16).double()
+    expected = F.avg_pool2d(block.conv1(F.relu(h)) + block.shortcut(h), 2)
+    torch.testing.assert_close(block(h), expected, atol=1e-10, rtol=1e-10)
+
+
 @pytest.mark.parametrize("head", ["projection", "auxiliary"])
 def test_spectral_normalisation_adds_no_parameter(head):
     assert count(Discriminator(config(head=head))) == count(Discriminator(config(head=head, spectral_norm=False)))

@@ -362,6 +362,56 @@ def test_bilinear_upsampling_is_that_of_pytorch(inputs, open_gates):
     assert (nearest(z, y) - expected).abs().max() > 1e-3
 
 
+def test_cheaper_blocks_have_the_parameters_that_they_should():
+    fields = {"size_px": 64, "attention": (), "base_width": 4, "spectral_norm": False}
+    plain = Generator(config(**fields))
+    assert plain.config.widths == (64, 32, 16, 8, 4)
+    narrow = Generator(config(**fields, narrow_largest=2))
+    assert narrow.config.widths == (64, 32, 16, 4, 2)
+    # conv1, conv2, shortcut and their biases, tables of both norms for 3 classes, of the last two blocks and the end
+    blocks = [
+        (9 * i * o + o) + (9 * o * o + o) + (i * o + o) + 2 * 3 * (i + o) for i, o in ((16, 8), (8, 4), (16, 4), (4, 2))
+    ]
+    ends = [2 * o + 9 * o * 3 + 3 for o in (4, 2)]
+    assert count(plain) - count(narrow) == sum(blocks[:2]) - sum(blocks[2:]) + ends[0] - ends[1]
+    single = Generator(config(**fields, single_largest=1))
+    assert count(plain) - count(single) == 9 * 4 * 4 + 4 + 2 * 3 * 4
+    assert [block.single for block in single.blocks] == [False, False, False, True]
+    assert GeneratorConfig(size_px=64, base_width=1, attention=(), narrow_largest=1).widths[-1] == 1
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+def test_a_block_with_one_convolution_is_what_it_says(inputs, upsampling):
+    torch.manual_seed(0)
+    fields = {"attention": (), "spectral_norm": False, "upsampling": upsampling, "single_largest": 2}
+    G = Generator(config(**fields)).double()
+    z, y = inputs[0].double(), inputs[1]
+    more = {"align_corners": False} if upsampling == "bilinear" else {}
+    up = partial(F.interpolate, scale_factor=2, mode=upsampling, **more)
+    h = G.linear(z).view(len(z), -1, 4, 4)
+    for block in G.blocks:
+        assert not hasattr(block, "conv2")
+        h = block.conv1(up(F.relu(block.norm1(h, y)))) + block.shortcut(up(h))
+    expected = torch.tanh(G.conv(F.relu(G.norm(h))))
+    torch.testing.assert_close(G(z, y), expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"narrow_largest": -1}, "narrow_largest must be from 0 to the 2 blocks"),
+        ({"single_largest": 3}, "single_largest must be from 0 to the 2 blocks"),
+        ({"base_width": 4, "attention": (16,), "narrow_largest": 1}, "channels divisible by 8, found 8"),
+    ],
+)
+def test_cheaper_blocks_that_make_no_sense_are_refused(fields, said):
+    if "attention" in fields:  # half of 16 channels are 8, which attention can split; half of 8 are not
+        assert config(**fields).positions == {8: 16, 16: 8}
+        fields, said = fields | {"base_width": 2}, "channels divisible by 8, found 4"
+    with pytest.raises(ValueError, match=said):
+        config(**fields)
+
+
 def test_class_maps_alone_iterate_from_the_side_that_was_asked_for():
     for vectors, side in (("classes", "left"), ("channels", "right")):
         G = Generator(config(class_conditioning="linear", class_vectors=vectors))
@@ -377,5 +427,6 @@ def test_what_names_a_network_stays_where_later_fields_are_at_rest():
     assert "upsampling" not in old and "width_plan" not in old
     assert lasting_fields(config(class_vectors="channels")) == old | {"class_vectors": "channels"}
     assert lasting_fields(config(upsampling="bilinear")) == old | {"upsampling": "bilinear"}
+    assert lasting_fields(config(narrow_largest=1)) == old | {"narrow_largest": 1}
     assert lasting_fields(config(size_px=256, width_plan="first")) == old | {"size_px": 256}
     assert lasting_fields(config(size_px=256))["width_plan"] == "published"

@@ -17,6 +17,7 @@ from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.resample import (
     conv1x1_downsample,
     conv_downsample,
+    downsample_average,
     resample_form,
     upsample_bilinear,
     upsample_conv,
@@ -112,7 +113,8 @@ def class_norm(
 class GeneratorBlock(nn.Module):
     """Up-sampling residual block: the output is twice as high and wide.
 
-    Main path: cBN, ReLU, x2, conv3x3, cBN, ReLU, conv3x3. Shortcut: x2, conv1x1, always learnt.
+    Main path: cBN, ReLU, x2, conv3x3, cBN, ReLU, conv3x3. Shortcut: x2, conv1x1, always learnt. A ``single`` block ends
+    its main path after the first convolution.
 
     Args:
         in_channels: C_in.
@@ -120,6 +122,7 @@ class GeneratorBlock(nn.Module):
         norm: Makes a conditional batch normalisation for a number of channels.
         style: How layers start and are normalised.
         upsampling: How the size is doubled.
+        single: One 3x3 convolution and not two.
         fold: Compute convolutions in the form that is expected to be the fastest, not one operation after the other.
 
     Shape: x (B, C_in, H, W), y int64 (B,) or None -> (B, C_out, 2H, 2W).
@@ -135,23 +138,27 @@ class GeneratorBlock(nn.Module):
         norm: Callable[[int], ConditionalBatchNorm2d],
         style: LayerStyle,
         upsampling: Upsampling = "nearest",
+        single: bool = False,
         fold: bool = True,
     ) -> None:
         super().__init__()
         self.fold = fold
         self.upsampling = upsampling
+        self.single = single
         self.norm1 = norm(in_channels)
         self.conv1 = initialised(nn.Conv2d(in_channels, out_channels, 3, padding=1), style, in_block=True)
-        self.norm2 = norm(out_channels)
-        self.conv2 = initialised(nn.Conv2d(out_channels, out_channels, 3, padding=1), style, in_block=True)
+        if not single:
+            self.norm2 = norm(out_channels)
+            self.conv2 = initialised(nn.Conv2d(out_channels, out_channels, 3, padding=1), style, in_block=True)
         self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), style)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
         h: Tensor = F.relu_(self.norm1(x, y))
         h = self._up_and_convolve(h)
-        h = F.relu_(self.norm2(h, y))
-        h = _conv3x3(self.conv2, h, self.fold)
+        if not self.single:
+            h = F.relu_(self.norm2(h, y))
+            h = _conv3x3(self.conv2, h, self.fold)
         # A 1x1 convolution and up-sampling commute: convolving first is the same function at a quarter of the work.
         if self.upsampling == "bilinear":
             return upsample_bilinear(self.shortcut(x)) + h
@@ -173,6 +180,9 @@ class DiscriminatorBlock(nn.Module):
     UN-activated input; the identity where neither channels nor size change. The ``first`` block sees an image: it has
     no ReLU in front ("optimised block").
 
+    A ``single`` block has one 3x3 convolution: ReLU, conv3x3, average pooling. As the ``first`` one it is conv3x3,
+    ReLU, average pooling, so that the block is no linear function of the image.
+
     ``shortcut_relu`` lets the shortcut see the activated input instead, in all blocks but the first: what an in-place
     ReLU in front does, as in StudioGAN.
 
@@ -190,6 +200,7 @@ class DiscriminatorBlock(nn.Module):
         *,
         down: bool,
         first: bool = False,
+        single: bool = False,
         shortcut_relu: bool = False,
         style: LayerStyle,
         fold: bool = True,
@@ -199,8 +210,11 @@ class DiscriminatorBlock(nn.Module):
         self.down = down
         self.first = first
         self.shortcut_relu = shortcut_relu
-        self.conv1 = initialised(nn.Conv2d(in_channels, hidden_channels, 3, padding=1), style, in_block=True)
-        self.conv2 = initialised(nn.Conv2d(hidden_channels, out_channels, 3, padding=1), style, in_block=True)
+        self.single = single
+        hidden = out_channels if single else hidden_channels
+        self.conv1 = initialised(nn.Conv2d(in_channels, hidden, 3, padding=1), style, in_block=True)
+        if not single:
+            self.conv2 = initialised(nn.Conv2d(hidden, out_channels, 3, padding=1), style, in_block=True)
         learnt = down or in_channels != out_channels
         self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), style) if learnt else None
 
@@ -209,13 +223,14 @@ class DiscriminatorBlock(nn.Module):
         h = x if self.first else F.relu(x)  # never in place: the shortcut needs x as it is
         if self.shortcut_relu:
             x = h
-        h = F.relu_(_conv3x3(self.conv1, h, self.fold))
-        if self.down:
-            positions = h.shape[0] * h.shape[2] * h.shape[3] // 4
-            form = resample_form(positions, h.shape[1], device=h.device) if self.fold else "plain"
-            h = conv_downsample(h, self.conv2.weight, self.conv2.bias, form)
+        if not self.single:
+            h = F.relu_(_conv3x3(self.conv1, h, self.fold))
+            h = self._last_convolution(self.conv2, h)
+        elif self.first:
+            h = F.relu_(_conv3x3(self.conv1, h, self.fold))
+            h = downsample_average(h) if self.down else h
         else:
-            h = _conv3x3(self.conv2, h, self.fold)
+            h = self._last_convolution(self.conv1, h)
         if self.shortcut is None:
             return h + x
         if self.down:
@@ -224,6 +239,13 @@ class DiscriminatorBlock(nn.Module):
             return h + conv1x1_downsample(x, self.shortcut.weight, self.shortcut.bias)
         shortcut: Tensor = self.shortcut(x)
         return h + shortcut
+
+    def _last_convolution(self, layer: nn.Conv2d, h: Tensor) -> Tensor:
+        if not self.down:
+            return _conv3x3(layer, h, self.fold)
+        positions = h.shape[0] * h.shape[2] * h.shape[3] // 4
+        form = resample_form(positions, h.shape[1], device=h.device) if self.fold else "plain"
+        return conv_downsample(h, layer.weight, layer.bias, form)
 
 
 def _conv3x3(layer: nn.Conv2d, x: Tensor, fold: bool) -> Tensor:

@@ -117,6 +117,11 @@ class GeneratorConfig:
     (latest official code), which need many updates to be usable."""
     upsampling: Upsampling = "nearest"
     """How blocks double the size: `nearest`, or `bilinear` without aligned corners (mimicry)."""
+    narrow_largest: int = 0
+    """So many blocks, from the one at the largest size, have half the channels that the plan says, rounded up: what is
+    computed at many positions gets cheaper."""
+    single_largest: int = 0
+    """So many blocks, from the one at the largest size, have one 3x3 convolution and not two."""
     fold: bool = True
     """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
 
@@ -143,6 +148,7 @@ class GeneratorConfig:
         ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
+        check_largest(self, len(GENERATOR_WIDTHS[self.size_px]) - 1)
         for field in ("bn_momentum", "bn_momentum_last"):
             momentum = getattr(self, field)
             if momentum is not None and not 0.0 < momentum <= 1.0:
@@ -158,7 +164,8 @@ class GeneratorConfig:
     def widths(self) -> tuple[int, ...]:
         """Channels of the start and of each block's output."""
         plan = GENERATOR_WIDTHS | OTHER_GENERATOR_WIDTHS[self.width_plan]
-        return tuple(multiple * self.base_width for multiple in plan[self.size_px])
+        widths = [multiple * self.base_width for multiple in plan[self.size_px]]
+        return tuple(halved(widths[::-1], self.narrow_largest)[::-1])
 
     @property
     def positions(self) -> dict[int, int]:
@@ -225,6 +232,11 @@ class DiscriminatorConfig:
     """Whether the last linear layer has a bias (the 32 px network of SNGAN-projection has none)."""
     shortcut_relu: bool = False
     """Whether shortcuts see the activated input of their block, as an in-place ReLU has it (StudioGAN)."""
+    narrow_largest: int = 0
+    """So many blocks, from the one at the largest size, have half the channels that the plan says, rounded up: what is
+    computed at many positions gets cheaper."""
+    single_largest: int = 0
+    """So many blocks, from the one at the largest size, have one 3x3 convolution and not two."""
     fold: bool = True
     """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
 
@@ -246,6 +258,7 @@ class DiscriminatorConfig:
         ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
+        check_largest(self, len(DISCRIMINATOR_WIDTHS[self.size_px]))
         if self.thin_first and self.width != "thin":
             raise ValueError("thin_first goes with width thin")
         check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
@@ -275,7 +288,8 @@ class DiscriminatorConfig:
     def widths(self) -> tuple[int, ...]:
         """Channels of each block's output."""
         plan = DISCRIMINATOR_WIDTHS | OTHER_DISCRIMINATOR_WIDTHS[self.width_plan]
-        return tuple(multiple * self.base_width for multiple in plan[self.size_px])
+        widths = [multiple * self.base_width for multiple in plan[self.size_px]]
+        return tuple(halved(widths, self.narrow_largest))
 
     @property
     def downs(self) -> tuple[bool, ...]:
@@ -300,6 +314,22 @@ class DiscriminatorConfig:
     def heights(self) -> tuple[int, ...]:
         """Shorter side of each block's output."""
         return tuple(self.size_px // 2 ** sum(self.downs[: i + 1]) for i in range(len(self.downs)))
+
+
+def halved(widths: Sequence[int], count: int) -> list[int]:
+    """Give widths of which the first ``count`` are half as large, rounded up."""
+    return [(width + 1) // 2 if i < count else width for i, width in enumerate(widths)]
+
+
+def check_largest(config: GeneratorConfig | DiscriminatorConfig, blocks: int) -> None:
+    """Check how many blocks shall be cheaper.
+
+    Raises:
+        ValueError: If there are not so many.
+    """
+    for field in ("narrow_largest", "single_largest"):
+        if not 0 <= getattr(config, field) <= blocks:
+            raise ValueError(f"{field} must be from 0 to the {blocks} blocks, found {getattr(config, field)}")
 
 
 def scaled(grid: StartGrid, shorter: int) -> tuple[int, int]:
@@ -350,7 +380,17 @@ def with_first_widths(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, **first}
 
 
-LATER = ("start_grid", "width_plan", "sn_eps_linear", "bias_start", "class_start", "class_vectors", "upsampling")
+LATER = (
+    "start_grid",
+    "width_plan",
+    "sn_eps_linear",
+    "bias_start",
+    "class_start",
+    "class_vectors",
+    "upsampling",
+    "narrow_largest",
+    "single_largest",
+)
 """Fields of a generator that came after version 0.1."""
 
 

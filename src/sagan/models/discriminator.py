@@ -126,6 +126,7 @@ def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
                 hidden,
                 down=down,
                 first=i == 0,
+                single=i < config.single_largest,
                 shortcut_relu=config.shortcut_relu,
                 style=style,
                 fold=config.fold,

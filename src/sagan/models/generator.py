@@ -56,9 +56,15 @@ class Generator(nn.Module):
         self.linear = initialised(nn.Linear(config.z_dim, widths[0] * prod(config.start_grid)), style)
         self.blocks = nn.ModuleList(
             GeneratorBlock(
-                in_channels, out_channels, norm=norm, style=style, upsampling=config.upsampling, fold=config.fold
+                in_channels,
+                out_channels,
+                norm=norm,
+                style=style,
+                upsampling=config.upsampling,
+                single=i >= len(widths) - 1 - config.single_largest,
+                fold=config.fold,
             )
-            for in_channels, out_channels in pairwise(widths)
+            for i, (in_channels, out_channels) in enumerate(pairwise(widths))
         )
         last = config.bn_momentum if config.bn_momentum_last is None else config.bn_momentum_last
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, last, biased=config.bn_biased)
