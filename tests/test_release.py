@@ -10,9 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
+from setuptools.config import expand
+
+import sagan
+import sagan.machine
+from sagan.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+VERSION = sagan.__version__
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 FEW_TESTS = (
     "tests/ops",
     "tests/test_losses.py",
@@ -58,11 +66,28 @@ def test_every_python_that_is_allowed_is_named():
     assert named == [str(minor) for minor in range(int(lowest), int(above))]
 
 
+def test_the_version_is_the_same_everywhere(capsys):
+    """src/sagan/version.py has it; a development version is what the changelog calls unreleased."""
+    assert "version" in PROJECT["dynamic"] and "version" not in PROJECT
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == VERSION
+    newest = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)[1]
+    released, _, development = VERSION.partition(".dev")
+    assert newest == (f"{released} (unreleased)" if development else released)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", released)
+    assert sagan.machine.versions()["sagan-torch"] == VERSION
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"sagan-torch {VERSION}\n"
+
+
+def test_the_build_takes_the_version_from_its_place():
+    attribute = SETUPTOOLS["dynamic"]["version"]["attr"]
+    assert expand.read_attr(attribute, {"": SETUPTOOLS["packages"]["find"]["where"][0]}, ROOT) == VERSION
+
+
 def test_what_the_package_reads_at_run_time_is_in_the_wheel():
     """Every file in src that is no Python is covered by package-data."""
-    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
     package = ROOT / "src" / "sagan"
-    covered = {path for pattern in data["sagan"] for path in package.glob(pattern)}
+    covered = {path for pattern in SETUPTOOLS["package-data"]["sagan"] for path in package.glob(pattern)}
     listed = subprocess.run(["git", "ls-files", "src/sagan"], cwd=ROOT, capture_output=True, text=True, check=False)
     files = {ROOT / name for name in listed.stdout.splitlines() if not name.endswith(".py")}
     assert files <= covered, files - covered
@@ -91,7 +116,7 @@ def test_a_version_without_its_section_is_not_ready(release, monkeypatch, tmp_pa
 @pytest.mark.slow("builds, makes an empty environment and trains in it")
 def test_the_wheel_works_in_an_empty_environment(release, tmp_path):
     assert release.check_description(tmp_path, SimpleNamespace()).endswith("links")
-    assert release.check_wheel(tmp_path, SimpleNamespace()) == f"sagan-torch {PROJECT['version']}"
+    assert release.check_wheel(tmp_path, SimpleNamespace()) == f"sagan-torch {VERSION}"
 
 
 @pytest.mark.slow("builds, and runs some rooms' tests from the source archive")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sagan import old_names
 from sagan.lazy import lazy_names
+from sagan.version import __version__
 
 if TYPE_CHECKING:
     from sagan.data.checking import check
@@ -66,8 +67,6 @@ __all__ = [
     "write_report",
 ]
 
-__version__: str
-
 ROOMS = ("models", "ops")
 """Packages that `import sagan` has always had as attributes; they are imported with all their modules when used."""
 
@@ -103,10 +102,6 @@ _public = lazy_names(
 
 def __getattr__(name: str) -> object:
     # The networks, plotting and logging come with the first name that needs them: a help text does not wait for them.
-    if name == "__version__":
-        from importlib import metadata
-
-        return metadata.version("sagan-torch")
     if name in old_names.PLACES:  # `plan` is among them: the old module is called like the new function
         return old_names.module(f"{__name__}.{name}")
     if name in ROOMS:

@@ -7,14 +7,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sagan.version import __version__
+
 if TYPE_CHECKING:
     import torch
 
 
 def versions() -> dict[str, str]:
     """Give the versions that a run's numbers depend on."""
-    names = ("sagan-torch", "torch", "numpy", "lightning-fabric", "pillow")
-    found = {}
+    names = ("torch", "numpy", "lightning-fabric", "pillow")
+    found = {"sagan-torch": __version__}  # of this code, whatever an older installation of it says
     for name in names:
         try:
             found[name] = metadata.version(name)

@@ -142,3 +142,18 @@ def test_imported_networks_cannot_be_resumed_and_the_way_is_told(tmp_path):
     import_weights(G, tmp_path / "out", ImportConfig(discriminator=D))
     with pytest.raises(RunError, match="no state of training; start a run from them"):
         train(resume=tmp_path / "out", console=Console(quiet=True))
+
+
+def test_an_import_that_fails_at_its_last_file_leaves_no_folder(tmp_path, monkeypatch):
+    G, D = files("studiogan-32", tmp_path / "single")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sagan.exchange.bring_in.save_checkpoint", full)
+    with pytest.raises(OSError, match="No space left"):
+        import_weights(G, tmp_path / "in" / "out", ImportConfig(discriminator=D))
+    assert list((tmp_path / "in").iterdir()) == []
+    monkeypatch.undo()
+    import_weights(G, tmp_path / "in" / "out", ImportConfig(discriminator=D))
+    assert sagan.load(tmp_path / "in" / "out").class_names == ("0", "1", "2", "3", "4")

@@ -122,6 +122,8 @@ def test_pushed_and_loaded_by_its_name(small, tmp_path, hub):
     assert np.array_equal(sagan.load("me/pets").sample(3), generator.sample(3))
     again = HubGenerator.from_pretrained("me/pets").generator
     assert np.array_equal(again.sample(3), generator.sample(3))
+    HubGenerator.of(generator).save_pretrained(tmp_path / "cats", push_to_hub=True, repo_id="me/cats", private=True)
+    assert np.array_equal(sagan.load("me/cats").sample(3), sagan.load(tmp_path / "cats").sample(3))
     save_weights(generator.network, tmp_path / "g.safetensors", generator.class_names, generator.provenance)
     exported = export_to("g.safetensors", "shared", push="me/again")
     assert exported.address == "https://hub/me/again"

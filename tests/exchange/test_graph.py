@@ -60,14 +60,6 @@ def test_a_graph_that_draws_something_else_is_not_written(small, tmp_path, monke
         graph._checked(plain, nothing, tmp_path / "g.onnx")
 
 
-def test_a_failure_leaves_the_older_file(tmp_path):
-    (tmp_path / "g.onnx").write_bytes(b"older")
-    with pytest.raises(GraphError), graph._replacing(tmp_path / "g.onnx") as temporary:
-        temporary.write_bytes(b"newer")
-        raise GraphError
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"older"]
-
-
 def packages(*names):
     """Give the folders and files of installed packages, and of all that they need."""
     wanted, found = list(names), {}

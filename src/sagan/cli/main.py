@@ -26,6 +26,7 @@ from sagan.cli import (
     train,
 )
 from sagan.cli.parse import HELP, HELP_ALL, UsageError, wrapped
+from sagan.version import __version__
 from sagan.words import did_you_mean
 
 FIRST_STEPS = """\
@@ -115,9 +116,7 @@ def dispatch(arguments: list[str]) -> int:
         print(help_text(), end="")
         return 0
     if arguments[0] in ("-V", "--version"):
-        from importlib import metadata
-
-        print(f"sagan-torch {metadata.version('sagan-torch')}")
+        print(f"sagan-torch {__version__}")
         return 0
     group = f"{arguments[0]} "
     members = [name for name in VERBS if name.startswith(group)]

@@ -21,6 +21,7 @@ from sagan.models.generator import Generator
 from sagan.recipes.config import RunConfig, to_json
 from sagan.sampling import refresh_standing_statistics
 from sagan.training.checkpoint import checkpoint_path, save_checkpoint
+from sagan.whole import whole_folder
 
 
 class Read(NamedTuple):
@@ -99,12 +100,16 @@ def import_weights(
         )
     alone = out.suffix == ".safetensors"
     provenance = _provenance(read, Path(file), G.config)
-    save_weights(G, out if alone else out / pretrained.EXPORTED, names, provenance)
     left_out = list(read.left_out)
-    if read.discriminator is not None and alone:
-        left_out.append("the discriminator (name a folder as OUT to keep it)")
-    elif read.discriminator is not None:
-        _write_both(out, read, names, provenance)
+    if alone:
+        save_weights(G, out, names, provenance)
+        if read.discriminator is not None:
+            left_out.append("the discriminator (name a folder as OUT to keep it)")
+    else:
+        with whole_folder(out) as place:
+            save_weights(G, place / pretrained.EXPORTED, names, provenance)
+            if read.discriminator is not None:
+                _write_both(place, read, names, provenance)
     return Imported(
         out=out,
         source=SOURCES[read.source].title,

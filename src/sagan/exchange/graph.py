@@ -1,8 +1,8 @@
 """A generator as a graph without anything of this project: with torch.export, and as ONNX; checked as it is written."""
 
+import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ from sagan.generators.trained import TrainedGenerator
 from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
 from sagan.sizes import written
+from sagan.whole import whole_file
 
 TOLERANCE = 1e-4
 """How far images in [-1, 1] of a graph may be from those of the generator."""
@@ -99,7 +100,7 @@ def write_onnx(generator: TrainedGenerator, out: Path) -> float:
     assert program is not None
     model = program.model_proto
     onnx.helper.set_model_props(model, {"sagan": json.dumps(about(generator))})
-    with _replacing(out) as temporary:
+    with whole_file(out) as temporary:
         temporary.write_bytes(model.SerializeToString())
         return _checked(G, _onnx_session(temporary), out)
 
@@ -115,9 +116,11 @@ def write_program(generator: TrainedGenerator, out: Path) -> float:
     inputs = inputs_of(G, 2, 0)
     with _quiet():
         program = torch.export.export(G, inputs, dynamic_shapes=_any_batch(inputs))
-        with _replacing(out) as temporary:
-            torch.export.save(program, temporary, extra_files={"sagan.json": json.dumps(about(generator))})
-            loaded = torch.export.load(temporary).module()
+        with whole_file(out) as temporary:
+            file = io.BytesIO()  # the exporter would warn of a temporary name
+            torch.export.save(program, file, extra_files={"sagan.json": json.dumps(about(generator))})
+            temporary.write_bytes(file.getvalue())
+            loaded = torch.export.load(io.BytesIO(temporary.read_bytes())).module()
 
             def draw(z: NDArray[np.float32], y: NDArray[np.int64] | None) -> NDArray[np.float32]:
                 given = [torch.from_numpy(z)] + ([] if y is None else [torch.from_numpy(y)])
@@ -177,15 +180,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         registry.setLevel(level)
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """Give a file beside ``out`` that takes its name once all is well."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
-    try:
-        yield temporary
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from sagan.generators.hub import fetched
 from sagan.generators.pretrained import EXPORTED, load
 from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report
+from sagan.whole import whole_folder
 
 
 class HubGenerator(ModelHubMixin, library_name="sagan"):
@@ -45,15 +46,32 @@ class HubGenerator(ModelHubMixin, library_name="sagan"):
         made.generator, made.reports, made.name, made.licence = generator, reports, name, licence
         return made
 
-    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """Write the folder that can be shared; see the mixin for the options.
+    def save_pretrained(
+        self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **options: Any
+    ) -> str | None:
+        """Write the folder that can be shared; it has its files when all of them are complete.
+
+        Args:
+            save_directory: The folder; the card has its name unless there is another.
+            push_to_hub: Push it, too.
+            repo_id: Where to; unset is a repository with the folder's name.
+            options: Of the mixin's method of this name.
+
+        Returns:
+            The address of what was pushed; None if nothing was.
 
         Raises:
             ValueError: If it is the folder of a run, whose files the mixin would replace.
         """
-        if (Path(save_directory) / "checkpoints").exists():
-            raise ValueError(f"{save_directory} is the folder of a run; choose another one to share")
-        said: str | None = super().save_pretrained(save_directory, **options)
+        folder = Path(save_directory)
+        if (folder / "checkpoints").exists():
+            raise ValueError(f"{folder} is the folder of a run; choose another one to share")
+        kept = {key: options.pop(key) for key in ("config", "model_card_kwargs") if key in options}
+        with whole_folder(folder) as place:
+            super().save_pretrained(place, **kept)
+        if not push_to_hub:
+            return None
+        said: str = self.push_to_hub(repo_id or folder.name, **kept, **options)
         return said
 
     def _save_pretrained(self, save_directory: Path) -> None:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from sagan.whole import write_whole
+
 ONNX = '''\
 """Draw samples of {file}: python {script} {usage}
 
@@ -93,9 +95,7 @@ def write_script(graph: Path, *, classes: bool) -> Path:
     text = ONNX if graph.suffix == ".onnx" else TORCH
     usage = "CLASS [NUM] [SEED]" if classes else "[NUM] [SEED]"
     same = "--class CLASS " if classes else ""
-    out.write_text(
-        text.format(name=graph.name, file=_shown(graph), script=_shown(out), usage=usage, same=same), encoding="utf-8"
-    )
+    write_whole(out, text.format(name=graph.name, file=_shown(graph), script=_shown(out), usage=usage, same=same))
     return out
 
 

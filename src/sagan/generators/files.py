@@ -1,6 +1,5 @@
 """Files of what generators give: arrays in one move, names of folders, and the line that says where it comes from."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagan.generators.trained import TrainedGenerator
+from sagan.whole import whole_file
 
 
 def describe_weights(generator: TrainedGenerator) -> str:
@@ -26,14 +26,8 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def noted(metadata: Mapping[str, str] | None) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save
 from sagan.models.config import GeneratorConfig, with_first_widths
 from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
+from sagan.whole import write_whole
 
 FORMAT = "sagan generator"
 FORMAT_VERSION = 1
@@ -58,17 +58,12 @@ def save_weights(
         "class_names": json.dumps(list(class_names)),
         "provenance": json.dumps(dict(provenance)),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # As bytes: safetensors' own writing to a file gives it to this user alone, and this file is there to be shared.
+    tensors = {k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}
     try:
-        # As bytes: safetensors' own writing to a file gives it to this user alone, and this file is there to be shared.
-        tensors = {k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}
-        temporary.write_bytes(save(tensors, metadata))
-        temporary.replace(path)
+        write_whole(path, save(tensors, metadata))
     except OSError as error:
         raise OSError(f"could not write {path}: {error.strerror or error}; is the disk full?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Header(NamedTuple):

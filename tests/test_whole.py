@@ -1,0 +1,84 @@
+"""Files and folders that appear when they are complete: nothing half is left by a failure or by a kill."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sagan.whole import whole_file, whole_folder, write_whole
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_text_and_bytes_are_written_as_they_are(tmp_path):
+    write_whole(tmp_path / "new" / "a.txt", "ä\n")
+    write_whole(tmp_path / "new" / "b", b"\0\r\n")
+    assert (tmp_path / "new" / "a.txt").read_bytes() == "ä\n".encode()
+    assert (tmp_path / "new" / "b").read_bytes() == b"\0\r\n"
+    assert names(tmp_path) == ["new", "new/a.txt", "new/b"]
+
+
+def test_a_failure_keeps_the_older_file_and_nothing_else(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    with pytest.raises(ZeroDivisionError), whole_file(file) as place:
+        place.write_text("half")
+        assert file.read_text() == "old"
+        raise ZeroDivisionError
+    assert file.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_appears_at_the_end_or_not_at_all(tmp_path):
+    with whole_folder(tmp_path / "in" / "new") as place:
+        (place / "deep").mkdir()
+        (place / "deep" / "a").write_text("1")
+        assert not (tmp_path / "in" / "new").exists()
+    assert names(tmp_path / "in") == ["new", "new/deep", "new/deep/a"]
+    with pytest.raises(OSError, match="full"), whole_folder(tmp_path / "in" / "other") as place:
+        (place / "a").write_text("1")
+        raise OSError("the disk is full")
+    assert names(tmp_path / "in") == ["new", "new/deep", "new/deep/a"]
+
+
+def test_a_folder_that_is_there_stays_with_what_it_holds(tmp_path):
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "kept").write_text("0")
+    (folder / "a").write_text("old")
+    with pytest.raises(ZeroDivisionError), whole_folder(folder) as place:
+        (place / "a").write_text("new")
+        raise ZeroDivisionError
+    assert (folder / "a").read_text() == "old"
+    with whole_folder(folder) as place:
+        (place / "deep").mkdir()
+        (place / "deep" / "b").write_text("2")
+        (place / "a").write_text("new")
+    assert names(tmp_path) == ["there", "there/a", "there/deep", "there/deep/b", "there/kept"]
+    assert (folder / "a").read_text() == "new"
+
+
+def test_a_folder_can_be_named_from_where_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with whole_folder(Path("here")) as place:
+        (place / "a").touch()
+    assert names(tmp_path) == ["here", "here/a"]
+
+
+def test_who_is_killed_leaves_no_file_of_that_name_and_the_next_one_succeeds(tmp_path):
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom sagan.whole import whole_file, whole_folder\n"
+        "with whole_folder(Path('folder')) as a, whole_file(Path('file')) as b:\n"
+        "    (a / 'x').write_text('half')\n    b.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert done.returncode == -9
+    assert not (tmp_path / "folder").exists()
+    assert not (tmp_path / "file").exists()
+    assert all(name.startswith(".") for name in names(tmp_path))
+    with whole_folder(tmp_path / "folder") as place:
+        (place / "x").write_text("whole")
+    assert (tmp_path / "folder" / "x").read_text() == "whole"
