@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -98,3 +99,34 @@ def accessibility_faults() -> Callable[[Any], list[str]]:
         ]
 
     return find
+
+
+CANVAS = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return [canvas.height, canvas.width, Array.from(data)];
+}"""
+ONCE = """what => {
+  window.drawnOnce = new Promise((done) => document.addEventListener("studio:drawn", function listen(event) {
+    if (event.detail.what !== what) return;
+    document.removeEventListener("studio:drawn", listen);
+    done(true);
+  }));
+}"""
+
+
+def pixels(page: Any, selector: str, nth: int = 0) -> np.ndarray:
+    """Read what a canvas shows, uint8 (H, W, 3)."""
+    height, width, values = page.locator(selector).nth(nth).evaluate(CANVAS)
+    return np.array(values, np.uint8).reshape(height, width, 4)[:, :, :3]
+
+
+def tiles(page: Any) -> np.ndarray:
+    """Read all samples that the studio shows, uint8 (N, H, W, 3)."""
+    return np.stack([pixels(page, "#grids .tile canvas", i) for i in range(page.locator("#grids .tile").count())])
+
+
+def settled(page: Any, action: Callable[[], object], what: str) -> None:
+    """Do something on the studio's page and wait until what belongs to it was drawn."""
+    page.evaluate(ONCE, what)
+    action()
+    page.evaluate("window.drawnOnce")

@@ -32,7 +32,8 @@ def weights(tmp_path, tiny_config, open_gates):
 
     def write(name="tiny.safetensors", seed=0, classes=CLASSES, **generator):
         torch.manual_seed(seed)
-        G = open_gates(Generator(tiny_config({"num_classes": len(classes)} | generator).generator))
+        shape = {name: generator[name] for name in ("size_px", "start_grid") if name in generator}
+        G = open_gates(Generator(tiny_config({"num_classes": len(classes)} | generator, shape).generator))
         for layer in G.modules():
             if hasattr(layer, "gain"):
                 torch.nn.init.normal_(layer.gain)
@@ -48,9 +49,20 @@ def weights(tmp_path, tiny_config, open_gates):
 @pytest.fixture
 def run_folder(tmp_path, tiny_config, tiny_state, open_gates):
     """Make the folder of a run of ten steps that is at step 4: configuration, log, samples, a checkpoint."""
-    folder = tmp_path / "run"
+    state, _ = tiny_state()
+    return write_run(tmp_path / "run", tiny_config(), state, open_gates)
+
+
+@pytest.fixture
+def wide_run(tmp_path, tiny_config, tiny_state, open_gates):
+    """Make the folder of such a run whose pictures are 32 px high and 48 wide."""
+    networks = [{"size_px": 32, "start_grid": (4, 6)}] * 2
+    state, _ = tiny_state(*networks)
+    return write_run(tmp_path / "wide", tiny_config(*networks), state, open_gates)
+
+
+def write_run(folder, config, state, open_gates):
     (folder / "samples").mkdir(parents=True)
-    config = tiny_config()
     (folder / "config.json").write_text(to_json(config))
     speed = {"images_per_s": 20.0}
     lines = [{"step": k, "loss_d": 1.0 / k, "loss_g": 0.5, "elapsed_s": 2.0 * k} | speed for k in (1, 2, 3)]
@@ -58,8 +70,8 @@ def run_folder(tmp_path, tiny_config, tiny_state, open_gates):
     lines.append({"step": 4, "helps": "train longer"} | found)
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 5, "lo')
     for k in (2, 4):
-        np.save(folder / "samples" / f"step-{k:08d}.npy", np.full((3, 16, 16, 3), 10 * k, np.uint8))
-    state, _ = tiny_state()
+        shape = (3, *config.generator.image_size, 3)
+        np.save(folder / "samples" / f"step-{k:08d}.npy", np.full(shape, 10 * k, np.uint8))
     open_gates(state.G)
     open_gates(state.D)
     save(folder, config, state, 4)
@@ -82,6 +94,20 @@ def save_step(run_folder, tiny_config, tiny_state, open_gates):
         save(run_folder, tiny_config(), state, step)
 
     return do
+
+
+@pytest.fixture
+def studio_page(open_page, served):
+    """Open the page of a studio and wait for its first screen."""
+
+    def open_(*paths, data=None, **options):
+        page = open_page(served(*paths, data=data), **options)
+        page.set_default_timeout(30000)
+        page.wait_for_selector("#subjects canvas")
+        page.wait_for_function("document.querySelector('#readout').textContent.startsWith('From')")
+        return page
+
+    return open_
 
 
 @pytest.fixture

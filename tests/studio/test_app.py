@@ -19,7 +19,7 @@ def test_state_tells_of_each_source(client, weights, run_folder):
     first, second = client(weights(), run_folder).state()
     assert first["name"] == "tiny.safetensors"
     assert first["classes"] == ["red", "green", "2"]
-    assert (first["size_px"], first["directions"], first["step"], first["run"]) == (16, 8, 7, False)
+    assert (first["size"], first["directions"], first["step"], first["run"]) == (16, 8, 7, False)
     assert first["gammas"] == {"8": pytest.approx(0.7)}
     assert (first["discriminator"], second["discriminator"]) == (False, True)
     assert (second["run"], second["step"], second["rough"]) == (True, 4, False)

@@ -8,48 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import pixels, settled, tiles
 from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import load
 from sagan.sampling import attention_maps, generate
 
 pytestmark = pytest.mark.long("a real browser draws the page")
-
-CANVAS = "canvas => { const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height); "
-PIXELS = CANVAS + "return [canvas.height, canvas.width, Array.from(d.data)]; }"
-
-
-def pixels(page, selector, nth=0):
-    height, width, values = page.locator(selector).nth(nth).evaluate(PIXELS)
-    return np.array(values, np.uint8).reshape(height, width, 4)[:, :, :3]
-
-
-def tiles(page):
-    return np.stack([pixels(page, ".tile canvas", i) for i in range(page.locator("#grids .tile").count())])
-
-
-def settled(page, action, what):
-    """Do something and wait until what belongs to it was drawn."""
-    page.evaluate(
-        "what => { window.drawnOnce = new Promise(done => document.addEventListener('studio:drawn', function f(event) {"
-        " if (event.detail.what === what) { document.removeEventListener('studio:drawn', f); done(true); } })); }",
-        what,
-    )
-    action()
-    page.evaluate("window.drawnOnce")
-
-
-@pytest.fixture
-def studio_page(open_page, served):
-    """Open the page of a studio and wait for its first screen."""
-
-    def open_(*paths, data=None, **options):
-        page = open_page(served(*paths, data=data), **options)
-        page.set_default_timeout(30000)
-        page.wait_for_selector("#subjects canvas")
-        page.wait_for_function("document.querySelector('#readout').textContent.startsWith('From')")
-        return page
-
-    return open_
 
 
 def test_the_first_screen_shows_samples_and_where_it_looks_in_one(studio_page, weights):

@@ -1,6 +1,5 @@
 """The report of a run: one file, opened from the disk."""
 
-import base64
 import json
 import re
 import subprocess
@@ -9,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from browser import pixels
 from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import load
 from sagan.metrics.report import Report, Value
-from sagan.models.config import GeneratorConfig
 from sagan.sampling import attention_maps, generate
 from sagan.studio import report
 from sagan.studio.report import write_report
@@ -28,17 +27,6 @@ def written(run_folder, tmp_path):
     (run_folder / "evaluations" / "step-00000004.json").write_text(text)
     said = write_report(run_folder, tmp_path / "report.html")
     return run_folder, tmp_path / "report.html", said
-
-
-CANVAS = """canvas => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.width);
-  return [canvas.width, Array.from(data)];
-}"""
-
-
-def pixels(page, selector, nth=0):
-    size, values = page.locator(selector).nth(nth).evaluate(CANVAS)
-    return np.array(values, np.uint8).reshape(size, size, 4)[:, :, :3]
 
 
 def maps_in(path):
@@ -121,18 +109,6 @@ def test_a_report_needs_no_library_of_the_studio(run_folder, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, run_folder, tmp_path / "r.html"], check=True)
     assert maps_in(tmp_path / "r.html") == 9
-
-
-def test_pictures_that_are_not_square_are_said_to_be_left_out(run_folder, tmp_path, monkeypatch):
-    config = GeneratorConfig(size_px=16, start_grid=(4, 6))
-
-    def load_rectangle(*_, check, **__):
-        check(config, ())
-
-    monkeypatch.setattr(report, "load", load_rectangle)
-    write_report(run_folder, tmp_path / "r.html")
-    told = re.search(r'id="told">([^<]+)<', (tmp_path / "r.html").read_text())[1]
-    assert "square pictures only" in json.loads(base64.b64decode(told))["no_generator"]
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -120,7 +120,7 @@ class Studio:
         config = self._data_of(source)
         if config is None:
             raise ValueError("no training pictures are at hand; open the studio with --data PICTURES")
-        size_px, trained_on = generator.config.image_size[0], generator.provenance.get("data")
+        size_px, trained_on = generator.config.image_size, generator.provenance.get("data")
         key = f"{config} {size_px} {trained_on}"
         if key not in self._data:
             self._data[key] = TrainingPictures(config, size_px, trained_on)
@@ -232,7 +232,7 @@ def _add_own(app: FastAPI, studio: Studio) -> None:
         command = own_command(source.path, (row, column), position, f"own.{kind}")
 
         def write(_: Turn) -> bytes:
-            image = opened(data, D.config.image_size[0], source.trained_on)
+            image = opened(data, D.config.image_size, source.trained_on)
             return content_of(
                 f"own.{kind}",
                 lambda out: save_own(D, image, out, (row, column), position, {"command": command}),

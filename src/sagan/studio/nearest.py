@@ -14,6 +14,7 @@ from sagan.metrics.features import extract
 from sagan.metrics.neighbours import nearest
 from sagan.metrics.pixels import PixelNetwork
 from sagan.recipes.config import from_json
+from sagan.sizes import Size
 
 COLUMNS = 6
 # Names of data that need no file.
@@ -40,7 +41,7 @@ class TrainingPictures:
         trained_on: What the generator says of its pictures: these are read alike.
     """
 
-    def __init__(self, config: DataConfig, size_px: int, trained_on: object = None) -> None:
+    def __init__(self, config: DataConfig, size_px: Size, trained_on: object = None) -> None:
         self.config, self.size_px, self.trained_on = config, size_px, trained_on
         self._guard = threading.Lock()
         self._found: tuple[ImageSet, NDArray[np.float32]] | None = None

@@ -16,12 +16,13 @@ from sagan.generators.files import noted, save_arrays
 from sagan.generators.trained import AttentionResult
 from sagan.models.discriminator import Discriminator
 from sagan.sampling import attention_gammas
+from sagan.sizes import Size, size_of
 from sagan.studio.binary import packed
 from sagan.studio.drawing import coarse_queries, message_of_maps
 
 
-def opened(data: bytes, size_px: int, trained_on: object) -> NDArray[np.uint8]:
-    """Decode a picture and bring it to its size as training did, uint8 (size_px, size_px, 3).
+def opened(data: bytes, size_px: Size, trained_on: object) -> NDArray[np.uint8]:
+    """Decode a picture and bring it to its size as training did, uint8 (H, W, 3).
 
     Args:
         data: The file.
@@ -34,7 +35,7 @@ def opened(data: bytes, size_px: int, trained_on: object) -> NDArray[np.uint8]:
     try:
         pixels = decode_picture(data, plan_alike(trained_on)).pixels
         config = fitted_alike(DataConfig(), trained_on)
-        return np.array(fitted(pixels, (size_px, size_px), config.fit, config.border))
+        return np.array(fitted(pixels, size_of(size_px), config.fit, config.border))
     except UnreadableError as error:
         raise ValueError(f"this picture cannot be used: {error}") from error
 
@@ -47,14 +48,11 @@ def own_picture(D: Discriminator, data: bytes, trained_on: object) -> bytes:
     """
     if not D.attention:
         raise ValueError("this discriminator has no attention: it was configured without")
-    height, width = D.config.image_size
-    if height != width:
-        raise ValueError(f"the studio draws square pictures only, and this discriminator sees {height}x{width}")
-    image = opened(data, height, trained_on)
+    image = opened(data, D.config.image_size, trained_on)
     queries = coarse_queries(D)
     maps = {position: found[0] for position, found in picture_maps(D, image[None], queries).items()}
-    behind = message_of_maps(maps, attention_gammas(D))
-    return packed({"size_px": height}, {"image": image, "looks": np.frombuffer(behind, np.uint8)})
+    behind = message_of_maps(maps, D)
+    return packed({}, {"image": image, "looks": np.frombuffer(behind, np.uint8)})
 
 
 def save_own(

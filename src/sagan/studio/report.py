@@ -16,12 +16,12 @@ from sagan.metrics.report import Report, report_from_json
 from sagan.runs.folder import write_text
 from sagan.runs.samples import kept_samples
 from sagan.sampling import generate
+from sagan.sizes import written
 from sagan.studio.binary import packed
 from sagan.studio.bundle import single_file
 from sagan.studio.commands import flag_name, sample_command
 from sagan.studio.drawing import looks
 from sagan.studio.live import log_lines, run_told
-from sagan.studio.sources import check_square
 
 # Room for each part, in bytes before base64 makes four of three; together the page stays under 15 MB.
 MOST_OVER_TIME, MOST_SAMPLES, MOST_LOOKS = 3_000_000, 2_500_000, 5_000_000
@@ -55,7 +55,7 @@ def write_report(run: str | Path, out: str | Path, *, progress: bool = False) ->
     told["first_line"] = next(iter(log_lines(run)), None)
     data = {"over-time": _over_time(run, told)}
     try:
-        generator = load(run, preview=True, progress=progress, check=check_square)
+        generator = load(run, preview=True, progress=progress)
     except (FileNotFoundError, ValueError) as error:  # a run that has saved nothing yet has curves all the same
         told |= {"no_generator": str(error), "classes": [], "gammas": {}}
     else:
@@ -82,15 +82,15 @@ def _over_time(run: Path, told: dict[str, Any]) -> bytes:
 
 def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any]) -> dict[str, bytes]:
     """Draw samples by class and pack the whole maps of some of them."""
-    size, names = generator.config.image_size[0], generator.class_names
-    room = max(1, MOST_SAMPLES // (size * size * 3))
+    size, names = generator.config.image_size, generator.class_names
+    room = max(1, MOST_SAMPLES // (math.prod(size) * 3))
     classes = tuple(flag_name(c, names) for c in range(min(MOST_CLASSES, len(names))))
     num = max(1, min(EACH, room // max(1, len(classes))))
     config = SampleConfig(classes=classes, num=num if classes else min(24, room))
     network, z, y = generator.inputs(config)
     told |= {
         "classes": list(names),
-        "size_px": size,
+        "size": written(size),
         "provenance": generator.provenance,
         "command": sample_command(file, config, "samples.png"),
         "labels": None if y is None else y.tolist(),

@@ -10,9 +10,9 @@ from typing import Literal
 
 from sagan.generators.pretrained import file_of, load, load_judge
 from sagan.generators.trained import TrainedGenerator
-from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
 from sagan.sampling import attention_gammas
+from sagan.sizes import written
 
 # A checkpoint needs standing statistics. These few show something at once; those that `sagan sample` uses follow.
 QUICK = (2, 16)
@@ -80,11 +80,11 @@ class Source:
             file = file_of(self.path)
             self._tried = stamp = stamp_of(file)
             if self.loaded is None or self.loaded.stamp != stamp:
-                generator = load(file, device=self.device, standing=QUICK, check=check_square)
+                generator = load(file, device=self.device, standing=QUICK)
                 rough = file.suffix == ".pt" and generator.config.sampling_norm == "standing"
                 self._take(Loaded(generator, file, stamp, rough))
             if self.loaded is not None and self.loaded.rough:
-                generator = load(file, device=self.device, preview=True, check=check_square)
+                generator = load(file, device=self.device, preview=True)
                 self._take(Loaded(generator, file, stamp, rough=False))
         except (OSError, ValueError) as error:
             self.error = str(error)
@@ -143,7 +143,7 @@ class Source:
         return told | {
             "rough": self.loaded.rough,
             "classes": list(generator.class_names),
-            "size_px": config.image_size[0],
+            "size": written(config.image_size),
             "directions": config.z_dim,
             "step": facts.get("step"),
             "weights": facts.get("weights"),
@@ -154,20 +154,6 @@ class Source:
     def _take(self, loaded: Loaded) -> None:
         self.loaded, self.error = loaded, None
         self.version += 1
-
-
-def check_square(config: GeneratorConfig, _: tuple[str, ...]) -> None:
-    """Refuse what the page would draw wrongly: its canvases are squares.
-
-    Raises:
-        ValueError: If the generator makes other pictures.
-    """
-    height, width = config.image_size
-    if height != width:
-        raise ValueError(
-            f"the studio draws square pictures only, and this generator makes them {height}x{width}; use "
-            "`sagan sample` and `sagan attention`"
-        )
 
 
 class Loader:

@@ -23,14 +23,21 @@ export function complain(error) {
   box.textContent = error ? error.message ?? String(error) : "";
 }
 
-/** Draw RGB bytes into a canvas at their own size. */
-export function paint(canvas, pixels, height, width = height) {
+/** Draw RGB bytes into a canvas at their own size, which is its shape on the page as well. */
+export function paint(canvas, pixels, height, width) {
   canvas.width = width;
   canvas.height = height;
   canvas.getContext("2d").putImageData(imageData(pixels, height, width), 0, 0);
 }
 
-export function imageData(pixels, height, width = height) {
+/** Picture i of uint8 (N, H, W, 3), as { data, shape }: its bytes and its size, as paint() takes them. */
+export function picture(images, i) {
+  const [, height, width] = images.shape;
+  const each = height * width * 3;
+  return [images.data.subarray(i * each, (i + 1) * each), height, width];
+}
+
+export function imageData(pixels, height, width) {
   const image = new ImageData(width, height);
   const out = image.data;
   for (let i = 0, j = 0; j < out.length; i += 3, j += 4) {

@@ -1,6 +1,6 @@
 // A grid of pictures, one of which is chosen: with the mouse, or with the arrow keys.
 
-import { el, paint } from "./dom.js";
+import { el, paint, picture } from "./dom.js";
 
 const TILE = { few: 118, some: 92, many: 72 };
 
@@ -18,19 +18,21 @@ export class Grid {
 
   /** images: uint8 (N, H, W, 3) as { data, shape }; names: one for each. */
   show(images, names) {
-    const [count, size] = images.shape;
-    const each = size * size * 3;
-    if (this.tiles.length !== count) this.build(count);
+    const [count, height, width] = images.shape;
+    if (this.tiles.length !== count || this.shape !== width / height) this.build(count, width / height);
     this.tiles.forEach((tile, i) => {
-      paint(tile.canvas, images.data.subarray(i * each, (i + 1) * each), size);
+      paint(tile.canvas, ...picture(images, i));
       tile.caption.textContent = names[i];
       tile.box.setAttribute("aria-label", `${names[i]}, sample ${i}`);
     });
     this.mark(Math.min(this.chosen, count - 1));
   }
 
-  build(count) {
+  /** shape: width over height; tiles of all shapes have about the same area. */
+  build(count, shape) {
     const tile = count > 48 ? TILE.many : count > 12 ? TILE.some : TILE.few;
+    this.shape = shape;
+    this.list.style.setProperty("--shape", Math.sqrt(shape));
     this.list.style.setProperty("--tile", `${tile}px`);
     this.tiles = Array.from({ length: count }, (_, i) => {
       const canvas = el("canvas", { "aria-hidden": "true" });

@@ -5,6 +5,8 @@ import { drawLegend } from "./colours.js";
 import { blocksOf, drawLook, drawPicture, Ground, lookFrom, mostAt } from "./maps.js";
 
 const NEARLY_SHUT = 0.02;
+// Height over width of a figure at most: taller pictures are drawn narrower.
+const TALLEST = 1.35;
 const percent = (share) => `${(100 * share).toPrecision(share < 0.1 ? 2 : 3)} %`;
 
 export class LooksPanel {
@@ -15,13 +17,13 @@ export class LooksPanel {
     drawLegend($("legend-bar"));
   }
 
-  /** Show pictures beside each other: [{ name, pixels, size, message }]; a message that is null has no maps yet. */
+  /** Show pictures beside each other: [{ name, picture: [bytes, height, width], message }]; a message that is null has no maps yet. */
   show(subjects, of) {
     const kept = this.subjects.length === subjects.length && this.subjects.every((s, i) => s.shape === shapeOf(subjects[i]));
     this.subjects = subjects.map((subject, i) => ({
       ...subject,
       shape: shapeOf(subject),
-      ground: new Ground(subject.pixels, subject.size),
+      ground: new Ground(...subject.picture),
       blocks: subject.message ? blocksOf(subject.message) : [],
       places: kept ? this.subjects[i].places : null,
     }));
@@ -42,6 +44,7 @@ export class LooksPanel {
 
   build(subject, named) {
     const figures = el("div", { className: "figures" });
+    figures.style.setProperty("--narrow", Math.min(1, TALLEST / subject.ground.height * subject.ground.width));
     const point = el("div", { className: "point", tabIndex: 0, role: "application", "aria-label": "Point at a place of the picture; the arrow keys move it", "aria-describedby": "readout" });
     const picture = el("canvas", { role: "img", "aria-label": "The picture, with the place that is pointed at" });
     point.append(picture);
@@ -75,8 +78,8 @@ export class LooksPanel {
       const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (!move) return;
       event.preventDefault();
-      const step = (event.shiftKey ? 4 : 1) / Math.max(8, ...this.subjects.flatMap((s) => s.blocks.map((b) => b.queries[0])));
-      this.pointAt(this.place.u + move[0] * step, this.place.v + move[1] * step);
+      const step = (axis) => (event.shiftKey ? 4 : 1) / Math.max(8, ...this.subjects.flatMap((s) => s.blocks.map((b) => b.queries[axis])));
+      this.pointAt(this.place.u + move[0] * step(1), this.place.v + move[1] * step(0));
     });
   }
 
@@ -111,8 +114,9 @@ export class LooksPanel {
     if (!block) { $("readout").textContent = subject ? "" : $("readout").textContent; return; }
     const look = lookFrom(block, this.place);
     const most = mostAt(block, look);
-    const pixel = (x) => Math.floor(x * subject.size);
-    const text = `From row ${pixel(this.place.v)}, column ${pixel(this.place.u)} feat${block.position} looks most at row ${pixel(most.v)}, column ${pixel(most.u)}.`;
+    const { height, width } = subject.ground;
+    const at = ({ u, v }) => `row ${Math.floor(v * height)}, column ${Math.floor(u * width)}`;
+    const text = `From ${at(this.place)} feat${block.position} looks most at ${at(most)}.`;
     $("readout").textContent = text;
     clearTimeout(this.telling);
     this.telling = setTimeout(() => say(text), 700);
@@ -120,8 +124,8 @@ export class LooksPanel {
 
   /** The place in pixels of the first picture: [row, column]. */
   query() {
-    const { size } = this.subjects[0];
-    return [Math.floor(this.place.v * size), Math.floor(this.place.u * size)];
+    const { height, width } = this.subjects[0].ground;
+    return [Math.floor(this.place.v * height), Math.floor(this.place.u * width)];
   }
 
   position() {
@@ -129,7 +133,7 @@ export class LooksPanel {
   }
 }
 
-const shapeOf = (subject) => `${subject.name} ${subject.size} ${(subject.message?.blocks ?? ["none"]).map((b) => b.position ?? b)}`;
+const shapeOf = (subject) => `${subject.name} ${subject.picture.slice(1)} ${(subject.message?.blocks ?? ["none"]).map((b) => b.position ?? b)}`;
 
 function caption(subject) {
   subject.blocks.forEach((block, i) => {

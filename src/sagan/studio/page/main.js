@@ -1,7 +1,7 @@
 // The page: what is asked for, what is chosen, which view is open.
 
 import { Classes, MOST } from "./classes.js";
-import { $, complain, drawn, el, paint, say } from "./dom.js";
+import { $, complain, drawn, el, paint, picture, say } from "./dom.js";
 import { Grid } from "./grid.js";
 import { LooksPanel } from "./looks.js";
 import { RunView } from "./run.js";
@@ -122,9 +122,7 @@ async function choose(item) {
   try {
     const subjects = await Promise.all(present.map(async ({ source, ask, images, names }) => {
       const at = Math.min(item, names.length - 1);
-      const size = images.shape[1];
-      const pixels = images.data.subarray(at * size * size * 3, (at + 1) * size * size * 3);
-      return { name: source.name, pixels, size, message: await looksAt(source, ask, at) };
+      return { name: source.name, picture: picture(images, at), message: await looksAt(source, ask, at) };
     }));
     lookedAt = { kind: "samples", ask: main().ask, item };
     panel.show(subjects, main().labels ? `${main().names[item]}, sample ${item}` : `sample ${item}`);
@@ -135,14 +133,14 @@ async function choose(item) {
   }
 }
 
-async function showFrame(pixels, size, ask, item) {
+async function showFrame(frame, ask, item) {
   if (view !== "walk") return;
   $("looks-actions").hidden = true;
   $("near-box").hidden = true;
   try {
     const message = await looksAt(current(), ask, item);
     lookedAt = { kind: "walk", ask, item };
-    panel.show([{ name: current().name, pixels, size, message }], `picture ${item + 1} of the walk`);
+    panel.show([{ name: current().name, picture: frame, message }], `picture ${item + 1} of the walk`);
   } catch (error) {
     failed(error);
   }
@@ -153,11 +151,9 @@ async function nearest() {
   $("near-hint").textContent = "reading the training pictures …";
   try {
     const { arrays, classes: names, count, data, others } = await postArrays("/api/nearest", { pictures: lookedAt.ask, item: lookedAt.item }, "near");
-    const [found, size] = arrays.images.shape;
-    const each = size * size * 3;
-    $("near-pictures").replaceChildren(...Array.from({ length: found }, (_, i) => {
+    $("near-pictures").replaceChildren(...Array.from({ length: arrays.images.shape[0] }, (_, i) => {
       const canvas = el("canvas", { role: "img", "aria-label": `training picture, ${names[i] ?? ""}, distance ${arrays.distances.data[i].toFixed(2)}` });
-      paint(canvas, arrays.images.data.subarray(i * each, (i + 1) * each), size);
+      paint(canvas, ...picture(arrays.images, i));
       return el("figure", {}, canvas, el("figcaption", { className: "caption", textContent: `${names[i] ?? ""} ${arrays.distances.data[i].toFixed(2)}` }));
     }));
     $("near-hint").textContent = `The nearest of ${count.toLocaleString("en")} pictures of ${data}, by the colours of 8x8 cells (0 is equal).${others ? " These are not the pictures that it was trained on." : ""}`;
@@ -179,12 +175,12 @@ async function openOwn(file) {
     const { unpack } = await import("./wire.js");
     const looks = message.arrays.looks.data;
     const maps = unpack(looks.slice().buffer);
-    const image = message.arrays.image;
+    const { data, shape: [height, width] } = message.arrays.image;
     lookedAt = { kind: "own" };
-    panel.show([{ name: "discriminator", pixels: image.data, size: image.shape[0], message: maps }], "your picture, seen by the discriminator");
+    panel.show([{ name: "discriminator", picture: [data, height, width], message: maps }], "your picture, seen by the discriminator");
     $("looks-actions").hidden = false;
     $("near-box").hidden = true;
-    $("own-hint").textContent = `${file.name}: cut to ${image.shape[0]} px as in training. Point at it in the panel.`;
+    $("own-hint").textContent = `${file.name}: cut to ${height === width ? height : `${height}x${width}`} px as in training. Point at it in the panel.`;
     complain(null);
     drawn("own");
   } catch (error) {
@@ -338,7 +334,7 @@ function factsOf(source) {
   if (source.status === "failed") return source.error;
   const step = source.step === undefined || source.step === null ? "" : `step ${source.step.toLocaleString("en")}`;
   const rough = source.rough ? "a first look: better statistics follow in a moment" : "";
-  return [step, `${source.size_px} px`, source.weights, source.batch_norm, rough].filter(Boolean).join("; ");
+  return [step, `${source.size} px`, source.weights, source.batch_norm, rough].filter(Boolean).join("; ");
 }
 
 async function follow() {

@@ -42,10 +42,12 @@ export function mostAt(block, look) {
 
 /** A picture, prepared to be drawn over: in its colours, and dark and grey. */
 export class Ground {
-  constructor(pixels, size) {
-    this.size = size;
-    this.colour = canvasOf(imageData(pixels, size));
-    const grey = imageData(pixels, size);
+  constructor(pixels, height, width) {
+    this.height = height;
+    this.width = width;
+    this.smooth = Math.max(height, width) >= 128;
+    this.colour = canvasOf(imageData(pixels, height, width));
+    const grey = imageData(pixels, height, width);
     for (let j = 0; j < grey.data.length; j += 4) {
       const light = 0.42 * (0.3 * grey.data[j] + 0.59 * grey.data[j + 1] + 0.11 * grey.data[j + 2]);
       grey.data[j] = grey.data[j + 1] = grey.data[j + 2] = light;
@@ -64,15 +66,15 @@ function canvasOf(image) {
 
 /** Draw the picture itself with the place pointed at. */
 export function drawPicture(canvas, ground, place) {
-  const context = prepared(canvas);
-  context.imageSmoothingEnabled = ground.size >= 128;
-  context.drawImage(ground.colour, 0, 0, SIDE, SIDE);
+  const context = prepared(canvas, ground);
+  context.imageSmoothingEnabled = ground.smooth;
+  context.drawImage(ground.colour, 0, 0, canvas.width, canvas.height);
   ring(context, place);
 }
 
 /** Draw where a block looks from a place. */
 export function drawLook(canvas, ground, block, place) {
-  const context = prepared(canvas);
+  const context = prepared(canvas, ground);
   const { shares, low, high } = lookFrom(block, place);
   const [rows, columns] = block.keys;
   const small = new ImageData(columns, rows);
@@ -81,25 +83,27 @@ export function drawLook(canvas, ground, block, place) {
     small.data.set([HEAT[c], HEAT[c + 1], HEAT[c + 2], 255], 4 * i);
   }
   context.globalCompositeOperation = "source-over";
-  context.imageSmoothingEnabled = ground.size >= 128;
-  context.drawImage(ground.grey, 0, 0, SIDE, SIDE);
+  context.imageSmoothingEnabled = ground.smooth;
+  context.drawImage(ground.grey, 0, 0, canvas.width, canvas.height);
   context.globalCompositeOperation = "screen";
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = "high";
-  context.drawImage(canvasOf(small), 0, 0, SIDE, SIDE);
+  context.drawImage(canvasOf(small), 0, 0, canvas.width, canvas.height);
   context.globalCompositeOperation = "source-over";
   ring(context, place);
 }
 
-function prepared(canvas) {
-  if (canvas.width !== SIDE) canvas.width = canvas.height = SIDE;
+function prepared(canvas, { height, width }) {
+  const scale = SIDE / Math.max(height, width);
+  const [wide, high] = [Math.round(width * scale), Math.round(height * scale)];
+  if (canvas.width !== wide || canvas.height !== high) { canvas.width = wide; canvas.height = high; }
   return canvas.getContext("2d");
 }
 
 function ring(context, { u, v }) {
   for (const [width, colour] of [[6, "#000"], [2.5, "#fff"]]) {
     context.beginPath();
-    context.arc(u * SIDE, v * SIDE, 9, 0, 2 * Math.PI);
+    context.arc(u * context.canvas.width, v * context.canvas.height, 9, 0, 2 * Math.PI);
     context.lineWidth = width;
     context.strokeStyle = colour;
     context.stroke();

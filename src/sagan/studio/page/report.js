@@ -1,7 +1,7 @@
 // The report of a run: everything that it shows lies in this file.
 
 import { chart } from "./chart.js";
-import { $, el, paint } from "./dom.js";
+import { $, el, paint, picture } from "./dom.js";
 import { Grid } from "./grid.js";
 import { LooksPanel } from "./looks.js";
 import { unpack } from "./wire.js";
@@ -24,7 +24,7 @@ function tellState() {
   const facts = told.provenance ?? {};
   const data = facts.data?.source ? `trained on ${facts.data.source}` : "";
   const gates = told.gammas ? Object.entries(told.gammas).map(([k, v]) => `γ of feat${k} ${v.toFixed(3)}`).join(", ") : "";
-  $("facts").textContent = [told.size_px ? `${told.size_px} px` : "", `${told.classes.length || "no"} classes`, data, facts.weights, facts.batch_norm, gates, $("samples") ? "" : told.no_generator].filter(Boolean).join("; ");
+  $("facts").textContent = [told.size ? `${told.size} px` : "", `${told.classes.length || "no"} classes`, data, facts.weights, facts.batch_norm, gates, $("samples") ? "" : told.no_generator].filter(Boolean).join("; ");
   const found = told.health.map((line) => {
     if (line.health === "rolled back") return el("li", { textContent: `Rolled back from step ${line.from_step} to ${line.step}: ${line.because}.` });
     const what = `${line.health} ${line.over ? "was over " : ""}at step ${number(line.step)}: ${line.quantity} ${(+line.value).toPrecision(3)}`;
@@ -37,13 +37,11 @@ function showSamples() {
   if (!$("samples")) { $("samples-box").append(el("p", { className: "hint", textContent: told.no_generator })); $("looks-section").hidden = true; return; }
   const { images } = unpack(bytesOf("samples")).arrays;
   const names = Array.from({ length: images.shape[0] }, (_, i) => (told.labels ? told.classes[told.labels[i]] : `sample ${i}`));
-  const size = images.shape[1];
-  const each = size * size * 3;
   const panel = new LooksPanel();
   const choose = (item) => {
     const kept = told.looked_at.includes(item);
     const message = kept ? unpack(bytesOf(`looks-${item}`)) : null;
-    const subject = { name: told.name, pixels: images.data.subarray(item * each, (item + 1) * each), size, message };
+    const subject = { name: told.name, picture: picture(images, item), message };
     panel.show([subject], `${names[item]}, sample ${item}${kept ? "" : ": its map is not in this file"}`);
   };
   const grid = new Grid($("samples-box"), "Samples by class", { choose, point: () => {} });
@@ -58,7 +56,8 @@ function showTime() {
   $("time-section").hidden = !steps.length;
   if (!steps.length) return;
   const [, rows, height, width] = arrays.images.shape;
-  const each = height * width * 3;
+  const all = { data: arrays.images.data, shape: [steps.length * rows, height, width, 3] };
+  $("time-grid").style.setProperty("--shape", Math.sqrt(width / height));
   const tiles = Array.from({ length: rows }, (_, row) => {
     const canvas = el("canvas", { role: "img" });
     $("time-grid").append(el("div", { className: "tile plain" }, canvas, el("span", { className: "caption", textContent: told.classes[row] ?? `sample ${row}` })));
@@ -68,8 +67,7 @@ function showTime() {
     const at = +$("time").value;
     $("when").textContent = `step ${number(steps[at])}`;
     tiles.forEach((canvas, row) => {
-      const begin = (at * rows + row) * each;
-      paint(canvas, arrays.images.data.subarray(begin, begin + each), height, width);
+      paint(canvas, ...picture(all, at * rows + row));
       canvas.setAttribute("aria-label", `${told.classes[row] ?? `sample ${row}`} at step ${steps[at]}`);
     });
   };

@@ -1,7 +1,7 @@
 // A run as it goes on: how far it is, warnings, samples over time, curves. Several runs stand below each other.
 
 import { chart } from "./chart.js";
-import { $, complain, drawn, el, paint } from "./dom.js";
+import { $, complain, drawn, el, paint, picture } from "./dom.js";
 import { get, getArrays, Stale } from "./wire.js";
 
 const EVERY_MS = 3000;
@@ -121,12 +121,12 @@ class Card {
         return;
       }
     }
-    const { data, shape: [count, height, width] } = this.cache.get(step);
-    const each = height * width * 3;
-    this.grid.replaceChildren(...Array.from({ length: count }, (_, i) => {
+    const images = this.cache.get(step);
+    this.grid.style.setProperty("--shape", Math.sqrt(images.shape[2] / images.shape[1]));
+    this.grid.replaceChildren(...Array.from({ length: images.shape[0] }, (_, i) => {
       const name = this.classes[i] ?? `sample ${i}`;
       const canvas = el("canvas", { role: "img", "aria-label": `${name} at step ${step}` });
-      paint(canvas, data.subarray(i * each, (i + 1) * each), height, width);
+      paint(canvas, ...picture(images, i));
       return el("div", { className: "tile" }, canvas, el("span", { className: "caption", textContent: name }));
     }));
   }

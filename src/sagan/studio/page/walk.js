@@ -1,6 +1,6 @@
 // Walks: between two samples, between two classes with the same noise, along a direction of the noise.
 
-import { $, complain, drawn, el, paint } from "./dom.js";
+import { $, complain, drawn, el, paint, picture } from "./dom.js";
 import { postArrays, Stale } from "./wire.js";
 
 const FRAMES = 25;
@@ -8,7 +8,7 @@ const FILM = 9;
 const FRAME_MS = 80;
 
 export class WalkView {
-  /** scene: { samples(): { ask, images, names, source } or null, show(pixels, size, ask, item) } */
+  /** scene: { samples(): { ask, images, names, source } or null, show(picture, ask, item) } */
   constructor(scene) {
     this.scene = scene;
     this.timer = 0;
@@ -55,8 +55,7 @@ export class WalkView {
     for (const end of document.querySelectorAll(".end[data-for]")) end.hidden = end.dataset.for !== this.mode;
     $("direction-out").textContent = $("direction").value;
     const { images } = this.scene.samples();
-    const each = images.shape[1] ** 2 * 3;
-    for (const id of ["from", "to"]) paint($(`${id}-picture`), images.data.subarray(+$(id).value * each, (+$(id).value + 1) * each), images.shape[1]);
+    for (const id of ["from", "to"]) paint($(`${id}-picture`), ...picture(images, +$(id).value));
     const ask = this.ask();
     try {
       const message = await postArrays("/api/pictures", ask, "walk");
@@ -72,16 +71,10 @@ export class WalkView {
     }
   }
 
-  frame(i) {
-    const [, size] = this.frames.shape;
-    return { pixels: this.frames.data.subarray(i * size * size * 3, (i + 1) * size * size * 3), size };
-  }
-
   film() {
     $("film").replaceChildren(...Array.from({ length: FILM }, (_, k) => {
       const canvas = el("canvas");
-      const { pixels, size } = this.frame(Math.round((k * (FRAMES - 1)) / (FILM - 1)));
-      paint(canvas, pixels, size);
+      paint(canvas, ...picture(this.frames, Math.round((k * (FRAMES - 1)) / (FILM - 1))));
       return canvas;
     }));
   }
@@ -89,10 +82,11 @@ export class WalkView {
   draw() {
     if (!this.frames) return;
     const item = +$("step").value;
-    const { pixels, size } = this.frame(item);
-    paint($("frame"), pixels, size);
+    const shown = picture(this.frames, item);
+    paint($("frame"), ...shown);
+    $("frame").style.setProperty("--narrow", Math.min(1, shown[2] / shown[1]));
     $("step").setAttribute("aria-valuetext", `picture ${item + 1} of ${FRAMES}`);
-    this.scene.show(pixels, size, this.asked, item);
+    this.scene.show(shown, this.asked, item);
   }
 
   play() {
