@@ -33,11 +33,11 @@ def main(steps: int = 200) -> None:
 
     config = sagan.preset("demo", data="pictures", size=16, steps=steps)
     config = replace(config, data=replace(config.data, flip=True, balanced=True))
-    result = sagan.train(config, out="run")
+    result = sagan.train(config, out="runs/own-data")
     print(f"{result.step} steps in {result.out}")
 
-    print(sagan.sample_to_file("run", "samples.png", sagan.SampleConfig(num=8)))
-    weights = sagan.export("run", "weights.safetensors")
+    print(sagan.sample_to_file("runs/own-data", "samples.png", sagan.SampleConfig(num=8)))
+    weights = sagan.export("runs/own-data", "weights.safetensors")
     print(sagan.load(weights).sample(num=2, classes="disc").shape)
 
 

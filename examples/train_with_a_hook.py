@@ -32,7 +32,7 @@ class UntilAttentionOpens(sagan.Hook):
 def main(steps: int = 200) -> None:
     """Train the demonstration on the embedded digits with it."""
     config = sagan.preset("demo", steps=steps)
-    result = sagan.train(config, out="run", hooks=[UntilAttentionOpens("gamma.json", enough=0.05)])
+    result = sagan.train(config, out="runs/with-a-hook", hooks=[UntilAttentionOpens("gamma.json", enough=0.05)])
     print(result.reason or f"all {result.step} steps are done")
     for line in json.loads(Path("gamma.json").read_text()):
         print(line)

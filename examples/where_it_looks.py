@@ -9,7 +9,7 @@ import sagan
 
 def main(steps: int = 200) -> None:
     """Train on the embedded digits for a while, then measure and draw."""
-    result = sagan.train(sagan.preset("demo", steps=steps), out="run")
+    result = sagan.train(sagan.preset("demo", steps=steps), out="runs/where-it-looks")
     generator = sagan.load(result.out)
     looks = generator.attention(num=4, classes=["3", "8"], seed=1, queries_px=[(8, 8), (4, 4)])
     for position, maps in looks.maps.items():  # (images, queries, height, width); each map sums to 1

@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import itertools
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -12,9 +14,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from reading import ROOT, Found
-from small import WRITES, here, script_of, small, small_torchrun, verb_of
+from small import WRITES, here, script_of, small, small_pip, small_torchrun, verb_of
 from world import place_in
 
 from sagan.cli.main import main
@@ -62,18 +66,21 @@ class Page:
     def command(self, item: Found) -> list[str]:
         """Run a command, and give the places that it names as written."""
         program, *words = [here(word) for word in item.words]
-        written = [word for flag, word in zip(words, words[1:], strict=False) if flag in WRITES]
+        written = [word for flag, word in itertools.pairwise(words) if flag in WRITES]
         written += [word.partition("=")[2] for word in words if word.startswith(tuple(f"{flag}=" for flag in WRITES))]
         if program == "sagan":
             self.sagan(small(words, in_block=item.in_block), written)
             return written if "--dry-run" not in words else []
-        if program == "torchrun":
+        elif item.installs:
+            self.process([sys.executable, "-m", "pip", *small_pip(words, self.folder)])
+        elif program == "torchrun":
             self.put(words, written)
             self.process([sys.executable, "-m", "torch.distributed.run", *small_torchrun(words)])
         elif program == "python":
             self.put(words, [])
-            few = ["40"] if words[0].startswith("examples/") else []
-            self.process([sys.executable, *map(script_of, words), *few])
+            few = ["22"] if words[0].startswith("examples/") else []
+            with self.inside(), patch.object(sys, "argv", [*words, *few]), contextlib.redirect_stdout(io.StringIO()):
+                runpy.run_path(script_of(words[0]), run_name="__main__")
         else:
             self.put(words, written)
             self.process(["bash", "-e", "-c", here(item.text).removeprefix("./dev ")])
@@ -104,9 +111,8 @@ class Page:
     def studio(self, words: list[str]) -> None:
         """Open the page of a studio, and end it as Ctrl-C does."""
         command = [sys.executable, "-m", "sagan", *words]
-        with subprocess.Popen(
-            command, cwd=self.folder, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as server:
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(command, cwd=self.folder, env=self.environment(), text=True, **streams) as server:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
             assert address, f"{' '.join(words)}\n{server.stdout.read()}"
@@ -127,7 +133,7 @@ class Page:
 
     def put(self, words: list[str], written: list[str]) -> None:
         """Put into the folder what words name, unless the command makes it."""
-        for flag, word in zip(["", *words], words, strict=False):
+        for word in words:
             if word not in written and not word.startswith("-"):
                 place_in(self.folder, word.rstrip("/"))
                 if word.startswith("results/") and not (self.folder / "results").exists():

@@ -9,9 +9,10 @@ The rule:
 - In running text and tables a span of code that begins with ``sagan``, ``./dev``, ``python``, ``pip`` or ``torchrun``
   is a *mention* if it has no arguments, a *synopsis* if it has a place to fill in (``RUN``, ``...``, ``[--num N]``),
   and a command otherwise. A span that begins with ``--`` names a *flag*.
-- ``<!-- not run: REASON -->`` before a block, paragraph, list or table: its commands are not run. ``<!-- given: CODE
-  -->`` is Python that is run first, for what a page takes for granted. ``<!-- leaves: FILE ... -->`` before a block
-  names files that must be there after it. All three are invisible wherever Markdown is drawn.
+- ``<!-- not run: REASON -->`` before a block, paragraph, list or table: its commands are not run; ``<!-- not run
+  `./dev pytest`: REASON -->`` means those that begin so. ``<!-- given: CODE -->`` is Python that is run first, for what
+  a page takes for granted. ``<!-- leaves: FILE ... -->`` before a block names files that must be there after it. All
+  are invisible wherever Markdown is drawn.
 """
 
 import re
@@ -28,7 +29,7 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parents[2]
 SHELL, PYTHON = ("sh", "bash", "console", "shell"), ("python", "py")
 PROGRAMS = ("sagan", "./dev", "python", "pip", "torchrun")
-MARKS = re.compile(r"<!--\s*(not run|given|leaves):\s*(.*?)\s*-->", re.DOTALL)
+MARKS = re.compile(r"<!--\s*(not run|given|leaves)(?: `(.+?)`)?:\s*(.*?)\s*-->", re.DOTALL)
 PLACE = re.compile(r"\.\.\.|\[|(?<![\w-])[A-Z]{1,}(?:_[A-Z]+)*(?![\w-])")
 SCRIPT = re.compile(r"^#!|[|;&<>]|\$[\w({]|^\w+=", re.MULTILINE)
 READER = MarkdownIt("commonmark").enable("table")
@@ -61,6 +62,10 @@ class Found:
         return words[1:] if words[:1] == ["./dev"] else words
 
     @property
+    def can_run(self) -> bool:
+        return self.kind in ("command", "script", "python")
+
+    @property
     def installs(self) -> bool:
         return self.kind == "command" and self.words[:2] == ["pip", "install"]
 
@@ -78,23 +83,37 @@ def read(page: Path) -> list[Found]:
         ValueError: If a mark marks nothing or has no reason, or a block with commands does not say that it has some.
     """
     found: list[Found] = []
-    marks: dict[str, str] = {}
+    marks: list[tuple[str, str, str]] = []
     for block in _blocks(page.read_text(encoding="utf-8")):
         if block[0].type == "html_block":
-            if "not run" in block[0].content and not MARKS.search(block[0].content):
+            if "<!-- not run" in block[0].content and not MARKS.search(block[0].content):
                 raise ValueError(f"{page.name}: write <!-- not run: REASON -->, found {block[0].content.strip()}")
-            marks |= dict(MARKS.findall(block[0].content))
+            marks += MARKS.findall(block[0].content)
             continue
         new = [item for token in block for item in _in_token(page, token)]
-        if marks and not new:
-            raise ValueError(f"{page.name}: nothing to run stands behind the mark {marks}")
-        for item in new:
-            first, last = item is new[0], item is new[-1]
-            leaves = tuple(marks.get("leaves", "").split()) if last else ()
-            given = marks.get("given", "") if first else ""
-            found.append(replace(item, not_run=marks.get("not run"), given=given, leaves=leaves))
-        marks = {}
+        for mark in marks:
+            _mark(new, *mark)
+        found += new
+        marks = []
     return found
+
+
+def _mark(items: list[Found], name: str, beginning: str, said: str) -> None:
+    """Write a mark to what it marks.
+
+    Raises:
+        ValueError: If there is nothing.
+    """
+    meant = [i for i, item in enumerate(items) if item.can_run and item.text.startswith(beginning)]
+    if not meant:
+        raise ValueError(f"nothing to run stands behind the mark `{name} {beginning}: {said}`")
+    if name == "given":
+        items[meant[0]] = replace(items[meant[0]], given=said)
+    elif name == "leaves":
+        items[meant[-1]] = replace(items[meant[-1]], leaves=tuple(said.split()))
+    else:
+        for i in meant:
+            items[i] = replace(items[i], not_run=said)
 
 
 def _blocks(text: str) -> Iterator[list[Token]]:

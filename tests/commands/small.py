@@ -4,6 +4,9 @@ Nothing else is: the verb, the other flags, the data and the places are those of
 is replaced where it stands, so a flag that does not exist is still one when the command runs.
 """
 
+import re
+import tomllib
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +67,27 @@ def small_torchrun(words: list[str]) -> list[str]:
     own = words.index("-m") + 2
     changed = [TORCHRUN.get(left, word) for left, word in zip(["", *words[: own - 1]], words[:own], strict=True)]
     return [*changed, *small(words[own:])]
+
+
+def small_pip(words: list[str], folder: Path) -> list[str]:
+    """Make ``pip install`` a dry run without dependencies and network, of a wheel that has the metadata alone."""
+    wheel = wheel_of(folder)
+    words = [re.sub(r"^\.(?=\[|$)", str(wheel), word) for word in words]
+    return [*words, "--dry-run", "--no-deps", "--no-index", "--find-links", str(folder), "--force-reinstall"]
+
+
+def wheel_of(folder: Path) -> Path:
+    """Write a wheel that has nothing but metadata."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    stem = f"{project['name'].replace('-', '_')}-{project['version']}"
+    lines = ["Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {project['version']}"]
+    lines += [f"Provides-Extra: {extra}" for extra in project["optional-dependencies"]]
+    place = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(place, "w") as wheel:
+        wheel.writestr(f"{stem}.dist-info/METADATA", "\n".join(lines) + "\n")
+        wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{stem}.dist-info/RECORD", "")
+    return place
 
 
 def script_of(word: str) -> str:
