@@ -136,8 +136,9 @@ class Page:
         for word in words:
             if word not in written and not word.startswith("-"):
                 place_in(self.folder, word.rstrip("/"))
-                if word.startswith("results/") and not (self.folder / "results").exists():
-                    (self.folder / "results").symlink_to(ROOT / "results")
+                if word.startswith("results/") and (ROOT / word).is_file():
+                    (self.folder / word).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(ROOT / word, self.folder / word)
 
     def environment(self) -> dict[str, str]:
         """Give the environment of a process."""
