@@ -79,8 +79,8 @@ def small_pip(words: list[str], folder: Path) -> list[str]:
 def wheel_of(folder: Path) -> Path:
     """Write a wheel that has nothing but metadata."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    stem = f"{project['name'].replace('-', '_')}-{project['version']}"
-    lines = ["Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {project['version']}"]
+    stem = f"{project['name'].replace('-', '_')}-1.0"  # any version does
+    lines = ["Metadata-Version: 2.1", f"Name: {project['name']}", "Version: 1.0"]
     lines += [f"Provides-Extra: {extra}" for extra in project["optional-dependencies"]]
     place = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(place, "w") as wheel:
