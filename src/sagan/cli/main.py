@@ -4,12 +4,13 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sagan.allocator import keep_freed_memory
 from sagan.cli import (
     attention,
     benchmark,
+    completion,
     data_check,
     data_pack,
     demo,
@@ -43,6 +44,8 @@ class Verb(NamedTuple):
 
     run: Callable[[list[str]], int]
     """Takes what stands behind the verb and gives the exit code."""
+    flags: type[Any]
+    """The dataclass of its flags."""
     summary: str
     """What it does, in a line."""
 
@@ -143,25 +146,55 @@ def listed(names: Sequence[str]) -> str:
     return "\n".join(f"  {name:<{width}}  {VERBS[name].summary}" for name in names)
 
 
+def run_completion(arguments: list[str]) -> int:
+    """Print the script that completes all verbs."""
+    return completion.run(arguments, {name: (verb.flags, verb.summary) for name, verb in VERBS.items()})
+
+
 VERBS: dict[str, Verb] = {
-    "demo": Verb(demo.run, "train on the embedded digits, three minutes on two cores, and look at the result"),
-    "train": Verb(train.run, "train on your pictures, or go on with a run"),
-    "sample": Verb(sample.run, "pictures by class from a run or a weights file; interpolations"),
-    "attention": Verb(attention.run, "where the network looks"),
-    "studio": Verb(studio.run, "a local page: samples, where the network looks, walks, a run as it goes on"),
-    "report": Verb(report.run, "one HTML file of a run: curves, samples, attention that follows the mouse, values"),
-    "evaluate": Verb(evaluate.run, "IS, FID and other measures, each with the way it was made"),
-    "export": Verb(export.run, "one weights file to share"),
-    "import": Verb(import_weights.run, "weights of BigGAN-PyTorch, StudioGAN, MMGeneration or mimicry, to use here"),
-    "data check": Verb(data_check.run, "what is in a folder of pictures, before you train on it"),
-    "data pack": Verb(data_pack.run, "decode pictures once into one file, or into shards on several machines"),
-    "plan": Verb(plan.run, "memory, hours and disk of a run on this machine, before anything starts"),
-    "benchmark": Verb(benchmark.run, "how fast this machine trains, samples, reads and makes features"),
-    "paper list": Verb(paper.run_list, "the paper's tables and figures as experiments"),
-    "paper show": Verb(paper.run_show, "the rows of one, what differs between them, the published numbers"),
-    "paper run": Verb(paper_run.run, "train and measure its rows, then draw its table"),
-    "paper render": Verb(paper.run_render, "draw all tables and pictures again from what was measured"),
-    "info": Verb(info.run, "versions, devices, folders, what is missing for what"),
+    "demo": Verb(
+        demo.run, demo.DemoFlags, "train on the embedded digits, three minutes on two cores, and look at the result"
+    ),
+    "train": Verb(train.run, train.TrainFlags, "train on your pictures, or go on with a run"),
+    "sample": Verb(sample.run, sample.SampleFlags, "pictures by class from a run or a weights file; interpolations"),
+    "attention": Verb(attention.run, attention.AttentionFlags, "where the network looks"),
+    "studio": Verb(
+        studio.run, studio.StudioFlags, "a local page: samples, where the network looks, walks, a run as it goes on"
+    ),
+    "report": Verb(
+        report.run,
+        report.ReportFlags,
+        "one HTML file of a run: curves, samples, attention that follows the mouse, values",
+    ),
+    "evaluate": Verb(evaluate.run, evaluate.Arguments, "IS, FID and other measures, each with the way it was made"),
+    "export": Verb(export.run, export.ExportFlags, "one weights file to share"),
+    "import": Verb(
+        import_weights.run,
+        import_weights.ImportFlags,
+        "weights of BigGAN-PyTorch, StudioGAN, MMGeneration or mimicry, to use here",
+    ),
+    "data check": Verb(
+        data_check.run, data_check.CheckFlags, "what is in a folder of pictures, before you train on it"
+    ),
+    "data pack": Verb(
+        data_pack.run, data_pack.PackFlags, "decode pictures once into one file, or into shards on several machines"
+    ),
+    "plan": Verb(plan.run, plan.PlanFlags, "memory, hours and disk of a run on this machine, before anything starts"),
+    "benchmark": Verb(
+        benchmark.run, benchmark.BenchmarkFlags, "how fast this machine trains, samples, reads and makes features"
+    ),
+    "paper list": Verb(paper.run_list, paper.ListFlags, "the paper's tables and figures as experiments"),
+    "paper show": Verb(
+        paper.run_show, paper.ShowFlags, "the rows of one, what differs between them, the published numbers"
+    ),
+    "paper run": Verb(paper_run.run, paper_run.PaperFlags, "train and measure its rows, then draw its table"),
+    "paper render": Verb(
+        paper.run_render, paper.RenderFlags, "draw all tables and pictures again from what was measured"
+    ),
+    "info": Verb(info.run, info.InfoFlags, "versions, devices, folders, what is missing for what"),
+    "completion": Verb(
+        run_completion, completion.CompletionFlags, "a script that completes all this in bash, zsh or fish"
+    ),
 }
 
 

@@ -57,6 +57,9 @@ def check(data: Any, size_px: Size | None = None, *, seed: int = 0, progress: bo
         seed: That of the run, which says which pictures it would hold out.
         progress: Show a progress bar on standard error.
 
+    Returns:
+        The report: verdict, remarks, advice, and a contact sheet.
+
     Raises:
         DataError: If no pictures can be found, e.g. the path does not exist or its folders are nested too deep, or the
             pixels of a packed file or folder are not those that were written.

@@ -151,7 +151,13 @@ class Interpretation(Fitting, Decoding, Reading):
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Interpretation):
-    """Where the pictures come from and how they are drawn."""
+    """Where the pictures come from and how they are drawn.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     path: str = "digits"
     """Folder of class folders, flat folder, zip of either, .npz, packed file or folder, tar files in the WebDataset

@@ -28,7 +28,13 @@ __all__ = ["METRICS", "PUBLISHED_NUM", "EvaluateConfig", "FeatureName", "Metric"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """What is measured, by which features, of how many samples, against which real pictures."""
+    """What is measured, by which features, of how many samples, against which real pictures.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     metrics: tuple[str, ...] | None = None
     """fd Frechet distance, is Inception Score, kd kernel distance, prdc precision, recall, density and coverage,

@@ -78,6 +78,9 @@ def import_weights(
         config: Whose file it is, and what it does not say itself.
         advance: Called after each batch of standing statistics, where they are asked for.
 
+    Returns:
+        What was brought in, and what was not.
+
     Raises:
         FileNotFoundError: If a file is not there.
         ForeignError: If a file is damaged, would have to run code, is another source's, or does not fit.

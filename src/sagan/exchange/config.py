@@ -15,7 +15,13 @@ ClassGains = Literal["auto", "plain", "offset"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportConfig:
-    """How foreign weights are read, where their file does not say it."""
+    """How foreign weights are read, where their file does not say it.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     source: SourceName = "auto"
     """Whose file it is; `auto` goes by the names of its tensors."""

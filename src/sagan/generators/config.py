@@ -17,7 +17,13 @@ Style = Literal["heat", "grey"]
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """Which samples are drawn, or which walk between two."""
+    """Which samples are drawn, or which walk between two.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     classes: tuple[str, ...] = ()
     """Class names or numbers; unset is all."""
@@ -107,7 +113,13 @@ class AttentionFields(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """Over which images, and from which points, is shown where a network looks."""
+    """Over which images, and from which points, is shown where a network looks.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     classes: Sequence[str] = ()
     """Class names or numbers; unset is the first four."""

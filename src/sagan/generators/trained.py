@@ -107,7 +107,8 @@ class TrainedGenerator:
             batch_size: Images computed at a time; the result does not depend on it (up to rounding).
             progress: Show a progress bar on standard error.
 
-        Shape: -> uint8 (num, H, W, 3).
+        Returns:
+            uint8 (num, H, W, 3).
 
         Raises:
             ValueError: If a class is unknown, or a number is out of range.

@@ -11,7 +11,13 @@ MonitorMetric = Literal["fd", "is", "kd", "prdc"]
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorConfig:
-    """What `--evaluate-every` measures: a cheap set; its curves are drawn, the best checkpoint is kept."""
+    """What `--evaluate-every` measures: a cheap set; its curves are drawn, the best checkpoint is kept.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     features: MonitorFeatures = "pixels"
     """Feature network: `pixels` (no network, a few seconds), `efficientnet-lite0` (a Python package), `inception`."""

@@ -54,7 +54,13 @@ OTHER_DISCRIMINATOR_WIDTHS: dict[WidthPlan, dict[int, tuple[int, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """What a generator is made of."""
+    """What a generator is made of.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     size_px: int = 128
     """Shorter side of the images, in pixels (both sides, where they are square): 16, 32, 64, 128 or 256."""
@@ -180,7 +186,13 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """What a discriminator is made of."""
+    """What a discriminator is made of.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     size_px: int = 128
     """Shorter side of the images, in pixels (both sides, where they are square): 16, 32, 64, 128 or 256."""

@@ -36,6 +36,9 @@ class Discriminator(nn.Module):
     Shape: x (B, 3, H, W) in [-1, 1], y int64 (B,) -> logits (B,), or ClassifierLogits; (H, W) is
     ``config.image_size``.
 
+    Args:
+        config: What it is made of, kept as ``config``.
+
     Raises:
         ValueError: If x or y have the wrong shape, or y is missing where the head needs it.
 

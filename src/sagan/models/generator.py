@@ -32,6 +32,9 @@ class Generator(nn.Module):
     Shape: z (B, z_dim), y int64 (B,) or None if unconditional -> images (B, 3, H, W) in [-1, 1];
     (H, W) is ``config.image_size``.
 
+    Args:
+        config: What it is made of, kept as ``config``.
+
     Raises:
         ValueError: If z or y have the wrong shape, or y is missing.
 

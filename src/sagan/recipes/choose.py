@@ -72,6 +72,9 @@ def preset(
         steps: Generator updates in all.
         batch_size: Images in a batch.
 
+    Returns:
+        The configuration; it is frozen.
+
     Raises:
         ValueError: If there is none of that name (the nearest one is told), or a value is wrong.
     """

@@ -21,7 +21,13 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that defines a run."""
+    """Everything that defines a run.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     """Which pictures."""

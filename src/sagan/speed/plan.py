@@ -172,6 +172,9 @@ def make_plan(
         limit_bytes: Memory that the run may take; unset is what is available.
         console: Where to say what is being done.
 
+    Returns:
+        Memory in bytes, time in seconds, disk in bytes, and the configuration with as many micro-batches as it needs.
+
     Raises:
         ValueError: If there is no configuration, not even the smallest micro-batch fits, there are fewer pictures than
             a batch has, or the device that is asked for is not there.

@@ -29,7 +29,13 @@ CHOICES: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a run is trained; the defaults are the paper's recipe."""
+    """How a run is trained; the defaults are the paper's recipe.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     total_steps: int = 1_000_000
     """Generator updates in all."""
@@ -224,7 +230,13 @@ Compile = Literal["auto", "on", "graphs", "off"]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """What a run computes on."""
+    """What a run computes on.
+
+    The text under each field says what it is, in which unit.
+
+    Raises:
+        ValueError: If a value is out of its range; the message begins with the field.
+    """
 
     device: Device = "auto"
     """Where to compute; `auto` takes a GPU where there is one."""
