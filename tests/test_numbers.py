@@ -832,6 +832,52 @@ def readme_runs(files: list[Path]) -> list[str]:
 
 
 @computes
+def preset_times(files: list[Path]) -> list[str]:
+    def of(folder: str) -> list[Path]:
+        return [file for file in files if file.parent.name == folder]
+
+    def minutes(folder: str) -> str:
+        return f"{elapsed(of(folder)) / 60:.0f} minutes"
+
+    held = values_of(first(of("cifar10-32"), "evaluation.json"))["FD"]["protocol"]["reference_count"]
+    trained = read(first(of("cifar10-32"), "within-classes.json"))["values"][0]["protocol"]["reference_count"]
+    step = read(first(of("gpu"), "step.json"))
+    assert step["preset"] == "sagan-128" and step["card"] == "NVIDIA H200"
+    for folder in ("cifar10-32", "clothing-64"):
+        size = read(first(of(folder), "config.json"))["generator"]["size_px"]
+        base = PRESETS[f"sagan-{size}-cpu"]()
+        assert read(first(of(folder), "config.json"))["train"]["total_steps"] == base.train.total_steps
+    return [
+        row("`demo`", "digits", "two processor cores", minutes("digits-demo")),
+        row("`sagan-32-cpu`", f"{held + trained:,} of CIFAR-10", "one processor core", minutes("cifar10-32")),
+        row(
+            "`sagan-64-cpu`",
+            f"{read(first(of('clothing-64'), 'pictures.json'))['pictures']:,} photos of clothes",
+            "one processor core",
+            minutes("clothing-64"),
+        ),
+        row(
+            "`sagan-128`",
+            "steps alone, 1,000 classes",
+            "one NVIDIA H200, bf16",
+            f"{bf16_rate(step):,.0f} images a second",
+        ),
+    ]
+
+
+def bf16_rate(step: dict[str, Any]) -> float:
+    return float(only(each["images_per_s"] for each in step["rows"] if each["name"] == "bf16"))
+
+
+@computes
+def preset_hours(files: list[Path]) -> list[str]:
+    step = read(files[0])
+    train = PRESETS[step["preset"]]().train
+    assert train.batch_size == step["batch"] and train.total_steps == 1_000_000
+    return [f"{train.total_steps * train.batch_size / bf16_rate(step) / 3600:.0f} hours"]
+
+
+@computes
 def healthy(files: list[Path]) -> list[str]:
     logs = [read_lines(file) for file in files]
     every = [line for log in logs for line in log if "loss_d" in line]
