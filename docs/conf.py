@@ -6,6 +6,7 @@ leave docs/.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from docutils import nodes
@@ -66,13 +67,14 @@ def write_api(app: Sphinx) -> None:
     def heading(text: str, line: str) -> str:
         return f"{text}\n{line * len(text)}\n\n"
 
-    public = heading("Public names", "=") + (
-        "What ``import sagan`` gives, name by name. :doc:`The same from Python </python>` has examples; a page for\n"
-        "each room of the source has all that is in it.\n\n"
+    public = heading("API", "=") + (
+        "What ``import sagan`` gives, name by name; :doc:`the same from Python </python>` has examples. Below them\n"
+        "each room of the source has a page with all that is in it.\n\n"
     )
     for name in sorted((name for name in sagan.__all__ if name[0] != "_"), key=str.lower):
         kind = "class" if isinstance(getattr(sagan, name), type) else "function"
         public += heading(name, "-") + f".. auto{kind}:: sagan.{name}\n\n"
+    public += heading("All rooms", "-") + "\n   ".join((".. toctree::", ":maxdepth: 1", "", *rooms())) + "\n"
     write(app.srcdir / "api" / "index.rst", public)
     for room, modules in rooms().items():
         page = heading(room, "=") + (f".. automodule:: {room}\n   :no-members:\n\n" if room != "sagan" else "")
@@ -81,14 +83,17 @@ def write_api(app: Sphinx) -> None:
 
 
 def navigation(text: str, *, api: bool) -> str:
-    """Add to index.md what its lists say: under each heading the pages, as an entry of the navigation."""
+    """Add to index.md what its lists say: under each heading the pages, as entries of the navigation."""
+
+    def tree(caption: str, entries: Sequence[str]) -> str:
+        return "\n".join(("\n```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```\n"))
+
+    lists = ""
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-        if pages := re.findall(r"^- \[[^\]]+\]\(([\w/-]+)\.md\)", section, re.MULTILINE):
-            text += "\n".join(
-                ("\n```{toctree}", ":hidden:", f":caption: {section.splitlines()[0]}", "", *pages, "```\n")
-            )
-    entries = ("api/index", *(f"api/{room}" for room in rooms())) if api else ()
-    return text + "\n".join(("\n```{toctree}", ":hidden:", ":caption: API", "", *entries, "```\n"))
+        links = re.findall(r"^- \[([^\]]+)\]\(([\w-]+)\.md\)", section, re.MULTILINE)
+        if links:
+            lists += tree(section.splitlines()[0], [f"{title.replace('`', '')} <{page}>" for title, page in links])
+    return text + lists + (tree("Reference", ["api/index"]) if api else "")
 
 
 def words_for_links(text: str) -> str:

@@ -1,0 +1,123 @@
+"""Break small trainings on digits in each way that a run watches for, and keep what is seen: docs/collapse.md shows it.
+
+python benchmarks/failures.py NAME... [--weights results/digits-demo/generator.safetensors]
+
+Writes docs/failure-NAME.webp (five samples of each class from the last checkpoint) and results/failures/NAME.json
+(what was changed, the lines of the log, what the run said). Without names all of them.
+"""
+
+import argparse
+import io
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+import sagan
+from sagan.figures import sample_grid
+from sagan.recipes.config import RunConfig
+from sagan.training.health import DivergedError
+
+ROOT = Path(__file__).parents[1]
+SAMPLES_A_CLASS = 5
+KEPT = ("step", "loss_d", "loss_g", "real_logits", "fake_logits", "sigma/G", "sigma/D")
+KEPT += ("variety/within", "variety/between")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A way to break a run."""
+
+    what: str
+    """What a run calls it; empty for the run that is not broken."""
+    changes: dict[str, Any]
+    """Fields of the configuration, beside those of :data:`SMALL`."""
+    from_weights: bool = False
+    """Whether the generator begins as that of the demonstration."""
+
+
+SMALL = {
+    "train.batch_size": 32,
+    "train.d_steps": 1,
+    "train.log_every": 5,
+    "train.sample_every": 50,
+    "train.evaluate_every": 0,
+    "train.save_every": 10_000,
+}
+FAILURES = {
+    "not-finite": Failure("not finite", {"train.total_steps": 40, "train.lr_g": 1e30}, from_weights=True),
+    "diverged": Failure(
+        "diverged",
+        {"train.total_steps": 60, "train.lr_d": 0.05, "train.lr_g": 0.01, "discriminator.spectral_norm": False},
+        from_weights=True,
+    ),
+    "fooled": Failure("discriminator fooled", {"train.total_steps": 150, "train.lr_d": 1e-8}, from_weights=True),
+    "saturated": Failure(
+        "discriminator saturated",
+        {"train.total_steps": 150, "train.lr_g": 1e-8, "discriminator.spectral_norm": False},
+    ),
+    "drift": Failure("spectral norm drift", {"train.total_steps": 100, "train.lr_g": 0.06}, from_weights=True),
+    "variety": Failure(
+        "variety within classes lost",
+        {"train.total_steps": 300, "train.lr_g": 0.01, "train.lr_d": 2e-4, "train.sample_every": 25},
+        from_weights=True,
+    ),
+    "alike": Failure(
+        "classes alike",
+        {"train.total_steps": 3600, "discriminator.head": "none", "train.batch_size": 16, "train.sample_every": 200},
+    ),
+    "healthy": Failure("", {"train.total_steps": 450, "train.d_steps": 2}),
+}
+
+
+def broken(failure: Failure) -> RunConfig:
+    """Give the configuration of a failure: the demonstration, small, and the one thing that is wrong."""
+    config = sagan.preset("demo")
+    for place, value in (SMALL | failure.changes).items():
+        part, field = place.split(".")
+        config = replace(config, **{part: replace(getattr(config, part), **{field: value})})
+    return config
+
+
+def main() -> None:
+    """Train those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--weights", default=str(ROOT / "results" / "digits-demo" / "generator.safetensors"))
+    arguments = parser.parse_args()
+    for name in arguments.names or FAILURES:
+        with tempfile.TemporaryDirectory() as folder:
+            keep(name, FAILURES[name], Path(folder) / "run", arguments.weights)
+
+
+def keep(name: str, failure: Failure, run: Path, weights: str) -> None:
+    """Train one, and write what is kept of it."""
+    said = io.StringIO()
+    init_from = weights if failure.from_weights else None
+    try:
+        sagan.train(broken(failure), out=run, init_from=init_from, console=Console(file=said, width=200))
+    except DivergedError as error:
+        said.write(f"\n{error}\n")
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    result = {
+        "health": failure.what,
+        "changes": failure.changes,
+        "init_from": weights.removeprefix(f"{ROOT}/") if init_from else None,
+        "lines": [{key: line[key] for key in KEPT if key in line} for line in lines if "health" not in line],
+        "found": [line for line in lines if "health" in line],
+        "said": [line.strip() for line in said.getvalue().splitlines() if "health:" in line or "finite" in line],
+    }
+    print(name, json.dumps(result["found"]), result["said"], sep="\n", flush=True)
+    (ROOT / "results" / "failures").mkdir(exist_ok=True)
+    (ROOT / "results" / "failures" / f"{name}.json").write_text(json.dumps(result, indent=0) + "\n", encoding="utf-8")
+    images = sagan.load(run).sample(10 * SAMPLES_A_CLASS, [*range(10)], seed=0)
+    sheet = sample_grid(np.ascontiguousarray(images), columns=10, scale=3)
+    sheet.save(ROOT / "docs" / f"failure-{name}.webp", lossless=True)
+
+
+if __name__ == "__main__":
+    main()
