@@ -40,7 +40,8 @@ class Frame(NamedTuple):
 def fitted(pixels: Pixels, size: tuple[int, int], fit: Fit = "crop", border: str = "auto") -> Pixels:
     """Bring a picture to a size.
 
-    Shape: ``uint8 (H, W, 3) -> uint8 (*size, 3)``. Pixels are copied unchanged where what is taken has that size already.
+    Shape: ``uint8 (H, W, 3) -> uint8 (*size, 3)``. Pixels are copied unchanged where what is taken has that size
+    already.
 
     Args:
         pixels: The picture.
