@@ -18,10 +18,11 @@ from typing import Any
 from unittest.mock import patch
 
 from reading import ROOT, Found
-from small import WRITES, here, script_of, small, small_pip, small_torchrun, verb_of
-from world import place_in
+from small import WRITES, here, script_of, small, small_pip, small_python, small_torchrun, verb_of
+from world import data_in, place_in, rows_of_papers
 
 from sagan.cli.main import main
+from sagan.data.named import NAMES
 
 SHIMS = Path(__file__).parent / "shims"
 FINE = {"data check": (0, 3)}
@@ -47,7 +48,7 @@ class Page:
         text = here(item.text)
         began = time.time() - 1.0
         if item.kind == "python":
-            self.python(item.page, item.line, text)
+            self.python(item.page, item.line, small_python(text))
             written = [name for name in FILE.findall(text) if not name.startswith(("http", "model="))]
         elif item.kind == "script":
             self.put(re.findall(r"[\w./-]+", text), [])
@@ -98,6 +99,12 @@ class Page:
             for name in written:  # alternatives stand below each other
                 shutil.rmtree(self.folder / name, ignore_errors=True)
         self.put(words, written)
+        if words[0] == "paper" and not (self.folder / "results" / "paper").exists():
+            (self.folder / "results").mkdir(exist_ok=True)  # rows that another page has trained are done
+            (self.folder / "results" / "paper").symlink_to(rows_of_papers())
+        for flag, word in [*itertools.pairwise(words), *([("--data", words[2])] if words[0] == "data" else [])]:
+            if flag == "--data" and word not in NAMES:
+                data_in(self.folder, word)
         if words[0] == "studio" and "--help" not in words:
             self.studio(words)
             return
@@ -143,7 +150,7 @@ class Page:
     def environment(self) -> dict[str, str]:
         """Give the environment of a process."""
         python = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
-        path = os.pathsep.join([str(SHIMS), os.environ["PATH"]])
+        path = os.pathsep.join([str(SHIMS), str(Path(sys.executable).parent), os.environ["PATH"]])
         return os.environ | {"PYTHONPATH": python, "PATH": path, "SAGAN_CACHE": str(self.folder / "cache")}
 
     @contextlib.contextmanager

@@ -90,6 +90,15 @@ def wheel_of(folder: Path) -> Path:
     return place
 
 
+def small_python(code: str) -> str:
+    """Let Python draw few samples and take few steps; how many are shown, such as ``num=8``, stays."""
+
+    def fewer(found: re.Match[str]) -> str:
+        return f"{found[1]}={min(int(found[2]), 40)}"
+
+    return re.sub(r"\b(num|samples|steps)=([\d_]+)\b", fewer, code)
+
+
 def script_of(word: str) -> str:
     """Find a Python file of the repository that a page names."""
     return str(ROOT / word) if word.endswith(".py") and (ROOT / word).exists() else word

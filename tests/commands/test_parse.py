@@ -88,9 +88,8 @@ def words_of_sagan(item: Found) -> list[str]:
     return item.words[1:] if item.words[0] == "sagan" else []
 
 
-@pytest.mark.long("reads the flags of every verb")
-@pytest.mark.parametrize("page", pages(), ids=lambda page: f"{page.parent.name}-{page.stem}")
-def test_what_the_page_names_is_known(page, parses):
+def all_wrong(page, parses) -> list[str]:
+    """Give a line for each thing on a page that the command line does not know."""
     wrong = []
     for item in read(page):
         if item.kind == "command" and item.installs:
@@ -102,10 +101,38 @@ def test_what_the_page_names_is_known(page, parses):
             said = "" if item.can_run else unknown(item)
         if said:
             wrong.append(f"{item.place}\n  {said}")
-    assert not wrong, "\n".join(wrong)
+    return wrong
 
 
 def not_installable(item: Found) -> str:
     """Say what is wrong with the name or the extras that `pip install` is given; "" if nothing is."""
     extras = {extra for word in item.words[2:] for extra in Requirement(word.replace(".", "sagan-torch", 1)).extras}
     return ", ".join(sorted(extras - set(PROJECT["optional-dependencies"])))
+
+
+@pytest.mark.long("reads the flags of every verb")
+@pytest.mark.parametrize("page", pages(), ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_what_the_page_names_is_known(page, parses):
+    wrong = all_wrong(page, parses)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("```sh\nsagan sample runs/mine --out a.png --clas cat\n```", "--clas"),
+        ("```sh\nsagan sampel runs/mine --out a.png\n```", "unknown verb"),
+        ("```sh\nsagan sample --out a.png\n```", "Missing"),
+        ("```sh\nsagan train --data x --train.lr-g -1\n```", "--train.lr-g"),
+        ("```sh\ntorchrun --nnodes 2 -m sagan train --dataa x\n```", "--dataa"),
+        ('```sh\npip install ".[studios]"\n```', "studios"),
+        ("Call `sagan train --data X --stepps N`.", "--stepps"),
+        ("Call `sagan sampel`.", "no verb sampel"),
+        ("The flag `--data.no-such-flag` is not there.", "--data.no-such-flag"),
+    ],
+)
+def test_what_is_false_on_a_page_is_found(text, said, parses, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"{text}\n")
+    (wrong,) = all_wrong(page, parses)
+    assert said in wrong

@@ -4,6 +4,7 @@ A new page that names something else of this kind gets a line in ``MAKERS``.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -111,6 +112,10 @@ def report(place: Path) -> None:
     assert main(["evaluate", *words, "--metrics", "fd", "--num", "40", "--out", str(place)]) == 0
 
 
+def packed(place: Path) -> None:
+    assert main(["data", "pack", str(shared("pictures")), "--size", "16", "--out", str(place)]) == 0
+
+
 def labels(place: Path) -> None:
     place.write_text(json.dumps({name: [i, i + 1] for i, name in enumerate(CLASSES)}))
 
@@ -144,6 +149,7 @@ MAKERS: list[tuple[str, Callable[[Path], None]]] = [
     ("*.zip", zipped),
     ("*.tar", tars),
     ("imagenet/train", imagenet),
+    ("*.npy", packed),
     ("LOC_synset_mapping.txt", synsets),
     ("saved", table),
     ("uoft-cs/cifar10", table),
@@ -177,6 +183,19 @@ def shared(name: str) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         maker(place)
     return place
+
+
+def rows_of_papers() -> Path:
+    """Give the folder of results that the experiments of all pages share."""
+    place = store() / "paper"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def data_in(folder: Path, word: str) -> None:
+    """Put pictures where ``--data`` means a folder that no pattern knows, such as ``flowers``."""
+    if re.fullmatch(r"[\w/-]+", word) and not (folder / word).exists():
+        shutil.copytree(shared("pictures"), folder / word)
 
 
 def place_in(folder: Path, word: str) -> None:
