@@ -70,7 +70,7 @@ class Page:
         written = [word for flag, word in itertools.pairwise(words) if flag in WRITES]
         written += [word.partition("=")[2] for word in words if word.startswith(tuple(f"{flag}=" for flag in WRITES))]
         if program == "sagan":
-            self.sagan(small(words, in_block=item.in_block), written)
+            self.sagan(small(words), written)
             return written if "--dry-run" not in words else []
         elif item.installs:
             self.process([sys.executable, "-m", "pip", *small_pip(words, self.folder)])
@@ -100,7 +100,7 @@ class Page:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
         self.put(words, written)
         if words[0] == "paper" and not (self.folder / "results" / "paper").exists():
-            (self.folder / "results").mkdir(exist_ok=True)  # rows that another page has trained are done
+            (self.folder / "results").mkdir(exist_ok=True)  # has what `paper render` draws
             (self.folder / "results" / "paper").symlink_to(rows_of_papers())
         for flag, word in [*itertools.pairwise(words), *([("--data", words[2])] if words[0] == "data" else [])]:
             if flag == "--data" and word not in NAMES:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+FEW_STEPS = Path(__file__).parent / "shims" / "few_steps.py"
 STEPS, RESUMED_STEPS, PROCESSES = "2", "4", "2"
 WRITES = ("--out", "--page", "--json", "--sheet", "--neighbours", "--export-statistics")
 """Flags whose value is a place that a command writes."""
@@ -45,8 +46,11 @@ def verb_of(words: list[str]) -> str:
     return " ".join(words[: 2 if words[0] in ("data", "paper") else 1])
 
 
-def small(words: list[str], *, in_block: bool = True) -> list[str]:
-    """Make the words behind ``sagan`` take seconds."""
+def small(words: list[str]) -> list[str]:
+    """Make the words behind ``sagan`` take seconds.
+
+    ``paper run`` stops before it trains, at five processes a table; tests/experiments trains rows.
+    """
     verb = verb_of(words)
     words = [PROCESSES if left == "--devices" and word.isdigit() else word for left, word in zip(["", *words], words)]  # noqa: B905
     if {"--help", "--help-all", "--compare"} & {*words}:
@@ -59,14 +63,14 @@ def small(words: list[str], *, in_block: bool = True) -> list[str]:
             words[place + 1] = value
         if added and not places:
             words += [flags[0], value]
-    return [*words, "--dry-run"] if verb == "paper run" and not in_block else words
+    return [*words, "--dry-run"] if verb == "paper run" and "--dry-run" not in words else words
 
 
 def small_torchrun(words: list[str]) -> list[str]:
     """Make the words behind ``torchrun`` start two processes on this machine."""
     own = words.index("-m") + 2
     changed = [TORCHRUN.get(left, word) for left, word in zip(["", *words[: own - 1]], words[:own], strict=True)]
-    return [*changed, *small(words[own:])]
+    return [*changed[:-2], str(FEW_STEPS), *words[own:]]
 
 
 def small_pip(words: list[str], folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 from playing import Page
 from reading import ROOT, pages, read
-from small import small, small_torchrun
+from small import FEW_STEPS, small, small_torchrun
 
 TENTH = 10
 
@@ -97,7 +97,7 @@ def test_small_changes_how_much_and_nothing_else():
     assert small(["evaluate", "--compare", "a", "b"]) == ["evaluate", "--compare", "a", "b"]
     assert small(["data", "check", "x", "--size", "64"]) == ["data", "check", "x", "--size", "64"]
     words = ["--nnodes", "3", "--rdzv-endpoint", "first:1", "-m", "sagan", "demo"]
-    changed = ["--nnodes", "1", "--rdzv-endpoint", "localhost:0", "-m", "sagan", "demo", "--steps", "2"]
+    changed = ["--nnodes", "1", "--rdzv-endpoint", "localhost:0", str(FEW_STEPS), "demo"]
     assert small_torchrun(words) == changed
 
 
