@@ -151,7 +151,8 @@ class Page:
         """Give the environment of a process."""
         python = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
         path = os.pathsep.join([str(SHIMS), str(Path(sys.executable).parent), os.environ["PATH"]])
-        return os.environ | {"PYTHONPATH": python, "PATH": path, "SAGAN_CACHE": str(self.folder / "cache")}
+        ours = {"PYTHONPATH": python, "PATH": path, "SAGAN_CACHE": str(self.folder / "cache"), "HOME": str(self.folder)}
+        return os.environ | ours
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:

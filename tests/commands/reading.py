@@ -8,7 +8,7 @@ The rule:
   what is printed.
 - In running text and tables a span of code that begins with ``sagan``, ``./dev``, ``python``, ``pip`` or ``torchrun``
   is a *mention* if it has no arguments, a *synopsis* if it has a place to fill in (``RUN``, ``...``, ``[--num N]``),
-  and a command otherwise. A span that begins with ``--`` names a *flag*.
+  and a command or a script otherwise. A span that begins with ``--`` names a *flag*.
 - ``<!-- not run: REASON -->`` before a block, paragraph, list or table: its commands are not run; ``<!-- not run
   `./dev pytest`: REASON -->`` means those that begin so. ``<!-- given: CODE -->`` is Python that is run first, for what
   a page takes for granted. ``<!-- leaves: FILE ... -->`` before a block names files that must be there after it. All
@@ -170,6 +170,8 @@ def _kind_of_span(span: str) -> Kind | None:
         return None
     if PLACE.search(span) and words[0] != "pip":
         return "synopsis"
+    if SCRIPT.search(span):
+        return "script"
     words = words[1:] if words[0] == "./dev" else words
     verb = 3 if words[:2] in (["sagan", "data"], ["sagan", "paper"]) else 2
     alone = words[:1] == ["sagan"] and len(words) <= verb and not words[-1].startswith("-")
