@@ -1,9 +1,9 @@
 """Pages that do not exist: what is found on them, what is refused, and that a false command fails."""
 
 import pytest
-from playing import Page
-from reading import ROOT, pages, read
-from small import FEW_STEPS, small, small_torchrun
+from page_playing import Page
+from page_reading import ROOT, pages, read
+from page_changes import FEW_STEPS, small, small_torchrun
 
 TENTH = 10
 
@@ -141,7 +141,7 @@ def test_what_a_command_writes_must_be_written_by_it(page, tmp_path, monkeypatch
 
     (tmp_path / "list.json").write_text("{}")
     os.utime(tmp_path / "list.json", (1, 1))
-    monkeypatch.setattr("playing.main", lambda words: 0)
+    monkeypatch.setattr("page_playing.main", lambda words: 0)
     (item,) = read(page("```sh\nsagan data check pictures --json list.json\n```\n"))
     with pytest.raises(AssertionError, match="not written by it"):
         Page(tmp_path).run(item)

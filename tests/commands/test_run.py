@@ -1,8 +1,8 @@
-"""Every command of every page runs, in order, in a folder of the page; small.py says what is changed to be quick."""
+"""Every command of every page runs, in order, in a folder of the page; page_changes.py says what is changed to be quick."""
 
 import pytest
-from playing import Page
-from reading import Found, pages, read
+from page_playing import Page
+from page_reading import Found, pages, read
 
 
 @pytest.mark.slow("runs every command of a page, with fewer steps")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from small import small
+from page_changes import small
 
 from sagan.cli.main import main
 

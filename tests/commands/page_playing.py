@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from reading import ROOT, Found
-from small import WRITES, here, script_of, small, small_pip, small_python, small_torchrun, verb_of
-from world import data_in, place_in, rows_of_papers
+from page_reading import ROOT, Found
+from page_changes import WRITES, here, script_of, small, small_pip, small_python, small_torchrun, verb_of
+from page_world import data_in, place_in, rows_of_papers
 
 from sagan.cli.main import main
 from sagan.data.named import NAMES
