@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from page_reading import ROOT, Found
 from page_changes import WRITES, here, script_of, small, small_pip, small_python, small_torchrun, verb_of
+from page_reading import ROOT, Found
 from page_world import data_in, place_in, rows_of_papers
 
 from sagan.cli.main import main
@@ -79,6 +79,8 @@ class Page:
             self.process([sys.executable, "-m", "torch.distributed.run", *small_torchrun(words)])
         elif program == "python":
             self.put(words, [])
+            for word in words[1:]:  # a page that was run in the repository means folders of it
+                (self.folder / word).parent.mkdir(parents=True, exist_ok=True)
             few = ["22"] if words[0].startswith("examples/") else []
             with self.inside(), patch.object(sys, "argv", [*words, *few]), contextlib.redirect_stdout(io.StringIO()):
                 runpy.run_path(script_of(words[0]), run_name="__main__")

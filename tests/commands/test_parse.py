@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from page_reading import ROOT, Found, pages, read
 from page_changes import here, verb_of
+from page_reading import ROOT, Found, pages, read
 
 from sagan.cli.main import VERBS, main
 from sagan.recipes.config import RunConfig

@@ -1,9 +1,9 @@
 """Pages that do not exist: what is found on them, what is refused, and that a false command fails."""
 
 import pytest
+from page_changes import FEW_STEPS, small, small_torchrun
 from page_playing import Page
 from page_reading import ROOT, pages, read
-from page_changes import FEW_STEPS, small, small_torchrun
 
 TENTH = 10
 

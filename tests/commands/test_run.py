@@ -1,4 +1,4 @@
-"""Every command of every page runs, in order, in a folder of the page; page_changes.py says what is changed to be quick."""
+"""Every command of every page runs, in order, in a folder of the page; page_changes.py says what is changed."""
 
 import pytest
 from page_playing import Page
