@@ -8,7 +8,8 @@
 One factor at a time: one and two threads; PyTorch's plain kernels, and those of AVX2 in PyTorch, oneDNN and MKL; five
 seeds. A seed moves every number that test files give to ``torch.manual_seed``, ``torch.Generator.manual_seed`` and
 ``numpy.random.default_rng``, the seed of the tiny runs, and what hypothesis draws (``tests/conftest.py``, by
-``SAGAN_TEST_SEED``); calls of the package itself keep their seeds.
+``SAGAN_TEST_SEED``); calls of the package itself keep their seeds. Files in which no such seed is given,
+nor by what they share with others, run under the first seed alone: the others would repeat it.
 
 The test files of a folder, ten at most, share a process; where that ends without a report, each has one of its own.
 What became of their tests is appended to results/quality/chance.jsonl when it ends, so that an interrupted command goes
@@ -18,6 +19,7 @@ on with the next ones; the table is results/quality/chance.md.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,8 +44,12 @@ FACTORS: dict[str, dict[str, str]] = {
 """What each factor adds to the environment."""
 PLAIN = ("SAGAN_TEST_SEED", "SAGAN_TEST_THREADS", *AVX2)
 """What no factor gets from outside."""
-SAME_NUMBERS = ("tests/test_quality.py",)
-"""Files that compute nothing: they are not run."""
+SAME_NUMBERS = ("tests/test_quality.py", "tests/test_numbers.py")
+"""Files that only read what stands in the repository, among it what this command writes: they are not run."""
+SEEDED = re.compile(
+    r"manual_seed|default_rng|hypothesis|\b(tiny_config|tiny_state|pictures|dataset|run_folder|trained|weights)\b"
+)
+"""What a test file holds whose outcome a seed could change: a seed of its own, or a fixture that has one."""
 FILE_S = 3600
 TOGETHER = 10
 """Files that share a process at most: starting one costs as much as the tests of a small file."""
@@ -56,6 +62,12 @@ def test_files(only: Sequence[str]) -> list[str]:
     files = [file.relative_to(ROOT).as_posix() for file in sorted((ROOT / "tests").rglob("test_*.py"))]
     chosen = [file for file in files if file not in SAME_NUMBERS]
     return [file for file in chosen if not only or any(file.startswith(place) for place in only)]
+
+
+def moved_by(factor: str, file: str) -> bool:
+    """Say whether a factor changes anything for a test file."""
+    another_seed = factor.startswith("seed-") and factor != "seed-1"
+    return not another_seed or bool(SEEDED.search((ROOT / file).read_text(encoding="utf-8")))
 
 
 def run_files(files: Sequence[str], factor: str, marks: str) -> list[Row]:
@@ -209,9 +221,10 @@ def main() -> int:
         ROWS.unlink(missing_ok=True)
     rows = read_rows()
     for factor in [] if args.report else args.factors:
-        wanted = [file for file in test_files(args.only) if not_yet(rows.get((file, factor)), args)]
-        for files in together(wanted):
-            for row in run_files(files, factor, args.marks):
+        files = [file for file in test_files(args.only) if moved_by(factor, file)]
+        wanted = [file for file in files if not_yet(rows.get((file, factor)), args)]
+        for group in together(wanted):
+            for row in run_files(group, factor, args.marks):
                 rows[row["file"], factor] = row
                 with ROWS.open("a", encoding="utf-8") as opened:
                     opened.write(json.dumps(row) + "\n")

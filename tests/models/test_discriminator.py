@@ -398,7 +398,8 @@ def test_start_of_the_weights():
         else:
             rows, columns = parameter.shape[:2]
             bound = (6.0 / (parameter[0, 0].numel() * (rows + columns))) ** 0.5
-            assert 0.7 * bound < parameter.abs().max() <= bound, name
+            least = 1e-9 ** (1 / parameter.numel()) * bound  # so many uniform numbers all stay below it once in 1e9
+            assert least < parameter.abs().max() <= bound, name
 
 
 def test_attention_can_follow_every_block_of_a_height(inputs, open_gates):
