@@ -1,30 +1,38 @@
-"""Is this ready to be released? One command that builds it and tries what came out, as somebody would who gets it.
+"""Is this ready to be released? The checklist as one command: it builds, and tries what came out as who gets it would.
 
-    ./dev python benchmarks/release.py                           # all of it; twenty minutes on two cores
+    ./dev python benchmarks/release.py                           # all of it; ten minutes on two cores
     ./dev python benchmarks/release.py --only tree wheel         # some of it
-    ./dev python benchmarks/release.py --tests tests/ops         # of the tests, in the source archive, these alone
+    ./dev python benchmarks/release.py --tests tests             # in the source archive run all tests, not some rooms'
+    ./dev python benchmarks/release.py --only sizes --sizes results/release/sizes.json    # keep what takes how much
 
 tree         nothing is uncommitted, and tracked files are below 20 MiB
-version      the changelog has a section for the version, which is not "unreleased"
-description  what the package index will show has no link that leads nowhere
-wheel        it installs into an empty environment, where `sagan demo` trains and the extras are named that are missing
+version      src/sagan/version.py has a released one, and changelog and citation file have the same
+description  what the package index will show has no link that leads nowhere, and every Python that is allowed
+wheel        it installs into an empty environment, where `sagan demo` trains, `sample`, `attention` and `completion`
+             work, and the extras are named that are missing
+sizes        what that environment takes, and what each dependency brings along
 archive      the source archive has all that its tests need: they run from it, in this environment
 lowest       the lowest versions of dependencies that pyproject.toml allows (PyTorch aside) train, sample and log
 
-Packages come through uv, PyTorch as constraints.txt says. The exit code is 1 if something is not as it should be.
+Packages come through uv, PyTorch as constraints.txt says. A table at the end says what is not ready and what to do; the
+exit code is 1 then.
 """
 
 import argparse
+import json
 import os
+import platform
 import re
 import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 20 * 2**20
@@ -34,6 +42,43 @@ config = sagan.preset("demo", steps=6, base_width=4, batch_size=8)
 sagan.train(config, out="run")
 images = sagan.load("run").sample(num=2, classes="3")
 assert images.shape == (2, 16, 16, 3) and images.dtype == "uint8"
+"""
+
+
+# What runs from the source archive where nothing is said: rooms that need files of every kind, in two minutes.
+SOME_TESTS = (
+    "tests/ops",
+    "tests/test_losses.py",
+    "tests/test_numbers.py",
+    "tests/test_docs_recipes.py",
+    "tests/sources",
+    "tests/test_whole.py",
+)
+
+
+# In the empty environment: the words behind `sagan`, and a file that they leave.
+VERBS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("demo", "--steps", "4", "--out", "demo"), "demo/generator.safetensors"),
+    (("sample", "demo", "--out", "samples.png", "--num", "2"), "samples.png"),
+    (("attention", "demo", "--out", "attention.png"), "attention.png"),
+    (("report", "demo", "--out", "report.html"), "report.html"),
+    (("data", "check", "digits", "--sheet", "sheet.png"), "sheet.png"),
+    (("evaluate", "demo", "--data", "digits", "--features", "pixels", "--num", "50", "--out", "e.json"), "e.json"),
+    (("export", "demo", "--out", "weights.safetensors"), "weights.safetensors"),
+    (("completion", "bash"), ""),
+    (("info",), ""),
+)
+# Bytes of each installed package, as files on the disk without compiled Python, and what it needs without extras.
+PACKAGES = """
+import json, re
+from importlib.metadata import distributions
+found = {}
+for one in distributions():
+    name = re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()
+    size = sum(f.locate().stat().st_size for f in one.files or () if f.suffix != ".pyc" and f.locate().is_file())
+    needs = [re.match(r"[\\w.-]+", need)[0] for need in one.requires or () if "extra ==" not in need]
+    found[name] = {"version": one.version, "bytes": size, "needs": needs}
+print(json.dumps(found))
 """
 
 
@@ -86,13 +131,24 @@ def check_tree(work: Path, args: argparse.Namespace) -> str:
     return f"{len(files):,} files, {total / 2**20:.1f} MiB"
 
 
+def version() -> str:
+    """Read the version, which stands in one place."""
+    text = (ROOT / "src" / "sagan" / "version.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, flags=re.M)
+    if found is None:
+        raise NotReadyError("src/sagan/version.py has no line __version__ =")
+    return found[1]
+
+
 def check_version(work: Path, args: argparse.Namespace) -> str:
-    """See that the changelog knows the version."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    """See that the version is one to release, and that changelog and citation file have it."""
+    ours = version()
     heads = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)
-    if not any(head.split()[0] == version and "unreleased" not in head for head in heads):
-        raise NotReadyError(f"pyproject.toml says {version}; CHANGELOG.md has {', '.join(heads)}")
-    return version
+    if ".dev" in ours or heads[0].split()[0] != ours or "unreleased" in heads[0]:
+        raise NotReadyError(f"src/sagan/version.py says {ours}; CHANGELOG.md begins with {heads[0]}")
+    if f'version: "{ours}"' not in (ROOT / "CITATION.cff").read_text(encoding="utf-8"):
+        raise NotReadyError(f"CITATION.cff has not the version {ours}")
+    return ours
 
 
 def check_description(work: Path, args: argparse.Namespace) -> str:
@@ -104,7 +160,15 @@ def check_description(work: Path, args: argparse.Namespace) -> str:
     links = re.findall(r"\]\(([^)]*)\)", text)
     if paths := [link for link in links if not link.startswith(("http://", "https://"))]:
         raise NotReadyError(f"the description links to {paths[0]}, which is nothing outside of the repository")
-    return f"{len(text):,} characters, {len(links)} links"
+    pythons = re.findall(r"^Classifier: Programming Language :: Python :: 3\.(\d+)$", text, flags=re.M)
+    lowest, above = re.findall(
+        r"3\.(\d+)", next(line for line in text.splitlines() if line.startswith("Requires-Python"))
+    )
+    if sorted(map(int, pythons)) != list(range(*sorted((int(lowest), int(above))))):
+        raise NotReadyError(
+            f"classifiers name Python 3.{', 3.'.join(pythons)}, which is not what requires-python allows"
+        )
+    return f"{len(text):,} characters, {len(links)} links, Python 3.{', 3.'.join(pythons)}"
 
 
 def environment(work: Path, name: str, install: Sequence[str | Path]) -> Path:
@@ -125,15 +189,57 @@ def check_wheel(work: Path, args: argparse.Namespace) -> str:
     sagan, place = python.with_name("sagan"), work / "place"
     place.mkdir(exist_ok=True)
     cache = {"SAGAN_CACHE": str(work / "cache")}
-    version = call([sagan, "--version"], place).strip()
-    call([sagan, "demo", "--steps", "4", "--out", "demo"], place, **cache)
-    if not (place / "demo" / "generator.safetensors").is_file():
-        raise NotReadyError("sagan demo left no generator.safetensors")
+    said = call([sagan, "--version"], place).strip()
+    if said != f"sagan-torch {version()}":
+        raise NotReadyError(f"`sagan --version` says {said}")
+    for words, file in VERBS:
+        call([sagan, *words], place, **cache)
+        if file and not (place / file).is_file():
+            raise NotReadyError(f"sagan {' '.join(words)} left no {file}")
     call([python, "-c", TRY], place, **cache)
-    said = subprocess.run([sagan, "studio", "demo"], cwd=place, capture_output=True, text=True, check=False).stderr
-    if "studio]" not in said or "Traceback" in said:
-        raise NotReadyError(f"without its extra `sagan studio` says {said[-400:]!r}")
-    return version
+    missing = subprocess.run([sagan, "studio", "demo"], cwd=place, capture_output=True, text=True, check=False).stderr
+    if "studio]" not in missing or "Traceback" in missing:
+        raise NotReadyError(f"without its extra `sagan studio` says {missing[-400:]!r}")
+    return said
+
+
+def check_sizes(work: Path, args: argparse.Namespace) -> str:
+    """Measure the environment of the wheel: each package, and what each dependency brings that nothing else needs."""
+    wheel, _ = build(work / "dist")
+    python = environment(work, "empty", [wheel])
+    packages = json.loads(call([python, "-c", PACKAGES], work))
+    needs = {name: {canonicalize_name(need) for need in package["needs"]} for name, package in packages.items()}
+    direct = sorted(needs["sagan-torch"] & set(packages))
+    alone = {
+        name: sorted(set(packages) - reached(needs, "sagan-torch", name) - {"pip", "setuptools", "wheel"} | {name})
+        for name in direct
+    }
+    total = sum(package["bytes"] for package in packages.values())
+    record = {
+        "command": "benchmarks/release.py --only sizes",
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "bytes": total,
+        "packages": {name: {key: packages[name][key] for key in ("version", "bytes")} for name in sorted(packages)},
+        "alone": alone,
+    }
+    if args.sizes is not None:
+        args.sizes.parent.mkdir(parents=True, exist_ok=True)
+        args.sizes.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    largest = sorted(direct, key=lambda name: -sum(packages[one]["bytes"] for one in alone[name]))[:5]
+    parts = (f"{name} {sum(packages[one]['bytes'] for one in alone[name]) / 2**20:.0f}" for name in largest)
+    return f"{total / 2**20:,.0f} MiB, of which {', '.join(parts)}"
+
+
+def reached(needs: Mapping[str, set[str]], start: str, without: str) -> set[str]:
+    """Give the packages that one needs, itself included, if another were not there."""
+    found, todo = set(), [start]
+    while todo:
+        name = todo.pop()
+        if name != without and name in needs and name not in found:
+            found.add(name)
+            todo += needs[name]
+    return found
 
 
 def check_archive(work: Path, args: argparse.Namespace) -> str:
@@ -142,7 +248,7 @@ def check_archive(work: Path, args: argparse.Namespace) -> str:
     with tarfile.open(archive) as tar:
         tar.extractall(work / "source", filter="data")
     root = next((work / "source").iterdir())
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args.tests]
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(args.tests or SOME_TESTS)]
     return call(words, root, PYTHONPATH=str(root / "src")).strip().splitlines()[-1]
 
 
@@ -156,18 +262,28 @@ def check_lowest(work: Path, args: argparse.Namespace) -> str:
     said = call([python, "-c", TRY], place, SAGAN_CACHE=str(work / "cache"))
     if "Traceback" in said:
         raise NotReadyError(f"something printed a traceback:\n{said[-3000:]}")
-    packages = ("numpy", "pillow", "scipy", "scikit-learn", "matplotlib", "tensorboard", "tyro")
+    packages = ("numpy", "pillow", "scipy", "scikit-learn", "matplotlib", "tensorboard", "tyro", "rich")
     found = call([uv(), "pip", "freeze", "--python", python], work).splitlines()
     return ", ".join(line for line in found if line.split("==")[0].lower() in packages)
 
 
-CHECKS: dict[str, Callable[[Path, argparse.Namespace], str]] = {
-    "tree": check_tree,
-    "version": check_version,
-    "description": check_description,
-    "wheel": check_wheel,
-    "archive": check_archive,
-    "lowest": check_lowest,
+class Check(NamedTuple):
+    """A line of the checklist."""
+
+    run: Callable[[Path, argparse.Namespace], str]
+    """What is done; gives what was found."""
+    remedy: str
+    """What to do where it fails."""
+
+
+CHECKS: dict[str, Check] = {
+    "tree": Check(check_tree, "commit or remove what is named; make pictures smaller"),
+    "version": Check(check_version, "set the version in src/sagan/version.py, CITATION.cff and on top of CHANGELOG.md"),
+    "description": Check(check_description, "mend README.md, setup.py or the classifiers of pyproject.toml"),
+    "wheel": Check(check_wheel, "run the command that failed in an environment with the wheel alone"),
+    "sizes": Check(check_sizes, "see whether the wheel installs"),
+    "archive": Check(check_archive, "add to MANIFEST.in what a test misses"),
+    "lowest": Check(check_lowest, "raise the lower bound of what failed in pyproject.toml"),
 }
 
 
@@ -176,18 +292,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(CHECKS), default=list(CHECKS))
     parser.add_argument("--tests", nargs="+", default=[], metavar="PATH", help="tests to run from the source archive")
+    parser.add_argument("--sizes", type=Path, metavar="FILE", help="where the numbers of `sizes` are kept, as JSON")
     parser.add_argument("--work", type=Path, help="folder to work in; unset is one that goes afterwards")
     args = parser.parse_args()
-    failed = 0
+    failed: dict[str, str] = {}
+    table = ["", f"{'check':<12} {'':<7} what to do"]
     with tempfile.TemporaryDirectory() as folder:
         work = (args.work or Path(folder)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         for name in args.only:
             try:
-                print(f"{name}: {CHECKS[name](work, args)}", flush=True)
+                print(f"{name}: {CHECKS[name].run(work, args)}", flush=True)
             except NotReadyError as error:
-                failed += 1
+                failed[name] = str(error)
                 print(f"{name}: NOT READY: {error}", flush=True)
+            table.append(f"{name:<12} " + (f"failed  {CHECKS[name].remedy}" if name in failed else "ok"))
+    print("\n".join([*table, "", f"{len(args.only) - len(failed)} of {len(args.only)} are ready"]))
     return 1 if failed else 0
 
 
