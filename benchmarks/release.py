@@ -28,11 +28,9 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 20 * 2**20
@@ -68,18 +66,37 @@ VERBS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("completion", "bash"), ""),
     (("info",), ""),
 )
-# Bytes of each installed package, as files on the disk without compiled Python, and what it needs without extras.
+# Bytes of each installed package, as files without compiled Python, and what it needs; an extra of a package
+# is a package of its own, without files.
 PACKAGES = """
 import json, re
 from importlib.metadata import distributions
-found = {}
+packages, needs = {}, {}
 for one in distributions():
     name = re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()
     size = sum(f.locate().stat().st_size for f in one.files or () if f.suffix != ".pyc" and f.locate().is_file())
-    needs = [re.match(r"[\\w.-]+", need)[0] for need in one.requires or () if "extra ==" not in need]
-    found[name] = {"version": one.version, "bytes": size, "needs": needs}
-print(json.dumps(found))
+    packages[name] = {"version": one.version, "bytes": size}
+    needs.setdefault(name, [])
+    for need in one.requires or ():
+        extra = re.search(r"extra == .([\\w-]+)", need)
+        target, extras = re.match(r"([\\w.-]+)\\s*(?:\\[(.*?)\\])?", need).groups()
+        target = re.sub(r"[-_.]+", "-", target).lower()
+        wanted = [target, *(f"{target}[{extra.strip()}]" for extra in (extras or "").split(",") if extras)]
+        needs.setdefault(f"{name}[{extra[1]}]" if extra else name, []).extend(wanted)
+print(json.dumps([packages, needs]))
 """
+# What is cut together, and what needs it.
+PARTS: dict[str, tuple[str, ...]] = {
+    "torch": ("torch",),
+    "scikit-learn and scipy": ("scikit-learn", "scipy"),
+    "matplotlib": ("matplotlib",),
+    "tensorboard": ("tensorboard",),
+    "numpy": ("numpy",),
+    "pillow": ("pillow",),
+    "lightning-fabric": ("lightning-fabric",),
+    "rich": ("rich",),
+    "safetensors, tyro, jinja2": ("safetensors", "tyro", "jinja2", "markupsafe"),
+}
 
 
 class NotReadyError(Exception):
@@ -207,36 +224,31 @@ def check_sizes(work: Path, args: argparse.Namespace) -> str:
     """Measure the environment of the wheel: each package, and what each dependency brings that nothing else needs."""
     wheel, _ = build(work / "dist")
     python = environment(work, "empty", [wheel])
-    packages = json.loads(call([python, "-c", PACKAGES], work))
-    needs = {name: {canonicalize_name(need) for need in package["needs"]} for name, package in packages.items()}
-    direct = sorted(needs["sagan-torch"] & set(packages))
-    alone = {
-        name: sorted(set(packages) - reached(needs, "sagan-torch", name) - {"pip", "setuptools", "wheel"} | {name})
-        for name in direct
-    }
-    total = sum(package["bytes"] for package in packages.values())
+    packages, needs = json.loads(call([python, "-c", PACKAGES], work))
+    all_of_it = reached(needs, "sagan-torch", ())
+    alone = {part: sorted(all_of_it - reached(needs, "sagan-torch", names)) for part, names in PARTS.items()}
     record = {
         "command": "benchmarks/release.py --only sizes",
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "bytes": total,
-        "packages": {name: {key: packages[name][key] for key in ("version", "bytes")} for name in sorted(packages)},
-        "alone": alone,
+        "bytes": sum(packages[name]["bytes"] for name in all_of_it & set(packages)),
+        "packages": {name: packages[name] for name in sorted(all_of_it & set(packages))},
+        "brought_by": {part: [name for name in names if name in packages] for part, names in alone.items()},
     }
     if args.sizes is not None:
         args.sizes.parent.mkdir(parents=True, exist_ok=True)
         args.sizes.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    largest = sorted(direct, key=lambda name: -sum(packages[one]["bytes"] for one in alone[name]))[:5]
-    parts = (f"{name} {sum(packages[one]['bytes'] for one in alone[name]) / 2**20:.0f}" for name in largest)
-    return f"{total / 2**20:,.0f} MiB, of which {', '.join(parts)}"
+    parts = {part: sum(packages[name]["bytes"] for name in names) for part, names in record["brought_by"].items()}
+    said = ", ".join(f"{part} {taken / 2**20:.0f}" for part, taken in sorted(parts.items(), key=lambda item: -item[1]))
+    return f"{record['bytes'] / 2**20:,.0f} MiB: {said}"
 
 
-def reached(needs: Mapping[str, set[str]], start: str, without: str) -> set[str]:
-    """Give the packages that one needs, itself included, if another were not there."""
+def reached(needs: Mapping[str, Sequence[str]], start: str, without: Collection[str]) -> set[str]:
+    """Give the packages that one needs, itself included, if some were not there."""
     found, todo = set(), [start]
     while todo:
         name = todo.pop()
-        if name != without and name in needs and name not in found:
+        if name.split("[")[0] not in without and name in needs and name not in found:
             found.add(name)
             todo += needs[name]
     return found

@@ -808,6 +808,17 @@ def readme_picture(files: list[Path]) -> list[str]:
 
 
 @computes
+def install_sizes(files: list[Path]) -> list[str]:
+    """In MiB, and how much of all: each dependency with what it alone brings."""
+    record = read(first(files, "sizes.json"))
+    rows = []
+    for part, names in record["brought_by"].items():
+        taken = sum(record["packages"][name]["bytes"] for name in names)
+        rows.append(f"| {part} | {taken / 2**20:.0f} | {taken / record['bytes']:.0%} |".replace("%", " %"))
+    return rows
+
+
+@computes
 def readme_runs(files: list[Path]) -> list[str]:
     def of(folder: str) -> list[Path]:
         return [file for file in files if file.parent.name == folder]

@@ -120,9 +120,10 @@ def test_a_version_without_its_section_is_not_ready(release, monkeypatch, tmp_pa
 
 
 def test_what_a_dependency_brings_alone(release):
-    needs = {"us": {"a", "b"}, "a": {"c", "d"}, "b": {"d"}, "c": set(), "d": set()}
-    assert release.reached(needs, "us", "a") == {"us", "b", "d"}
-    assert release.reached(needs, "us", "nothing") == set(needs)
+    needs = {"us": ["a", "b"], "a": ["c", "d", "d[x]"], "b": ["d", "away"], "c": [], "d": [], "d[x]": ["e"], "e": []}
+    assert release.reached(needs, "us", ["a"]) == {"us", "b", "d"}
+    assert release.reached(needs, "us", ["d"]) == {"us", "a", "b", "c"}
+    assert release.reached(needs, "us", []) == set(needs)
 
 
 @pytest.mark.slow("builds, makes an empty environment and trains in it")
