@@ -815,7 +815,7 @@ def install_sizes(files: list[Path]) -> list[str]:
     for part, names in record["brought_by"].items():
         taken = sum(record["packages"][name]["bytes"] for name in names)
         rows.append(f"| {part} | {taken / 2**20:.0f} | {taken / record['bytes']:.0%} |".replace("%", " %"))
-    return rows
+    return [*rows, f"| all | {record['bytes'] / 2**20:,.0f} | 100 % |"]
 
 
 @computes

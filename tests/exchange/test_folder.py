@@ -147,9 +147,37 @@ def test_out_of_reach_is_one_clear_sentence(hub):
     with pytest.raises(FileNotFoundError) as caught:
         sagan.load("me/nothing")
     assert str(caught.value) == (
-        "me/nothing: no such run folder, checkpoint or weights file here, and the Hugging Face Hub is out of reach "
-        "(no connection, or HF_HUB_OFFLINE is set)"
+        "me/nothing: no such run folder, checkpoint or weights file here; the Hugging Face Hub is out of reach (no "
+        "connection, or HF_HUB_OFFLINE is set), and its cache has no generator.safetensors of that name: load it once "
+        "with a connection, or copy that file here and name it"
     )
+
+
+def test_without_a_connection_the_hub_s_cache_is_read(small, tmp_path, monkeypatch):
+    """A folder as the Hub's own library lays out what it downloaded: a reference, a snapshot, files elsewhere."""
+    commit, cache = "0123456789abcdef0123456789abcdef01234567", tmp_path / "hub"
+    place = cache / "models--me--pets"
+    write_folder(small(), place / "snapshots" / commit)
+    (place / "blobs").mkdir()
+    weights = place / "snapshots" / commit / "generator.safetensors"
+    weights.replace(place / "blobs" / "a1b2")
+    weights.symlink_to(Path("../../blobs/a1b2"))
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+    (place / "refs" / "v1").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    expected = small().sample(3)
+    assert np.array_equal(sagan.load("me/pets").sample(3), expected)
+    for options in ({}, {"revision": "v1"}, {"revision": commit}, {"local_files_only": True}, {"cache_dir": cache}):
+        again = HubGenerator.from_pretrained("me/pets", **options).generator
+        assert np.array_equal(again.sample(3), expected), options
+    for name, options in (("me/pests", {}), ("me/pets", {"revision": "v2"}), ("me/pets", {"cache_dir": tmp_path})):
+        with pytest.raises(FileNotFoundError, match="load it once with a connection, or copy that file here"):
+            HubGenerator.from_pretrained(name, **options)
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match=r"cache has no generator.safetensors of that name"):
+        sagan.load("me/pets")
 
 
 def test_without_names_nobody_waits_for_the_hub(monkeypatch):

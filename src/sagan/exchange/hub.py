@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelHubMixin
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from sagan.exchange.folder import write_folder
-from sagan.generators.hub import fetched
+from sagan.generators.hub import fetched, out_of_reach
 from sagan.generators.pretrained import EXPORTED, load
 from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report
@@ -76,6 +77,26 @@ class HubGenerator(ModelHubMixin, library_name="sagan"):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_folder(self.generator, save_directory, self.reports, name=self.name, licence=self.licence)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "HubGenerator":
+        """Read a folder that :meth:`save_pretrained` wrote, or a repository of the Hub.
+
+        Args:
+            pretrained_model_name_or_path: The folder, or OWNER/NAME.
+            options: Of the mixin's method of this name, such as ``revision`` or ``cache_dir``; and ``device``.
+
+        Returns:
+            The generator with the mixin's methods.
+
+        Raises:
+            FileNotFoundError: If it is neither here nor in the Hub's cache, and cannot be had from the Hub.
+        """
+        try:
+            made: HubGenerator = super().from_pretrained(pretrained_model_name_or_path, **options)
+        except LocalEntryNotFoundError as error:  # the mixin looks for its own file first
+            raise FileNotFoundError(out_of_reach(str(pretrained_model_name_or_path), EXPORTED)) from error
+        return made
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, device: str = "auto", **options: Any) -> "HubGenerator":

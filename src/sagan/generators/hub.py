@@ -64,14 +64,21 @@ def fetched(
             force_download=force_download,
         )
     except LocalEntryNotFoundError as error:
-        raise FileNotFoundError(
-            f"{nothing}, and the Hugging Face Hub is out of reach (no connection, or HF_HUB_OFFLINE is set)"
-        ) from error
+        raise FileNotFoundError(out_of_reach(name, file)) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise FileNotFoundError(
             f"{nothing}, and the Hugging Face Hub has no {file} of that name for you ({str(error).splitlines()[0]})"
         ) from error
     return Path(found)
+
+
+def out_of_reach(name: str, file: str) -> str:
+    """Say that a file of a repository is neither in the Hub's cache nor to be had, and what to do."""
+    return (
+        f"{name}: no such run folder, checkpoint or weights file here; the Hugging Face Hub is out of reach (no "
+        f"connection, or HF_HUB_OFFLINE is set), and its cache has no {file} of that name: load it once with a "
+        "connection, or copy that file here and name it"
+    )
 
 
 def _in_reach() -> bool:
