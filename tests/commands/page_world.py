@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[2]
 CLASSES = {"cat": 90, "dog": 140, "dark": 40, "light": 210}
 
 
-def pictures(place: Path, per_class: int = 12, size_px: int = 40) -> None:
+def pictures(place: Path, per_class: int = 40, size_px: int = 40) -> None:
     """Write pictures of four classes, of several shapes."""
     random = np.random.default_rng(0)
     for name, level in CLASSES.items():
         (place / name).mkdir(parents=True)
         for i in range(per_class):
-            noise = random.normal(level, 25, (size_px + i, size_px + 8, 3)).clip(0, 255).astype(np.uint8)
-            noise[i : i + 9, 2 * i : 2 * i + 9] = random.integers(0, 256, 3)
+            noise = random.normal(level, 25, (size_px + i % 12, size_px + 8, 3)).clip(0, 255).astype(np.uint8)
+            noise[i % 20 : i % 20 + 9, i % 30 : i % 30 + 9] = random.integers(0, 256, 3)
             Image.fromarray(noise).save(place / name / f"{i}.png")
 
 
@@ -103,6 +103,12 @@ def run(place: Path) -> None:
     assert main(["train", *words, "--steps", "2", "--out", str(place)]) == 0
 
 
+def imagenet_run(place: Path) -> None:
+    """Train a step at 128 px."""
+    words = ["--data", str(shared("imagenet/train")), "--size", "128", "--batch-size", "4", "--base-width", "2"]
+    assert main(["train", *words, "--steps", "1", "--out", str(place)]) == 0
+
+
 def weights(place: Path) -> None:
     assert main(["export", str(shared("run")), "--out", str(place)]) == 0
 
@@ -156,6 +162,7 @@ MAKERS: list[tuple[str, Callable[[Path], None]]] = [
     ("uoft-cs/cifar10", table),
     ("parquet", parquet),
     ("run", run),
+    ("runs/imagenet", imagenet_run),
     ("runs/*", run),
     ("*.safetensors", weights),
     ("*labels.json", labels),
