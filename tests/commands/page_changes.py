@@ -24,7 +24,7 @@ CHANGES: dict[str, list[tuple[tuple[str, ...], str, bool]]] = {
     "train": [
         *NARROW,
         (("--steps", "--train.total-steps"), STEPS, True),
-        (("--monitor.num",), "40", False),
+        (("--monitor.num",), "40", True),
         (("--monitor.features",), "efficientnet-lite0", False),
     ],
     "resumed": [(("--steps", "--train.total-steps"), RESUMED_STEPS, True), (("--train.batch-size",), "8", False)],

@@ -100,13 +100,13 @@ def of_disk(place: Path, write: Callable) -> None:
 def run(place: Path) -> None:
     """Train two steps of narrow networks."""
     words = ["--data", str(shared("pictures")), "--size", "16", "--batch-size", "8", "--base-width", "4"]
-    assert main(["train", *words, "--steps", "2", "--out", str(place)]) == 0
+    assert main(["train", *words, "--steps", "2", "--monitor.num", "40", "--out", str(place)]) == 0
 
 
 def imagenet_run(place: Path) -> None:
     """Train a step at 128 px."""
     words = ["--data", str(shared("imagenet/train")), "--size", "128", "--batch-size", "4", "--base-width", "2"]
-    assert main(["train", *words, "--steps", "1", "--out", str(place)]) == 0
+    assert main(["train", *words, "--steps", "1", "--monitor.num", "40", "--out", str(place)]) == 0
 
 
 def weights(place: Path) -> None:

@@ -91,7 +91,7 @@ def test_at_most_one_in_ten_is_not_run_and_says_why():
 def test_small_changes_how_much_and_nothing_else():
     assert small(["train", "--data", "x", "--train.batch-size", "512", "--devices", "4", "--flag"]) == [
         *("train", "--data", "x", "--train.batch-size", "8", "--devices", "2", "--flag"),
-        *("--base-width", "4", "--steps", "2"),
+        *("--base-width", "4", "--steps", "2", "--monitor.num", "40"),
     ]
     assert small(["train", "--resume", "a"]) == ["train", "--resume", "a", "--steps", "4"]
     assert small(["evaluate", "--compare", "a", "b"]) == ["evaluate", "--compare", "a", "b"]
