@@ -60,7 +60,6 @@ VERBS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("sample", "demo", "--out", "samples.png", "--num", "2"), "samples.png"),
     (("attention", "demo", "--out", "attention.png"), "attention.png"),
     (("report", "demo", "--out", "report.html"), "report.html"),
-    (("data", "check", "digits", "--sheet", "sheet.png"), "sheet.png"),
     (("evaluate", "demo", "--data", "digits", "--features", "pixels", "--num", "50", "--out", "e.json"), "e.json"),
     (("export", "demo", "--out", "weights.safetensors"), "weights.safetensors"),
     (("completion", "bash"), ""),
