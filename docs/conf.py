@@ -23,6 +23,7 @@ html_theme = "furo"
 html_title = "sagan"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = "scorer.js"
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
@@ -36,7 +37,9 @@ napoleon_numpy_docstring = False
 autodoc_default_options = {"members": True, "member-order": "bysource", "ignore-module-all": True}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+highlight_language = "none"  # blocks without a mark show what is printed
 html_use_index = False
+html_domain_indices = False
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 

@@ -1,0 +1,47 @@
+"""docs/collapse.md shows runs that were broken on purpose, as benchmarks/failures.py left them."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "collapse.md").read_text(encoding="utf-8")
+KEPT = sorted((ROOT / "results" / "failures").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> Any:
+    spec = importlib.util.spec_from_file_location("failures", ROOT / "benchmarks" / "failures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def shown(page: str, file: Path) -> bool:
+    """Tell whether a page has the picture of a failure and the sentence with which the run said it."""
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    said = next(line for line in kept["said"] if line.startswith(f"health: {kept['health']} at"))
+    return f"(failure-{file.stem}.webp)" in page and said.partition(". What usually")[0] in page
+
+
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
+def test_what_is_shown_was_said_by_a_run_that_was_broken_so(file: Path, benchmark: Any) -> None:
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    assert shown(PAGE, file)
+    assert not shown(PAGE.replace(f"failure-{file.stem}", "failure"), file)
+    assert kept["changes"] == benchmark.FAILURES[file.stem].changes
+    assert kept["health"] == benchmark.FAILURES[file.stem].what
+    assert kept["health"] in [line["health"] for line in kept["found"] if not line["over"]]
+
+
+def test_pictures_of_failures_are_small_and_each_has_its_file(benchmark: Any) -> None:
+    pictures = sorted((ROOT / "docs").glob("failure-*.webp"))
+    assert {picture.stem.removeprefix("failure-") for picture in pictures} == {file.stem for file in KEPT}
+    assert sum(picture.stat().st_size for picture in pictures) <= 250 * 1024
+    for failure in benchmark.FAILURES.values():
+        assert benchmark.broken(failure).train.batch_size <= 32
