@@ -91,7 +91,7 @@ class Page:
 
     def python(self, page: Path, line: int, code: str) -> None:
         """Run Python among the names of the page; a traceback shows the line of the page."""
-        self.put(re.findall(r"\"([\w./-]+)\"", code), [])
+        self.put(re.findall(r"\"([\w./-]+)\"", code), re.findall(r"\bout=\"([\w./-]+)\"", code))
         with self.inside():
             exec(compile("\n" * max(line - 1, 0) + code, str(page), "exec", dont_inherit=True), self.names)
 
