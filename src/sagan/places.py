@@ -1,6 +1,13 @@
-"""Where results go: a name that nothing could be written under is refused before any work. Without PyTorch."""
+"""Where results go: a name that nothing could be written under is refused before any work, files come in one move.
 
+Without PyTorch.
+"""
+
+import errno
+import os
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -25,3 +32,54 @@ def check_place(field: str, path: str | Path, suffixes: Sequence[str], *, folder
         raise ValueError(f"{field} must end in {known}, found {path}")
     if folder and not path.absolute().parent.is_dir():
         raise ValueError(f"{field} {path}: there is no folder {path.parent}; make it, or choose another place")
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def settled(temporary: Path, path: Path) -> None:
+    """Give a written file its name in one move, and have the disk remember the name, where the system can."""
+    temporary.replace(path)
+    if os.name == "nt":
+        return
+    with suppress(OSError):  # a file system that does not know how: the name is there all the same
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def could_not_write(path: Path, error: BaseException, needed: int | None = None) -> OSError:
+    """Say in plain words that a file could not be written.
+
+    Args:
+        path: The file.
+        error: What came of it: an ``OSError``, or a library's own.
+        needed: The room that it takes, in bytes, where that is known.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    try:
+        free: int | None = shutil.disk_usage(path.absolute().parent).free
+    except OSError:
+        free = None
+    room = "" if needed is None else f"{in_bytes(needed)} needed"
+    room += "" if free is None else f"{', ' if room else ''}{in_bytes(free)} free in {path.parent}"
+    if number in FULL or (number is None and None not in (needed, free) and free < needed):  # type: ignore[operator]
+        what = {errno.EDQUOT: "your quota is used up", errno.EFBIG: "the file is larger than is allowed here"}
+        said = f"{path} could not be written: {what.get(number or 0, 'the disk is full')} ({room})"
+        return OSError(number or errno.ENOSPC, f"{said}; make room, then give the command again")
+    if not path.absolute().parent.is_dir():
+        return OSError(number or errno.ENOENT, f"{path} could not be written: its folder is gone")
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return OSError(number or errno.EIO, f"{path} could not be written ({why}; {room}); check the disk and permissions")
+
+
+def in_bytes(count: int) -> str:
+    """Write a number of bytes for people: ``61.4 GB``."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagan.data import DataConfig, DataError, check, open_dataset, pack_dataset, picture_size, read_packed
-from sagan.data.packed import packed_writer, readable_bytes
+from sagan.data.packed import packed_writer
+from sagan.places import in_bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -109,7 +110,7 @@ def test_the_packed_file_of_an_unknown_version_is_refused(class_folder, tmp_path
         open_dataset(config(file), 8, progress=False)
     content = file.read_bytes()[:-4]
     file.write_bytes(content + zlib.crc32(content[:128] + content[128 + 5 * 192 :]).to_bytes(4, "little"))
-    with pytest.raises(DataError, match="version 9, expected 2"):
+    with pytest.raises(DataError, match="version 9, this program reads up to 2"):
         open_dataset(config(file), 8, progress=False)
 
 
@@ -212,7 +213,7 @@ def test_version_1_is_read_as_before(tmp_path, config, name):
 
 
 def test_bytes_are_said_readably():
-    assert [readable_bytes(count) for count in (0, 999, 46_080_000, 63 * 10**9, 2 * 10**15)] == [
+    assert [in_bytes(count) for count in (0, 999, 46_080_000, 63 * 10**9, 2 * 10**15)] == [
         "0 bytes",
         "999 bytes",
         "46.1 MB",

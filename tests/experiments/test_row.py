@@ -14,10 +14,10 @@ from sagan.experiments.row import (
     Order,
     is_done,
     missing_measures,
-    read_log,
     read_order,
     read_result,
     row_key,
+    row_log,
     work,
     write_order,
 )
@@ -93,7 +93,7 @@ def test_a_row_is_trained_measured_and_left(order: Order, tmp_path: Path) -> Non
     assert value["protocol"]["reference_count"] == 64
     assert result["reports"]["final"]["step"] == 4
     assert result["reports"]["best"]["step"] in (2, 4)
-    assert [r["step"] for r in read_log(order.result) if "loss_d" in r] == [2, 4]
+    assert [r["step"] for r in row_log(order.result) if "loss_d" in r] == [2, 4]
     # The strip of samples: two steps, ten of each, 32 px; the pixels are those of the run.
     strip = np.asarray(Image.open(order.result / "samples.png"))
     assert strip.shape == (64, 320, 3)

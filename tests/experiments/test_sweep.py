@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sagan.experiments.row import LOG, RESULT
+from sagan.experiments.row import RESULT
 from sagan.experiments.scales import scale_of
 from sagan.experiments.settings import Settings, SweepError, changed
 from sagan.experiments.sweep import Sweep, command_of, read_sweep, remember, stage_steps
+from sagan.runs.log import LOG
 
 pytestmark = pytest.mark.usefixtures("own_place")
 

@@ -46,8 +46,8 @@ def test_a_whole_number_is_fine_where_a_fraction_is_meant():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "the configuration is no JSON"),
-        ("[]", r"expected an object with keys, found \[\]"),
+        ("{", "the configuration cannot be read: it is no JSON"),
+        ("[]", "expected an object with keys, found a list"),
         ('{"train": 3}', r"configuration train\.: expected an object with keys, found 3"),
         ('{"trian": {}}', "unknown configuration key trian; did you mean train"),
         (

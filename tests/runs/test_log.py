@@ -42,6 +42,8 @@ def test_the_log_is_written_by_its_hook_line_for_line(tmp_path, run, tiny):
             seen.append(dict(line))
 
     run(tiny(4, sample_every=2), tmp_path / "run", hooks=[Lines()])
-    assert seen == [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    first, *lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(first) == {"step": 0, "sagan_log": 2}
+    assert seen == [json.loads(line) for line in lines]
     assert ["loss_d" in line for line in seen] == [True, False, True, False]
     assert "variety/within" in seen[1]

@@ -1,14 +1,14 @@
 """Folders and zip files of pictures: what is in them, by their first bytes, and what they mean (layout.py)."""
 
+import errno
 import io
 import os
 import re
 import stat
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,7 @@ from sagan.data.names import readable
 from sagan.data.pictures import Pictures, Source, hash_lines
 from sagan.data.sniff import HEAD_BYTES, kind_of
 from sagan.data.tables import find_table, labelled_by
+from sagan.reading import whatever_happens
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -136,25 +137,19 @@ def zip_source(file: Path, config: DataConfig, key: str, stamp: str) -> Source:
 
 def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callable[[str], bytes]]:
     """Open a zip file: what it means, its files, and how one of them is read."""
-    try:
+    with whatever_happens(lambda why: DataError(f"{file} is not a whole zip file ({why}); copy or download it again")):
         archive = zipfile.ZipFile(file)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{file} is not a whole zip file ({error}); copy or download it again") from error
 
     def read(name: str) -> bytes:
         info = members[name]
         refuse_huge(info.file_size)
-        try:
+        with _unpacking():
             return archive.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise UnreadableError(f"cannot be unpacked ({error})") from error
 
     def head(name: str) -> bytes:
-        try:
-            with archive.open(members[name]) as stream:
-                return stream.read(HEAD_BYTES)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
-            return b""
+        with suppress(UnreadableError), _unpacking(), archive.open(members[name]) as stream:
+            return stream.read(HEAD_BYTES)
+        return b""
 
     try:
         members, twice = _members(archive, file)
@@ -168,9 +163,27 @@ def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callab
     return layout, found, read
 
 
+@contextmanager
+def _unpacking() -> Iterator[None]:
+    """Say that a member cannot be unpacked, whatever its bytes or a damaged directory lead to.
+
+    Raises:
+        UnreadableError: If it cannot.
+        OSError: If it is the disk that fails.
+    """
+    try:
+        with whatever_happens(lambda why: UnreadableError(f"cannot be unpacked ({why})")):
+            yield
+    except UnreadableError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in (None, errno.EINVAL):
+            raise cause from None
+        raise
+
+
 def _members(archive: zipfile.ZipFile, file: Path) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
     """Give the files of an archive by their names, without clutter, and the names of those that later ones replace."""
-    members = [(_member_name(info), info) for info in archive.infolist() if not info.is_dir()]
+    members = [(_member_name(info), info) for info in archive.infolist() if info.filename and not info.is_dir()]
     for name, _ in members:
         if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name.split("/")[0]:
             raise DataError(

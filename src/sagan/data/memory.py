@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from sagan.data.config import DataError, Keep
-from sagan.data.packed import ImageSet, readable_bytes
+from sagan.data.packed import ImageSet
 from sagan.data.parallel import counted
+from sagan.places import in_bytes
 
 BLOCK_BYTES = 1 << 26
 """Bytes that are copied at once."""
@@ -31,9 +32,9 @@ def kept(image_set: ImageSet, keep: Keep, device: torch.device, *, progress: boo
         return image_set
     place = torch.device("cpu") if keep == "memory" else device
     needed, free = _bytes(image_set), free_bytes(place)
-    wanted = f"{image_set.source} needs {readable_bytes(needed)} in the memory of {place}"
+    wanted = f"{image_set.source} needs {in_bytes(needed)} in the memory of {place}"
     if free is not None and free < needed:
-        raise DataError(f"{wanted}, where {readable_bytes(free)} are free; {ADVICE}")
+        raise DataError(f"{wanted}, where {in_bytes(free)} are free; {ADVICE}")
     try:
         resident = torch.empty(image_set.images.shape, dtype=torch.uint8, device=place)
     except RuntimeError as error:  # what PyTorch raises for too little memory, on every kind of device

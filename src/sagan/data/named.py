@@ -11,7 +11,6 @@ import os
 import secrets
 import tarfile
 import urllib.request
-import zlib
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -23,6 +22,7 @@ from sagan.data.decode import Pixels
 from sagan.data.pairs import CLASSES, NUM_PICTURES, pairs_source
 from sagan.data.parallel import progress_bar
 from sagan.data.pictures import Labels, Pictures, Source, array_pictures, hash_lines
+from sagan.reading import whatever_happens
 
 # Pictures and classes of each, known without downloading it.
 NAMED_SIZES = {
@@ -158,15 +158,14 @@ def cifar_pictures(file: Path) -> Pictures:
         DataError: If the archive is damaged or holds something else.
     """
     members: dict[str, bytes] = {}
-    try:
+    damaged = f"{file} is not a whole .tar.gz archive"
+    with whatever_happens(lambda why: DataError(f"{damaged} ({why}); delete it and download it again")):
         with tarfile.open(file) as archive:
             for member in archive:
                 name = member.name.rsplit("/", 1)[-1]
                 stream = archive.extractfile(member) if member.isfile() else None
                 if stream is not None and name.endswith((".bin", ".txt")):
                     members[name] = stream.read()
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{file} is not a whole .tar.gz archive ({error}); delete it and download it again") from error
     label_bytes = 2 if "train.bin" in members else 1
     names_file = "fine_label_names.txt" if label_bytes == 2 else "batches.meta.txt"
     batches = [
@@ -178,7 +177,7 @@ def cifar_pictures(file: Path) -> Pictures:
             f"{file} holds {', '.join(sorted(members)) or 'no .bin file'}; expected CIFAR's binary version: "
             f"{DOWNLOADS['cifar10'][0].file_name} or {DOWNLOADS['cifar100'][0].file_name}"
         )
-    class_names = tuple(members[names_file].decode("utf-8").split())
+    class_names = tuple(members[names_file].decode("utf-8", "replace").split())
     records = np.frombuffer(b"".join(batches), np.uint8).reshape(-1, record)
     labels: Labels = records[:, label_bytes - 1].astype(np.int64)
     if not len(labels) or labels.max() >= len(class_names):
@@ -234,11 +233,12 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> Pixels:
     """Read an IDX file: two zero bytes, type 8 (uint8), number of dimensions, each as big-endian int32, then values."""
     packed, plain = folder / f"{name}.gz", folder / name
     try:
-        data = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+        with whatever_happens(lambda why: DataError(f"cannot read {name} in {folder} ({why}); download it again")):
+            data = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
+    except OSError as error:
         raise DataError(f"cannot read {name} in {folder} ({error}); expected Fashion-MNIST's four files") from error
     head = 4 + 4 * dimensions
     shape = tuple(int(size) for size in np.frombuffer(data[4:head], ">i4")) if len(data) >= head else ()
-    if data[:4] != bytes([0, 0, 8, dimensions]) or len(data) - head != np.prod(shape, dtype=np.int64):
+    if data[:4] != bytes([0, 0, 8, dimensions]) or min(shape) < 0 or len(data) - head != np.prod(shape, dtype=np.int64):
         raise DataError(f"{name} in {folder} is not a whole IDX file of {dimensions} dimension(s); download it again")
     return np.frombuffer(data, np.uint8, offset=head).reshape(shape)

@@ -1,11 +1,11 @@
 """Readable class names for folders that are named by codes, such as ImageNet's synsets."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from sagan.data.config import DataError
+from sagan.reading import BytesError, object_of, read_bytes
 
 
 def read_class_names(file: str | Path) -> dict[str, str]:
@@ -19,13 +19,13 @@ def read_class_names(file: str | Path) -> dict[str, str]:
     """
     path = Path(file).expanduser()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path).decode("utf-8")
+    except (OSError, UnicodeDecodeError, BytesError) as error:
         raise DataError(f"cannot read the class names in {path} ({error}); expected a text or JSON file") from error
     if text.lstrip().startswith("{"):
         try:
-            pairs = [value if isinstance(value, list) else [key, value] for key, value in json.loads(text).items()]
-        except json.JSONDecodeError as error:
+            pairs = [value if isinstance(value, list) else [key, value] for key, value in object_of(text).items()]
+        except BytesError as error:
             raise DataError(f"{path} is not valid JSON ({error})") from error
     else:
         pairs = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]

@@ -22,11 +22,11 @@ from sagan.data.packed import (
     is_packed_file,
     packed_writer,
     read_packed_file,
-    readable_bytes,
 )
 from sagan.data.parallel import counted, map_in_order
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.sources import find_source
+from sagan.places import in_bytes
 from sagan.sizes import Size, written
 
 MIN_PICTURES = 2
@@ -170,7 +170,7 @@ def decode_into(
 
 def announce(name: str, total: int, size: tuple[int, int], place: Path, note: str) -> None:
     """Tell what is packed where, and how much room it needs."""
-    needed, free = readable_bytes(total * prod(size) * 3), readable_bytes(shutil.disk_usage(place.parent).free)
+    needed, free = in_bytes(total * prod(size) * 3), in_bytes(shutil.disk_usage(place.parent).free)
     say(f"packing {total:,} pictures of {name} at {written(size)} px into {place}: {needed} needed, {free} free{note}")
 
 

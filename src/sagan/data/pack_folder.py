@@ -49,6 +49,7 @@ from sagan.data.shards import (
     read_shards,
 )
 from sagan.data.sources import find_source
+from sagan.reading import object_of, read_bytes
 from sagan.sizes import Size, written
 
 MAX_SHARDS = 200
@@ -257,7 +258,7 @@ def _plan(job: _Job) -> bool:
         if (folder / INDEX).exists():
             found, whole = read_index(folder)[0].get("job"), True
         elif (folder / PLAN).exists():
-            found, whole = json.loads((folder / PLAN).read_text(encoding="utf-8"))["key"], False
+            found, whole = object_of(read_bytes(folder / PLAN))["key"], False
         elif folder.exists() and any(folder.iterdir()):
             raise DataError(f"{folder} is not empty and no packed folder; choose another name")
         else:

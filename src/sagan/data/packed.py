@@ -39,6 +39,8 @@ from sagan.data.decode import Pixels, UnreadableError
 from sagan.data.heldout import split_labels
 from sagan.data.pictures import Labels, PixelStore
 from sagan.data.stored import Checksums, PixelFile, StoredPixels
+from sagan.places import in_bytes
+from sagan.reading import object_of, read_bytes, whatever_happens
 
 FORMAT_VERSION = 2
 JOURNAL_EVERY = 1024
@@ -112,7 +114,7 @@ def is_packed_file(file: Path) -> bool:
                 return False
             # A plain array ends here. Labels follow in a packed one; when it was cut off, less than the pixels is left.
             return file.stat().st_size != stream.tell() + math.prod(shape)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError):  # also of a number with thousands of digits
         return False
 
 
@@ -123,11 +125,8 @@ def read_packed_file(file: Path) -> ImageSet:
         DataError: If the file is cut off, damaged, of another version or cannot be read.
     """
     try:
-        images, labels, info = _read_arrays(file)
-    except DataError:
-        raise
-    except (ValueError, EOFError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{file} is no whole packed file ({error}); {AGAIN}") from error
+        with whatever_happens(lambda why: DataError(f"{file} is no whole packed file ({why}); {AGAIN}")):
+            images, labels, info = _read_arrays(file)
     except OSError as error:
         raise DataError(f"cannot read {file} ({error.strerror or error}); check its permissions") from error
     if len(labels) and (labels.min() < 0 or labels.max() >= max(1, len(info.class_names))):
@@ -160,20 +159,29 @@ def _read_arrays(file: Path) -> tuple[StoredPixels, Labels, PackedInfo]:
             checksums = every[:-1]
             if stream.tell() < end or zlib.crc32(rest + more[:-4]) != every[-1]:
                 raise ValueError("its header, labels, description or checksums are damaged")
-        info = _info(json.loads(text.tobytes()), file, 1 if checksums is None else FORMAT_VERSION)
+        info = _info(object_of(text.tobytes()), file, 1 if checksums is None else FORMAT_VERSION)
         pixels = PixelFile(file, os.dup(stream.fileno()), offset, shape, checksums)
     return StoredPixels([pixels]), labels, info
 
 
 def _info(record: dict[str, Any], file: Path, expected: int) -> PackedInfo:
     version = record.pop("sagan_packed")
-    if version not in range(1, FORMAT_VERSION + 1):
-        raise DataError(f"{file} is a packed file of version {version}, expected {FORMAT_VERSION}; {AGAIN}")
+    if type(version) is int and version > FORMAT_VERSION:
+        raise DataError(
+            f"{file} is a packed file of version {version}, this program reads up to {FORMAT_VERSION}: update "
+            f"sagan-torch, or {AGAIN}"
+        )
     if version != expected:
         raise ValueError("its checksums are missing")
     record["class_names"] = tuple(record["class_names"])
     record["unreadable"] = tuple((name, reason) for name, reason in record["unreadable"])
-    return PackedInfo(**record)
+    info = PackedInfo(**record)
+    kinds = {"source": str, "pixels_sha256": str, "traits": dict, "decoding": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(getattr(info, name), kind)]
+    wrong += [] if all(isinstance(name, str) for name in info.class_names) else ["class_names"]
+    if wrong:
+        raise ValueError(f"its {wrong[0]} cannot be")
+    return info
 
 
 def fingerprint(pixels_sha256: str, labels: Labels, class_names: tuple[str, ...], size: tuple[int, ...]) -> str:
@@ -303,7 +311,7 @@ class PackedWriter:
     def _read_journal(self) -> Progress:
         """Read how far an interrupted writer of the same pictures came, if what it wrote is there."""
         try:
-            noted = json.loads(self._journal.read_text(encoding="utf-8"))
+            noted = object_of(read_bytes(self._journal))
             if noted.pop("key") == self._key:
                 noted["unreadable"] = tuple((offset, reason) for offset, reason in noted["unreadable"])
                 found = Progress(**noted)
@@ -360,7 +368,7 @@ def packed_writer(file: Path, size: tuple[int, int], expected: int, key: str) ->
     except OSError as error:
         kept = "; what is done is kept, the same command goes on from there" if journal.exists() else ""
         raise DataError(
-            f"cannot write {file} ({error.strerror or error}; {readable_bytes(needed)} needed); make room or choose "
+            f"cannot write {file} ({error.strerror or error}; {in_bytes(needed)} needed); make room or choose "
             f"another place{kept}"
         ) from error
     finally:
@@ -374,7 +382,7 @@ def require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(
-            f"packing needs {readable_bytes(needed)} in {folder}, where {readable_bytes(free)} are free; free some "
+            f"packing needs {in_bytes(needed)} in {folder}, where {in_bytes(free)} are free; free some "
             "space, choose another place or a smaller size"
         )
 
@@ -390,16 +398,6 @@ def write_json(file: Path, content: object) -> None:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def readable_bytes(count: int) -> str:
-    """Say a number of bytes with a decimal unit, e.g. ``61.4 GB``."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -30,6 +30,7 @@ from sagan.data.packed import (
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels
 from sagan.data.stored import StoredPixels
+from sagan.reading import object_of, read_bytes, whatever_happens
 
 INDEX_VERSION = 2
 INDEX = "index.json"
@@ -74,29 +75,38 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Shard]]:
     """
     file = folder / INDEX
     try:
-        if not file.exists():
-            plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-            there = sum((folder / name).exists() for name in plan["shards"])
-            raise DataError(
-                f"{folder} is not packed to the end ({there} of {len(plan['shards'])} shards are there); run the same "
-                "`sagan data pack` command again, it goes on from there"
-            )
-        record = json.loads(file.read_text(encoding="utf-8"))
-        version = record["sagan_shards"]
-        if version not in range(1, INDEX_VERSION + 1):
-            raise DataError(
-                f"{file} is of version {version}, expected {INDEX_VERSION}; use the version of sagan that wrote it, or "
-                "pack the data again"
-            )
-        if version > 1 and record != checked_index({key: record[key] for key in record if key != CHECKSUM}):
-            raise ValueError("its checksum is not that of the rest")
-        return record, [Shard(**shard) for shard in record.pop("shards")]
-    except DataError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{folder} has no whole index ({error}); pack the data again") from error
+        with whatever_happens(lambda why: DataError(f"{folder} has no whole index ({why}); pack the data again")):
+            if not file.exists():
+                raise _unfinished(folder)
+            record = object_of(read_bytes(file))
+            version = record["sagan_shards"]
+            if type(version) is not int or not 1 <= version <= INDEX_VERSION:
+                raise DataError(
+                    f"{file} is of version {version!r}, this program reads up to {INDEX_VERSION}; use the version of "
+                    "sagan that wrote it, or pack the data again"
+                )
+            if version > 1 and record != checked_index({key: record[key] for key in record if key != CHECKSUM}):
+                raise ValueError("its checksum is not that of the rest")
+            shards = [Shard(**shard) for shard in record.pop("shards")]
+            if not shards or not all(_is_shard(shard) for shard in shards):
+                raise ValueError("its shards cannot be")
+            return record, shards
     except OSError as error:
         raise DataError(f"cannot read {folder} ({error.strerror or error}); check its permissions") from error
+
+
+def _unfinished(folder: Path) -> DataError:
+    names = [str(name) for name in object_of(read_bytes(folder / PLAN))["shards"]]
+    there = sum((folder / name).exists() for name in names)
+    return DataError(
+        f"{folder} is not packed to the end ({there} of {len(names)} shards are there); run the same "
+        "`sagan data pack` command again, it goes on from there"
+    )
+
+
+def _is_shard(shard: Shard) -> bool:
+    plain = type(shard.bytes) is int and type(shard.pictures) is int and isinstance(shard.pixels_sha256, str)
+    return plain and isinstance(shard.file, str) and shard.file not in ("", ".", "..") and not {*"/\\"} & {*shard.file}
 
 
 def checked_index(record: dict[str, Any]) -> dict[str, Any]:
@@ -112,7 +122,7 @@ def read_shards(folder: Path) -> ImageSet:
     """
     record, shards = read_index(folder)
     opened = [_open_shard(folder / shard.file, shard) for shard in shards]
-    try:
+    with whatever_happens(lambda why: DataError(f"{folder} has no whole index ({why}); pack the data again")):
         info = PackedInfo(
             class_names=tuple(record["class_names"]),
             source=record["source"],
@@ -122,8 +132,7 @@ def read_shards(folder: Path) -> ImageSet:
             decoding=record.get("decoding", {}),
         )
         expected = record["fingerprint"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder} has no whole index ({error}); pack the data again") from error
+        json.dumps(info.class_names)  # of names
     labels = joint_labels(opened, info.class_names)
     sizes = {image_set.images.shape[1:3] for image_set in opened}
     if len(sizes) > 1:

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from sagan.data.packed import ImageSet
 from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.tars import is_pattern, tar_source
+from sagan.reading import whatever_happens
 from sagan.words import did_you_mean
 
 KINDS = (
@@ -28,7 +28,6 @@ KINDS = (
     f"the WebDataset layout, a Hugging Face data set, a CIFAR archive, or one of the names {', '.join(NAMES)}"
 )
 
-NO_ARRAY = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, TokenError)
 """What NumPy raises for a file that is none."""
 
 
@@ -170,10 +169,8 @@ def _packed_pictures(image_set: ImageSet) -> Pictures:
 def _npy_pictures(file: Path, config: DataConfig) -> Pictures:
     if is_packed(file):
         return _packed_pictures(read_packed(file))
-    try:
+    with whatever_happens(lambda why: DataError(f"{file} cannot be read as a plain array ({why}); save it again")):
         images = np.load(file, mmap_mode="r", allow_pickle=False)
-    except NO_ARRAY as error:
-        raise DataError(f"{file} cannot be read as a plain array ({error}); save it again") from error
     end = file.stat().st_size
     if isinstance(images, np.memmap) and images.offset + images.nbytes != end:
         raise DataError(

@@ -15,6 +15,7 @@ import numpy as np
 from sagan.data.config import DataError
 from sagan.data.layout import MANY_FOLDERS, Layout
 from sagan.data.names import shown_names
+from sagan.reading import BytesError, value_of
 
 KNOWN = ("metadata.csv", "metadata.jsonl", "dataset.json")
 """Files that are read by themselves."""
@@ -83,11 +84,11 @@ def _classes(table: str, data: bytes, column: str | None) -> dict[str, str] | No
     text = _text(table, data)
     try:
         if table.lower().endswith(".json"):
-            return _of_json(table, json.loads(text), column)
+            return _of_json(table, value_of(text), column)
         if table.lower().endswith((".jsonl", ".ndjson")):
-            return _of_rows(table, [json.loads(line) for line in text.split("\n") if line.strip()], column)
+            return _of_rows(table, [value_of(line) for line in text.split("\n") if line.strip()], column)
         return _of_csv(table, _cells(text), column)
-    except (json.JSONDecodeError, csv.Error, RecursionError) as error:
+    except (BytesError, csv.Error) as error:
         raise DataError(f"{table} cannot be read as a table of names and labels ({error})") from error
 
 

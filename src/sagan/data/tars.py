@@ -5,7 +5,6 @@ read to find the pictures; each is then read from its place in the tar, so any o
 packer needs to go on in the middle, and to use several threads and machines.
 """
 
-import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from sagan.data.extras import need
 from sagan.data.files import IMAGE_SUFFIXES, choices, refuse_huge
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
+from sagan.reading import value_of, whatever_happens
 
 LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "class_id", "class_name")
@@ -171,16 +171,21 @@ def _samples(file: Path, library: Any) -> Iterator[dict[str, Any]]:
     """Give the samples of a tar file as the library groups them, with a :class:`_Place` for every picture's bytes."""
     try:
         yield from library.tariterators.group_by_keys(_members(file))
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(
-            f"{file} cannot be read as a whole, uncompressed tar ({getattr(error, 'strerror', None) or error}); "
-            "copy or download it again, or unpack its compression first"
-        ) from error
-    except ValueError as error:
+    except DataError:
+        raise
+    except ValueError as error:  # the library's own words on names
         raise DataError(f"{file}: {error.args[0]}; every name may be there once") from error
 
 
 def _members(file: Path) -> Iterable[dict[str, Any]]:
+    damaged = f"{file} cannot be read as a whole, uncompressed tar"
+    with whatever_happens(
+        lambda why: DataError(f"{damaged} ({why}); copy or download it again, or unpack its compression first")
+    ):
+        yield from _read_members(file)
+
+
+def _read_members(file: Path) -> Iterable[dict[str, Any]]:
     with tarfile.open(file, "r:") as archive:
         for member in archive:
             suffix = member.name.rsplit(".", 1)[-1].lower()
@@ -214,7 +219,7 @@ def _label(sample: dict[str, Any], name: str) -> Label:
         return None
     try:
         text = sample[suffix].decode("utf-8").strip()
-        value = json.loads(text) if suffix == "json" else text
+        value = value_of(text) if suffix == "json" else text
     except ValueError as error:
         raise DataError(f"the label of {name} (.{suffix}) cannot be read ({error}); expected {LABELLED}") from error
     if isinstance(value, dict):

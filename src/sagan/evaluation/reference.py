@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -19,9 +18,17 @@ from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
 from sagan.metrics.class_accuracy import ClassLabels
 from sagan.metrics.features import FeatureNetwork, check_images, network_protocol
 from sagan.metrics.report import Protocol, differing_fields
+from sagan.places import could_not_write, settled
+from sagan.reading import check_version, object_of, whatever_happens
 from sagan.sizes import Size, longhand, written
 
+FORM, FORMAT_VERSION = "sagan_statistics", 2
+
 DRAW_SEED = 2020
+
+
+class StatisticsError(ValueError):
+    """A file of statistics that cannot be used."""
 
 
 class Reference(NamedTuple):
@@ -227,20 +234,29 @@ class HashedBatches:
 
 
 def write_statistics(file: Path, statistics: ReferenceStatistics) -> None:
-    """Write statistics of pictures with the way they were made; an older file is replaced in one move."""
+    """Write statistics of pictures with the way they were made; an older file is replaced in one move.
+
+    Raises:
+        OSError: If it cannot be written; an older one stays.
+    """
     made = np.frombuffer(json.dumps(statistics.protocol).encode(), np.uint8)
+    arrays = {FORM: np.array(FORMAT_VERSION), "protocol": made, **statistics.collected.to_arrays()}
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("xb") as stream:
-            np.savez(stream, protocol=made, **statistics.collected.to_arrays())  # type: ignore[arg-type]
-        temporary.replace(file)
+        with temporary.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        settled(temporary, file)
+    except OSError as error:
+        raise could_not_write(file, error, sum(array.nbytes for array in arrays.values())) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | None = None) -> ReferenceStatistics:
-    """Read what :func:`write_statistics` wrote.
+    """Read what :func:`write_statistics` wrote; a file without the number of its form is of version 1.
 
     Args:
         file: The file.
@@ -248,19 +264,21 @@ def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | 
         class_labels: Those that accuracies in the file were counted under.
 
     Raises:
-        ValueError: If the file is damaged, or was made in another way.
+        ValueError: If the file is damaged, was made in another way, or is of a newer version.
     """
+    damaged = f"{file} holds no statistics of pictures, or is damaged"
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        if "protocol" not in arrays:
-            raise ValueError("it has no protocol")
-        made: Protocol = json.loads(arrays.pop("protocol").tobytes())
-        collected = Collected.from_arrays(arrays, class_labels)
+        with whatever_happens(lambda why: StatisticsError(f"{damaged} ({why}); make it again")):
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            form = arrays.pop(FORM, np.array(1))
+            check_version(form.item() if form.size == 1 else None, FORMAT_VERSION, f"the statistics {file}")
+            if "protocol" not in arrays:
+                raise ValueError("it has no protocol")
+            made: Protocol = object_of(arrays.pop("protocol").tobytes())
+            collected = Collected.from_arrays(arrays, class_labels)
     except FileNotFoundError:
         raise ValueError(f"{file}: no such file of statistics") from None
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
-        raise ValueError(f"{file} holds no statistics of pictures, or is damaged ({error}); make it again") from error
     statistics = ReferenceStatistics(collected, made, str(file))
     statistics.require(expected)
     kept = collected.kept

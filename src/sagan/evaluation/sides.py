@@ -28,7 +28,7 @@ from sagan.evaluation.passes import Pixels, sampled_batches, sampled_classes, we
 from sagan.evaluation.reference import Reference, ReferenceStatistics, real_batches, reference_of
 from sagan.generators.pretrained import TrainedGenerator, load
 from sagan.metrics.report import UNKNOWN, Protocol
-from sagan.recipes.config import from_json
+from sagan.recipes.config import config_of_file
 from sagan.sizes import Size, written
 
 Batches = Iterable[Pixels | torch.Tensor]
@@ -264,7 +264,7 @@ def holdout_of(path: Path | None, provenance: Mapping[str, object], split: str) 
         fraction, most = float(str(provenance["holdout_fraction"])), int(str(provenance["holdout_max"]))
         return DataConfig(holdout_fraction=fraction, holdout_max=most), int(str(provenance["seed"]))
     if path is not None and (path / "config.json").is_file():
-        config = from_json((path / "config.json").read_text(encoding="utf-8"))
+        config = config_of_file(path / "config.json")
         return config.data, config.seed
     if split != "all":
         raise ValueError(

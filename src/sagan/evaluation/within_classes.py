@@ -21,6 +21,7 @@ from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import FeatureNetwork, extract, network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.statistics import Moments
+from sagan.reading import lines_of
 
 
 class ClassDistance(NamedTuple):
@@ -258,13 +259,15 @@ def _progress_file(case: Case) -> Path:
 
 def _read(file: Path) -> dict[str, ClassDistance]:
     found = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-        try:
-            entry = ClassDistance(**json.loads(line))
-        except (ValueError, TypeError):  # the last line of an interrupted call
-            continue
-        found[entry.class_name] = entry
+    for record in lines_of(file.read_bytes()).records if file.exists() else []:
+        if record.keys() == {*ClassDistance._fields} and _is_distance(record):  # else that of an interrupted call
+            found[record["class_name"]] = ClassDistance(**record)
     return found
+
+
+def _is_distance(record: dict[str, Any]) -> bool:
+    kinds = {"class_name": str, "value": float, "generated": int, "real": int}
+    return all(type(record[name]) is kind for name, kind in kinds.items())
 
 
 def _append(file: Path, found: ClassDistance) -> None:

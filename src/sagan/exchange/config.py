@@ -1,10 +1,11 @@
 """What can be said about weights that are brought in or taken out. Without PyTorch."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+from sagan.reading import read_bytes, value_of
 
 SourceName = Literal["auto", "biggan-pytorch", "studiogan", "mmgeneration", "mimicry"]
 Which = Literal["auto", "average", "trained"]
@@ -65,11 +66,11 @@ def read_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
         OSError: If it cannot be read.
     """
     try:
-        text = Path(file).read_text(encoding="utf-8")
-        names = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
+        text = read_bytes(Path(file)).decode("utf-8")
+        names = value_of(text) if text.lstrip().startswith("[") else text.splitlines()
     except ValueError as error:  # no UTF-8, or no JSON
         raise ValueError(f"--class-names {file}: neither text with a name a line nor a JSON list ({error})") from error
-    names = [name.strip() for name in names if not isinstance(name, str) or name.strip()]
+    names = [str(name).strip() for name in names if str(name).strip()]
     if len(names) != num_classes:
         raise ValueError(f"--class-names {file} has {len(names)} names, and the weights have {num_classes} classes")
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -1,6 +1,5 @@
 """Work off the rows of a sweep side by side, each in a process of its own."""
 
-import json
 import os
 import signal
 import subprocess
@@ -16,8 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from sagan.data.parallel import cores
-from sagan.experiments.row import LOG, Order, read_result, write_order
+from sagan.experiments.row import Order, read_result, write_order
 from sagan.experiments.sweep import RUNS, Sweep
+from sagan.reading import lines_of
+from sagan.runs.log import LOG
 
 CHECK_EVERY_S = 0.2
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -177,9 +178,10 @@ def _progress(order: Order) -> tuple[int, str]:
         with (order.run / LOG).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
             lines = file.read().decode("utf-8", "ignore").splitlines()
-        step = max((int(json.loads(line)["step"]) for line in lines[1:] if line.endswith("}")), default=0)
-    except (OSError, ValueError, KeyError):
+    except OSError:
         return 0, ""
+    records = lines_of("\n".join(lines[1:]).encode(), lambda record: type(record.get("step")) is int).records
+    step = max((int(record["step"]) for record in records), default=0)
     return step, "measuring" if step >= order.config.train.total_steps else ""
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from sagan.experiments.collect import Table, called, pairs_by_class, quantities,
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
 from sagan.experiments.sweep import ROWS, SWEEP, Sweep, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
+from sagan.reading import object_of, read_bytes
 from sagan.runs.folder import write_text
 
 
@@ -52,7 +52,7 @@ def render(sweep: Sweep) -> list[Path]:
 
 def _texts(sweep: Sweep, made: Table, caption: str) -> list[str]:
     """Write the paragraphs of the page: the tables, and how their numbers came about."""
-    contents = json.loads((sweep.folder / SWEEP).read_text(encoding="utf-8"))
+    contents = object_of(read_bytes(sweep.folder / SWEEP))
     texts = [f"# {sweep.experiment.title}", sweep.experiment.question, markdown(made)]
     if "pairs" in sweep.experiment.measures:
         texts += [

@@ -7,7 +7,6 @@ that asked for it: experiments share rows. The process that works on a row is st
 
 import hashlib
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,20 +27,39 @@ from sagan.experiments.published import FIGURE6_CLASSES
 from sagan.experiments.scales import Judging
 from sagan.figures import save_image
 from sagan.generators.pretrained import TrainedGenerator, load, read_snapshot
+from sagan.reading import BytesError, check_version, object_of, read_bytes, whatever_happens
 from sagan.recipes.build import build_networks, with_classes
 from sagan.recipes.config import RunConfig, differences, from_json, to_json
-from sagan.runs.folder import write_text
+from sagan.runs.folder import copied, write_text
+from sagan.runs.log import LOG, read_log
+from sagan.runs.samples import read_samples
 from sagan.runs.train import DivergedError, train
+from sagan.training.checkpoint import checkpoints
 
 FORMAT = 1
 RESULT = "result.json"
-LOG = "log.jsonl"
 SAMPLES = "samples.png"
 ATTENTION = "attention.png"
 BY_CLASS = "by-class.png"
+KINDS: dict[str, Any] = {
+    "status": str,
+    "step": int,
+    "judging": dict,
+    "reports": dict,
+    "pairs": dict,
+    "health": list,
+    "samples_at": list,
+    "parameters": dict,
+}
+"""What the parts of a result are that tables are made of."""
 PER_CLASS = 10
 SEED = 1
 """Seed of the samples that rows are measured by."""
+
+
+class RowError(ValueError):
+    """The result of a row that cannot be used."""
+
 
 # What changes no computed number, besides what computes.
 NOT_COMPUTED = {
@@ -101,30 +119,51 @@ def row_key(config: RunConfig, fingerprint: str) -> str:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Read the result of a row; None if there is none yet, or one of another format.
+    """Read the result of a row; None if there is none yet.
 
     Raises:
-        ValueError: If the file is damaged.
+        ValueError: If the file is damaged, or of a newer version.
     """
     file = folder / RESULT
     if not file.is_file():
         return None
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); remove it to measure the row again") from error
-    if not isinstance(result, dict):
-        raise ValueError(f"{file} is damaged (no object with keys); remove it to measure the row again")
-    return result if result.get("sagan_row") == FORMAT else None
+        result = object_of(read_bytes(file))
+    except BytesError as error:
+        raise RowError(f"{file} is damaged ({error}); remove it to measure the row again") from error
+    check_version(result.get("sagan_row"), FORMAT, f"the result {file}")
+    with whatever_happens(lambda why: RowError(f"{file} is damaged ({why}); remove it to measure the row again")):
+        _check_parts(result)
+    return result
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Read the log that a row left; empty if there is none."""
-    file = folder / LOG
-    try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); remove its folder to measure the row again") from error
+def _check_parts(result: dict[str, Any]) -> None:
+    """Check that what tables are made of is there."""
+    for name, kind in KINDS.items():
+        if not isinstance(result.get(name), kind):
+            raise TypeError(f"its {name} is none")
+    for report in result["reports"].values():
+        for value in report["values"]:
+            float(value["value"]), str(value["metric"])
+    for record in result["health"]:
+        str(record["health"]), int(record["step"])
+    for name in ("generator", "discriminator", "attention", "residual"):
+        int(result["parameters"][name])
+    for made in result["judging"].values():
+        made.keys()
+
+
+def row_log(folder: Path) -> list[dict[str, Any]]:
+    """Read the log that a row left; empty if there is none.
+
+    Raises:
+        ValueError: If it is damaged, or of a newer version.
+    """
+    read = read_log(folder / LOG)
+    if read.damaged:
+        line = f"line {read.damaged[0]:,} is no record"
+        raise RowError(f"{folder / LOG} is damaged ({line}); remove its folder to measure the row again")
+    return read.records
 
 
 def published_config(config: RunConfig, data: str) -> dict[str, Any]:
@@ -179,7 +218,8 @@ def work(order: Order) -> int:
     A run that diverges is a result: it is written down with the step and the reason, and whatever its last checkpoint
     still gives is measured.
     """
-    going_on = (order.run / "config.json").exists()
+    # A run that was killed before its first checkpoint starts again.
+    going_on = bool(checkpoints(order.run / "checkpoints"))
     # What was measured of weights that are gone says nothing of new ones.
     old = read_result(order.result) if going_on else None
     status, reason = "finished", None
@@ -216,8 +256,8 @@ def work(order: Order) -> int:
 
 def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
     """Read from the run folder what training left: steps, curve, health, cost; and count the weights."""
-    records = [json.loads(line) for line in (order.run / LOG).read_text(encoding="utf-8").splitlines()]
-    shutil.copyfile(order.run / LOG, order.result / LOG)
+    records = read_log(order.run / LOG).records
+    copied(order.run / LOG, order.result / LOG)
     G, D = build_networks(with_classes(order.config, len(dataset.class_names)))
     machine: dict[str, Any] = read_snapshot(order.run).contents["machine"]  # type: ignore[assignment]
     evaluations = sorted((order.run / "evaluations").glob("step-*.json"))
@@ -236,7 +276,7 @@ def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
             "residual": _count(G.residual) + _count(D.residual),
         },
         "health": [record for record in records if "health" in record],
-        "monitor": json.loads(evaluations[-1].read_text(encoding="utf-8")) if evaluations else None,
+        "monitor": object_of(evaluations[-1].read_bytes()) if evaluations else None,
         "training_s": max((float(record.get("elapsed_s", 0.0)) for record in records), default=0.0),
         "device": machine["device"],
         "threads": machine["threads"],
@@ -298,12 +338,12 @@ def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
     files = {int(file.stem.removeprefix("step-")): file for file in folder.glob("step-*.npy")}
     steps = [step for step in sorted({*order.samples_at, max(files, default=0)}) if step in files]
     if steps:
-        _save_strip([np.load(files[step]) for step in steps], order.result / SAMPLES)
+        _save_strip([read_samples(files[step]) for step in steps], order.result / SAMPLES)
     old = read_result(order.result) or {}
     result["samples_at"] = steps
     result["attention"] = old.get("attention", False)
     if order.attention and (order.run / ATTENTION).exists():
-        shutil.copyfile(order.run / ATTENTION, order.result / ATTENTION)
+        copied(order.run / ATTENTION, order.result / ATTENTION)
         result["attention"] = True
     result["by_class"] = old.get("by_class", [])
     if order.by_class and result["class_names"]:
@@ -339,7 +379,7 @@ def write_order(order: Order, file: Path) -> None:
 
 def read_order(file: Path) -> Order:
     """Read what :func:`write_order` wrote."""
-    plain = json.loads(file.read_text(encoding="utf-8"))
+    plain = object_of(read_bytes(file))
     return Order(
         name=plain["name"],
         config=from_json(json.dumps(plain["config"])),

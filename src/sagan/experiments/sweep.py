@@ -18,18 +18,21 @@ from sagan.experiments.row import (
     missing_measures,
     possible,
     published_config,
-    read_log,
     read_result,
     row_key,
+    row_log,
 )
 from sagan.experiments.scales import Scale, scale_of
 from sagan.experiments.settings import Settings, changed
+from sagan.reading import BytesError, check_version, object_of, read_bytes, whatever_happens
 from sagan.recipes.config import RunConfig, differences, from_json
 from sagan.runs.folder import write_text
 
 SWEEP = "sweep.json"
 ROWS, RUNS = "rows", "runs"
 FORMAT = 1
+KINDS: dict[str, Any] = {"settings": dict, "data": dict, "base": dict, "commands": list}
+"""What the parts of a stored sweep are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ class Sweep:
             result = read_result(folder)
             # What was measured in another way does not belong into the same mean.
             if result is not None and not missing_measures(result, self.experiment.measures, self.scale.judging):
-                found[seed] = result | {"log": read_log(folder)}
+                found[seed] = result | {"log": row_log(folder)}
         return found
 
     def chosen(self, names: Sequence[str] = ()) -> list[Row]:
@@ -243,11 +246,16 @@ def _changes(contents: dict[str, Any], scale: Scale) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        contents: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        contents = object_of(read_bytes(file))
+        wrong = [name for name, kind in KINDS.items() if not isinstance(contents.get(name), kind)]
+        if wrong:
+            raise BytesError(f"its {wrong[0]} is none")
+    except BytesError as error:
         raise SweepError(f"{file} is damaged ({error}); remove it and give the same command again") from error
-    if contents.get("sagan_sweep") != FORMAT:
-        raise SweepError(f"{file} is of another version of sagan (format {contents.get('sagan_sweep')}, here {FORMAT})")
+    try:
+        check_version(contents.get("sagan_sweep"), FORMAT, f"the sweep {file}")
+    except ValueError as error:
+        raise SweepError(str(error)) from error
     return contents
 
 
@@ -274,9 +282,10 @@ def read_sweep(folder: Path) -> Sweep:
     if not file.is_file():
         raise SweepError(f"{folder} has no {SWEEP}: `sagan paper run` makes one")
     contents = _read(file)
-    settings = Settings(**contents["settings"])
-    scale = changed(scale_of(settings.scale, settings.size), settings, None)
-    differing = _changes(contents, scale)
+    with whatever_happens(lambda why: SweepError(f"{file} is damaged ({why}); remove it and give its command again")):
+        settings = Settings(**contents["settings"])
+        scale = changed(scale_of(settings.scale, settings.size), settings, None)
+        differing, experiment = _changes(contents, scale), EXPERIMENTS[settings.experiment]
     if differing:
         raise SweepError(
             f"{folder} was made when the scale {scale.name} had others of: {', '.join(differing)}; its rows cannot be "
@@ -284,7 +293,7 @@ def read_sweep(folder: Path) -> Sweep:
         )
     return Sweep(
         settings=settings,
-        experiment=EXPERIMENTS[settings.experiment],
+        experiment=experiment,
         scale=scale,
         data=contents["data"],
         folder=folder,

@@ -1,11 +1,11 @@
 """A checkpoint of a run, read back: what it was trained with, and what it holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from sagan.recipes.config import RunConfig, from_json
-from sagan.training.checkpoint import CheckpointError, checkpoints, load_checkpoint
+from sagan.training.checkpoint import CheckpointError, check_contents, checkpoints, load_checkpoint
 
 
 class Snapshot(NamedTuple):
@@ -18,25 +18,37 @@ class Snapshot(NamedTuple):
     """What :func:`sagan.training.checkpoint.load_checkpoint` gave."""
 
 
-def read_snapshot(path: str | Path, warn: Callable[[str], None] | None = None) -> Snapshot:
+def read_snapshot(path: str | Path) -> Snapshot:
     """Read the latest checkpoint of a run folder, or a checkpoint file.
-
-    Args:
-        path: A run folder or a checkpoint file.
-        warn: If given, a run folder's damaged checkpoint is told to it and the one before is read.
 
     Raises:
         FileNotFoundError: If there is no such run, or it has no checkpoint yet.
         CheckpointError: If the file cannot be used.
     """
-    found = stored(path)
-    while warn is not None and len(found) > 1:
+    return _snapshot(stored(path)[-1])
+
+
+def good_snapshots(folder: Path, warn: Callable[[str], None]) -> Iterator[Snapshot]:
+    """Read the checkpoints of a run folder that can be used, the latest first, each when it is asked for.
+
+    Args:
+        folder: The run folder.
+        warn: What is wrong with those that cannot be used is told to it.
+
+    Raises:
+        FileNotFoundError: If there is no such run, or it has no checkpoint yet.
+        CheckpointError: If the earliest of them cannot be used.
+    """
+    found = stored(folder)
+    for path in reversed(found):
         try:
-            return _snapshot(found[-1])
+            snapshot = _snapshot(path)
         except CheckpointError as error:
+            if path == found[0]:
+                raise
             warn(f"{error}; going back to the one before")
-            found.pop()
-    return _snapshot(found[-1])
+            continue
+        yield snapshot
 
 
 def stored(path: str | Path) -> list[Path]:
@@ -61,4 +73,9 @@ def stored(path: str | Path) -> list[Path]:
 
 def _snapshot(path: Path) -> Snapshot:
     contents = load_checkpoint(path)
-    return Snapshot(path, from_json(contents["config"]), tuple(contents["class_names"]), contents)
+    check_contents(contents, path)
+    try:
+        config = from_json(contents["config"], f"the configuration in {path}")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    return Snapshot(path, config, tuple(contents["class_names"]), contents)

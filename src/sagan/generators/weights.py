@@ -1,4 +1,7 @@
-"""Generators to share: one safetensors file with weights, configuration and class names; loading executes nothing."""
+"""Generators to share: one safetensors file with weights, configuration and class names; loading executes nothing.
+
+A file of version 2 has a checksum over its tensors and all that stands beside them; those of version 1 have none.
+"""
 
 import dataclasses
 import json
@@ -6,16 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from sagan.models.config import GeneratorConfig, with_first_widths
 from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
+from sagan.places import could_not_write
+from sagan.reading import object_of, value_of, whatever_happens
+from sagan.recipes.config import built
+from sagan.training.contents import checksum, not_finite, num_bytes
 from sagan.whole import write_whole
 
 FORMAT = "sagan generator"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+TEXTS = ("config", "class_names", "provenance")
 
 
 class WeightsError(ValueError):
@@ -60,10 +69,17 @@ def save_weights(
     }
     # As bytes: safetensors' own writing to a file gives it to this user alone, and this file is there to be shared.
     tensors = {k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}
+    metadata["checksum"] = _checksum(tensors, metadata)
     try:
         write_whole(path, save(tensors, metadata))
     except OSError as error:
-        raise OSError(f"could not write {path}: {error.strerror or error}; is the disk full?") from error
+        raise could_not_write(path, error, num_bytes(tensors)) from error
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    return checksum(
+        [{name: metadata.get(name, "") for name in TEXTS}, {name: tensors[name] for name in sorted(tensors)}]
+    )
 
 
 class Header(NamedTuple):
@@ -84,31 +100,7 @@ def read_header(path: Path) -> Header:
         FileNotFoundError: If there is no such file.
         WeightsError: If the file is damaged, of another program, or of a newer format.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as safetensors (damaged, truncated, or another format)") from error
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(f"{path} holds no sagan generator; `sagan export RUN --out FILE` writes one")
-    version = metadata.get("format_version", "")
-    if not version.isdecimal() or int(version) > FORMAT_VERSION:
-        raise WeightsError(
-            f"{path} has weights format {version!r}, this version reads up to {FORMAT_VERSION}; update sagan-torch"
-        )
-    try:
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["config"]).items()}
-        config = GeneratorConfig(**with_first_widths(fields))
-        header = Header(config, tuple(json.loads(metadata["class_names"])), json.loads(metadata["provenance"]))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} carries a configuration that this version does not know: {error}") from error
-    if len(header.class_names) != config.num_classes:
-        raise WeightsError(
-            f"{path} is damaged: it has {config.num_classes} classes and {len(header.class_names)} names for them"
-        )
-    return header
+    return _header(path, _metadata(path))
 
 
 def load_weights(path: Path) -> Weights:
@@ -118,12 +110,47 @@ def load_weights(path: Path) -> Weights:
         FileNotFoundError: If there is no such file.
         WeightsError: If the file is damaged, of another program, or of a newer format.
     """
-    config, class_names, provenance = read_header(path)
-    # The normalisation is in the weights already; only the structure without it fits.
-    generator = Generator(dataclasses.replace(config, spectral_norm=False))
-    try:
-        generator.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        raise WeightsError(f"{path} does not fit the configuration that it carries: {error}") from error
+    metadata = _metadata(path)
+    config, class_names, provenance = _header(path, metadata)
+    with whatever_happens(lambda why: WeightsError(f"{path} does not fit the configuration that it carries: {why}")):
+        tensors = load_file(path)
+        if metadata["format_version"] != "1" and metadata.get("checksum") != _checksum(tensors, metadata):
+            raise WeightsError(f"{path} is damaged: its checksum is not that of its content; get or export it again")
+        found = not_finite(tensors)
+        if found is not None:
+            raise WeightsError(f"{path} cannot be sampled from: {found} is not finite; export an earlier checkpoint")
+        # The normalisation is in the weights already; only the structure without it fits.
+        generator = Generator(dataclasses.replace(config, spectral_norm=False))
+        generator.load_state_dict(tensors)
     generator.config = config
     return Weights(generator.eval().requires_grad_(False), class_names, provenance)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    unreadable = f"{path} cannot be read as safetensors (damaged, truncated, or another format)"
+    with whatever_happens(lambda _: WeightsError(unreadable)), safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata() or {}
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path} holds no sagan generator; `sagan export RUN --out FILE` writes one")
+    version = metadata.get("format_version", "")
+    if not (version.isascii() and version.isdecimal() and 1 <= int(version[:9]) <= FORMAT_VERSION):
+        raise WeightsError(
+            f"{path} has weights format {version[:20]!r}, this version reads up to {FORMAT_VERSION}; update sagan-torch"
+        )
+    return metadata
+
+
+def _header(path: Path, metadata: Mapping[str, str]) -> Header:
+    said = f"{path} carries a configuration that this version does not know"
+    with whatever_happens(lambda why: WeightsError(f"{said}: {why}")):
+        config = built(GeneratorConfig, with_first_widths(object_of(metadata["config"])), "generator.")
+        class_names, provenance = value_of(metadata["class_names"]), object_of(metadata["provenance"])
+        if not isinstance(class_names, list) or not all(isinstance(name, str) for name in class_names):
+            raise ValueError("its names of classes are no names")
+    if len(class_names) != config.num_classes:
+        raise WeightsError(
+            f"{path} is damaged: it has {config.num_classes} classes and {len(class_names)} names for them"
+        )
+    return Header(config, tuple(class_names), provenance)

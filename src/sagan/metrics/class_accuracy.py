@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagan.metrics.statistics import Arrays, Rows, checked_rows
+from sagan.reading import BytesError, read_bytes, value_of
 
 IMAGENET_CLASSES = 1000
 
@@ -138,9 +139,9 @@ def read_class_labels(file: Path) -> dict[str, list[int]]:
         ValueError: If the file is anything else.
     """
     try:
-        labels = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{file} is no JSON ({error}); expected {{"class": [labels], ...}}') from None
+        labels = value_of(read_bytes(file))
+    except BytesError as error:
+        raise ValueError(f'{file}: {error}; expected JSON such as {{"class": [labels], ...}}') from None
     if not isinstance(labels, dict) or not all(isinstance(found, list) for found in labels.values()):
         raise ValueError(f'{file} does not map each class to a list of labels; expected {{"class": [labels], ...}}')
     return labels

@@ -5,12 +5,18 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from sagan.reading import check_version, object_of, whatever_happens
+
 FORMAT = 1
 
 Protocol = dict[str, str | int | float | bool | None]
 
 UNKNOWN = "unknown"
 """What a field holds that nobody can know, e.g. the batch normalisation of another generator's pictures."""
+
+
+class ReportError(ValueError):
+    """Text that is no report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +68,22 @@ def report_from_json(text: str | bytes, name: str = "the report") -> Report:
     Raises:
         ValueError: If it is no report, or one of another format.
     """
-    try:
-        contents = json.loads(text)
-        if contents["sagan_report"] != FORMAT:
-            raise ValueError(f"{name} is a report of format {contents['sagan_report']}, expected {FORMAT}")
+    with whatever_happens(lambda why: ReportError(f"{name} is no report of `sagan evaluate` ({why})")):
+        contents = object_of(text)
+        check_version(contents["sagan_report"], FORMAT, f"the report {name}")
         values = tuple(
             Value(**(entry | {"value": float(entry["value"]), "warnings": tuple(entry["warnings"])}))
             for entry in contents["values"]
         )
+        tables = [contents["subject"], contents["versions"], contents.get("classes", {}), *(v.protocol for v in values)]
+        if not all(isinstance(table, dict) for table in tables) or not all(isinstance(v.metric, str) for v in values):
+            raise ReportError(f"{name} is no report of `sagan evaluate` (a part of it is of another kind)")
         return Report(
             subject=contents["subject"],
             values=values,
             versions=contents["versions"],
             classes=contents.get("classes", {}),
         )
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{name} is no report of `sagan evaluate` ({type(error).__name__}: {error})") from None
 
 
 FOLLOWS = {"network_weights": "weights_sha256", "reference_decoding": "reference_sha256"}

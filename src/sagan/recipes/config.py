@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from sagan.data.config import DataConfig
 from sagan.metrics.config import MonitorConfig
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig, network_size, with_first_widths
+from sagan.reading import BytesError, check_version, object_of, read_bytes, whatever_happens
 from sagan.sizes import Size, size_of
 from sagan.training.config import EngineConfig, TrainConfig
 from sagan.words import nearest
 
 C = TypeVar("C")
+FORM, FORMAT_VERSION = "sagan_config", 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,25 +63,46 @@ class RunConfig:
 
 
 def to_json(config: RunConfig) -> str:
-    """Write a configuration as readable JSON."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    """Write a configuration as readable JSON, with the number of its form."""
+    return json.dumps({FORM: FORMAT_VERSION} | dataclasses.asdict(config), indent=2) + "\n"
 
 
-def from_json(text: str) -> RunConfig:
+def from_json(text: str | bytes, name: str = "the configuration") -> RunConfig:
     """Read what :func:`to_json` wrote; fields that are missing take their defaults, or what stood in their place then.
 
+    Args:
+        text: The text; one without a number is of version 1.
+        name: What messages call it.
+
     Raises:
-        ValueError: If the text is no JSON object, a key is unknown (the nearest is named), or a value is wrong.
+        ValueError: If the text is no JSON object, a key is unknown (the nearest is named), a value is wrong, or it is
+            of a newer version.
     """
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the configuration is no JSON: {error}") from error
-    if isinstance(values, dict):
-        for network in ("generator", "discriminator"):
-            if isinstance(values.get(network), dict):
-                values[network] = with_first_widths(values[network])
-    return _build(RunConfig, values, "")
+        values = object_of(text)
+    except BytesError as error:
+        raise ValueError(f"{name} cannot be read: {error}") from error
+    check_version(values.pop(FORM, 1), FORMAT_VERSION, name)
+    for network in ("generator", "discriminator"):
+        if isinstance(values.get(network), dict):
+            values[network] = with_first_widths(values[network])
+    with whatever_happens(lambda why: ValueError(f"{name} cannot be read: {why}")):
+        return built(RunConfig, values, "")
+
+
+def config_of_file(file: Path) -> RunConfig:
+    """Read the configuration of a run from its file.
+
+    Raises:
+        ValueError: As :func:`from_json`; the file is named.
+        OSError: If it cannot be read.
+    """
+    try:
+        return from_json(read_bytes(file), str(file))
+    except BytesError as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    except ValueError as error:
+        raise error if str(file) in str(error) else ValueError(f"{file}: {error}") from error
 
 
 def differences(old: object, new: object, prefix: str = "") -> list[str]:
@@ -181,7 +204,12 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, data=dataclasses.replace(data, **found), monitor=monitor)
 
 
-def _build(kind: type[C], values: object, prefix: str) -> C:
+def built(kind: type[C], values: object, prefix: str) -> C:
+    """Make a configuration of plain values.
+
+    Raises:
+        ValueError: If a key is unknown (the nearest is named), or a value is of another type or cannot be.
+    """
     if not isinstance(values, dict):
         raise ValueError(f"configuration {prefix or 'file'}: expected an object with keys, found {values!r}")
     hints = typing.get_type_hints(kind)
@@ -195,7 +223,7 @@ def _build(kind: type[C], values: object, prefix: str) -> C:
 
 def _value(hint: Any, value: object, name: str) -> object:
     if dataclasses.is_dataclass(hint):
-        return _build(typing.cast("type", hint), value, f"{name}.")
+        return built(typing.cast("type", hint), value, f"{name}.")
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None and type(None) in options:
         return None

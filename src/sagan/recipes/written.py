@@ -6,12 +6,17 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sagan.reading import read_bytes, value_of, whatever_happens
 from sagan.recipes.config import RunConfig, from_json
 from sagan.recipes.presets import PRESETS
 from sagan.words import did_you_mean
 
 SUFFIXES = (".json", ".yaml", ".yml")
 SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+class WrittenError(ValueError):
+    """A file that holds no configuration."""
 
 
 class Written(NamedTuple):
@@ -35,21 +40,16 @@ def read_config(file: str | Path) -> Written:
     path = Path(file)
     if path.suffix not in SUFFIXES:
         raise ValueError(f"--config takes a file that ends in {', '.join(SUFFIXES)}, found {path}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"--config {path} is no text") from error
-    try:
-        values = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except ValueError as error:
-        raise ValueError(f"--config {path} cannot be read: {error}") from error
+    with whatever_happens(lambda why: WrittenError(f"--config {path} cannot be read: {why}")):
+        text = read_bytes(path).decode("utf-8")
+        values = value_of(text) if path.suffix == ".json" else _yaml(text)
     if not isinstance(values, dict):
         raise ValueError(f"--config {path} holds no configuration keys; expected such as train: {{batch_size: 32}}")
     data = values.get("data")
     says_pictures = (isinstance(data, dict) and "path" in data) or values.get("preset") == "demo"
     try:
         return Written(from_json(json.dumps(_on_preset(values))), says_pictures)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"--config {path}: {error}") from error
 
 

@@ -12,6 +12,7 @@ from sagan.training.checkpoint import (
     load_checkpoint,
     prune_checkpoints,
     save_checkpoint,
+    set_aside_later,
 )
 from sagan.training.hooks import Hook, Record
 
@@ -31,13 +32,19 @@ class Checkpoints(Hook):
     def __init__(self, folder: Path, about: Mapping[str, object]) -> None:
         self.folder, self.about = folder, about
         self.best, self.best_before = folder / BEST, folder / BEST_BEFORE
+        self.good: set[Path] = set()
+        """Those that this process wrote, or went on from."""
 
     def on_start(self, record: Record) -> None:
         """After a rollback, take back a best checkpoint of the abandoned branch: the one before it is the best then.
 
         A run that is resumed does the same steps again, which is no other branch, so that its best checkpoint stays.
+        Later checkpoints than the one that it goes on from could not be used, and are set aside.
         """
+        if record.saved == record.step:
+            self.good.add(checkpoint_path(self.folder, record.step))
         if not record.went_back:
+            set_aside_later(self.folder, record.step)
             return
         with suppress(FileNotFoundError, CheckpointError):
             if load_checkpoint(self.best)["step"] > record.step:
@@ -59,9 +66,11 @@ class Checkpoints(Hook):
     def on_save(self, record: Record) -> None:
         """Save, and prune."""
         with record.aside():
-            save_checkpoint(checkpoint_path(self.folder, record.step), self._contents(record))
+            path = checkpoint_path(self.folder, record.step)
+            save_checkpoint(path, self._contents(record))
+            self.good.add(path)
             healthy = checkpoint_path(self.folder, record.healthy_step)
-            prune_checkpoints(self.folder, record.config.keep_last, keep=healthy)
+            prune_checkpoints(self.folder, record.config.kept, healthy, self.good)
             if record.healthy:
                 self.best_before.unlink(missing_ok=True)
 

@@ -1,14 +1,17 @@
 """A run's folder: its name, its configuration, what is in it, and the room that it needs."""
 
+import os
 import re
 import shlex
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
 from sagan.data.config import GIVEN
-from sagan.recipes.config import RunConfig, from_json, merged
+from sagan.places import could_not_write, settled
+from sagan.recipes.config import RunConfig, config_of_file, merged
 from sagan.sizes import written
 from sagan.training.config import TrainConfig
 from sagan.training.state import TrainState
@@ -91,7 +94,7 @@ def stored_config(folder: Path, checkpointed: RunConfig | None = None) -> RunCon
         if checkpointed is not None:
             return checkpointed
         raise RunError(f"{folder}: no run to resume there (it has no config.json)")
-    written = from_json(path.read_text(encoding="utf-8"))
+    written = config_of_file(path)
     if checkpointed is None:
         return written
     return merged(checkpointed, written, RESUMABLE)
@@ -106,10 +109,10 @@ def check_space(folder: Path, state: TrainState, train: TrainConfig, console: Co
     present = sum(path.stat().st_size for path in (folder / "checkpoints").glob("*.pt"))
     # The last one is being written before the oldest goes; a run that may go back keeps the best one of before as well.
     best = "the best, the best before it" if train.on_collapse == "rollback" else "the best"
-    need = state.num_bytes() * (train.keep_last + (4 if train.on_collapse == "rollback" else 3))
+    need = state.num_bytes() * (train.kept + (4 if train.on_collapse == "rollback" else 3))
     free = shutil.disk_usage(folder).free
     console.print(
-        f"disk: {size(state.num_bytes())} a checkpoint, up to {size(need)} in all ({train.keep_last} latest, {best}, "
+        f"disk: {size(state.num_bytes())} a checkpoint, up to {size(need)} in all ({train.kept} latest, {best}, "
         f"the latest healthy, one being written); {size(free)} free",
         markup=False,
     )
@@ -134,10 +137,38 @@ def take_back(folder: Path, step: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one move: a reader sees the old one or the new one, never half."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a text file in one move: a reader sees the old one or the new one, never half, also after a power cut.
+
+    Raises:
+        OSError: If it cannot be written; an older one stays.
+    """
+    temporary, data = path.with_name(f".{path.name}.tmp"), text.encode("utf-8")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        settled(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise could_not_write(path, error, len(data)) from error
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a file in one move.
+
+    Raises:
+        OSError: If it cannot be written; an older one stays.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        shutil.copyfile(source, temporary)
+        settled(temporary, target)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise could_not_write(target, error, source.stat().st_size if source.exists() else None) from error
 
 
 def size(num_bytes: float) -> str:

@@ -129,7 +129,7 @@ def on_the_first(scene: Scene, monitor: Monitor | None) -> dict[str, Hook]:
     config, folder, dataset = scene.config, scene.folder, scene.dataset
     checkpoints, class_names = folder / "checkpoints", dataset.class_names
     hooks: dict[str, Hook] = {
-        "log": Log(folder),
+        "log": Log(folder, scene.console),
         "display": Display(scene.console, config.train.total_steps),
         "means": Means(config, scene.engine, looks(scene)),
         "watch": Watcher(config.train, checkpoints, scene.console),

@@ -1,43 +1,98 @@
-"""The log of a run: log.jsonl, one record a line."""
+"""The log of a run: log.jsonl, one record a line.
+
+The first line gives the number of its form, ``{"step": 0, "sagan_log": 2}``; logs without it are of version 1.
+"""
 
 import json
 import math
 from pathlib import Path
-from typing import TextIO
+from typing import Any, NamedTuple, TextIO
 
-from sagan.runs.folder import write_text
+from rich.console import Console
+
+from sagan.reading import BytesError, check_version, lines_of, read_bytes
+from sagan.runs.folder import RunError, write_text
 from sagan.training.hooks import Hook, Line, Record
+
+LOG = "log.jsonl"
+FORM, FORMAT_VERSION = "sagan_log", 2
+LEFT_OUT = "log.jsonl.damaged"
+"""Where lines go that are no records."""
 
 
 class Log(Hook):
-    """Writes every line, and keeps what a rollback takes out."""
+    """Writes every line, and keeps what a rollback takes out.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: The run folder.
+        console: Where to say what is wrong with a log that is gone on with.
+    """
+
+    def __init__(self, folder: Path, console: Console | None = None) -> None:
+        self.folder, self.console = folder, console or Console(quiet=True)
         self.file: TextIO | None = None
 
     def on_start(self, record: Record) -> None:
         """Cut off the lines of steps that will be done again; after a rollback they go into a file of their own."""
-        path = self.folder / "log.jsonl"
+        path = self.folder / LOG
         if self.file is not None:
             self.file.close()
             cut = [line for line in record.history if int(str(line["step"])) > record.step]
             text = "".join(as_json(line) for line in cut)
             write_text(self.folder / f"rolled-back-{record.state.rollbacks}.jsonl", text)
-        record.history[:] = truncate_log(path, record.step)
+        record.history[:] = truncate_log(path, record.step, self.console)
         self.file = path.open("a", encoding="utf-8")
+        if not path.stat().st_size:
+            self._write({"step": 0, FORM: FORMAT_VERSION})
 
     def on_line(self, record: Record, line: Line) -> None:
         """Append a line."""
-        assert self.file is not None
         record.history.append(line)
-        self.file.write(as_json(line))
-        self.file.flush()
+        self._write(line)
 
     def on_end(self, record: Record) -> None:
         """Close the file."""
         if self.file is not None:
             self.file.close()
+
+    def _write(self, line: Line) -> None:
+        assert self.file is not None
+        self.file.write(as_json(line))
+        self.file.flush()
+
+
+class Read(NamedTuple):
+    """What a log holds."""
+
+    records: list[dict[str, Any]]
+    """Its lines, without the one that gives the number of its form."""
+    damaged: list[int]
+    """Numbers, from 1, of the lines that are no records."""
+
+
+def read_log(path: Path) -> Read:
+    """Read a log; one that is not there holds nothing.
+
+    Raises:
+        ValueError: If it is of a newer version, or too long to be a log.
+        OSError: If it cannot be read.
+    """
+    try:
+        read = lines_of(read_bytes(path), _is_line)
+    except FileNotFoundError:
+        return Read([], [])
+    except BytesError as error:
+        raise ValueError(f"{path} cannot be read as a log: {error}") from error
+    for record in read.records:
+        if FORM in record:
+            check_version(record[FORM], FORMAT_VERSION, f"the log {path}")
+    return Read([record for record in read.records if FORM not in record], read.damaged)
+
+
+def _is_line(record: dict[str, Any]) -> bool:
+    step = record.get("step")
+    plain = all(value is None or isinstance(value, (bool, int, float, str)) for value in record.values())
+    return type(step) is int and step >= 0 and plain
 
 
 def as_json(line: Line) -> str:
@@ -46,22 +101,34 @@ def as_json(line: Line) -> str:
     return json.dumps(finite) + "\n"
 
 
-def truncate_log(path: Path, step: int) -> list[Line]:
+def truncate_log(path: Path, step: int, console: Console | None = None) -> list[Line]:
     """Read a run's log up to a step and cut off what lies beyond it: lines of steps that will be done again.
 
-    Lines that are no record, as one that a crash cut short, are dropped too. The file is replaced in one move.
+    Lines that are no record, as one that a crash cut short, are taken out, too, which is said; they are kept beside it.
+    The file is replaced in one move.
+
+    Raises:
+        RunError: If it is of a newer version.
     """
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    kept: list[Line] = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int) and record["step"] <= step:
-            kept.append(record)
-    if len(kept) != len(lines):
-        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+    try:
+        read = read_log(path)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    kept: list[Line] = [record for record in read.records if record["step"] <= step]
+    if read.damaged:
+        _take_out(path, read.damaged, console or Console(quiet=True))
+    if len(kept) != len(read.records) or read.damaged:
+        first = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[:1] if FORM in line]
+        write_text(path, "".join(f"{line}\n" for line in first) + "".join(json.dumps(line) + "\n" for line in kept))
     return kept
+
+
+def _take_out(path: Path, numbers: list[int], console: Console) -> None:
+    lines = path.read_bytes().split(b"\n")
+    with path.with_name(LEFT_OUT).open("ab") as file:
+        file.writelines(lines[number - 1] + b"\n" for number in numbers)
+    cut_short = numbers == [len(lines)]
+    which = (
+        "its last line was cut short" if cut_short else f"{len(numbers):,} line(s) are damaged, first {numbers[0]:,}"
+    )
+    console.print(f"note: {path}: {which}; the log goes on without, what stood there is in {LEFT_OUT}", highlight=False)

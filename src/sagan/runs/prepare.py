@@ -1,6 +1,6 @@
 """Before the first step: the data, the networks and the state that a run starts, or goes on, with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from sagan.data import Batches, ImageSet, hand_over, kept, open_dataset
-from sagan.generators.pretrained import Snapshot, read_snapshot
+from sagan.generators.snapshot import Snapshot, good_snapshots
 from sagan.recipes.build import Parts, build, with_classes
 from sagan.recipes.config import RunConfig, to_json
 from sagan.runs.folder import RunError, check_space, stored_config, write_text
@@ -18,9 +18,11 @@ from sagan.runs.resume import changes_since, check_resumable, check_same_data, c
 from sagan.runs.start_from import start_from
 from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
+from sagan.training.checkpoint import CheckpointError
 from sagan.training.engine import Engine
 from sagan.training.hooks import Hook, named
 from sagan.training.processes import current_process
+from sagan.training.state import TrainState
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def prepare(order: Order) -> Run:
         ValueError: If the device that is asked for is not there, or batches cannot be shared.
     """
     note = order.console.print
-    snapshot = read_snapshot(order.folder, warn=lambda text: note(f"note: {text}")) if order.resuming else None
+    earlier = good_snapshots(order.folder, lambda text: note(f"note: {text}")) if order.resuming else iter(())
+    snapshot = next(earlier, None)
     scene = set_the_scene(order, snapshot)
     if scene.config.train.freeze_d and snapshot is None and order.init_from is None:
         raise RunError("freeze_d keeps blocks of D as they start: give weights to start from with --init-from")
@@ -79,6 +82,7 @@ def prepare(order: Order) -> Run:
         check_space(order.folder, parts.state, scene.config.train, order.console)
     states: dict[str, dict[str, Any]] = {}
     if snapshot is not None:
+        snapshot = fitting(parts.state, snapshot, earlier, order.console)
         states = restore(scene, parts, snapshot, order.hooks)
         del snapshot  # as large as the state; it need not stay for the whole training
     elif order.init_from is not None:
@@ -112,6 +116,22 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     config = with_classes(config, len(dataset.class_names))
     parts = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
     return Scene(config, order.folder, order.console, engine, dataset, *parts)
+
+
+def fitting(state: TrainState, snapshot: Snapshot, earlier: Iterator[Snapshot], console: Console) -> Snapshot:
+    """Give the latest checkpoint that fits the networks, and say what is wrong with those that do not.
+
+    Raises:
+        CheckpointError: If none does.
+    """
+    while (why := state.misfit(snapshot.contents)) is not None:
+        said = f"{snapshot.path} does not fit the networks of its run: {why}"
+        before = next(earlier, None)
+        if before is None:
+            raise CheckpointError(f"{said}; there is no earlier one to go on from")
+        console.print(f"note: {said}; going back to the one before")
+        snapshot = before
+    return snapshot
 
 
 def restore(scene: Scene, parts: Parts, snapshot: Snapshot, yours: Sequence[Hook]) -> dict[str, dict[str, Any]]:

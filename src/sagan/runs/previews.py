@@ -12,7 +12,7 @@ from sagan.models.generator import Generator
 from sagan.recipes.config import RunConfig
 from sagan.runs.due import draws
 from sagan.runs.folder import take_back
-from sagan.runs.samples import GRID_CLASSES, GRID_COLUMNS, weights_caption
+from sagan.runs.samples import GRID_CLASSES, GRID_COLUMNS, weights_caption, write_samples
 from sagan.sampling import generate, sample_latents
 from sagan.training.health import REAL_PER_CLASS, RealPictures, real_pictures, variety
 from sagan.training.hooks import Hook, Record
@@ -65,7 +65,7 @@ class Previews(Hook):
             caption=weights_caption(self.config),
         )
         save_image(grid, self.folder / f"step-{step:08d}.png")
-        np.save(self.folder / f"step-{step:08d}.npy", images[::GRID_COLUMNS])
+        write_samples(self.folder / f"step-{step:08d}.npy", images[::GRID_COLUMNS])
         return np.asarray(grid.convert("RGB"))
 
     def _real(self) -> RealPictures:

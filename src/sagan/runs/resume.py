@@ -85,5 +85,5 @@ def _says_no_decoding(saved: object) -> bool:
 def changes_since(contents: dict[str, object], engine: Engine) -> list[str]:
     """Name what differs in versions and machine from those that wrote a checkpoint."""
     now = {**versions(), **machine(engine.device, engine.process.world_size)}
-    before: dict[str, object] = {**contents["versions"], **contents["machine"]}  # type: ignore[dict-item]
+    before: dict[str, object] = {**contents.get("versions", {}), **contents.get("machine", {})}  # type: ignore[dict-item]
     return [f"{key} {before[key]} -> {now[key]}" for key in now if key in before and before[key] != now[key]]

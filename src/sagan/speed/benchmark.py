@@ -18,6 +18,7 @@ from sagan.metrics.features import FeatureNetwork
 from sagan.metrics.inception import DOWNLOADS, load_inception
 from sagan.metrics.weights import WeightsError, weights_folder
 from sagan.randomness import keyed_generator
+from sagan.reading import check_version, object_of, whatever_happens
 from sagan.recipes.build import build_networks, with_classes
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import size
@@ -30,6 +31,12 @@ from sagan.speed.step import LOOK_IMAGES, measure_step, random_batch
 from sagan.training.engine import Engine
 
 FORMAT, FORMAT_VERSION = "sagan benchmark", 1
+
+
+class BenchmarkError(ValueError):
+    """Text that is no result of ``sagan benchmark``."""
+
+
 WARM_UP = 3
 FEATURE_IMAGES = 32
 READ_BATCHES = 20
@@ -108,10 +115,12 @@ def benchmark_from_json(text: str) -> Benchmark:
     Raises:
         ValueError: If the text is something else.
     """
-    try:
-        values = json.loads(text)
-        if values["format"] != FORMAT or values["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format {values['format']} {values['format_version']}")
+    said = "this is no result of `sagan benchmark` ({}); write one with --out"
+    with whatever_happens(lambda why: BenchmarkError(said.format(why))):
+        values = object_of(text)
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']}")
+        check_version(values.get("format_version"), FORMAT_VERSION, "the result of `sagan benchmark`")
         rates = tuple(
             Rate(
                 name=rate["name"],
@@ -121,11 +130,9 @@ def benchmark_from_json(text: str) -> Benchmark:
             )
             for rate in values["rates"]
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"this is no result of `sagan benchmark` ({error}); write one with --out") from error
-    return Benchmark(
-        machine=values["machine"], network=values["network"], rates=rates, missing=tuple(values["missing"])
-    )
+        return Benchmark(
+            machine=values["machine"], network=values["network"], rates=rates, missing=tuple(values["missing"])
+        )
 
 
 def benchmark(

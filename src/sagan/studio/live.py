@@ -1,6 +1,5 @@
 """A run as it goes on: its curves, its samples over time, and what was said of its health."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagan.figures.curves import MAX_POINTS, Panel, thin, training_panels
-from sagan.recipes.config import RunConfig, from_json
+from sagan.recipes.config import RunConfig, config_of_file
 from sagan.runs.curves import one_protocol
-from sagan.runs.samples import kept_samples
+from sagan.runs.log import LOG, read_log
+from sagan.runs.samples import kept_samples, read_samples
 
 Line = dict[str, Any]
 # A run that wrote nothing for so long, and for longer than three of its lines took, is taken not to train any more.
@@ -50,19 +50,7 @@ def run_told(folder: Path) -> dict[str, object]:
 
 def log_lines(folder: Path) -> list[Line]:
     """Read the log of a run; a line that is just being written is left out."""
-    try:
-        text = (folder / "log.jsonl").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    lines = []
-    for row in text.splitlines():
-        try:
-            line = json.loads(row)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            lines.append(line)
-    return lines
+    return read_log(folder / LOG).records
 
 
 def panels(lines: list[Line]) -> list[dict[str, object]]:
@@ -91,14 +79,14 @@ def samples_at(folder: Path, step: int) -> NDArray[np.uint8]:
     """
     for k, path in kept_samples(folder / "samples", step):
         if k == step:
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint8)
+            return read_samples(path)
     raise ValueError(f"{folder.name} has no samples of step {step:,}; it may have gone back, look again")
 
 
 def config_of(folder: Path) -> RunConfig | None:
     """Read the configuration of a run; None if it has none."""
     try:
-        return from_json((folder / "config.json").read_text(encoding="utf-8"))
+        return config_of_file(folder / "config.json")
     except FileNotFoundError:
         return None
 
@@ -106,7 +94,7 @@ def config_of(folder: Path) -> RunConfig | None:
 def row_names(folder: Path) -> list[str]:
     """Give the names of the rows of samples, where a run tells them."""
     try:
-        return (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
+        return (folder / "classes.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
 

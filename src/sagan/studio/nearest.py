@@ -13,7 +13,7 @@ from sagan.evaluation.reference import real_batches, reference_of
 from sagan.metrics.features import extract
 from sagan.metrics.neighbours import nearest
 from sagan.metrics.pixels import PixelNetwork
-from sagan.recipes.config import from_json
+from sagan.recipes.config import config_of_file
 from sagan.sizes import Size
 
 COLUMNS = 6
@@ -81,7 +81,7 @@ class TrainingPictures:
 def data_of_run(folder: Path) -> DataConfig | None:
     """Give the pictures that a run was trained on, if they are still where its configuration says."""
     try:
-        config = from_json((folder / "config.json").read_text(encoding="utf-8")).data
+        config = config_of_file(folder / "config.json").data
     except (OSError, ValueError):
         return None
     if config.path in DRAWN or Path(config.path).expanduser().exists():

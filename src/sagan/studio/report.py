@@ -13,8 +13,10 @@ from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import file_of, load
 from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report, report_from_json
+from sagan.reading import object_of, read_bytes
+from sagan.recipes.config import FORM
 from sagan.runs.folder import write_text
-from sagan.runs.samples import kept_samples
+from sagan.runs.samples import kept_samples, read_samples
 from sagan.sampling import generate
 from sagan.sizes import written
 from sagan.studio.binary import packed
@@ -73,10 +75,10 @@ def _over_time(run: Path, told: dict[str, Any]) -> bytes:
     images: list[NDArray[np.uint8]] = []
     if not files:
         return packed({"steps": []}, {})
-    each = np.load(files[0][1], allow_pickle=False).nbytes
+    each = read_samples(files[0][1]).nbytes
     count = min(len(files), MOST_STEPS, max(2, MOST_OVER_TIME // each))
     chosen = [files[i] for i in sorted({round(k) for k in np.linspace(0, len(files) - 1, count)})]
-    images = [np.load(path, allow_pickle=False) for _, path in chosen]
+    images = [read_samples(path) for _, path in chosen]
     return packed({"steps": [step for step, _ in chosen]}, {"images": np.stack(images).astype(np.uint8)})
 
 
@@ -129,6 +131,8 @@ def _read_values(file: Path) -> Report | None:
 
 def _configuration(run: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((run / "config.json").read_text(encoding="utf-8")))
+        told = object_of(read_bytes(run / "config.json"))
+        told.pop(FORM, None)
+        return told
     except (OSError, ValueError):
         return {}

@@ -1,15 +1,28 @@
-"""Checkpoints: one file each, written so that a crash at any moment leaves the old ones whole."""
+"""Checkpoints: one file each, written so that a crash at any moment leaves the old ones whole.
+
+A file of version 2 has a checksum over all that it holds; those of version 1 have none and are read as before.
+"""
 
 import os
 import re
 import zipfile
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
+from torch import Tensor
+
+from sagan.places import could_not_write, settled
+from sagan.reading import BytesError, check_version, whatever_happens
+from sagan.training.contents import checksum, not_finite, num_bytes
 
 FORMAT = "sagan checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ABOUT_THE_FILE = ("format", "format_version", "checksum")
+DAMAGED = ".damaged"
+"""What the name of a checkpoint that cannot be used gets behind it, once its run goes on from an earlier one."""
 
 
 class CheckpointError(ValueError):
@@ -25,21 +38,42 @@ def save_checkpoint(path: Path, contents: dict[str, object]) -> None:
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; the temporary file is removed.
+        TypeError: If there is something else in it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    contents = {key: value for key, value in contents.items() if key not in ABOUT_THE_FILE}
+    about = {"format": FORMAT, "format_version": FORMAT_VERSION, "checksum": checksum(contents)}
+    failed: list[OSError] = []
     try:
         with temporary.open("wb") as file:
-            torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **contents}, file)
+            torch.save({**about, **contents}, _Noting(file, failed))
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        settled(temporary, path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        # torch reports a failed write as a RuntimeError of its zip writer.
-        if isinstance(error, RuntimeError):
-            raise OSError(f"could not write {path}: {error}; is the disk full?") from error
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) or failed:
+            raise could_not_write(path, failed[0] if failed else error, num_bytes(contents)) from error
         raise
+
+
+class _Noting:
+    """A stream that notes why it cannot be written to: torch's writer tells inner words of its own instead."""
+
+    def __init__(self, file: IO[bytes], failed: list[OSError]) -> None:
+        self.file, self.failed = file, failed
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failed.append(error)
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -50,24 +84,78 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         PermissionError: If the file may not be read.
         CheckpointError: If the file is damaged (checksums included), is no checkpoint of ours, or has a newer format.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:  # what torch.save writes; torch.load does not compare its checksums
-            damaged = archive.testzip()
-        contents = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, PermissionError):
-        raise
-    except Exception as error:  # foreign bytes make both readers fail in nearly any way
-        raise _unreadable(path) from error
-    if damaged:
+    if path.is_dir():
         raise _unreadable(path)
+    with whatever_happens(lambda _: _unreadable(path)):
+        with zipfile.ZipFile(path) as archive:  # what torch.save writes; torch.load does not compare its checksums
+            if archive.testzip() is not None:
+                raise _unreadable(path)
+        contents = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no sagan checkpoint; give a run folder or a file from its checkpoints folder")
-    version = contents.get("format_version")
-    if version not in range(1, FORMAT_VERSION + 1):
-        raise CheckpointError(
-            f"{path} has checkpoint format {version}, this version reads up to {FORMAT_VERSION}; update sagan-torch"
-        )
+    try:
+        version = check_version(contents.get("format_version"), FORMAT_VERSION, f"the checkpoint {path}")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    said = contents.pop("checksum", None)
+    if version > 1:
+        rest = {key: value for key, value in contents.items() if key not in ABOUT_THE_FILE}
+        with whatever_happens(lambda _: _unreadable(path)):
+            if said != checksum(rest):
+                raise _unreadable(path)
     return contents
+
+
+def check_contents(contents: dict[str, Any], path: Path) -> None:
+    """Check that a checkpoint that could be read is one to go on from, as far as that shows without its networks.
+
+    Raises:
+        CheckpointError: If something is missing, is of another kind, or is not finite.
+    """
+    try:
+        _check_kinds(contents)
+    except BytesError as error:
+        raise CheckpointError(f"{path} is whole but cannot be right: {error}; use an earlier one") from error
+
+
+def _check_kinds(contents: dict[str, Any]) -> None:
+    for key, least in (("step", 0), ("rollbacks", 0)):
+        value = contents.get(key, 0 if key == "rollbacks" else None)
+        _require(type(value) is int and value >= least, f"its {key} is {value!r}"[:80])
+    _require(isinstance(contents.get("config"), str), "it has no configuration")
+    names = contents.get("class_names")
+    _require(isinstance(names, list) and all(isinstance(name, str) for name in names), "it has no names of classes")
+    _require(_is_network(contents.get("G")), "it has no generator")
+    _require(_is_network(contents.get("D")), "it has no discriminator")
+    _require("ema" in contents and (contents["ema"] is None or _is_network(contents["ema"])), "its average is none")
+    if "optimizer_g" in contents or "optimizer_d" in contents:  # imported networks have neither
+        _check_training(contents)
+    found = not_finite({key: contents.get(key) for key in ("G", "D", "ema", "optimizer_g", "optimizer_d", "controls")})
+    _require(found is None, f"{found} is not finite")
+
+
+def _check_training(contents: dict[str, Any]) -> None:
+    for key in ("optimizer_g", "optimizer_d"):
+        optimizer = contents.get(key)
+        optimizer = optimizer if isinstance(optimizer, dict) else {}
+        whole = isinstance(optimizer.get("state"), dict) and isinstance(optimizer.get("param_groups"), list)
+        _require(whole, f"it has no {key}")
+        _require(bool(optimizer["state"]) or not contents["step"], f"the state of its {key} is empty")
+    for key in ("versions", "machine"):
+        _require(isinstance(contents.get(key, {}), dict), f"its {key} is none")
+    states = contents.get("hooks", {})
+    whole = isinstance(states, dict) and all(isinstance(state, dict) for state in states.values())
+    _require(whole, "the states of its hooks are none")
+
+
+def _require(fine: bool, otherwise: str) -> None:
+    if not fine:
+        raise BytesError(otherwise)
+
+
+def _is_network(value: object) -> bool:
+    named = isinstance(value, dict) and all(isinstance(key, str) for key in value)
+    return named and bool(value) and all(isinstance(item, Tensor) for item in value.values())  # type: ignore[attr-defined]
 
 
 def _unreadable(path: Path) -> CheckpointError:
@@ -87,13 +175,32 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem.split("-")[1]))
 
 
-def prune_checkpoints(folder: Path, keep_last: int, keep: Path | None = None) -> None:
-    """Remove numbered checkpoints but the latest ``keep_last`` and ``keep``, and leftovers of interrupted writes."""
-    for path in checkpoints(folder)[:-keep_last]:
+def prune_checkpoints(
+    folder: Path, keep_last: int, keep: Path | None = None, good: Collection[Path] | None = None
+) -> None:
+    """Remove numbered checkpoints but the latest ones and ``keep``, and leftovers of interrupted writes.
+
+    Args:
+        folder: Where they lie.
+        keep_last: So many of the latest good ones stay, and all that are later than those.
+        keep: Another one that stays.
+        good: Those that are known to be whole, written or read by this process; unset trusts all.
+    """
+    found = checkpoints(folder)
+    trusted = [path for path in found if good is None or path in good]
+    earlier = found[: found.index(trusted[-keep_last])] if len(trusted) >= keep_last else []
+    for path in earlier:
         if path != keep:
             path.unlink()
     for path in folder.glob(".*.tmp"):
         path.unlink()
+
+
+def set_aside_later(folder: Path, step: int) -> None:
+    """Take the checkpoints of later steps, which could not be used, out of the way: they get another name."""
+    for path in checkpoints(folder):
+        if int(path.stem.split("-")[1]) > step:
+            path.replace(path.with_name(path.name + DAMAGED))
 
 
 def go_back(folder: Path, step: int) -> None:

@@ -117,7 +117,8 @@ class TrainConfig:
     save_every: int = 1000
     """Steps between checkpoints."""
     keep_last: int = 2
-    """How many of the latest checkpoints stay, besides the best one and the latest healthy one."""
+    """How many of the latest checkpoints stay, besides the best one and the latest healthy one; 1 keeps two as well,
+    for one alone could get damaged."""
     on_collapse: OnCollapse = "warn"
     """What to do when a collapse is seen: say so and go on, go back to the last healthy checkpoint (`rollback`) and on
     from there with other draws and lower learning rates, or `stop`."""
@@ -190,6 +191,11 @@ class TrainConfig:
     def generator_batch(self) -> int:
         """Generated images in a generator update."""
         return self.batch_size if self.g_batch_size is None else self.g_batch_size
+
+    @property
+    def kept(self) -> int:
+        """How many of the latest checkpoints stay."""
+        return max(2, self.keep_last)
 
     @property
     def _batches(self) -> dict[str, int]:

@@ -1,9 +1,11 @@
 """Everything that training changes, and so everything that a checkpoint holds."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from sagan.models.discriminator import Discriminator
@@ -74,6 +76,24 @@ class TrainState:
         self.step = int(state["step"])  # type: ignore[call-overload]
         self.rollbacks = int(state.get("rollbacks", 0))  # type: ignore[call-overload]
 
+    def misfit(self, state: Mapping[str, Any]) -> str | None:
+        """Say what of a checkpoint does not fit these networks and optimisers; None if all does. Nothing is changed."""
+        kept = {"G": self.G, "D": self.D} | ({} if self.ema is None else {"ema": self.ema})
+        for name, network in kept.items():
+            if state[name] is None:
+                return f"it has no {name}"
+            ours, theirs = network.state_dict(), state[name]
+            for key in ours.keys() | theirs.keys():
+                found = [tuple(one[key].shape) if key in one else "none" for one in (theirs, ours)]
+                if found[0] != found[1]:
+                    return f"{name}/{key} has the shape {found[0]}, expected {found[1]}"
+        for name, optimizer in (("optimizer_g", self.optimizer_g), ("optimizer_d", self.optimizer_d)):
+            why = _misfit(optimizer, state[name])
+            if why is not None:
+                return f"{name} {why}"
+        missing = [name for name in self.controls if not isinstance(state.get("controls", {}).get(name), Tensor)]
+        return f"it has no {missing[0]}" if missing else None
+
     @property
     def sampled(self) -> Generator:
         """The generator that samples come from: the moving average if there is one."""
@@ -101,6 +121,28 @@ def new_state(G: Generator, D: Discriminator, config: TrainConfig) -> TrainState
         ema=ema,
         controls=new_controls(config, next(G.parameters()).device),
     )
+
+
+def _misfit(optimizer: Adam, state: Mapping[str, Any]) -> str | None:
+    """Say what of an optimiser's state does not fit its parameters; None if all does."""
+    parameters = optimizer.param_groups[0]["params"]
+    groups, moments = state["param_groups"], state["state"]
+    numbers = groups[0].get("params") if len(groups) == 1 and isinstance(groups[0], dict) else None
+    if numbers != list(range(len(parameters))):
+        return f"is not of {len(parameters)} parameters"
+    if not groups[0].keys() >= {"lr", "betas", "eps"}:
+        return "has no learning rate"
+    for number, moment in moments.items():
+        if number not in numbers or not isinstance(moment, dict):
+            return f"has a parameter {number!r}"[:80]
+        step = moment.get("step")
+        if not isinstance(step, Tensor) or step.numel() != 1 or step.item() < 0:
+            return f"has a step {step!r}"[:80]
+        for name in ("exp_avg", "exp_avg_sq"):
+            found, expected = moment.get(name), parameters[number].shape
+            if not isinstance(found, Tensor) or found.shape != expected:
+                return f"has {name} of another shape at parameter {number}, expected {tuple(expected)}"
+    return None
 
 
 def _parameters(module: nn.Module) -> int:
