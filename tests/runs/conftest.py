@@ -19,7 +19,8 @@ from sagan.metrics.config import MonitorConfig
 from sagan.metrics.features import Features, check_images
 from sagan.metrics.pixels import PixelNetwork
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
-from sagan.recipes.config import RunConfig
+from sagan.recipes.build import build
+from sagan.recipes.config import RunConfig, config_of_file
 from sagan.runs.train import train
 from sagan.training import health, loop
 from sagan.training.checkpoint import checkpoints, load_checkpoint
@@ -216,3 +217,14 @@ def nan_at(monkeypatch):
         monkeypatch.setattr(loop, "train_step", spoilt)
 
     return plan
+
+
+@pytest.fixture
+def state_of():
+    """Make the state that the run of a folder trains, at step 0."""
+
+    def make(folder):
+        config = config_of_file(folder / "config.json")
+        return build(config).state
+
+    return make

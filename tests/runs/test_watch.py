@@ -8,8 +8,10 @@ from rich.console import Console
 
 from sagan.models.generator import Generator
 from sagan.ops.spectral import SpectralNorm
+from sagan.runs.log import read_log
 from sagan.runs.train import DivergedError, train
 from sagan.training.checkpoint import checkpoints, load_checkpoint
+from sagan.training.health import JUDGED, RAN_AWAY_LIMIT
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def named(log_of):
 
 def test_divergence_stops_without_a_broken_checkpoint(tmp_path: Path, console: Console, tiny_full, named) -> None:
     out = tmp_path / "run"
-    with pytest.raises(DivergedError, match="not finite"):
+    with pytest.raises(DivergedError, match=r"not finite|no run comes back from beyond"):
         train(tiny_full(40, lr_g=1e30, lr_d=1e30, save_every=2), out=out, console=console)
     for path in (out / "checkpoints").glob("*.pt"):
         contents = load_checkpoint(path)
@@ -84,3 +86,30 @@ def test_an_injected_nan_stops_a_run_that_does_not_go_back(tmp_path, nan_at, log
     (record,) = [record for record in log_of(tmp_path / "run") if "health" in record]
     assert (record["health"], record["value"]) == ("not finite", "nan")
     assert load_checkpoint(checkpoints(tmp_path / "run" / "checkpoints")[-1])["step"] == 6
+
+
+@pytest.mark.long("trains a few steps")
+@pytest.mark.parametrize("on_collapse", ["warn", "rollback"])
+def test_rates_of_a_million_are_named_at_the_first_line(tmp_path, console, tiny, named, log_of, on_collapse) -> None:
+    out = tmp_path / "run"
+    said = r"training diverged by step 2: (loss_|real_|fake_)\w+ is -?\d.*, and no run comes back from beyond 100,000"
+    if on_collapse == "rollback":  # each way back halves the rates, which are still far too high
+        said = "stopped at step 2: ran away, after 1 rollbacks"
+    config = tiny(40, lr_g=1e6, lr_d=1e6, on_collapse=on_collapse, max_rollbacks=1)
+    with pytest.raises(DivergedError, match=said):
+        train(config, out=out, console=console)
+    assert "ran away" in named(out)
+    assert "health: ran away at step 2: " in console.file.getvalue()
+    assert [path.name for path in checkpoints(out / "checkpoints")] == ["step-00000000.pt"]
+
+
+def test_the_limit_lies_far_above_every_run_of_ours() -> None:
+    results = Path(__file__).parents[2] / "results"
+    means = [
+        abs(float(line[name]))
+        for file in results.rglob("log.jsonl")
+        for line in read_log(file).records
+        for name in JUDGED
+        if name in line
+    ]
+    assert len(means) > 1000 and max(means) * 100 < RAN_AWAY_LIMIT

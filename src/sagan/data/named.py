@@ -159,13 +159,15 @@ def cifar_pictures(file: Path) -> Pictures:
     """
     members: dict[str, bytes] = {}
     damaged = f"{file} is not a whole .tar.gz archive"
-    with whatever_happens(lambda why: DataError(f"{damaged} ({why}); delete it and download it again")):
-        with tarfile.open(file) as archive:
-            for member in archive:
-                name = member.name.rsplit("/", 1)[-1]
-                stream = archive.extractfile(member) if member.isfile() else None
-                if stream is not None and name.endswith((".bin", ".txt")):
-                    members[name] = stream.read()
+    with (
+        whatever_happens(lambda why: DataError(f"{damaged} ({why}); delete it and download it again")),
+        tarfile.open(file) as archive,
+    ):
+        for member in archive:
+            name = member.name.rsplit("/", 1)[-1]
+            stream = archive.extractfile(member) if member.isfile() else None
+            if stream is not None and name.endswith((".bin", ".txt")):
+                members[name] = stream.read()
     label_bytes = 2 if "train.bin" in members else 1
     names_file = "fine_label_names.txt" if label_bytes == 2 else "batches.meta.txt"
     batches = [

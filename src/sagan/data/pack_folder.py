@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -251,6 +252,10 @@ def _pictures_per_shard(
     return count
 
 
+LEFT_OVER = re.compile(rf"{re.escape(PLAN)}\.\d+\.tmp")
+"""What is left of a plan whose writing was interrupted."""
+
+
 def _plan(job: _Job) -> bool:
     """Make sure that the folder is for these shards; tell whether they are there with their index already."""
     folder = job.folder
@@ -259,7 +264,7 @@ def _plan(job: _Job) -> bool:
             found, whole = read_index(folder)[0].get("job"), True
         elif (folder / PLAN).exists():
             found, whole = object_of(read_bytes(folder / PLAN))["key"], False
-        elif folder.exists() and any(folder.iterdir()):
+        elif folder.exists() and not all(LEFT_OVER.fullmatch(path.name) for path in folder.iterdir()):
             raise DataError(f"{folder} is not empty and no packed folder; choose another name")
         else:
             folder.mkdir(parents=True, exist_ok=True)

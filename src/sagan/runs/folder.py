@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,6 +42,8 @@ RESUMABLE = {
     "discriminator.num_classes",
 }
 LOCK = ".lock"
+BEFORE_IT_SAVES = ("config.json", "classes.txt", "log.jsonl", "tensorboard", "checkpoints")
+"""What a run writes before its first checkpoint is there."""
 
 
 class RunError(ValueError):
@@ -62,18 +65,34 @@ def folder_for(config: RunConfig) -> Path:
     return next_folder(f"{name}-{written(config.generator.image_size)}")
 
 
-def check_empty(folder: Path) -> None:
-    """Refuse a folder that holds a run or anything else.
+def make_empty(folder: Path) -> None:
+    """Refuse a folder that holds a run or anything else; what a start that was killed before it saved left goes.
 
     Raises:
-        RunError: If it does.
+        RunError: If there is a run in it, or something that no start leaves.
     """
+    there = {path.name: path for path in folder.iterdir() if path.name != LOCK}
+    if _is_start(there):
+        for path in there.values():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return
     if (folder / "config.json").exists():
         raise RunError(
             f"{folder} holds a run already; go on with `sagan train --resume {quoted(folder)}`, or choose another --out"
         )
-    if any(path.name != LOCK for path in folder.iterdir()):
+    if there:
         raise RunError(f"{folder} exists and is not empty; choose another --out")
+
+
+def _is_start(there: Mapping[str, Path]) -> bool:
+    """Tell whether a folder holds what a run writes before its first checkpoint, and nothing else."""
+    checkpoints = there.get("checkpoints")
+    saved = checkpoints is not None and any(not _is_temporary(path.name) for path in checkpoints.iterdir())
+    return not saved and all(name in BEFORE_IT_SAVES or _is_temporary(name) for name in there)
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")
 
 
 def stored_config(folder: Path, checkpointed: RunConfig | None = None) -> RunConfig:

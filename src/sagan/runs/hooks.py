@@ -134,7 +134,7 @@ def on_the_first(scene: Scene, monitor: Monitor | None) -> dict[str, Hook]:
         "means": Means(config, scene.engine, looks(scene)),
         "watch": Watcher(config.train, checkpoints, scene.console),
         "previews": Previews(config, folder / "samples", dataset, scene.train_indices),
-        "board": Board(folder),
+        "board": Board(folder, scene.console),
         "checkpoints": Checkpoints(checkpoints, about(config, dataset)),
         "curves": Curves(folder, caption(scene, monitor)),
         "timeline": Timeline(config, folder, class_names),

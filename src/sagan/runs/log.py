@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TextIO
 
 from rich.console import Console
 
+from sagan.places import could_not_write
 from sagan.reading import BytesError, check_version, lines_of, read_bytes
 from sagan.runs.folder import RunError, write_text
 from sagan.training.hooks import Hook, Line, Record
@@ -31,6 +32,8 @@ class Log(Hook):
     def __init__(self, folder: Path, console: Console | None = None) -> None:
         self.folder, self.console = folder, console or Console(quiet=True)
         self.file: TextIO | None = None
+        self.place: tuple[int, int] | None = None
+        """Which folder it is, whatever has its name later."""
 
     def on_start(self, record: Record) -> None:
         """Cut off the lines of steps that will be done again; after a rollback they go into a file of their own."""
@@ -41,9 +44,25 @@ class Log(Hook):
             text = "".join(as_json(line) for line in cut)
             write_text(self.folder / f"rolled-back-{record.state.rollbacks}.jsonl", text)
         record.history[:] = truncate_log(path, record.step, self.console)
-        self.file = path.open("a", encoding="utf-8")
+        self.file, self.place = path.open("a", encoding="utf-8"), self._place()
         if not path.stat().st_size:
             self._write({"step": 0, FORM: FORMAT_VERSION})
+
+    def on_step(self, record: Record) -> None:
+        """End the run if its folder is gone: nothing of it could be saved any more.
+
+        Raises:
+            RunError: If it is.
+        """
+        if self._place() != self.place:
+            raise RunError(
+                f"{self.folder} was removed or moved while the run trained, so it ended after step {record.step:,}: "
+                "nothing could be saved there. Where the folder is whole, `sagan train --resume` goes on in it"
+            )
+
+    def on_save(self, record: Record) -> None:
+        """Look as after a step: a checkpoint would make a new folder."""
+        self.on_step(record)
 
     def on_line(self, record: Record, line: Line) -> None:
         """Append a line."""
@@ -57,8 +76,18 @@ class Log(Hook):
 
     def _write(self, line: Line) -> None:
         assert self.file is not None
-        self.file.write(as_json(line))
-        self.file.flush()
+        try:
+            self.file.write(as_json(line))
+            self.file.flush()
+        except OSError as error:
+            raise could_not_write(self.folder / LOG, error) from error
+
+    def _place(self) -> tuple[int, int] | None:
+        try:
+            status = self.folder.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 class Read(NamedTuple):

@@ -15,12 +15,13 @@ from sagan.data.given import GivenData, as_given
 from sagan.generators.pretrained import EXPORTED
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
-from sagan.runs.folder import RunError, check_empty, folder_for, quoted
+from sagan.runs.folder import RunError, folder_for, make_empty, quoted
 from sagan.runs.hooks import Scene, check_names, hooks_of
 from sagan.runs.lock import run_lock
 from sagan.runs.prepare import Order, Run, prepare
 from sagan.runs.signals import stop_signals
 from sagan.runs.start_from import check_start
+from sagan.training.checkpoint import checkpoints
 from sagan.training.engine import is_lost_contact, lost_sentence
 from sagan.training.health import DivergedError
 from sagan.training.hooks import BY_HOOK, Hook, Hooks, Record
@@ -100,7 +101,7 @@ def train(
             return _trained(prepare(order), order.hooks)
     with _removed_if_unused(folder), run_lock(folder), _naming_lost_processes(process):
         if not resuming:
-            check_empty(folder)
+            make_empty(folder)
         run = prepare(order)
         return _finished(_trained(run, order.hooks), run)
 
@@ -158,6 +159,11 @@ def _console(process: Process, console: Console | None) -> Console:
 def _old_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run folder to resume")
+    if (folder / "config.json").is_file() and not checkpoints(folder / "checkpoints"):
+        raise RunError(
+            f"{folder} was started and has saved nothing yet, so there is nothing to go on from; give the command that "
+            f"started it again, with --out {quoted(folder)}"
+        )
     return folder
 
 
@@ -182,7 +188,7 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
         yield
     finally:
         if fresh and not (folder / "config.json").exists():
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # which may have been removed meanwhile
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """The watch over a run's health: it says what is wrong, and ends a run whose numbers are no longer finite."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from sagan.runs.due import draws, measures
 from sagan.training.checkpoint import checkpoints
 from sagan.training.config import TrainConfig
-from sagan.training.health import REMEDY, DivergedError, Finding, Watch
+from sagan.training.health import JUDGED, RAN_AWAY_LIMIT, REMEDY, DivergedError, Finding, Watch
 from sagan.training.hooks import Hook, Line, Record, State
 
 
@@ -25,11 +25,12 @@ class Watcher(Hook):
     def __init__(self, train: TrainConfig, folder: Path, console: Console) -> None:
         self.train, self.folder, self.console = train, folder, console
         self.watch = Watch(train)
-        self.not_finite: str | None = None
+        self.lost: str | None = None
+        """What of the last line says that nothing good can follow."""
 
     def on_start(self, record: Record) -> None:
         """Say what is known of the checkpoint that training goes on from."""
-        self.not_finite, record.finite = None, True
+        self.lost, record.finite = None, True
         self._leave(record)
 
     def on_line(self, record: Record, line: Line) -> None:
@@ -39,21 +40,21 @@ class Watcher(Hook):
             means = {key: float(str(line[key])) for key in record.metrics}
             sigma = max(float(str(line["sigma/G"])), float(str(line["sigma/D"])))
             self._tell(record, self.watch.log_line(step, means, sigma))
-            self.not_finite = next((name for name, value in means.items() if not math.isfinite(value)), None)
+            self.lost = lost(means)
         found = {k.removeprefix("variety/"): float(str(v)) for k, v in line.items() if k.startswith("variety/")}
         if found:
             self._tell(record, self.watch.look(step, found))
 
     def on_step(self, record: Record) -> None:
-        """End the run if a mean is not finite; look at the weights before samples are drawn.
+        """End the run if a mean is not finite or beyond all bounds; look at the weights before samples are drawn.
 
         Raises:
-            DivergedError: If a mean or a weight is not finite and the run does not go back then.
+            DivergedError: If so, or a weight is not finite, and the run does not go back then.
         """
-        if self.not_finite is not None and self.train.on_collapse != "rollback":
+        if self.lost is not None and self.train.on_collapse != "rollback":
             last = checkpoints(self.folder)
             raise DivergedError(
-                f"training diverged by step {record.step}: {self.not_finite} is not finite; the last checkpoint, "
+                f"training diverged by step {record.step}: {self.lost}; the last checkpoint, "
                 f"{last[-1].name if last else 'none yet'}, is from before. {REMEDY}"
             )
         if draws(self.train, record.step) or measures(self.train, record.step):
@@ -72,15 +73,15 @@ class Watcher(Hook):
         self.watch.load_state_dict(state)
 
     def _check_weights(self, record: Record) -> None:
-        networks = (record.state.G, record.state.D)
-        record.finite = all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
-        if record.finite:
+        broken = record.state.not_finite()
+        record.finite = broken is None
+        if broken is None:
             return
         self._tell(record, self.watch.not_finite(record.step, "a weight", math.nan))
         if self.train.on_collapse != "rollback":
             raise DivergedError(
-                f"training diverged by step {record.step}: a weight is not finite, so this state was not saved; "
-                f"earlier checkpoints are kept. {REMEDY}"
+                f"training diverged by step {record.step}: a weight is not finite ({broken}), so this state was not "
+                f"saved; earlier checkpoints are kept. {REMEDY}"
             )
 
     def _tell(self, record: Record, findings: list[Finding]) -> None:
@@ -91,3 +92,13 @@ class Watcher(Hook):
 
     def _leave(self, record: Record) -> None:
         record.symptoms, record.healthy = tuple(self.watch.active), self.watch.healthy
+
+
+def lost(means: Mapping[str, float]) -> str | None:
+    """Say which mean is one that no run comes back from; None if there is none."""
+    for name, value in means.items():
+        if not math.isfinite(value):
+            return f"{name} is not finite"
+        if name in JUDGED and abs(value) > RAN_AWAY_LIMIT:
+            return f"{name} is {value:.3g}, and no run comes back from beyond {RAN_AWAY_LIMIT:,.0f}"
+    return None

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sagan.places import could_not_write, settled
 from sagan.reading import BytesError, check_version, whatever_happens
-from sagan.training.contents import checksum, not_finite, num_bytes
+from sagan.training.contents import FINITE, checksum, not_finite, num_bytes
 
 FORMAT = "sagan checkpoint"
 FORMAT_VERSION = 2
@@ -47,7 +47,7 @@ def save_checkpoint(path: Path, contents: dict[str, object]) -> None:
     failed: list[OSError] = []
     try:
         with temporary.open("wb") as file:
-            torch.save({**about, **contents}, _Noting(file, failed))
+            torch.save({**about, **contents}, _Noting(file, failed))  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
         settled(temporary, path)
@@ -130,7 +130,7 @@ def _check_kinds(contents: dict[str, Any]) -> None:
     _require("ema" in contents and (contents["ema"] is None or _is_network(contents["ema"])), "its average is none")
     if "optimizer_g" in contents or "optimizer_d" in contents:  # imported networks have neither
         _check_training(contents)
-    found = not_finite({key: contents.get(key) for key in ("G", "D", "ema", "optimizer_g", "optimizer_d", "controls")})
+    found = not_finite({key: contents.get(key) for key in FINITE})
     _require(found is None, f"{found} is not finite")
 
 

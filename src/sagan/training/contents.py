@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+FINITE = ("G", "D", "ema", "optimizer_g", "optimizer_d", "controls")
+"""Parts of a checkpoint whose tensors hold numbers to train or sample with."""
 SCALARS = (bool, int, float, str, bytes, type(None))
 
 

@@ -35,6 +35,8 @@ TRIALS = 100
 # ... namely if each of them finds at least this share of the squared distance that all the pictures have.
 SAFE_SHARE = 0.5
 NOT_FINITE = "not finite"
+JUDGED = ("loss_d", "loss_g", "real_logits", "fake_logits")
+"""Means of a line that are compared with a limit."""
 # Observations in a row count for something only if they reach over so many steps, however often the log is written: the
 # first few steps of a run are anything.
 MIN_STEPS = 30
@@ -127,6 +129,10 @@ SYMPTOMS = (
         "where classes have not come yet; check the labels with `sagan data check`",
     ),
 )
+RAN_AWAY = "ran away"
+RAN_AWAY_LIMIT = 1e5
+"""Losses and logits above this are no training any more. Of all runs whose logs this project keeps, the largest loss is
+2.9 and the largest logits, of a discriminator that knows its pictures by heart, are 235; rates of 0.5 gave 4e6."""
 HELPS_NOT_FINITE = "lower both learning rates, keep spectral normalisation on in both networks, use fp32"
 
 
@@ -206,6 +212,9 @@ class Watch:
         for name, value in means.items():
             if not math.isfinite(value):
                 return self.not_finite(step, name, value)
+        for name in JUDGED:
+            if abs(means[name]) > RAN_AWAY_LIMIT:
+                return self.ran_away(step, name, means[name])
         return self._take(
             step,
             {
@@ -228,6 +237,13 @@ class Watch:
             return []
         self.active[NOT_FINITE] = step
         return [Finding(NOT_FINITE, step, False, name, value, None, 1, HELPS_NOT_FINITE)]
+
+    def ran_away(self, step: int, name: str, value: float) -> list[Finding]:
+        """Take a loss or logits beyond all bounds: no patience, as for what is not finite, which comes next."""
+        if RAN_AWAY in self.active:
+            return []
+        self.active[RAN_AWAY] = step
+        return [Finding(RAN_AWAY, step, False, name, value, RAN_AWAY_LIMIT, 1, HELPS_NOT_FINITE)]
 
     def state_dict(self) -> dict[str, object]:
         """Give what a checkpoint holds of it."""

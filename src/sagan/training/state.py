@@ -11,6 +11,7 @@ from torch.optim import Adam
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.training.config import TrainConfig
+from sagan.training.contents import FINITE, not_finite
 from sagan.training.regularisers import Controls, new_controls
 
 # More steps than any run has.
@@ -93,6 +94,11 @@ class TrainState:
                 return f"{name} {why}"
         missing = [name for name in self.controls if not isinstance(state.get("controls", {}).get(name), Tensor)]
         return f"it has no {missing[0]}" if missing else None
+
+    def not_finite(self) -> str | None:
+        """Name the first tensor of the networks, their average and the optimisers that is not finite; None if none."""
+        state = self.state_dict()
+        return not_finite({name: state[name] for name in FINITE if name in state})
 
     @property
     def sampled(self) -> Generator:
