@@ -1,13 +1,11 @@
-"""Where results go: a name that nothing could be written under is refused before any work, files come in one move.
+"""Where results go: a name that nothing can be written under is refused before any work, a full disk is told plainly.
 
 Without PyTorch.
 """
 
 import errno
-import os
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -35,19 +33,6 @@ def check_place(field: str, path: str | Path, suffixes: Sequence[str], *, folder
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def settled(temporary: Path, path: Path) -> None:
-    """Give a written file its name in one move, and have the disk remember the name, where the system can."""
-    temporary.replace(path)
-    if os.name == "nt":
-        return
-    with suppress(OSError):  # a file system that does not know how: the name is there all the same
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def could_not_write(path: Path, error: BaseException, needed: int | None = None) -> OSError:

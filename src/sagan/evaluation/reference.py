@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +17,10 @@ from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
 from sagan.metrics.class_accuracy import ClassLabels
 from sagan.metrics.features import FeatureNetwork, check_images, network_protocol
 from sagan.metrics.report import Protocol, differing_fields
-from sagan.places import could_not_write, settled
+from sagan.places import could_not_write
 from sagan.reading import check_version, object_of, whatever_happens
 from sagan.sizes import Size, longhand, written
+from sagan.whole import whole_file
 
 FORM, FORMAT_VERSION = "sagan_statistics", 2
 
@@ -241,18 +241,11 @@ def write_statistics(file: Path, statistics: ReferenceStatistics) -> None:
     """
     made = np.frombuffer(json.dumps(statistics.protocol).encode(), np.uint8)
     arrays = {FORM: np.array(FORMAT_VERSION), "protocol": made, **statistics.collected.to_arrays()}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with whole_file(file) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
-            stream.flush()
-            os.fsync(stream.fileno())
-        settled(temporary, file)
     except OSError as error:
         raise could_not_write(file, error, sum(array.nbytes for array in arrays.values())) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | None = None) -> ReferenceStatistics:

@@ -1,21 +1,20 @@
 """A run's folder: its name, its configuration, what is in it, and the room that it needs."""
 
-import os
 import re
 import shlex
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
 from sagan.data.config import GIVEN
-from sagan.places import could_not_write, settled
+from sagan.places import could_not_write
 from sagan.recipes.config import RunConfig, config_of_file, merged
 from sagan.sizes import written
 from sagan.training.config import TrainConfig
 from sagan.training.state import TrainState
+from sagan.whole import whole_file, write_whole
 
 # Fields of the configuration that a resumed run may change. Those of `train` leave every computed number as it would
 # have been; those of `data` say where the pictures are now, and their content is compared; the rest follows the data.
@@ -161,16 +160,10 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: If it cannot be written; an older one stays.
     """
-    temporary, data = path.with_name(f".{path.name}.tmp"), text.encode("utf-8")
+    data = text.encode("utf-8")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        settled(temporary, path)
+        write_whole(path, data)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise could_not_write(path, error, len(data)) from error
 
 
@@ -180,13 +173,10 @@ def copied(source: Path, target: Path) -> None:
     Raises:
         OSError: If it cannot be written; an older one stays.
     """
-    temporary = target.with_name(f".{target.name}.tmp")
     try:
-        shutil.copyfile(source, temporary)
-        settled(temporary, target)
+        with whole_file(target) as temporary:
+            shutil.copyfile(source, temporary)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise could_not_write(target, error, source.stat().st_size if source.exists() else None) from error
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, sampling_norm_of
-from sagan.places import settled
 from sagan.reading import whatever_happens
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import RunError, step_of
+from sagan.whole import whole_file
 
 GRID_CLASSES, GRID_COLUMNS = 10, 10
 
@@ -28,10 +28,8 @@ def kept_samples(folder: Path, step: int) -> list[tuple[int, Path]]:
 
 def write_samples(path: Path, images: NDArray[np.uint8]) -> None:
     """Write samples, uint8 (rows, H, W, 3), in one move."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.save(file, images)
-    settled(temporary, path)
 
 
 def read_samples(path: Path) -> NDArray[np.uint8]:

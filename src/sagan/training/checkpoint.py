@@ -14,9 +14,10 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from sagan.places import could_not_write, settled
+from sagan.places import could_not_write
 from sagan.reading import BytesError, check_version, whatever_happens
 from sagan.training.contents import FINITE, checksum, not_finite, num_bytes
+from sagan.whole import settle
 
 FORMAT = "sagan checkpoint"
 FORMAT_VERSION = 2
@@ -48,9 +49,7 @@ def save_checkpoint(path: Path, contents: dict[str, object]) -> None:
     try:
         with temporary.open("wb") as file:
             torch.save({**about, **contents}, _Noting(file, failed))  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        settled(temporary, path)
+        settle(temporary, path)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
