@@ -104,6 +104,15 @@ ARMS = {
         changes={"generator.narrow_largest": 1, "both.single_largest": 1},
     ),
     "cheap-last": Arm(why="one convolution at the largest size", changes={"both.single_largest": 1}),
+    "noise-chunks": Arm(
+        why="noise in chunks of 20, one for each block",
+        changes={"generator.noise_entry": "chunks", "generator.z_dim": 100},
+    ),
+    "noise-whole": Arm(why="the whole noise in each block, too", changes={"generator.noise_entry": "whole"}),
+    "relativistic": Arm(why="the relativistic loss", changes={"train.loss": "relativistic"}),
+    "r1": Arm(why="R1", changes={"train.r1": 0.1}),
+    "r1-lazy": Arm(why="R1 every 8th step", changes={"train.r1": 0.1, "train.penalty_every": 8}),
+    "r1-r2": Arm(why="R1 and R2", changes={"train.r1": 0.1, "train.r2": 0.1}),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
 }
 """One change at a time; what helps together is named by `--arms base+one+another`."""

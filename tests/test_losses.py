@@ -54,6 +54,29 @@ def test_non_saturating_stays_finite_for_extreme_logits():
     assert torch.isfinite(extreme.grad).all()
 
 
+def test_relativistic_is_the_papers_formula():
+    real, fake = [1.5, -0.5, 2.0], [0.3, -2.0, 4.0]
+    d = sum(math.log(1.0 + math.exp(-(r - f))) for r, f in zip(real, fake, strict=True)) / 3
+    g = sum(math.log(1.0 + math.exp(-(f - r))) for r, f in zip(real, fake, strict=True)) / 3
+    assert discriminator_loss("relativistic", logits(*real), logits(*fake)).item() == pytest.approx(d, rel=1e-6)
+    assert generator_loss("relativistic", logits(*fake), logits(*real)).item() == pytest.approx(g, rel=1e-6)
+    assert discriminator_loss("relativistic", torch.zeros(3), torch.zeros(3)).item() == pytest.approx(math.log(2.0))
+    with pytest.raises(ValueError, match="as many real logits as generated ones, found 3, 2"):
+        discriminator_loss("relativistic", torch.zeros(3), torch.zeros(2))
+    with pytest.raises(ValueError, match="pass real_logits"):
+        generator_loss("relativistic", torch.zeros(3))
+
+
+def test_a_pair_counts_by_its_difference_alone():
+    """The same number added to all logits, which the hinge loss would feel, changes nothing."""
+    real, fake = torch.randn(6), torch.randn(6)
+    for shift in (-3.0, 5.0):
+        d = discriminator_loss("relativistic", real + shift, fake + shift)
+        torch.testing.assert_close(d, discriminator_loss("relativistic", real, fake))
+        g = generator_loss("relativistic", fake + shift, real + shift)
+        torch.testing.assert_close(g, generator_loss("relativistic", fake, real))
+
+
 def test_both_losses_pull_logits_the_same_way():
     for loss in ("hinge", "non-saturating"):
         real, fake = logits(0.2, -0.3), logits(0.1, -0.4)
@@ -85,7 +108,7 @@ def test_trap_15_logits_of_a_wrong_shape_are_refused():
 
 
 def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match="hinge or non-saturating, found 'wasserstein'"):
+    with pytest.raises(ValueError, match="hinge, non-saturating or relativistic, found 'wasserstein'"):
         discriminator_loss("wasserstein", torch.zeros(1), torch.zeros(1))
-    with pytest.raises(ValueError, match="hinge or non-saturating, found 'wasserstein'"):
+    with pytest.raises(ValueError, match="hinge, non-saturating or relativistic, found 'wasserstein'"):
         generator_loss("wasserstein", torch.zeros(1))

@@ -231,6 +231,21 @@ def test_directions_are_those_that_the_first_layer_amplifies_most():
     assert (directions.gather(1, directions.abs().argmax(1, keepdim=True)) > 0).all()
 
 
+def test_directions_are_those_of_all_layers_that_hear_the_noise():
+    G = small_generator(noise_entry="chunks").eval()
+    directions = noise_directions(G)
+    torch.testing.assert_close(directions @ directions.T, torch.eye(8), atol=1e-5, rtol=0.0)
+    # 3, 3 and 2 numbers that no two layers share: each direction stays in one of the chunks
+    inside = torch.stack([directions[:, part].norm(dim=1) for part in (slice(3), slice(3, 6), slice(6, 8))])
+    torch.testing.assert_close(inside.amax(0), torch.ones(8), atol=1e-4, rtol=0.0)
+    block = G.blocks[0]
+    heard = [block.norm1.gain_noise, block.norm1.bias_noise, block.norm2.gain_noise, block.norm2.bias_noise]
+    expected = torch.linalg.svdvals(torch.cat([layer.weight for layer in heard]))
+    own = directions[inside[1] > 0.99]
+    gains = torch.stack([(own[:, 3:6] @ layer.weight.T).square().sum(1) for layer in heard]).sum(0).sqrt()
+    torch.testing.assert_close(gains, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_a_walk_along_a_direction():
     path = along(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0]), 3.0, 3)
     torch.testing.assert_close(path, torch.tensor([[1.0, -1.0], [1.0, 2.0], [1.0, 5.0]]))

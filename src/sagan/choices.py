@@ -17,7 +17,7 @@ Conditioning = Literal["tables", "linear"]
 """How the class gives gain and bias (ops/norm.py)."""
 AugmentOp = Literal["color", "translation", "cutout"]
 """Differentiable augmentations (ops/augment.py)."""
-Loss = Literal["hinge", "non-saturating"]
+Loss = Literal["hinge", "non-saturating", "relativistic"]
 """Adversarial losses (losses.py)."""
 DiscriminatorVectors = Literal["once", "joint", "separate"]
 """When D's spectral vectors move (training/step.py)."""

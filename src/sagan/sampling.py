@@ -12,13 +12,14 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.ops.attention import SelfAttention2d
 from sagan.ops.norm import standing_statistics
 from sagan.ops.pixels import images_to_uint8
-from sagan.ops.spectral import refresh_spectral
+from sagan.ops.spectral import frozen_spectral, refresh_spectral
 from sagan.randomness import keyed_generator
 from sagan.sizes import Size, size_of
 
@@ -218,16 +219,26 @@ def interpolate(start: Tensor, end: Tensor, frames: int, *, spherical: bool = Tr
 def noise_directions(G: Generator) -> Tensor:
     """Find the directions of the noise that the first layer answers to, those that it amplifies most first.
 
-    They are the right singular vectors of its weights, each with its largest entry positive.
+    They are the right singular vectors of its weights, each with its largest entry positive. Where noise also enters
+    the blocks, they are those of the weights of all layers that hear it, one on top of another.
 
-    Shape: -> (min(z_dim, features of the first layer), z_dim), unit vectors in rows, float32 on the CPU.
+    Shape: -> (min(z_dim, features of these layers), z_dim), unit vectors in rows, float32 on the CPU.
 
     Source: Shen and Zhou 2021 (SeFa), equation 5.
     """
-    weight: Tensor = G.linear.weight.detach().double().cpu()
+    weight = torch.cat([layer.detach().double().cpu() for layer in _weights_of_noise(G)])
     directions: Tensor = torch.linalg.svd(weight, full_matrices=False).Vh
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
     return (directions * largest.sign()).float()
+
+
+def _weights_of_noise(G: Generator) -> Iterator[Tensor]:
+    """Yield the weights that work on noise, as matrices (features, z_dim), zero where a layer hears nothing."""
+    heard = [[G.linear], *([m for m in block.modules() if isinstance(m, nn.Linear)] for block in G.blocks)]
+    with frozen_spectral(G):
+        for (start, stop), layers in zip(G.config.noise_parts, heard, strict=True):
+            for layer in layers:
+                yield F.pad(layer.weight, (start, G.config.z_dim - stop))
 
 
 def along(z: Tensor, direction: Tensor, reach: float, frames: int) -> Tensor:

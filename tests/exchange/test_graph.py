@@ -26,6 +26,8 @@ KINDS = {
         "base_width": 4,
     },
     "no classes": {"num_classes": 0},
+    "noise in chunks": {"noise_entry": "chunks", "class_conditioning": "linear"},
+    "noise everywhere, no classes": {"noise_entry": "whole", "num_classes": 0},
     "cheaper blocks": {"narrow_largest": 1, "single_largest": 1},
 }
 

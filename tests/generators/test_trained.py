@@ -7,6 +7,7 @@ import torch
 from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import load
 from sagan.generators.trained import TrainedGenerator, blend_classes, default_queries
+from sagan.models.config import GeneratorConfig
 from sagan.models.generator import Generator
 from sagan.sampling import generate, noise_directions, sample_latents, sampling_copy
 
@@ -92,6 +93,21 @@ def test_interpolation_of_one_latent_between_classes_and_of_one_class(trained):
     same = trained.interpolation(3, ("red", "red"), seed=4, end_seed=4)
     assert np.abs(same.astype(int) - same[0]).max() <= 1
     assert trained.interpolation(2, seed=4).shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize("entry", ["chunks", "whole"])
+def test_walks_between_classes_keep_the_noise_of_the_blocks(entry):
+    torch.manual_seed(0)
+    G = Generator(GeneratorConfig(size_px=16, num_classes=3, z_dim=8, base_width=4, attention=(), noise_entry=entry))
+    for name, parameter in G.named_parameters():
+        if name.endswith(("gain", "bias")):
+            torch.nn.init.normal_(parameter)
+    trained = TrainedGenerator(sampling_copy(G, batches=2, batch_size=8, seed=0), ("red", "green", "2"), {})
+    grid = generate(*trained.inputs(SampleConfig(num=2, seed=4)))
+    walk = SampleConfig(classes=("green", "2"), seed=4, index=2, end_seed=4, end_index=5, interpolate=4)
+    frames = generate(*trained.inputs(walk)).astype(int)
+    assert np.abs(frames[[0, -1]] - grid[[2, 5]]).max() <= 1
+    assert (frames[1] != frames[0]).any()
 
 
 def test_inputs_of_samples_are_class_by_class(trained):

@@ -250,6 +250,7 @@ def test_weights_of_256_px_from_before_width_plans_load(tmp_path):
         "upsampling",
         "narrow_largest",
         "single_largest",
+        "noise_entry",
     ):
         stored.pop(name)
     rewrite(path, config=json.dumps(stored), format_version="1")

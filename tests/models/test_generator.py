@@ -363,6 +363,62 @@ def test_bilinear_upsampling_is_that_of_pytorch(inputs, open_gates):
     assert (nearest(z, y) - expected).abs().max() > 1e-3
 
 
+def test_parts_of_the_noise_are_those_of_the_sources():
+    at_64 = {"size_px": 64, "attention": (), "num_classes": 3}
+    assert GeneratorConfig(**at_64, z_dim=32).noise_parts == ((0, 32), *((0, 0),) * 4)
+    assert GeneratorConfig(**at_64, z_dim=32, noise_entry="whole").noise_parts == ((0, 32),) * 5
+    # BigGAN's 20 for each place
+    chunks = GeneratorConfig(**at_64, z_dim=100, noise_entry="chunks").noise_parts
+    assert chunks == ((0, 20), (20, 40), (40, 60), (60, 80), (80, 100))
+    assert config(z_dim=8, noise_entry="chunks").noise_parts == ((0, 3), (3, 6), (6, 8))
+    with pytest.raises(ValueError, match="z_dim must be at least 3 for noise_entry chunks at this size, found 2"):
+        config(z_dim=2, noise_entry="chunks")
+
+
+@pytest.mark.parametrize("entry", ["chunks", "whole"])
+@pytest.mark.parametrize("conditioning", ["tables", "linear"])
+def test_noise_enters_the_blocks_with_the_class(inputs, entry, conditioning):
+    torch.manual_seed(0)
+    fields = {"attention": (), "noise_entry": entry, "class_conditioning": conditioning, "single_largest": 1}
+    G = Generator(config(**fields, spectral_norm=False)).double()
+    z, y = inputs[0].double(), inputs[1]
+    parts = (z[:, :3], z[:, 3:6], z[:, 6:]) if entry == "chunks" else (z, z, z)
+
+    def normalise(layer, x, noise):
+        one_hot = F.one_hot(y, 3).double()
+        gain, bias = layer.tables()
+        # BigGAN's form: one matrix over the class and the noise, joined
+        joined = torch.cat([one_hot, noise], 1)
+        gain = joined @ torch.cat([gain, layer.gain_noise.weight.T])
+        bias = joined @ torch.cat([bias, layer.bias_noise.weight.T])
+        x = F.batch_norm(x, None, None, training=True, eps=1e-5)
+        return F.relu(x * gain[:, :, None, None] + bias[:, :, None, None])
+
+    def up(x):
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    h = G.linear(parts[0]).view(len(z), -1, 4, 4)
+    for block, noise in zip(G.blocks, parts[1:], strict=True):
+        main = block.conv1(up(normalise(block.norm1, h, noise)))
+        if not block.single:
+            main = block.conv2(normalise(block.norm2, main, noise))
+        h = main + block.shortcut(up(h))
+    expected = torch.tanh(G.conv(F.relu(G.norm(h))))
+    torch.testing.assert_close(G(z, y), expected, atol=1e-10, rtol=1e-10)
+
+
+def test_maps_of_the_noise_are_layers_like_others():
+    G = Generator(config(noise_entry="chunks"))
+    normalised = {id(weight) for _, weight in spectral_norms(G)}
+    maps = [m for block in G.blocks for m in block.modules() if isinstance(m, nn.Linear)]
+    assert len(maps) == 8 and all(id(m.parametrizations.weight.original) in normalised for m in maps)
+    plain = Generator(config())
+    # 8 numbers are 3, 3 and 2: fewer for the start, and maps of the others for two normalisations of a block
+    widths = plain.config.widths
+    maps = 2 * 3 * (widths[0] + widths[1]) + 2 * 2 * (widths[1] + widths[2])
+    assert count(G) == count(plain) - 16 * widths[0] * 5 + maps
+
+
 def test_cheaper_blocks_have_the_parameters_that_they_should():
     fields = {"size_px": 64, "attention": (), "base_width": 4, "spectral_norm": False}
     plain = Generator(config(**fields))

@@ -176,6 +176,26 @@ def test_tables_can_be_set_in_place_of_the_maps(x, y):
     assert torch.equal(norm(x, y), expected)
 
 
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("training", [True, False])
+def test_heard_noise_moves_gain_and_bias_linearly(x, y, classes, training):
+    torch.manual_seed(0)
+    norm = ConditionalBatchNorm2d(4, classes).train(training)
+    norm.hear(5)
+    noise = torch.randn(len(x), 5)
+    torch.nn.init.normal_(norm.gain)
+    rows = y if classes else torch.zeros_like(y)
+    gain = norm.gain[rows] + noise @ norm.gain_noise.weight.T
+    bias = norm.bias[rows] + noise @ norm.bias_noise.weight.T
+    normalised = F.batch_norm(x, None if training else norm.running_mean, None if training else norm.running_var,
+                              training=training)  # fmt: skip
+    expected = normalised * gain[:, :, None, None] + bias[:, :, None, None]
+    torch.testing.assert_close(norm(x, y, noise), expected, atol=1e-5, rtol=1e-5)
+    norm.set_tables(*norm.tables())
+    torch.testing.assert_close(norm(x, rows, noise), expected, atol=1e-5, rtol=1e-5)
+    assert {name for name, _ in norm.named_parameters()} == {"gain", "bias", "gain_noise.weight", "bias_noise.weight"}
+
+
 def test_without_classes_there_is_nothing_to_map_from(x):
     norm = ConditionalBatchNorm2d(4, 0, conditioning="linear")
     assert torch.equal(norm(x), ConditionalBatchNorm2d(4, 0)(x))

@@ -103,7 +103,7 @@ def test_a_finished_run_does_nothing(tiny_state, loop, snapshot_of, assert_same)
             {"batch_size": 8, "g_batch_size": 12, "batch_norm": "ghost", "ghost_size": 8},
             r"ghost_size must divide the 12 images .* \(g_batch_size 12, processes: 1\), found 8",
         ),
-        ({"loss": "wgan"}, "loss must be one of hinge, non-saturating, found 'wgan'"),
+        ({"loss": "wgan"}, "loss must be one of hinge, non-saturating, relativistic, found 'wgan'"),
         ({"augment": ("colour",)}, "augment knows color, translation, cutout, found 'colour'"),
         ({"keep_last": 0}, "keep_last must be at least 1, found 0"),
         ({"save_every": 0}, "save_every must be at least 1, found 0"),

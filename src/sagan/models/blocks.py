@@ -110,6 +110,22 @@ def class_norm(
     return norm
 
 
+def hearing(
+    norm: Callable[[int], ConditionalBatchNorm2d], noise_dim: int, style: LayerStyle
+) -> Callable[[int], ConditionalBatchNorm2d]:
+    """Let the normalisations that ``norm`` makes also hear so many numbers of the noise, if any."""
+
+    def make(channels: int) -> ConditionalBatchNorm2d:
+        layer = norm(channels)
+        if noise_dim:
+            layer.hear(noise_dim)
+            initialised(layer.gain_noise, style)
+            initialised(layer.bias_noise, style)
+        return layer
+
+    return make
+
+
 class GeneratorBlock(nn.Module):
     """Up-sampling residual block: the output is twice as high and wide.
 
@@ -125,7 +141,7 @@ class GeneratorBlock(nn.Module):
         single: One 3x3 convolution and not two.
         fold: Compute convolutions in the form that is expected to be the fastest, not one operation after the other.
 
-    Shape: x (B, C_in, H, W), y int64 (B,) or None -> (B, C_out, 2H, 2W).
+    Shape: x (B, C_in, H, W), y int64 (B,) or None, the block's noise (B, n) or None -> (B, C_out, 2H, 2W).
 
     Source: official code of Zhang et al. 2018, equal to Miyato and Koyama 2018.
     """
@@ -152,12 +168,12 @@ class GeneratorBlock(nn.Module):
             self.conv2 = initialised(nn.Conv2d(out_channels, out_channels, 3, padding=1), style, in_block=True)
         self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), style)
 
-    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None, noise: Tensor | None = None) -> Tensor:
         """Map x (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
-        h: Tensor = F.relu_(self.norm1(x, y))
+        h: Tensor = F.relu_(self.norm1(x, y, noise))
         h = self._up_and_convolve(h)
         if not self.single:
-            h = F.relu_(self.norm2(h, y))
+            h = F.relu_(self.norm2(h, y, noise))
             h = _conv3x3(self.conv2, h, self.fold)
         # A 1x1 convolution and up-sampling commute: convolving first is the same function at a quarter of the work.
         if self.upsampling == "bilinear":
@@ -180,8 +196,8 @@ class DiscriminatorBlock(nn.Module):
     UN-activated input; the identity where neither channels nor size change. The ``first`` block sees an image: it has
     no ReLU in front ("optimised block").
 
-    A ``single`` block has one 3x3 convolution: ReLU, conv3x3, average pooling. As the ``first`` one it is conv3x3,
-    ReLU, average pooling, so that the block is no linear function of the image.
+    Without ``hidden_channels`` a block has one 3x3 convolution: ReLU, conv3x3, average pooling. As the ``first`` one it
+    is conv3x3, ReLU, average pooling, so that the block is no linear function of the image.
 
     ``shortcut_relu`` lets the shortcut see the activated input instead, in all blocks but the first: what an in-place
     ReLU in front does, as in StudioGAN.
@@ -196,11 +212,10 @@ class DiscriminatorBlock(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        hidden_channels: int,
+        hidden_channels: int | None,
         *,
         down: bool,
         first: bool = False,
-        single: bool = False,
         shortcut_relu: bool = False,
         style: LayerStyle,
         fold: bool = True,
@@ -210,10 +225,10 @@ class DiscriminatorBlock(nn.Module):
         self.down = down
         self.first = first
         self.shortcut_relu = shortcut_relu
-        self.single = single
-        hidden = out_channels if single else hidden_channels
+        self.single = hidden_channels is None
+        hidden = hidden_channels or out_channels
         self.conv1 = initialised(nn.Conv2d(in_channels, hidden, 3, padding=1), style, in_block=True)
-        if not single:
+        if not self.single:
             self.conv2 = initialised(nn.Conv2d(hidden, out_channels, 3, padding=1), style, in_block=True)
         learnt = down or in_channels != out_channels
         self.shortcut = initialised(nn.Conv2d(in_channels, out_channels, 1), style) if learnt else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from sagan.choices import AttentionForm, Conditioning, SpectralGradient
@@ -17,6 +18,7 @@ ClassStart = Literal["identity", "weights"]
 ClassVectors = Literal["classes", "channels"]
 StartGrid = tuple[int, int]
 Upsampling = Literal["nearest", "bilinear"]
+NoiseEntry = Literal["start", "chunks", "whole"]
 
 START, LONGEST = 4, 16
 """Shorter side of the first feature map, and the most that its longer side may have."""
@@ -71,6 +73,10 @@ class GeneratorConfig:
     """Number of classes; 0 is unconditional. Training sets it from the data."""
     z_dim: int = 128
     """Width of the noise vector z."""
+    noise_entry: NoiseEntry = "start"
+    """Where noise enters: at the `start` alone; in `chunks`, one for the start and one for the batch normalisations of
+    each block, the first ones a number longer where it does not divide (BigGAN); or the `whole` noise in all of these
+    places (BigGAN-deep)."""
     base_width: int = 64
     """Channels of the narrowest published layer (`ch`); 64 gives the published widths at every size."""
     width_plan: WidthPlan = "published"
@@ -150,11 +156,15 @@ class GeneratorConfig:
             ("bias_start", BiasStart),
             ("width_plan", WidthPlan),
             ("upsampling", Upsampling),
+            ("noise_entry", NoiseEntry),
             ("sampling_norm", SamplingNorm),
         ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
-        check_largest(self, len(GENERATOR_WIDTHS[self.size_px]) - 1)
+        places = len(GENERATOR_WIDTHS[self.size_px])
+        check_largest(self, places - 1)
+        if self.noise_entry == "chunks" and self.z_dim < places:
+            raise ValueError(f"z_dim must be at least {places} for noise_entry chunks at this size, found {self.z_dim}")
         for field in ("bn_momentum", "bn_momentum_last"):
             momentum = getattr(self, field)
             if momentum is not None and not 0.0 < momentum <= 1.0:
@@ -172,6 +182,18 @@ class GeneratorConfig:
         plan = GENERATOR_WIDTHS | OTHER_GENERATOR_WIDTHS[self.width_plan]
         widths = [multiple * self.base_width for multiple in plan[self.size_px]]
         return tuple(halved(widths[::-1], self.narrow_largest)[::-1])
+
+    @property
+    def noise_parts(self) -> tuple[tuple[int, int], ...]:
+        """Which numbers of the noise, from and up to, the start hears, and the blocks in their order."""
+        places = len(GENERATOR_WIDTHS[self.size_px])
+        if self.noise_entry == "whole":
+            return ((0, self.z_dim),) * places
+        if self.noise_entry == "start":
+            return ((0, self.z_dim), *((0, 0),) * (places - 1))
+        least, longer = divmod(self.z_dim, places)
+        ends = [i * least + min(i, longer) for i in range(places + 1)]
+        return tuple(pairwise(ends))
 
     @property
     def positions(self) -> dict[int, int]:
@@ -402,6 +424,7 @@ LATER = (
     "upsampling",
     "narrow_largest",
     "single_largest",
+    "noise_entry",
 )
 """Fields of a generator that came after version 0.1."""
 

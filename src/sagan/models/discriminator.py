@@ -121,7 +121,9 @@ def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
     in_channels = 3
     for i, (out_channels, down) in enumerate(zip(config.widths, config.downs, strict=True)):
         wide = config.width == "wide" or (i == 0 and not config.thin_first)
-        hidden = out_channels if wide else in_channels
+        hidden: int | None = out_channels if wide else in_channels
+        if i < config.single_largest:
+            hidden = None
         blocks.append(
             DiscriminatorBlock(
                 in_channels,
@@ -129,7 +131,6 @@ def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
                 hidden,
                 down=down,
                 first=i == 0,
-                single=i < config.single_largest,
                 shortcut_relu=config.shortcut_relu,
                 style=style,
                 fold=config.fold,

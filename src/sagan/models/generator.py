@@ -13,6 +13,7 @@ from sagan.models.blocks import (
     GeneratorBlock,
     attention_modules,
     class_norm,
+    hearing,
     initialised,
     residual_modules,
     style_of,
@@ -27,7 +28,11 @@ class Generator(nn.Module):
 
     Images of another shape than a square start from ``config.start_grid``, e.g. 4x6; all else is the same.
 
-    The class enters only through the conditional batch normalisations, the noise only at the bottom.
+    The class enters only through the conditional batch normalisations, the noise at the bottom and, with
+    ``config.noise_entry``, through them too: gain and bias of a sample then are those of its class plus linear maps,
+    without bias, of the block's part of the noise. That is one linear map of the class (one-hot) and the noise, one
+    after the other (Brock et al. 2019, appendix B: `chunks` as in BigGAN, `whole` as in BigGAN-deep, whose maps are of
+    a class embedding that all blocks share).
 
     Shape: z (B, z_dim), y int64 (B,) or None if unconditional -> images (B, 3, H, W) in [-1, 1];
     (H, W) is ``config.image_size``.
@@ -56,12 +61,13 @@ class Generator(nn.Module):
             conditioning=config.class_conditioning,
             start=config.class_start,
         )
-        self.linear = initialised(nn.Linear(config.z_dim, widths[0] * prod(config.start_grid)), style)
+        parts = [stop - start for start, stop in config.noise_parts]
+        self.linear = initialised(nn.Linear(parts[0], widths[0] * prod(config.start_grid)), style)
         self.blocks = nn.ModuleList(
             GeneratorBlock(
                 in_channels,
                 out_channels,
-                norm=norm,
+                norm=hearing(norm, parts[i + 1], style),
                 style=style,
                 upsampling=config.upsampling,
                 single=i >= len(widths) - 1 - config.single_largest,
@@ -85,12 +91,13 @@ class Generator(nn.Module):
         y = check_labels(y, z.shape[0], self.config.num_classes)  # not len: it would fix the batch of a graph
         prepare_spectral(self)
 
-        # z enters once, at the bottom.
-        h = self.linear(z).view(z.shape[0], -1, *self.config.start_grid)  # (B, C_0, 4, 4) if square
+        # z enters at the bottom, and a part of it, or all of it, in each block if asked for.
+        parts = [z[:, start:stop] for start, stop in self.config.noise_parts]
+        h = self.linear(parts[0]).view(z.shape[0], -1, *self.config.start_grid)  # (B, C_0, 4, 4) if square
 
         # Each block doubles the size; attention works on the output of the block at its position.
-        for block in self.blocks:
-            h = block(h, y)
+        for block, noise in zip(self.blocks, parts[1:], strict=True):
+            h = block(h, y, noise)
             position = str(min(h.shape[2:]))
             if position in self.attention:
                 h = self.attention[position](h)

@@ -23,6 +23,8 @@ class ConditionalBatchNorm2d(nn.Module):
       kept with a row a class (StudioGAN). Whoever builds the network initialises ``gain_map`` and ``bias_map``, and
       normalises them spectrally where it normalises the rest.
 
+    After :meth:`hear` gain and bias also have a part that a linear map of a sample's noise gives (Brock et al. 2019).
+
     With ``num_classes=0`` there is one gain and one bias for all samples: plain batch normalisation, always tables.
 
     In training mode the batch's own mean and biased variance normalise. The running buffers move by ``momentum`` and
@@ -32,7 +34,7 @@ class ConditionalBatchNorm2d(nn.Module):
     Which images make up a batch is set by :func:`set_batch_statistics`: those that come together (the default), those
     of all processes, or groups of a fixed size.
 
-    Shape: x (B, C, H, W), y int64 (B,) or None -> (B, C, H, W).
+    Shape: x (B, C, H, W), y int64 (B,) or None, noise (B, n) if it hears some -> (B, C, H, W).
 
     Source: Dumoulin et al. 2017; Miyato and Koyama 2018; Zhang et al. 2018, section 5.
     """
@@ -41,6 +43,9 @@ class ConditionalBatchNorm2d(nn.Module):
     bias: nn.Parameter
     gain_map: nn.Embedding
     bias_map: nn.Embedding
+    gain_noise: nn.Linear
+    bias_noise: nn.Linear
+    noise_dim = 0
     running_mean: Tensor
     running_var: Tensor
     synchronised = False
@@ -75,13 +80,21 @@ class ConditionalBatchNorm2d(nn.Module):
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Normalise x (B, C, H, W), then scale and shift each sample by the row of its class y (B,)."""
+    def hear(self, noise_dim: int) -> None:
+        """Add linear maps without bias of so many numbers of noise to gain and bias; who builds initialises them."""
+        self.noise_dim = noise_dim
+        self.gain_noise = nn.Linear(noise_dim, self.num_features, bias=False)
+        self.bias_noise = nn.Linear(noise_dim, self.num_features, bias=False)
+
+    def forward(self, x: Tensor, y: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """Normalise x (B, C, H, W), then scale and shift each sample by the row of its class y (B,) and its noise."""
         gain, bias = self.tables()  # (classes, C), (1, C) without classes
         if self.num_classes > 0:
             if y is None:
                 raise ValueError(f"this layer is conditional on {self.num_classes} classes; pass the labels y (B,)")
             gain, bias = F.embedding(y, gain), F.embedding(y, bias)  # (B, C)
+        if self.noise_dim:
+            gain, bias = gain + self.gain_noise(noise), bias + self.bias_noise(noise)
         if self.fused and self.training and self.group_size is None and _is_full(x):
             joined: Tensor
             if self._over_processes:
@@ -98,7 +111,7 @@ class ConditionalBatchNorm2d(nn.Module):
         return torch.addcmul(bias[:, :, None, None].to(x.dtype), normalised, gain[:, :, None, None].to(x.dtype))
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """Give the gain and the bias of each class as they are used.
+        """Give the gain and the bias of each class as they are used, without the part of the noise.
 
         Where the maps are spectrally normalised, their vectors move in training mode, so a forward calls this once.
 

@@ -58,6 +58,11 @@ class RunConfig:
                 "engine.compile graphs cannot add up gradients over micro-batches, whose memory it uses again; "
                 f"take train.accumulate 1, found {self.train.accumulate}, or engine.compile on"
             )
+        if self.engine.compile in ("on", "graphs") and self.train.penalises:
+            raise ValueError(
+                "train.r1 and train.r2 differentiate D twice, which compiled networks cannot: take engine.compile off, "
+                f"found {self.engine.compile}"
+            )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, found {self.seed}")
 

@@ -53,7 +53,15 @@ class TrainConfig:
     d_steps: int = 1
     """Discriminator updates per generator update."""
     loss: Loss = "hinge"
-    """Adversarial loss."""
+    """Adversarial loss; `relativistic` compares each real picture with a generated one of its class (R3GAN, usually
+    with `r1` and `r2`)."""
+    r1: float = 0.0
+    """Weight g of the penalty g/2 |grad D|^2 on real pictures, which keeps D from changing fast around them (R1). Costs
+    about one more backward through D."""
+    r2: float = 0.0
+    """The same on generated pictures (R2)."""
+    penalty_every: int = 1
+    """Steps between those that have these penalties, which then count so many times as much."""
     lr_g: float = 1e-4
     """Learning rate of the generator."""
     lr_d: float = 4e-4
@@ -144,6 +152,7 @@ class TrainConfig:
             "adaptive_images": 1,
             "lecam_start": 0,
             "freeze_d": 0,
+            "penalty_every": 1,
         }
         for field, minimum in least.items():
             if getattr(self, field) < minimum:
@@ -158,7 +167,7 @@ class TrainConfig:
         for field in ("beta1", "beta2", "ema_decay", "lecam_decay"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise ValueError(f"{field} must be in [0, 1), found {getattr(self, field)}")
-        for field in ("auxiliary_weight", "consistency", "lecam"):
+        for field in ("auxiliary_weight", "consistency", "lecam", "r1", "r2"):
             if not getattr(self, field) >= 0.0:
                 raise ValueError(f"{field} must be at least 0, found {getattr(self, field)}")
         self._check_augmented()
@@ -186,6 +195,18 @@ class TrainConfig:
             raise ValueError(f"adaptive_augment must be between 0 and 1, found {self.adaptive_augment}")
         if self.consistency and (self.adaptive_augment is not None or self.d_vectors == "separate"):
             raise ValueError("consistency goes with neither adaptive_augment nor d_vectors separate; leave one away")
+        if self.consistency and self.penalises:
+            raise ValueError("consistency does not go with r1 and r2; leave one away")
+        if self.loss == "relativistic" and self.generator_batch != self.batch_size:
+            raise ValueError(
+                f"loss relativistic pairs pictures: g_batch_size must be batch_size {self.batch_size} or unset, "
+                f"found {self.g_batch_size}"
+            )
+
+    @property
+    def penalises(self) -> bool:
+        """Whether D's gradients are penalised, so that it is differentiated twice."""
+        return bool(self.r1 or self.r2)
 
     @property
     def generator_batch(self) -> int:

@@ -37,6 +37,8 @@ SAFE_SHARE = 0.5
 NOT_FINITE = "not finite"
 JUDGED = ("loss_d", "loss_g", "real_logits", "fake_logits")
 """Means of a line that are compared with a limit."""
+# D's loss when it tells nothing apart.
+GUESSING = {"hinge": 2.0, "non-saturating": 2.0 * math.log(2.0), "relativistic": math.log(2.0)}
 # Observations in a row count for something only if they reach over so many steps, however often the log is written: the
 # first few steps of a run are anything.
 MIN_STEPS = 30
@@ -186,7 +188,7 @@ class Watch:
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        self.guessing = 2.0 if config.loss == "hinge" else 2.0 * math.log(2.0)
+        self.guessing = GUESSING[config.loss]
         # Before this the moving average still holds much of the untrained weights, and its samples are all alike.
         self.first_look = round(3.0 / (1.0 - config.ema_decay)) if config.ema_decay > 0.0 else 0
         self.active: dict[str, int] = {}

@@ -47,6 +47,35 @@ def consistency_penalty(plain: Tensor, augmented: Tensor) -> Tensor:
     return (augmented - plain).square().mean()
 
 
+def gradient_penalties(
+    config: TrainConfig, logits: Tensor, images: tuple[Tensor, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compute g/2 times the mean squared norm of the gradient of D's logit, for real and for generated pictures.
+
+    Pictures do not see each other in D, so the gradient of the sum of all logits has that of each one's own. Where
+    penalties are due every k-th step, they count k times.
+
+    Args:
+        config: The recipe; ``r1`` and ``r2`` are g.
+        logits: D's logits on them, real ones first.
+        images: Real and generated ones (B, 3, H, W), as they were before augmentation; they require gradients where
+            their weight is not 0.
+
+    Returns:
+        The term of D's loss, which can be differentiated again, and the squared norms, k times as large, by name.
+
+    Source: Mescheder et al. 2018, equations 9 and 10; Huang et al. 2024, section 3; Karras et al. 2020 for k ("lazy").
+    """
+    asked = [(name, side) for name, side in zip(("r1", "r2"), images, strict=True) if getattr(config, name)]
+    gradients = torch.autograd.grad(logits.sum(), [side for _, side in asked], create_graph=True)
+    norms = {
+        name: config.penalty_every * gradient.square().sum((1, 2, 3)).mean()
+        for (name, _), gradient in zip(asked, gradients, strict=True)
+    }
+    term = torch.stack([getattr(config, name) / 2.0 * norm for name, norm in norms.items()]).sum()
+    return term, norms
+
+
 def signs(real_logits: Tensor) -> Tensor:
     """Give the mean sign of D's logits on real pictures, r_t of Karras et al. 2020: 1 where it is sure of them all."""
     return real_logits.sign().mean()

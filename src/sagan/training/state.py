@@ -10,6 +10,7 @@ from torch.optim import Adam
 
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
+from sagan.ops.attention import SelfAttention2d
 from sagan.training.config import TrainConfig
 from sagan.training.contents import FINITE, not_finite
 from sagan.training.regularisers import Controls, new_controls
@@ -119,6 +120,9 @@ def new_state(G: Generator, D: Discriminator, config: TrainConfig) -> TrainState
         raise ValueError(f"freeze_d must be below the {len(D.blocks)} blocks that D has, found {config.freeze_d}")
     for block in list(D.blocks)[: config.freeze_d]:
         block.requires_grad_(False)
+    for module in D.modules() if config.penalises else ():
+        if isinstance(module, SelfAttention2d):
+            module.implementation = "explicit"  # the only one that can be differentiated twice
     return TrainState(
         G=G.train(),
         D=D.train(),

@@ -21,7 +21,13 @@ from sagan.sampling import training_draws
 from sagan.training.config import TrainConfig
 from sagan.training.ema import update_ema
 from sagan.training.engine import Engine, RealBatch
-from sagan.training.regularisers import consistency_penalty, lecam_penalty, move_controls, signs
+from sagan.training.regularisers import (
+    consistency_penalty,
+    gradient_penalties,
+    lecam_penalty,
+    move_controls,
+    signs,
+)
 from sagan.training.state import TrainState
 
 NextBatch = Callable[[int], RealBatch]
@@ -43,12 +49,14 @@ def train_step(
         Scalar tensors, averaged over the processes and those of D over its updates: loss_d, loss_g, real_logits,
         fake_logits (means), and with the auxiliary head also class_loss_d and class_loss_g.
     """
-    d_metrics = []
+    d_metrics: list[dict[str, Tensor]] = []
+    real: tuple[Tensor, Tensor] | None = None
     for update, position in enumerate(batches_of_step(state, config)):
         batch = next_batch(position)
         x, y = engine.images(batch), engine.tensor(batch.labels)
         d_metrics.append(d_step(state, config, x, y, update, engine, seed))
-    metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed)
+        real = (x, y) if config.loss == "relativistic" else None
+    metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed, real)
     if state.ema is not None:
         decay = config.ema_decay if state.step >= config.ema_start else 0.0
         update_ema(state.ema, state.G, decay, running=config.ema_running)
@@ -80,6 +88,9 @@ def d_step(
     z, y_fake = engine.draws(
         training_draws(seed, "D", state.draw_step, update, config.batch_size, *_sizes(state)), config.accumulate
     )
+    if config.loss == "relativistic" and y_fake is not None:
+        y_fake = y  # pairs are of one class
+    penalised = config.penalises and state.step % config.penalty_every == 0
     real_draws = augment_draws(config, seed, "real", state.draw_step, update, config.batch_size, engine)
     fake_draws = augment_draws(config, seed, "fake", state.draw_step, update, config.batch_size, engine)
     metrics: list[dict[str, Tensor]] = []
@@ -89,7 +100,11 @@ def d_step(
             fake_classes = None if y_fake is None else y_fake[part]
             with torch.no_grad(), generator_at_rest(state.G, config):
                 x_fake = fp32(state.G(z[part], fake_classes))
-            real = augmented(state, config, x[part], real_draws[part])
+            x_real = x[part]
+            if penalised:
+                x_real = x_real.detach().requires_grad_(config.r1 > 0.0)
+                x_fake = x_fake.requires_grad_(config.r2 > 0.0)
+            real = augmented(state, config, x_real, real_draws[part])
             fake = augmented(state, config, x_fake, fake_draws[part])
             if config.consistency:
                 seen = (x[part], y[part]), (x_fake, fake_classes)
@@ -97,6 +112,9 @@ def d_step(
             else:
                 output, classes = judged(config, D, (real, y[part]), (fake, fake_classes))
                 loss, seen_metrics = d_loss(state, config, output, classes, part.stop - part.start)
+            if penalised:
+                term, norms = gradient_penalties(config, source_of(output), (x_real, x_fake))
+                loss, seen_metrics = loss + term, seen_metrics | norms
         engine.backward(loss / config.accumulate)
         metrics.append(seen_metrics)
     state.optimizer_d.step()
@@ -173,14 +191,28 @@ def generator_at_rest(G: nn.Module, config: TrainConfig) -> Iterator[None]:
         yield
 
 
-def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) -> dict[str, Tensor]:
-    """Update G once, on ``config.generator_batch`` images. D gets no gradient, and its vectors rest with ``once``."""
+def g_step(
+    state: TrainState,
+    config: TrainConfig,
+    engine: Engine,
+    seed: int,
+    real: tuple[Tensor, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Update G once, on ``config.generator_batch`` images. D gets no gradient, and its vectors rest with ``once``.
+
+    ``real`` are the pictures and classes that generated ones are paired with by the relativistic loss: the latest that
+    D learnt from. They are of this process.
+    """
     set_learning_rate(state.optimizer_g, config.lr_g * config.rollback_lr_factor**state.rollbacks, state.step, config)
     state.optimizer_g.zero_grad(set_to_none=True)
     z, y = engine.draws(
         training_draws(seed, "G", state.draw_step, 0, config.generator_batch, *_sizes(state)), config.accumulate
     )
     draws = augment_draws(config, seed, "g", state.draw_step, 0, config.generator_batch, engine)
+    pairs = None
+    if real is not None:
+        y = None if y is None else real[1]
+        pairs = (*real, augment_draws(config, seed, "g real", state.draw_step, 0, config.generator_batch, engine))
     metrics: list[dict[str, Tensor]] = []
     G = engine.training(state.G)
     at_rest = frozen_spectral(state.D) if config.d_vectors == "once" else nullcontext()
@@ -193,18 +225,36 @@ def g_step(state: TrainState, config: TrainConfig, engine: Engine, seed: int) ->
                 if not config.consistency:
                     x_fake = augmented(state, config, x_fake, draws[part])
                 output = state.D(x_fake, classes)
-                loss, seen_metrics = g_loss(config, output, classes)
+                paired = None if pairs is None else logits_of_pairs(state, config, pairs, part)
+                loss, seen_metrics = g_loss(config, output, classes, paired)
             engine.backward(loss / config.accumulate)
             metrics.append(seen_metrics)
     state.optimizer_g.step()
     return mean_metrics(metrics)
 
 
+@torch.no_grad()
+def logits_of_pairs(
+    state: TrainState, config: TrainConfig, pairs: tuple[Tensor, Tensor, Tensor], part: slice
+) -> Tensor:
+    """Give D's logits on the real pictures of pairs (pictures, classes, draws for augmentation); moves nothing."""
+    x, y, draws = (tensor[part] for tensor in pairs)
+    if not config.consistency:
+        x = augmented(state, config, x, draws)
+    with frozen_spectral(state.D):
+        return fp32(source_of(state.D(x, y)))
+
+
+def source_of(output: Tensor | ClassifierLogits) -> Tensor:
+    """Give the logits that tell real from generated."""
+    return output.source if isinstance(output, ClassifierLogits) else output
+
+
 def d_loss(
     state: TrainState, config: TrainConfig, output: Tensor | ClassifierLogits, classes: Tensor, num_real: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute D's loss from its output on ``num_real`` real images followed by generated ones."""
-    logits = output.source if isinstance(output, ClassifierLogits) else output
+    logits = source_of(output)
     real_logits, fake_logits = fp32(logits[:num_real]), fp32(logits[num_real:])
     loss = discriminator_loss(config.loss, real_logits, fake_logits)
     metrics = {"loss_d": loss, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
@@ -223,11 +273,10 @@ def d_loss(
 
 
 def g_loss(
-    config: TrainConfig, output: Tensor | ClassifierLogits, classes: Tensor | None
+    config: TrainConfig, output: Tensor | ClassifierLogits, classes: Tensor | None, paired: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Compute G's loss from D's output on generated images."""
-    logits = output.source if isinstance(output, ClassifierLogits) else output
-    loss = generator_loss(config.loss, fp32(logits))
+    """Compute G's loss from D's output on generated images, and its logits on the real ones that they pair with."""
+    loss = generator_loss(config.loss, fp32(source_of(output)), paired)
     metrics = {"loss_g": loss}
     if isinstance(output, ClassifierLogits) and classes is not None:
         class_loss = classification_loss(fp32(output.classes), classes)
@@ -245,7 +294,7 @@ def mean_logit(state: TrainState, batch: RealBatch, engine: Engine, batch_size: 
         with frozen_spectral(state.D), engine.autocast():
             output = state.D(part, labels)
         # A copy: the next forward may use the same memory again where networks are replayed as CUDA graphs.
-        logits.append(fp32(output.source if isinstance(output, ClassifierLogits) else output).clone())
+        logits.append(fp32(source_of(output)).clone())
     return torch.cat(logits).mean()
 
 
