@@ -10,7 +10,9 @@ Every arm (`quality_arms.py`) is trained up to 880 processor seconds with one se
 first, then to a half and so on; the best three and the base then go on to 5,280 with two seeds. At each of these points
 the weights are judged (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision, recall, density and
 coverage, as many samples as there are pictures in a fixed half, of the same classes, against that half. The floor is
-the other half against it. Cost is the processor time of the training process (`quality_train.py`).
+the other half against it. Cost is the processor time of the training process (`quality_train.py`). Arms with stages
+(growing, transfer) pay for all of them, also for learning from other pictures first; samples of a smaller stage are
+judged enlarged.
 
 It leaves results/quality/contest-SET.jsonl (a line for each judgement), .md (the table), .webp (curves) and a sheet of
 samples, same noise and same classes, for each arm. Runs lie under --work and can be deleted when all is done.
@@ -56,10 +58,10 @@ def read_rows(name: str) -> list[Row]:
 def done(rows: Sequence[Row], piece: Slice) -> Row | None:
     """Find the judgement of a slice."""
     arm, seed, budget, point = piece
-    decays = chosen(arm).decay_from is not None
+    plans = chosen(arm).plans
     for row in rows:
         same = row.get("arm") == arm and row.get("seed") == seed and abs(row["point_s"] - point) < TOLERANCE
-        if same and (not decays or abs(row["budget_s"] - budget) < TOLERANCE):
+        if same and (not plans or abs(row["budget_s"] - budget) < TOLERANCE):
             return row
     return None
 
@@ -70,7 +72,7 @@ def screening(arms: Sequence[str], screen_s: float) -> list[Slice]:
 
 
 def finals(arms: Sequence[str], screen_s: float, final_s: float) -> list[Slice]:
-    """List the slices of the long runs; an arm whose learning rates fall starts anew, others go on."""
+    """List the slices of the long runs; an arm whose rates fall, or that has stages, starts anew, others go on."""
     points = sorted({*(share * screen_s for share in SCREEN_POINTS), *(share * final_s for share in FINAL_POINTS)})
     return [(arm, seed, final_s, point) for point in points for seed in FINAL_SEEDS for arm in arms]
 

@@ -21,14 +21,33 @@ class Pictures:
     """Pictures in the half that samples are judged by, in the other half, and samples."""
     flip: bool
     balanced: bool
+    other: str
+    """Name of the file, beside it, with the pictures that arms of transfer learn from first."""
 
 
 SETS = {
-    "clothes": Pictures(preset="sagan-64-cpu", file="clothing-128.zip", half=1890, flip=True, balanced=True),
-    "cifar": Pictures(preset="sagan-32-cpu", file="cifar10-15k.zip", half=5000, flip=True, balanced=False),
-    "digits": Pictures(preset="demo", file="digits", half=120, flip=False, balanced=False),
+    "clothes": Pictures(
+        preset="sagan-64-cpu", file="clothing-128.zip", half=1890, flip=True, balanced=True, other="cifar10-15k.zip"
+    ),
+    "cifar": Pictures(
+        preset="sagan-32-cpu", file="cifar10-15k.zip", half=5000, flip=True, balanced=False, other="clothing-128.zip"
+    ),
+    "digits": Pictures(preset="demo", file="digits", half=120, flip=False, balanced=False, other="pairs"),
+    "digits-32": Pictures(preset="sagan-32-cpu", file="digits", half=120, flip=False, balanced=False, other="pairs"),
 }
-"""`digits` is there to try the command: it needs no file, and a budget of some seconds."""
+"""`digits` and `digits-32` are there to try the command: they need no file, and a budget of some seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What an arm trains before its last stage, which is the whole network on the set's own pictures."""
+
+    share: float
+    """Part of the budget; the last stage has what is left."""
+    size_px: int | None = None
+    """Size of the inner part of the networks that is trained; None is the whole."""
+    other: bool = False
+    """On the other pictures of the set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +60,17 @@ class Arm:
     """Fields that differ from the base, by their dotted names; `both.` means generator and discriminator."""
     decay_from: float | None = None
     """Share of the budget from which the learning rates fall to 0; None keeps them."""
+    stages: tuple[Stage, ...] = ()
+    """What is trained before; all of it counts as cost."""
+    later: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that differ in the last stage alone."""
     only: tuple[str, ...] = ()
     """The sets that it makes sense on; none means all."""
+
+    @property
+    def plans(self) -> bool:
+        """Whether what it does now depends on its whole budget, so that another budget is another run."""
+        return self.decay_from is not None or bool(self.stages)
 
 
 ARMS = {
@@ -113,6 +141,30 @@ ARMS = {
     "r1": Arm(why="R1", changes={"train.r1": 0.1}),
     "r1-lazy": Arm(why="R1 every 8th step", changes={"train.r1": 0.1, "train.penalty_every": 8}),
     "r1-r2": Arm(why="R1 and R2", changes={"train.r1": 0.1, "train.r2": 0.1}),
+    "grow-32": Arm(
+        why="half the budget at 32 px, then 64",
+        stages=(Stage(share=0.5, size_px=32),),
+        changes={"train.fade_steps": 200},
+        only=("clothes",),
+    ),
+    "grow-16-32": Arm(
+        why="0.3 of the budget at 16 px, 0.3 at 32, then 64",
+        stages=(Stage(share=0.3, size_px=16), Stage(share=0.3, size_px=32)),
+        changes={"train.fade_steps": 200},
+        only=("clothes",),
+    ),
+    "grow-16": Arm(
+        why="half the budget at 16 px, then 32",
+        stages=(Stage(share=0.5, size_px=16),),
+        changes={"train.fade_steps": 200},
+        only=("cifar",),
+    ),
+    "transfer": Arm(why="a third of the budget on the other set first", stages=(Stage(share=1 / 3, other=True),)),
+    "transfer-freeze": Arm(
+        why="the same, then D's first two blocks stay",
+        stages=(Stage(share=1 / 3, other=True),),
+        later={"train.freeze_d": 2},
+    ),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
 }
 """One change at a time; what helps together is named by `--arms base+one+another`."""
@@ -131,7 +183,10 @@ def chosen(names: str) -> Arm:
     arms = [ARMS[name] for name in parts]
     changes = {key: value for arm in arms for key, value in arm.changes.items()}
     decay = next((arm.decay_from for arm in reversed(arms) if arm.decay_from is not None), None)
-    return Arm(why="; ".join(arm.why for arm in arms), changes=changes, decay_from=decay)
+    later = {key: value for arm in arms for key, value in arm.later.items()}
+    stages = next((arm.stages for arm in reversed(arms) if arm.stages), ())
+    why = "; ".join(arm.why for arm in arms)
+    return Arm(why=why, changes=changes, decay_from=decay, stages=stages, later=later)
 
 
 def configuration(name_of_set: str, arm: Arm, data: str, cache: str, seed: int) -> RunConfig:

@@ -80,7 +80,16 @@ def judge(generator: TrainedGenerator, half: Reference, network: FeatureNetwork)
     """Measure as many samples as there are pictures in a half, of the same classes."""
     labels = labels_of(half)
     samples = generator.sample(len(labels), classes=[int(label) for label in labels], seed=SAMPLE_SEED)
-    return values(samples, half, network)
+    return values(enlarged(samples, half.images.images.shape[1]), half, network)
+
+
+def enlarged(pictures: Pixels, size_px: int) -> Pixels:
+    """Enlarge samples of a stage of growing to the size of the pictures that they are compared with, bicubic."""
+    if pictures.shape[1] == size_px:
+        return pictures
+    return np.stack(
+        [np.asarray(Image.fromarray(p).resize((size_px, size_px), Image.Resampling.BICUBIC)) for p in pictures]
+    )
 
 
 def sheet(generator: TrainedGenerator, title: str, caption: str) -> Image.Image:

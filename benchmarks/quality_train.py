@@ -2,7 +2,8 @@
 
 Cost is what this process spends, all of its threads, from the first step to the last: not the start of Python, not the
 standing statistics of the weights that it leaves. A run that is called again goes on from its last checkpoint, which
-keeps what was spent until then.
+keeps what was spent until then. An arm with stages is a run for each of them, which starts from the one before and
+counts what that spent.
 """
 
 import json
@@ -12,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from quality_arms import Arm, chosen, configuration
+from quality_arms import SETS, Arm, chosen, configuration, with_fields
 from rich.console import Console
 
 import sagan
+from sagan.data import NAMES
 from sagan.recipes.config import RunConfig, from_json
+from sagan.runs.grow import networks_at
 from sagan.runs.train import train
 from sagan.training.checkpoint import checkpoints
 
@@ -31,29 +34,37 @@ class Budget(sagan.Hook):
 
     name = "budget"
 
-    def __init__(self, until_s: float) -> None:
-        self.until_s, self.spent_s, self._last = until_s, 0.0, 0.0
+    def __init__(self, until_s: float, before: "Budget | None" = None) -> None:
+        self.until_s, self._last = until_s, 0.0
+        self.spent_s = 0.0 if before is None else before.spent_s
+        self.steps_before = 0 if before is None else before.steps_done
+        self.steps_done = self.steps_before
         self.steps: list[float] = []
 
     def on_start(self, record: Any) -> None:
-        """Count from here."""
+        """Count from here, if there is anything left."""
         self._last = time.process_time()
+        self.steps_done = self.steps_before + record.step
+        if self.spent_s >= self.until_s:
+            record.stop(f"{self.until_s:g} processor seconds are spent")
 
     def on_step(self, record: Any) -> None:
         """Add what the step cost."""
         now = time.process_time()
         self.steps.append(now - self._last)
         self.spent_s, self._last = self.spent_s + now - self._last, now
+        self.steps_done = self.steps_before + record.step
         if self.spent_s >= self.until_s:
             record.stop(f"{self.until_s:g} processor seconds are spent")
 
     def state_dict(self) -> dict[str, object]:
         """Keep what is spent."""
-        return {"spent_s": self.spent_s}
+        return {"spent_s": self.spent_s, "steps_before": self.steps_before}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Go on from what was spent."""
         self.spent_s = float(state["spent_s"])  # type: ignore[arg-type]
+        self.steps_before = int(state.get("steps_before", 0))  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +82,8 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        """Where the run lies: arms whose rates fall have one for each budget, others one that goes on."""
-        horizon = f"-{self.budget_s:g}" if chosen(self.arm).decay_from is not None else ""
+        """Where its runs lie: arms that plan with their budget have some for each, others one that goes on."""
+        horizon = f"-{self.budget_s:g}" if chosen(self.arm).plans else ""
         return Path(self.work) / f"{self.set}-{self.arm}-{self.seed}{horizon}"
 
     @property
@@ -89,37 +100,77 @@ def weights_at(task: Task, point_s: float) -> Path:
 def train_until(task: Task, point_s: float) -> dict[str, Any]:
     """Train a task until so many seconds are spent, export the weights there, and say what it came to."""
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    run = task.folder / "run"
-    budget = Budget(point_s)
-    if checkpoints(run / "checkpoints"):
-        config = from_json((run / "config.json").read_text())
-        result = train(config, resume=run, hooks=[budget], console=console)
-    else:
-        result = train(prepared(task), out=run, hooks=[budget], console=console)
+    budget: Budget | None = None
+    before: Path | None = None
+    for leg in legs(task):
+        run, budget = task.folder / leg.name, Budget(min(point_s, leg.ends_s), budget)
+        if checkpoints(run / "checkpoints"):
+            config = from_json((run / "config.json").read_text())
+            train(config, resume=run, hooks=[budget], console=console)
+        else:
+            train(prepared(task, leg, before), out=run, init_from=before, hooks=[budget], console=console)
+        before = run
+        if point_s <= leg.ends_s:
+            break
+    assert budget is not None
     weights = weights_at(task, point_s)
     sagan.export(run, weights)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     warned = sorted({str(line["health"]) for line in lines if "health" in line and not line["over"]})
-    return {"cost_s": round(budget.spent_s, 1), "step": result.step, "warned": warned}
+    return {"cost_s": round(budget.spent_s, 1), "step": budget.steps_done, "warned": warned}
 
 
-def prepared(task: Task) -> RunConfig:
+@dataclass(frozen=True, kw_only=True)
+class Leg:
+    """A run of a task: its only one, or that of a stage."""
+
+    name: str
+    config: RunConfig
+    starts_s: float
+    """Processor seconds that all before may spend."""
+    ends_s: float
+    last: bool = False
+
+
+def legs(task: Task) -> list[Leg]:
+    """List the runs of a task: one for each stage, and the last."""
+    arm, whole, found, start = chosen(task.arm), task.config, list[Leg](), 0.0
+    for i, stage in enumerate(arm.stages):
+        config = whole if stage.size_px is None else networks_at(whole, stage.size_px, fades=i > 0)
+        if stage.other:
+            config = replace(config, data=replace(config.data, path=other_data(task)))
+        end = start + stage.share * task.budget_s
+        found.append(Leg(name=f"stage-{i + 1}", config=config, starts_s=start, ends_s=end))
+        start = end
+    grows = any(stage.size_px is not None for stage in arm.stages)
+    config = with_fields(networks_at(whole, whole.generator.size_px, fades=grows), arm.later)
+    return [*found, Leg(name="run", config=config, starts_s=start, ends_s=task.budget_s, last=True)]
+
+
+def other_data(task: Task) -> str:
+    """Say where the other pictures of a set are: a name, or a file beside its own."""
+    other = SETS[task.set].other
+    return other if other in NAMES else str(Path(task.data).with_name(other))
+
+
+def prepared(task: Task, leg: Leg, before: Path | None) -> RunConfig:
     """Give the configuration of a fresh run: checkpoints as often as time asks, and the steps that rates fall over."""
-    config, arm = task.config, chosen(task.arm)
-    step_s = probe(task, config)
+    config, arm = leg.config, chosen(task.arm)
+    step_s = probe(task, config, before)
     changes: dict[str, Any] = {"save_every": max(1, round(SAVE_EVERY_S / step_s)), "keep_last": 1}
-    if arm.decay_from is not None:
-        total = max(2, round(task.budget_s / step_s))
-        changes |= {"total_steps": total, "lr_decay_start": round(arm.decay_from * total)}
+    if arm.decay_from is not None and leg.last:
+        total = max(2, round((task.budget_s - leg.starts_s) / step_s))
+        start = round((arm.decay_from * task.budget_s - leg.starts_s) / step_s)
+        changes |= {"total_steps": total, "lr_decay_start": max(0, start)}
     return replace(config, train=replace(config.train, **changes))
 
 
-def probe(task: Task, config: RunConfig) -> float:
+def probe(task: Task, config: RunConfig, before: Path | None) -> float:
     """Measure the processor seconds of a step, the median of some."""
     budget = Budget(float("inf"))
     short = replace(config, train=replace(config.train, total_steps=PROBE_STEPS, log_every=PROBE_STEPS))
     out = task.folder / f"probe-{time.time_ns()}"
-    train(short, out=out, hooks=[budget], console=Console(quiet=True))
+    train(short, out=out, init_from=before, hooks=[budget], console=Console(quiet=True))
     counted = sorted(budget.steps[PROBE_FROM:])
     return counted[len(counted) // 2]
 

@@ -51,7 +51,7 @@ LATER = "|".join(
         *("adaptive_augment", "adaptive_images", "consistency", "lecam", "lecam_decay", "lecam_start", "freeze_d"),
         *("background", "range", "frames", "truncated", "profiles", "max_megapixels", "fit", "border"),
         *("start_grid", "class_vectors", "d_order", "narrow_largest", "single_largest"),
-        *("noise_entry", "r1", "r2", "penalty_every"),
+        *("noise_entry", "r1", "r2", "penalty_every", "inside", "fades", "fade_steps"),
     )
 )
 CHANGED: dict[str, str] = {

@@ -34,7 +34,46 @@ def test_every_arm_is_a_configuration_that_differs_from_the_base(modules):
         for place in arm.only or ("clothes", "cifar"):
             base = build(place, arms.ARMS["base"], "x.zip", "cache", 0)
             config = build(place, arm, "x.zip", "cache", 0)
-            assert (config == base and arm.decay_from is None) == (name == "base"), (name, place)
+            assert (config == base and not arm.plans) == (name == "base"), (name, place)
+
+
+def test_stages_share_the_budget_and_start_from_one_another(modules):
+    task, legs = modules["quality_train"].Task, modules["quality_train"].legs
+    about = {"seed": 0, "budget_s": 100.0, "work": "w"}
+    first, second, last = legs(task(set="clothes", arm="grow-16-32+decay", data="a/b.zip", **about))
+    assert [(leg.starts_s, leg.ends_s) for leg in (first, second, last)] == [(0.0, 30.0), (30.0, 60.0), (60.0, 100.0)]
+    sizes = [leg.config.discriminator.image_size[0] for leg in (first, second, last)]
+    assert sizes == [16, 32, 64] and last.last and not first.last
+    assert first.config.discriminator.inside == 64 and last.config.discriminator.fades
+    before, after = legs(task(set="clothes", arm="transfer-freeze", data="a/b.zip", **about))
+    assert before.config.data.path == "a/cifar10-15k.zip" and after.config.data.path == "a/b.zip"
+    assert (before.config.train.freeze_d, after.config.train.freeze_d) == (0, 2)
+    (only,) = legs(task(set="clothes", arm="base", data="a/b.zip", **about))
+    assert only.config == task(set="clothes", arm="base", data="a/b.zip", **about).config
+    with_stages = task(set="clothes", arm="grow-32", data="x", **about)
+    assert with_stages.folder.name.endswith("-100")
+
+
+def test_samples_of_a_small_stage_are_judged_enlarged(modules):
+    enlarged = modules["quality_judge"].enlarged
+    pictures = np.full((2, 16, 16, 3), 7, np.uint8)
+    assert enlarged(pictures, 16) is pictures
+    assert enlarged(pictures, 32).shape == (2, 32, 32, 3) and (enlarged(pictures, 32) == 7).all()
+
+
+def test_a_budget_goes_on_from_that_of_the_stage_before(modules):
+    budget = modules["quality_train"].Budget
+    before = budget(10.0)
+    before.spent_s, before.steps_done = 9.5, 40
+    after = budget(20.0, before)
+    assert after.state_dict() == {"spent_s": 9.5, "steps_before": 40}
+    stopped = []
+    record = type("Record", (), {"step": 3, "stop": lambda self, why: stopped.append(why)})()
+    after.on_start(record)
+    assert after.steps_done == 43 and not stopped
+    after.load_state_dict({"spent_s": 20.5, "steps_before": 40})
+    after.on_start(record)
+    assert stopped == ["20 processor seconds are spent"]
 
 
 def test_joined_arms_have_all_changes(modules):

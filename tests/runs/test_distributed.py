@@ -86,6 +86,12 @@ def test_a_larger_batch_of_the_generator_is_shared_as_well(one, two):
     assert furthest(one["more fakes"]["state"]["G"], one["ghost"]["state"]["G"]) > 1e-6
 
 
+def test_pairs_and_penalties_of_two_processes_are_those_of_one(one, two):
+    assert furthest(one["pairs"]["state"], two[0]["pairs"]["state"]) < 1e-9
+    assert furthest(one["pairs"]["metrics"], two[0]["pairs"]["metrics"]) < 1e-9
+    assert furthest(one["pairs"]["state"]["D"], one["sync, cut"]["state"]["D"]) > 1e-6
+
+
 def test_batch_norm_of_each_process_is_another_function(one, two):
     assert furthest(one["local"]["state"]["D"], two[0]["local"]["state"]["D"]) > 1e-6
 

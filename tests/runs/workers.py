@@ -136,6 +136,9 @@ def everything():
         "sync, cut": trained(Float64Engine, 2, batch_norm="sync", accumulate=2, d_steps=2),
         "ghost": trained(Float64Engine, 2, batch_norm="ghost", ghost_size=2, accumulate=2),
         "more fakes": trained(Float64Engine, 2, batch_norm="ghost", ghost_size=2, accumulate=2, g_batch_size=16),
+        "pairs": trained(
+            Float64Engine, 2, batch_norm="sync", accumulate=2, d_steps=2, loss="relativistic", r1=0.5, r2=0.5
+        ),
         "local": trained(Float64Engine, 2),
         "fp32": trained(Engine, 2, torch.float32, batch_norm="sync"),
         "norm": normalised(torch.float64),

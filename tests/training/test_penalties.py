@@ -55,7 +55,7 @@ def squared_gradients(D, x, y, h=1e-5):
 
 @pytest.mark.parametrize("fold", [True, False])
 def test_penalties_are_half_the_weighted_squared_norms(open_gates, sides, fold):
-    D, (x, x_fake, y) = small(open_gates, fold=fold), sides
+    D, (x, x_fake, y) = small(open_gates, fold=fold), (side[:1] for side in sides)
     term, norms = penalties(D, TrainConfig(r1=3.0, r2=0.5), x, x_fake, y)
     expected = {"r1": squared_gradients(D, x, y), "r2": squared_gradients(D, x_fake, y)}
     assert {name: value.item() for name, value in norms.items()} == pytest.approx(expected, rel=1e-6)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset
 from sagan.cli.parse import UsageError, parse
 from sagan.recipes.choose import WHICH_PICTURES
+from sagan.recipes.config import RunConfig
 
 WHAT = "Train a class-conditional self-attention GAN on your pictures."
 
@@ -21,6 +22,11 @@ class TrainFlags(ConfigFlags):
     """Go on with the run in this folder (only --steps and cadences may change)."""
     init_from: Path | None = None
     """Start from the weights of another run or a weights file; classes are matched by name."""
+    grow: tuple[int, ...] = ()
+    """Train at these sizes first, each half of the next, e.g. `16 32` before 64 px: each stage is a run of its own in a
+    folder of --out; the same command again goes on where it stopped."""
+    grow_share: float = 0.3
+    """Part of all steps that each of these stages has."""
     devices: str = "1"
     """Processes on this machine that share each batch, each with a GPU of its own or a part of the cores: a number,
     or `auto` for one per GPU. For several machines start `sagan train` with torchrun or srun instead."""
@@ -43,10 +49,26 @@ def run(arguments: list[str]) -> int:
     alone = current_process().world_size == 1
     if choice is not None and choice.reason and alone:
         print(choice.sentence, file=sys.stderr)
+    if flags.grow:
+        return _run_grown(flags, config)
     processes = number_of_processes(flags.devices, config.engine.device)
     if processes > 1 and alone:
         return launch_run(config, arguments, processes, out=flags.out, resume=flags.resume)
     result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from)
+    return 0 if result.signal is None else 128 + result.signal
+
+
+def _run_grown(flags: TrainFlags, config: RunConfig) -> int:
+    if flags.resume is not None or flags.init_from is not None or flags.devices != "1":
+        raise UsageError(
+            "--grow makes a run a stage, in one process: leave --resume, --init-from and --devices away; the same "
+            "command with the same --out goes on"
+        )
+    from sagan.runs.folder import folder_for
+    from sagan.runs.stages import train_grown
+
+    out = flags.out or folder_for(config)
+    result = train_grown(config, flags.grow, share=flags.grow_share, out=out)
     return 0 if result.signal is None else 128 + result.signal
 
 

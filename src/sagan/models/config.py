@@ -1,7 +1,7 @@
 """What the two networks are made of: their configurations and width tables. Without PyTorch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
@@ -134,6 +134,11 @@ class GeneratorConfig:
     computed at many positions gets cheaper."""
     single_largest: int = 0
     """So many blocks, from the one at the largest size, have one 3x3 convolution and not two."""
+    inside: int | None = None
+    """Of a network that grows: `size_px` of the one that this is the inner part of, with its widths; unset is whole."""
+    fades: bool = False
+    """Of a network that grows: its largest block fades in over `train.fade_steps` beside the head of the network of
+    half the size, whose weights `--init-from` brings (`sagan train --grow` does all of it)."""
     fold: bool = True
     """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
 
@@ -161,7 +166,8 @@ class GeneratorConfig:
         ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
-        places = len(GENERATOR_WIDTHS[self.size_px])
+        check_growing(self)
+        places = len(GENERATOR_WIDTHS[self.whole_px])
         check_largest(self, places - 1)
         if self.noise_entry == "chunks" and self.z_dim < places:
             raise ValueError(f"z_dim must be at least {places} for noise_entry chunks at this size, found {self.z_dim}")
@@ -180,18 +186,23 @@ class GeneratorConfig:
     def widths(self) -> tuple[int, ...]:
         """Channels of the start and of each block's output."""
         plan = GENERATOR_WIDTHS | OTHER_GENERATOR_WIDTHS[self.width_plan]
-        widths = [multiple * self.base_width for multiple in plan[self.size_px]]
-        return tuple(halved(widths[::-1], self.narrow_largest)[::-1])
+        widths = [multiple * self.base_width for multiple in plan[self.whole_px]]
+        return tuple(halved(widths[::-1], self.narrow_largest)[::-1][: len(GENERATOR_WIDTHS[self.size_px])])
+
+    @property
+    def whole_px(self) -> int:
+        """Size of the network that this is, or is the inner part of."""
+        return self.inside or self.size_px
 
     @property
     def noise_parts(self) -> tuple[tuple[int, int], ...]:
         """Which numbers of the noise, from and up to, the start hears, and the blocks in their order."""
-        places = len(GENERATOR_WIDTHS[self.size_px])
+        places, whole = len(GENERATOR_WIDTHS[self.size_px]), len(GENERATOR_WIDTHS[self.whole_px])
         if self.noise_entry == "whole":
             return ((0, self.z_dim),) * places
         if self.noise_entry == "start":
             return ((0, self.z_dim), *((0, 0),) * (places - 1))
-        least, longer = divmod(self.z_dim, places)
+        least, longer = divmod(self.z_dim, whole)
         ends = [i * least + min(i, longer) for i in range(places + 1)]
         return tuple(pairwise(ends))
 
@@ -202,8 +213,9 @@ class GeneratorConfig:
 
     @property
     def attention_positions(self) -> tuple[int, ...]:
-        """Where attention is: the field, or its default."""
-        return default_attention(self.size_px) if self.attention is None else self.attention
+        """Where attention is: the field, or its default; of an inner part that of the whole, as far as it has it."""
+        wanted = default_attention(self.whole_px) if self.attention is None else self.attention
+        return tuple(k for k in wanted if self.inside is None or k in self.positions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +283,11 @@ class DiscriminatorConfig:
     computed at many positions gets cheaper."""
     single_largest: int = 0
     """So many blocks, from the one at the largest size, have one 3x3 convolution and not two."""
+    inside: int | None = None
+    """Of a network that grows: `size_px` of the one that this is the inner part of, with its widths; unset is whole."""
+    fades: bool = False
+    """Of a network that grows: its largest block fades in over `train.fade_steps` beside the head of the network of
+    half the size, whose weights `--init-from` brings (`sagan train --grow` does all of it)."""
     fold: bool = True
     """Compute the blocks' 3x3 convolutions in the form that is fastest on the device, equal up to rounding."""
 
@@ -292,7 +309,8 @@ class DiscriminatorConfig:
         ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
-        check_largest(self, len(DISCRIMINATOR_WIDTHS[self.size_px]))
+        check_growing(self)
+        check_largest(self, len(DISCRIMINATOR_WIDTHS[self.whole_px]))
         if self.thin_first and self.width != "thin":
             raise ValueError("thin_first goes with width thin")
         check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
@@ -322,14 +340,33 @@ class DiscriminatorConfig:
     def widths(self) -> tuple[int, ...]:
         """Channels of each block's output."""
         plan = DISCRIMINATOR_WIDTHS | OTHER_DISCRIMINATOR_WIDTHS[self.width_plan]
-        widths = [multiple * self.base_width for multiple in plan[self.size_px]]
-        return tuple(halved(widths, self.narrow_largest))
+        widths = [multiple * self.base_width for multiple in plan[self.whole_px]]
+        return tuple(halved(widths, self.narrow_largest)[self.outer_blocks :])
+
+    @property
+    def whole_px(self) -> int:
+        """Size of the network that this is, or is the inner part of."""
+        return self.inside or self.size_px
+
+    @property
+    def outer_blocks(self) -> int:
+        """How many blocks the whole network has in front of these."""
+        return (self.whole_px // self.size_px).bit_length() - 1
+
+    @property
+    def colour_width(self) -> int | None:
+        """Channels that the colours of an image are mapped to in front of an inner part; None where a block sees it."""
+        if self.inside is None:
+            return None
+        half = replace(self, size_px=2 * self.size_px, inside=None if 2 * self.size_px == self.inside else self.inside)
+        return half.widths[0]
 
     @property
     def downs(self) -> tuple[bool, ...]:
         """Whether each block halves the size."""
-        blocks = len(DISCRIMINATOR_WIDTHS[self.size_px])
-        return tuple(i < DOWN_BLOCKS[self.size_px] or (self.last_block_down and i == blocks - 1) for i in range(blocks))
+        blocks = len(DISCRIMINATOR_WIDTHS[self.whole_px])
+        downs = [i < DOWN_BLOCKS[self.whole_px] or (self.last_block_down and i == blocks - 1) for i in range(blocks)]
+        return tuple(downs[self.outer_blocks :])
 
     @property
     def positions(self) -> dict[int, int]:
@@ -341,8 +378,9 @@ class DiscriminatorConfig:
 
     @property
     def attention_positions(self) -> tuple[int, ...]:
-        """Where attention is: the field, or its default."""
-        return default_attention(self.size_px) if self.attention is None else self.attention
+        """Where attention is: the field, or its default; of an inner part that of the whole, as far as it has it."""
+        wanted = default_attention(self.whole_px) if self.attention is None else self.attention
+        return tuple(k for k in wanted if self.inside is None or k in self.positions)
 
     @property
     def heights(self) -> tuple[int, ...]:
@@ -364,6 +402,21 @@ def check_largest(config: GeneratorConfig | DiscriminatorConfig, blocks: int) ->
     for field in ("narrow_largest", "single_largest"):
         if not 0 <= getattr(config, field) <= blocks:
             raise ValueError(f"{field} must be from 0 to the {blocks} blocks, found {getattr(config, field)}")
+
+
+def check_growing(config: GeneratorConfig | DiscriminatorConfig) -> None:
+    """Check the fields of a network that grows.
+
+    Raises:
+        ValueError: If there is no such network.
+    """
+    inside, size_px = config.inside, config.size_px
+    if inside is not None and not (inside in GENERATOR_WIDTHS and inside > size_px):
+        raise ValueError(f"inside must be a size of networks above size_px {size_px}, found {inside}")
+    if config.fades and size_px == min(GENERATOR_WIDTHS):
+        raise ValueError(f"fades needs a network of half the size, and there is none below {size_px} px")
+    if (inside or config.fades) and config.residual:
+        raise ValueError("networks that grow have no blocks of the ablation; leave residual empty")
 
 
 def scaled(grid: StartGrid, shorter: int) -> tuple[int, int]:
@@ -425,6 +478,8 @@ LATER = (
     "narrow_largest",
     "single_largest",
     "noise_entry",
+    "inside",
+    "fades",
 )
 """Fields of a generator that came after version 0.1."""
 

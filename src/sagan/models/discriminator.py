@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,6 +16,7 @@ from sagan.models.blocks import (
 )
 from sagan.models.config import DiscriminatorConfig
 from sagan.models.generator import check_labels
+from sagan.ops.resample import downsample_average
 from sagan.ops.spectral import prepare_spectral
 
 
@@ -33,6 +35,10 @@ class Discriminator(nn.Module):
     With h (B, C) the summed features: `projection` gives linear(h) + <embedding(y), h>; `auxiliary` gives linear(h)
     and class logits; `none` gives linear(h). Logits are linear, without a sigmoid.
 
+    An inner part of a larger one (``config.inside``) sees colours through a 1x1 convolution in front of its blocks. One
+    that grows (``config.fades``) also has that of the part of half the size, and mixes what it gives for the image at
+    half the size, averaged, with what its first block gives: by the buffer ``fade``, as :class:`Generator` does.
+
     Shape: x (B, 3, H, W) in [-1, 1], y int64 (B,) -> logits (B,), or ClassifierLogits; (H, W) is
     ``config.image_size``.
 
@@ -45,12 +51,19 @@ class Discriminator(nn.Module):
     Source: Zhang et al. 2018; Miyato and Koyama 2018, figure 14; Odena et al. 2017 for the auxiliary head.
     """
 
+    fade: Tensor
+
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
         style = style_of(config)
         self.blocks = _blocks(config, style)
         self.places = _places(config)
+        colours = config.colour_width
+        self.from_rgb = None if colours is None else initialised(nn.Conv2d(3, colours, 1), style)
+        if config.fades:
+            self.from_rgb_small = initialised(nn.Conv2d(3, config.widths[0], 1), style)
+            self.register_buffer("fade", torch.ones(()))
         in_channels = config.widths[-1]
         self.linear = initialised(nn.Linear(in_channels, 1, bias=config.linear_bias), style)
         conditional = config.num_classes > 0
@@ -77,9 +90,11 @@ class Discriminator(nn.Module):
         prepare_spectral(self)
 
         # Each position's attention works on the first block output of its size, or on each of them.
-        h = x
-        for block, place in zip(self.blocks, self.places, strict=True):
+        h = x if self.from_rgb is None else self.from_rgb(x)
+        for i, (block, place) in enumerate(zip(self.blocks, self.places, strict=True)):
             h = block(h)
+            if i == 0 and self.config.fades:
+                h = torch.lerp(self.from_rgb_small(downsample_average(x)), h, self.fade)
             if place in self.attention:
                 h = self.attention[place](h)
             if place in self.residual:
@@ -118,11 +133,12 @@ def _attention_places(config: DiscriminatorConfig) -> dict[str, int]:
 
 def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
     blocks = nn.ModuleList()
-    in_channels = 3
+    in_channels = config.colour_width or 3
     for i, (out_channels, down) in enumerate(zip(config.widths, config.downs, strict=True)):
-        wide = config.width == "wide" or (i == 0 and not config.thin_first)
+        sees_image = i == 0 and config.inside is None
+        wide = config.width == "wide" or (sees_image and not config.thin_first)
         hidden: int | None = out_channels if wide else in_channels
-        if i < config.single_largest:
+        if i + config.outer_blocks < config.single_largest:
             hidden = None
         blocks.append(
             DiscriminatorBlock(
@@ -130,7 +146,7 @@ def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
                 out_channels,
                 hidden,
                 down=down,
-                first=i == 0,
+                first=sees_image,
                 shortcut_relu=config.shortcut_relu,
                 style=style,
                 fold=config.fold,

@@ -1,5 +1,6 @@
 """The generator: noise and a class to an image."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from sagan.models.blocks import (
     GeneratorBlock,
+    LayerStyle,
     attention_modules,
     class_norm,
     hearing,
@@ -18,8 +20,9 @@ from sagan.models.blocks import (
     residual_modules,
     style_of,
 )
-from sagan.models.config import GeneratorConfig
+from sagan.models.config import GENERATOR_WIDTHS, GeneratorConfig
 from sagan.ops.norm import ConditionalBatchNorm2d
+from sagan.ops.resample import upsample_nearest
 from sagan.ops.spectral import prepare_spectral
 
 
@@ -34,6 +37,10 @@ class Generator(nn.Module):
     after the other (Brock et al. 2019, appendix B: `chunks` as in BigGAN, `whole` as in BigGAN-deep, whose maps are of
     a class embedding that all blocks share).
 
+    A generator that grows (``config.fades``) also has the last layers of that of half the size: images are
+    tanh((1 - a) up(small) + a large), with a in [0, 1] the buffer ``fade`` (Karras et al. 2018, section 3). They are
+    mixed before tanh, so that at 0 it draws what the smaller one drew.
+
     Shape: z (B, z_dim), y int64 (B,) or None if unconditional -> images (B, 3, H, W) in [-1, 1];
     (H, W) is ``config.image_size``.
 
@@ -46,21 +53,14 @@ class Generator(nn.Module):
     Source: Zhang et al. 2018, section 3; widths of the official code, equal to Miyato and Koyama 2018.
     """
 
+    fade: Tensor
+
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         widths = config.widths
         style = style_of(config)
-        norm = partial(
-            class_norm,
-            num_classes=config.num_classes,
-            style=replace(style, sn_side="right" if config.class_vectors == "channels" else "left"),
-            eps=config.bn_eps,
-            momentum=config.bn_momentum,
-            biased=config.bn_biased,
-            conditioning=config.class_conditioning,
-            start=config.class_start,
-        )
+        norm = _class_norms(config, style)
         parts = [stop - start for start, stop in config.noise_parts]
         self.linear = initialised(nn.Linear(parts[0], widths[0] * prod(config.start_grid)), style)
         self.blocks = nn.ModuleList(
@@ -70,7 +70,7 @@ class Generator(nn.Module):
                 norm=hearing(norm, parts[i + 1], style),
                 style=style,
                 upsampling=config.upsampling,
-                single=i >= len(widths) - 1 - config.single_largest,
+                single=i >= len(GENERATOR_WIDTHS[config.whole_px]) - 1 - config.single_largest,
                 fold=config.fold,
             )
             for i, (in_channels, out_channels) in enumerate(pairwise(widths))
@@ -78,6 +78,10 @@ class Generator(nn.Module):
         last = config.bn_momentum if config.bn_momentum_last is None else config.bn_momentum_last
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, last, biased=config.bn_biased)
         self.conv = initialised(nn.Conv2d(widths[-1], 3, 3, padding=1), style)
+        if config.fades:
+            self.norm_small = ConditionalBatchNorm2d(widths[-2], 0, config.bn_eps, last, biased=config.bn_biased)
+            self.conv_small = initialised(nn.Conv2d(widths[-2], 3, 3, padding=1), style)
+            self.register_buffer("fade", torch.ones(()))
         places = {str(side): config.positions[side] for side in config.attention_positions}
         self.attention = attention_modules(places, config.attention_form, style)
         self.residual = residual_modules(
@@ -97,6 +101,7 @@ class Generator(nn.Module):
 
         # Each block doubles the size; attention works on the output of the block at its position.
         for block, noise in zip(self.blocks, parts[1:], strict=True):
+            before = h
             h = block(h, y, noise)
             position = str(min(h.shape[2:]))
             if position in self.attention:
@@ -105,7 +110,24 @@ class Generator(nn.Module):
                 h = self.residual[position](h)
 
         h = self.conv(F.relu_(self.norm(h)))  # (B, 3, H, W)
+        if self.config.fades:
+            small = self.conv_small(F.relu_(self.norm_small(before)))  # (B, 3, H/2, W/2)
+            h = torch.lerp(upsample_nearest(small), h, self.fade)
         return torch.tanh(h)
+
+
+def _class_norms(config: GeneratorConfig, style: LayerStyle) -> Callable[[int], ConditionalBatchNorm2d]:
+    """Give what makes the conditional batch normalisations of a generator, for a number of channels."""
+    return partial(
+        class_norm,
+        num_classes=config.num_classes,
+        style=replace(style, sn_side="right" if config.class_vectors == "channels" else "left"),
+        eps=config.bn_eps,
+        momentum=config.bn_momentum,
+        biased=config.bn_biased,
+        conditioning=config.class_conditioning,
+        start=config.class_start,
+    )
 
 
 def check_labels(y: Tensor | None, batch: int, num_classes: int) -> Tensor | None:

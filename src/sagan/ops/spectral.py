@@ -143,7 +143,8 @@ class _Normalise(torch.autograd.Function):
         layout = torch.channels_last if _is_channels_last(weight) else torch.contiguous_format
         grad = grad.contiguous(memory_format=layout)
         share = torch.dot(_ordered(grad, weight).flatten(), _ordered(weight, weight).flatten()) / sigma**2
-        grad = grad / sigma
+        # In the strides of the weight, also along sides of 1, which DistributedDataParallel minds.
+        grad = grad / sigma if torch.is_grad_enabled() else torch.div(grad, sigma, out=torch.empty_like(weight))
         _matrix(grad, weight).addr_(u, columns * share, alpha=-1.0)  # a view of the new gradient
         return grad, None, None, None
 

@@ -47,11 +47,12 @@ class RunConfig:
     """Seed of everything that is drawn: weights, noise, labels, data order, augmentation."""
 
     def __post_init__(self) -> None:
-        for name in ("size_px", "start_grid"):
+        for name in ("size_px", "start_grid", "inside", "fades"):
             of_g, of_d = getattr(self.generator, name), getattr(self.discriminator, name)
             if of_g != of_d:
+                how = "--grow" if name in ("inside", "fades") else "--size"
                 raise ValueError(
-                    f"generator.{name} {of_g} and discriminator.{name} {of_d} must be equal; --size sets both"
+                    f"generator.{name} {of_g} and discriminator.{name} {of_d} must be equal; {how} sets both"
                 )
         if self.engine.compile == "graphs" and self.train.accumulate > 1:
             raise ValueError(

@@ -74,6 +74,8 @@ def prepare(order: Order) -> Run:
     scene = set_the_scene(order, snapshot)
     if scene.config.train.freeze_d and snapshot is None and order.init_from is None:
         raise RunError("freeze_d keeps blocks of D as they start: give weights to start from with --init-from")
+    if scene.config.generator.fades and snapshot is None and order.init_from is None:
+        raise RunError("fades lets networks grow from smaller ones: sagan train --grow trains these first")
     parts = build(scene.config, scene.engine)
     dataset = kept(scene.dataset, scene.config.data.keep, scene.engine.device)
     scene = replace(scene, dataset=dataset)

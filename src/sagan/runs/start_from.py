@@ -6,6 +6,7 @@ from sagan.generators.pretrained import EXPORTED, read_snapshot
 from sagan.generators.snapshot import stored
 from sagan.generators.weights import load_weights
 from sagan.ops.spectral import refresh_spectral
+from sagan.runs.grow import grow_from
 from sagan.runs.transfer import transfer_from_folded, transfer_weights
 from sagan.training.checkpoint import checkpoints
 from sagan.training.state import TrainState
@@ -33,9 +34,13 @@ def start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...]
     """Put the weights of another run, or of a weights file, into a fresh state and say what was kept.
 
     Raises:
-        ValueError: If the networks differ in more than their classes.
+        ValueError: If the networks differ in more than their classes, or cannot grow from them.
     """
     alone = _weights_alone(Path(path))
+    if state.G.config.fades:
+        if alone is not None:
+            raise ValueError(f"{path} is a weights file: networks that grow go on from a run, with its discriminator")
+        return grow_from(state, read_snapshot(path), class_names)
     if alone is not None:
         weights = load_weights(alone)
         kept = transfer_from_folded(state.G, weights.generator.state_dict(), weights.class_names, class_names)

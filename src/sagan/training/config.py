@@ -116,6 +116,8 @@ class TrainConfig:
     """Step from which LeCam counts."""
     freeze_d: int = 0
     """So many of D's first blocks stay as they start: for a run that starts from other weights (FreezeD)."""
+    fade_steps: int = 500
+    """Steps over which the largest block of networks that grow fades in."""
     log_every: int = 50
     """Steps between lines of the log."""
     sample_every: int = 500
@@ -153,6 +155,7 @@ class TrainConfig:
             "lecam_start": 0,
             "freeze_d": 0,
             "penalty_every": 1,
+            "fade_steps": 1,
         }
         for field, minimum in least.items():
             if getattr(self, field) < minimum:

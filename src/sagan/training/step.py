@@ -49,6 +49,7 @@ def train_step(
         Scalar tensors, averaged over the processes and those of D over its updates: loss_d, loss_g, real_logits,
         fake_logits (means), and with the auxiliary head also class_loss_d and class_loss_g.
     """
+    set_fade(state, config)
     d_metrics: list[dict[str, Tensor]] = []
     real: tuple[Tensor, Tensor] | None = None
     for update, position in enumerate(batches_of_step(state, config)):
@@ -66,6 +67,13 @@ def train_step(
         metrics["augment_p"] = state.controls["augment_p"].clone()
     state.step += 1
     return metrics
+
+
+def set_fade(state: TrainState, config: TrainConfig) -> None:
+    """Let the largest blocks of networks that grow count as much as at this step: from 0 evenly to 1."""
+    for network in (state.G, state.D):
+        if network.config.fades:
+            network.fade.fill_(min(1.0, state.step / config.fade_steps))
 
 
 def batches_of_step(state: TrainState, config: TrainConfig) -> range:
@@ -106,19 +114,32 @@ def d_step(
                 x_fake = x_fake.requires_grad_(config.r2 > 0.0)
             real = augmented(state, config, x_real, real_draws[part])
             fake = augmented(state, config, x_fake, fake_draws[part])
-            if config.consistency:
-                seen = (x[part], y[part]), (x_fake, fake_classes)
-                loss, seen_metrics = consistent_loss(state, config, D, seen, (real, fake))
-            else:
-                output, classes = judged(config, D, (real, y[part]), (fake, fake_classes))
-                loss, seen_metrics = d_loss(state, config, output, classes, part.stop - part.start)
-            if penalised:
-                term, norms = gradient_penalties(config, source_of(output), (x_real, x_fake))
-                loss, seen_metrics = loss + term, seen_metrics | norms
+            seen = (x_real, y[part]), (x_fake, fake_classes)
+            loss, seen_metrics = looked_at(state, config, D, seen, (real, fake), penalised)
         engine.backward(loss / config.accumulate)
         metrics.append(seen_metrics)
     state.optimizer_d.step()
     return mean_metrics(metrics)
+
+
+def looked_at(
+    state: TrainState,
+    config: TrainConfig,
+    D: nn.Module,
+    plain: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor | None]],
+    changed: tuple[Tensor, Tensor],
+    penalised: bool,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Let D look, and compute its loss with all the terms of the recipe; its gradients count if ``penalised``."""
+    if config.consistency:
+        return consistent_loss(state, config, D, plain, changed)
+    (x, y), (x_fake, y_fake) = plain
+    output, classes = judged(config, D, (changed[0], y), (changed[1], y_fake))
+    loss, metrics = d_loss(state, config, output, classes, len(x))
+    if penalised:
+        term, norms = gradient_penalties(config, source_of(output), (x, x_fake))
+        loss, metrics = loss + term, metrics | norms
+    return loss, metrics
 
 
 def judged(

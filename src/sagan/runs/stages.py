@@ -1,0 +1,85 @@
+"""A run in stages of growing sizes, one after the other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from rich.console import Console
+
+from sagan.models.config import GENERATOR_WIDTHS
+from sagan.recipes.config import RunConfig
+from sagan.runs.grow import networks_at
+from sagan.runs.train import TrainResult, train
+from sagan.training.checkpoint import checkpoints
+
+
+def stages_of(config: RunConfig, sizes: Sequence[int], share: float) -> list[RunConfig]:
+    """Cut a run into stages.
+
+    Args:
+        config: The whole run: its networks, and its steps in all stages together.
+        sizes: Shorter sides in pixels of the stages before the last, each half of the next one.
+        share: Part of all steps that each of these has.
+
+    Raises:
+        ValueError: If sizes are none that networks grow by, or nothing is left for the last stage.
+    """
+    whole = config.generator.size_px
+    ends = [*sizes, whole]
+    if not sizes or any(2 * a != b for a, b in pairwise(ends)) or sizes[0] not in GENERATOR_WIDTHS:
+        fits = [size for size in sorted(GENERATOR_WIDTHS) if size < whole]
+        raise ValueError(
+            f"grow takes sizes that double up to half of {whole} px, the last ones of {', '.join(map(str, fits))}, "
+            f"found {' '.join(map(str, sizes))}"
+        )
+    small = round(share * config.train.total_steps)
+    rest = config.train.total_steps - small * len(sizes)
+    if small < 1 or rest < 1:
+        raise ValueError(
+            f"grow_share must leave steps to each of the {len(ends)} stages of {config.train.total_steps:,} steps, "
+            f"found {share:g}"
+        )
+    return [_stage(config, size, i, small if size < whole else rest, small * i) for i, size in enumerate(ends)]
+
+
+def _stage(config: RunConfig, size_px: int, index: int, steps: int, before: int) -> RunConfig:
+    """Give a stage; learning rates fall in the last one alone."""
+    start = config.train.lr_decay_start
+    decay = max(0, start - before) if size_px == config.generator.size_px and start is not None else None
+    train = replace(config.train, total_steps=steps, lr_decay_start=decay)
+    return replace(networks_at(config, size_px, fades=index > 0), train=train)
+
+
+def train_grown(
+    config: RunConfig, sizes: Sequence[int], *, share: float = 0.3, out: Path, console: Console | None = None
+) -> TrainResult:
+    """Train a run in stages, each in a folder of ``out`` named after its size; again, it goes on where it stopped.
+
+    Args:
+        config: The whole run.
+        sizes: As in :func:`stages_of`.
+        share: As in :func:`stages_of`.
+        out: Folder of the folders.
+        console: Where to report.
+
+    Returns:
+        The outcome of the last stage that was trained.
+
+    Raises:
+        ValueError: As :func:`stages_of`.
+        RunError: As :func:`~sagan.runs.train.train`; also if a stage was begun with another configuration.
+    """
+    result: TrainResult | None = None
+    before: Path | None = None
+    for stage in stages_of(config, sizes, share):
+        folder = out / f"{stage.generator.size_px}px"
+        if checkpoints(folder / "checkpoints"):
+            result = train(stage, resume=folder, console=console)
+        else:
+            result = train(stage, out=folder, init_from=before, console=console)
+        if not result.finished:
+            break
+        before = folder
+    assert result is not None  # there are two stages and more
+    return result
