@@ -5,7 +5,8 @@ index. So a sample does not depend on the batch that it is computed in, nor on h
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal, Protocol
 
@@ -298,10 +299,28 @@ def attention_maps(
 
     Source: Zhang et al. 2018, figures 1 and 5.
     """
-    image_height, image_width = network.config.image_size
     check_queries(queries_px or (), network.config.image_size)
+    with attended(network) as seen:
+        network(inputs, y)
+    return maps_of({name: parts[0] for name, parts in seen.items()}, network, queries_px)
+
+
+@torch.no_grad()
+def maps_of(
+    seen: Mapping[str, Tensor],
+    network: Generator | Discriminator,
+    queries_px: Sequence[tuple[int, int]] | None = None,
+) -> dict[int, Tensor]:
+    """Compute :func:`attention_maps` from what the blocks got in an earlier forward, see :func:`attended`.
+
+    Args:
+        seen: {name of a block: (B, C, H, W)}.
+        network: Whose blocks they are.
+        queries_px: As in :func:`attention_maps`.
+    """
+    image_height, image_width = network.config.image_size
     maps = {}
-    for name, x in _attended(network, inputs, y).items():
+    for name, x in seen.items():
         block = network.attention[name]
         assert isinstance(block, SelfAttention2d)
         height, width = x.shape[2:]
@@ -314,24 +333,24 @@ def attention_maps(
     return maps
 
 
-def _attended(network: Generator | Discriminator, inputs: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-    """Run a network and keep what the first attention block of each height gets: {name: (B, C, H, W)}."""
-    seen: dict[str, Tensor] = {}
+@contextmanager
+def attended(network: Generator | Discriminator) -> Iterator[dict[str, list[Tensor]]]:
+    """Keep what the first attention block of each height gets in the forwards within: {name: [(B, C, H, W), ...]}."""
+    seen: dict[str, list[Tensor]] = {}
 
     def keep(name: str) -> object:
         def hook(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            seen[name] = arguments[0]
+            seen.setdefault(name, []).append(arguments[0])
 
         return hook
 
     first = [(name, block) for name, block in network.attention.items() if name.isdecimal()]
     handles = [block.register_forward_pre_hook(keep(name)) for name, block in first]  # type: ignore[arg-type]
     try:
-        network(inputs, y)
+        yield seen
     finally:
         for handle in handles:
             handle.remove()
-    return seen
 
 
 def attention_gammas(network: nn.Module) -> dict[int, float]:

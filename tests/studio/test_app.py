@@ -200,7 +200,7 @@ def test_a_crash_of_one_sampling_does_not_end_the_studio(client, weights, monkey
         raise RuntimeError("the kernel fell over")
 
     with monkeypatch.context() as broken:
-        broken.setattr("sagan.studio.app.pictures", crash)
+        broken.setattr("sagan.studio.app.draw", crash)
         status, error = studio.error("pictures", {"source": "0"})
     assert (status, error.startswith("this could not be computed")) == (500, True)
     assert "the kernel fell over" in capsys.readouterr().err
@@ -209,7 +209,7 @@ def test_a_crash_of_one_sampling_does_not_end_the_studio(client, weights, monkey
     def full(*_):
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr("sagan.studio.app.pictures", full)
+    monkeypatch.setattr("sagan.studio.app.draw", full)
     assert studio.error("pictures", {"source": "0"}) == (507, "out of memory; ask for fewer samples at a time")
 
 

@@ -247,7 +247,7 @@ def test_a_failure_is_a_sentence_and_the_page_goes_on(studio_page, weights, monk
         def crash(*_):
             raise RuntimeError("CUDA out of memory")
 
-        broken.setattr("sagan.studio.app.pictures", crash)
+        broken.setattr("sagan.studio.app.draw", crash)
         page.fill("#seed", "3")
         page.wait_for_selector("#error:not([hidden])")
         assert page.text_content("#error") == "out of memory; ask for fewer samples at a time"

@@ -1,6 +1,7 @@
 """``sagan studio``: a local page to explore generators with."""
 
 import importlib.util
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,8 @@ def run(arguments: list[str]) -> int:
             f'the studio needs {" and ".join(missing)}; install it with: pip install "sagan-torch[studio]", or from a '
             'checkout pip install ".[studio]"'
         )
+    # Threads that wait shall sleep: a run that trains beside the studio would else be held up, and hold it up.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from sagan.studio.serve import open_studio
 
     open_studio(config, lambda line: print(line, flush=True))

@@ -15,6 +15,7 @@ from sagan.generators.weights import load_weights, read_header, save_weights
 from sagan.machine import usable_device
 from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
+from sagan.models.generator import Generator
 from sagan.recipes.build import build_networks
 from sagan.recipes.config import RunConfig
 from sagan.sampling import sampling_copy
@@ -92,7 +93,7 @@ def load(
         weights = load_weights(path)
         if check is not None:
             check(weights.generator.config, weights.class_names)
-        return TrainedGenerator(weights.generator.to(device), weights.class_names, weights.provenance)
+        return TrainedGenerator(_placed(weights.generator, device), weights.class_names, weights.provenance)
     snapshot = read_snapshot(path)
     if check is not None:
         num_classes = len(snapshot.class_names)
@@ -100,6 +101,14 @@ def load(
     sizes = (PREVIEW_BATCHES, PREVIEW_BATCH_SIZE) if preview else (STANDING_BATCHES, STANDING_BATCH_SIZE)
     sizes = sizes if standing is None else standing
     return _made_ready(snapshot, device, sizes, progress=progress)
+
+
+def _placed(G: Generator, device: str | torch.device) -> Generator:
+    """Put a generator on its device; on processors with channels last: 0.6 to 0.7 of the time (benchmarks/layout.py)."""
+    G = G.to(device)
+    if next(G.parameters()).device.type == "cpu":
+        G = G.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return G
 
 
 def _made_ready(
@@ -112,7 +121,7 @@ def _made_ready(
     with progress_bar(progress and G.config.sampling_norm == "standing") as bar:
         task = bar.add_task("standing statistics", total=sizes[0])
         ready = sampling_copy(
-            G.to(device),
+            _placed(G, device),
             batches=sizes[0],
             batch_size=sizes[1],
             seed=STANDING_SEED,

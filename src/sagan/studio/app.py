@@ -14,19 +14,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from sagan.data import DataConfig
+from sagan.generators.config import SampleConfig
 from sagan.generators.trained import TrainedGenerator
 from sagan.studio.asks import Looks, Pictures, Saved
 from sagan.studio.binary import MEDIA_TYPE, packed
 from sagan.studio.commands import own_command, sample_command
 from sagan.studio.config import StudioConfig
-from sagan.studio.drawing import looks, pictures
+from sagan.studio.drawing import Drawn, check_item, draw, looks
 from sagan.studio.guard import Guard
 from sagan.studio.live import run_told, samples_at
 from sagan.studio.nearest import TrainingPictures, data_of_run
 from sagan.studio.newest import BusyError, Newest, StaleError, Turn
 from sagan.studio.own import opened, own_picture, save_own
 from sagan.studio.saving import TYPES, command_of, content_of, saved_file
-from sagan.studio.sources import Loader, Source
+from sagan.studio.sources import Loaded, Loader, Source
 
 PAGE_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -34,6 +35,9 @@ PAGE_TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+
+# So many sets of pictures are kept to look at one of them: the latest of a source and of its walk.
+MAX_REMEMBERED = 4
 
 
 class Studio:
@@ -51,6 +55,7 @@ class Studio:
         }
         self.newest, self.loader = Newest(), Loader()
         self._data: dict[str, TrainingPictures] = {}
+        self._drawn: dict[tuple[str, bool], tuple[Loaded, SampleConfig, Drawn]] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -78,17 +83,18 @@ class Studio:
         """Draw pictures; they come with the command that makes them again."""
         loaded = self.source(asked.source).generator()
         config = asked.config(loaded.generator)
-        inputs = loaded.generator.inputs(config)
-        drawn = pictures(loaded.generator, config, turn.check)
+        drawn = draw(loaded.generator, config, turn.check)
+        self._remember(asked, loaded, config, drawn)
         told: dict[str, object] = {"command": sample_command(loaded.file, config, "samples.png")}
-        if inputs.y is not None and inputs.network is loaded.generator.network:
-            told["labels"] = inputs.y.tolist()
-        return packed(told, {"images": drawn})
+        if drawn.labels is not None:
+            told["labels"] = drawn.labels
+        return packed(told, {"images": drawn.images})
 
     def look(self, asked: Looks) -> bytes:
         """Give where the generator looks in a picture."""
         loaded = self.source(asked.pictures.source).generator()
-        return looks(loaded.generator, asked.pictures.config(loaded.generator), asked.item)
+        config = asked.pictures.config(loaded.generator)
+        return looks(loaded.generator, config, asked.item, self._remembered(loaded, config))
 
     def near(self, asked: Looks) -> bytes:
         """Give the training pictures nearest to a picture."""
@@ -96,10 +102,9 @@ class Studio:
         loaded = source.generator()
         config = asked.pictures.config(loaded.generator)
         data = self._pictures_of(source, loaded.generator)
-        drawn = pictures(loaded.generator, config, lambda _: None)
-        if not asked.item < len(drawn):
-            raise ValueError(f"there are {len(drawn)} pictures, counted from 0; found the number {asked.item}")
-        found = data.near(drawn[asked.item])
+        drawn = self._remembered(loaded, config) or draw(loaded.generator, config, lambda _: None)
+        check_item(asked.item, len(drawn.images))
+        found = data.near(drawn.images[asked.item])
         told = {
             "classes": found.names,
             "count": len(data),
@@ -107,6 +112,17 @@ class Studio:
             "others": data.differ_from(loaded.generator.provenance),
         }
         return packed(told, {"images": found.images, "distances": found.distances.astype(np.float32)})
+
+    def _remember(self, asked: Pictures, loaded: Loaded, config: SampleConfig, drawn: Drawn) -> None:
+        """Keep the latest pictures, of samples and of walks each, of a few sources."""
+        lane = (asked.source, config.interpolate is None)
+        self._drawn.pop(lane, None)
+        self._drawn[lane] = loaded, config, drawn
+        while len(self._drawn) > MAX_REMEMBERED:
+            del self._drawn[next(iter(self._drawn))]
+
+    def _remembered(self, loaded: Loaded, config: SampleConfig) -> Drawn | None:
+        return next((d for of, c, d in list(self._drawn.values()) if of is loaded and c == config), None)
 
     def _told(self, source: Source) -> dict[str, object]:
         return source.told() | {"data": self._data_of(source) is not None}

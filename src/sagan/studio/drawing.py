@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sagan.generators.config import SampleConfig
 from sagan.generators.trained import TrainedGenerator
@@ -12,37 +14,88 @@ from sagan.models.config import START, scaled
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.ops.attention import SelfAttention2d
-from sagan.sampling import attention_gammas, attention_maps, generate
+from sagan.sampling import attended, attention_gammas, attention_maps, generate, maps_of
 from sagan.studio.binary import packed
 
 # Between two of these a newer ask is noticed.
 BATCH_SIZE = 16
 # As many numbers of a map are sent at most; of a larger one fewer query places are.
 MAX_NUMBERS = 2**23
+# What attention blocks got is kept while it is no larger: 64 samples at 128 px and published width.
+MAX_SEEN_BYTES = 2**26
 
 Maps = Mapping[int, NDArray[np.float32]]
 
 
-def pictures(generator: TrainedGenerator, config: SampleConfig, advance: Callable[[int], None]) -> NDArray[np.uint8]:
-    """Draw samples, or the frames of a walk: uint8 (N, H, W, 3)."""
-    return generate(*generator.inputs(config), batch_size=BATCH_SIZE, advance=advance)
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures, and what the attention blocks got while they were drawn: a map of one of them needs nothing else."""
+
+    images: NDArray[np.uint8]
+    """(N, H, W, 3)."""
+    labels: list[int] | None
+    """The class of each; None for a walk between classes, and without classes."""
+    network: Generator
+    """Whose blocks they were."""
+    seen: Mapping[str, Sequence[Tensor]]
+    """{name of a block: batches of (B, C, H, W)}, all of them, or none where they were too large to keep."""
 
 
-def looks(generator: TrainedGenerator, config: SampleConfig, item: int) -> bytes:
+def draw(generator: TrainedGenerator, config: SampleConfig, advance: Callable[[int], None]) -> Drawn:
+    """Draw samples, or the frames of a walk."""
+    network, z, y = generator.inputs(config)
+    kept = 0
+
+    def forget_if_large(count: int) -> None:
+        nonlocal kept
+        kept += sum(parts[-1].nbytes for parts in seen.values() if parts)
+        if kept > MAX_SEEN_BYTES:
+            for parts in seen.values():
+                parts.clear()
+        advance(count)
+
+    with attended(network) as seen:
+        images = generate(network, z, y, batch_size=BATCH_SIZE, advance=forget_if_large)
+    whole = all(sum(len(part) for part in parts) == len(z) for parts in seen.values())
+    labels = y.tolist() if y is not None and network is generator.network else None
+    return Drawn(images, labels, network, seen if whole else {})
+
+
+def looks(generator: TrainedGenerator, config: SampleConfig, item: int, drawn: Drawn | None = None) -> bytes:
     """Give the whole attention map of one of these pictures, of every block, as a message.
+
+    Args:
+        generator: What draws.
+        config: Which pictures.
+        item: Which of them, counted from 0.
+        drawn: The same pictures, if they are there: then the network does not run again.
 
     Raises:
         ValueError: If there is no such picture.
     """
-    network, z, y = generator.inputs(config)
-    if not item < len(z):
-        raise ValueError(f"there are {len(z)} pictures, counted from 0; found the number {item}")
-    device = next(network.parameters()).device
-    labels = None if y is None else y[item : item + 1].to(device)
-    queries = coarse_queries(network)
-    found = attention_maps(network, z[item : item + 1].to(device), labels, queries)
+    if drawn is not None and (drawn.seen or not drawn.network.attention):
+        check_item(item, len(drawn.images))
+        rows = {name: parts[item // BATCH_SIZE][[item % BATCH_SIZE]] for name, parts in drawn.seen.items()}
+        network = drawn.network
+        found = maps_of(rows, network, coarse_queries(network))
+    else:
+        network, z, y = generator.inputs(config)
+        check_item(item, len(z))
+        device = next(network.parameters()).device
+        labels = None if y is None else y[item : item + 1].to(device)
+        found = attention_maps(network, z[item : item + 1].to(device), labels, coarse_queries(network))
     maps = {position: values[0].float().cpu().numpy() for position, values in found.items()}
     return message_of_maps(maps, network)
+
+
+def check_item(item: int, count: int) -> None:
+    """Check that there is such a picture.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not item < count:
+        raise ValueError(f"there are {count} pictures, counted from 0; found the number {item}")
 
 
 def coarse_queries(network: Generator | Discriminator) -> list[tuple[int, int]] | None:
