@@ -20,7 +20,7 @@ from sagan.studio import sources
 from sagan.studio.app import Studio, make_app
 from sagan.studio.binary import unpacked
 from sagan.studio.config import StudioConfig
-from sagan.studio.serve import address, listening
+from sagan.studio.serve import address, listening, settings_of
 from sagan.training.checkpoint import checkpoint_path, save_checkpoint
 
 CLASSES = ["red", "green", "2"]
@@ -199,8 +199,7 @@ def served(opened):
 
     def serve(*paths, **fields):
         door = listening(0)
-        settings = uvicorn.Config(make_app(opened(*paths, **fields)), log_level="error", lifespan="off")
-        server = uvicorn.Server(settings)
+        server = uvicorn.Server(settings_of(make_app(opened(*paths, **fields))))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
         thread.start()
         servers.append((server, thread, door))

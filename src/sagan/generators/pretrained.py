@@ -104,7 +104,10 @@ def load(
 
 
 def _placed(G: Generator, device: str | torch.device) -> Generator:
-    """Put a generator on its device; on processors with channels last: 0.6 to 0.7 of the time (benchmarks/layout.py)."""
+    """Put a generator on its device; on processors with channels last: 0.6 to 0.7 of the time.
+
+    Measured by benchmarks/layout.py.
+    """
     G = G.to(device)
     if next(G.parameters()).device.type == "cpu":
         G = G.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,9 +2,12 @@
 
 A page of another origin may send requests here, or point a name of its own at 127.0.0.1 (DNS rebinding). The Host
 header must therefore be a loopback name, a request that a page made must come from this origin, and what is sent must
-be of a type that other origins cannot send without asking first.
+be of a type that other origins cannot send without asking first. What is sent must arrive in time, and all that is held
+at once is bounded.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +19,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TYPES = ("application/json", "application/octet-stream")
 MAX_JSON = 64 * 1024
 MAX_PICTURE = 32 * 1024 * 1024
+MOST_DIGITS = 12
+# All requests together, while they are answered.
+MAX_HELD = 256 * 1024 * 1024
+# A request that has begun must have arrived after so long.
+ARRIVAL_S = 60.0
 # What answers may do in a browser: nothing but what this page itself brings.
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -44,7 +52,9 @@ def refusal(method: str, headers: Headers) -> tuple[int, str] | None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in TYPES:
             return 415, f"send {' or '.join(TYPES)}, not {kind[:80] or 'nothing'}"
-        if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > limit_of(kind):
+        length = headers.get("content-length", "0").lstrip("0")
+        # A number of thousands of digits is not even read.
+        if len(length) > MOST_DIGITS or (length.isdecimal() and int(length) > limit_of(kind)):
             return 413, too_large(kind)
     return None
 
@@ -73,37 +83,76 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._free = MAX_HELD
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
+        if scope["type"] == "websocket":  # there are none here
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        refused = refusal(scope["method"], headers)
-        if refused is not None:
-            status, sentence = refused
-            await JSONResponse({"error": sentence}, status, HEADERS)(scope, receive, send)
-            return
-        kind = headers.get("content-type", TYPES[0]).partition(";")[0].strip().lower()
-        body = await _body(receive, limit_of(kind))
-        if body is None:
-            await JSONResponse({"error": too_large(kind)}, 413, HEADERS)(scope, receive, send)
-            return
-        await self.app(scope, _given(body, receive), _with_headers(send))
+        headers, taken = Headers(scope=scope), 0
+
+        def take(count: int) -> None:
+            nonlocal taken
+            if count > self._free:
+                raise RefusedError(503, "too much is being sent at once; try again in a moment")
+            self._free -= count
+            taken += count
+
+        try:
+            refused = refusal(scope["method"], headers)
+            if refused is not None:
+                raise RefusedError(*refused)
+            kind = headers.get("content-type", TYPES[0]).partition(";")[0].strip().lower()
+            body = await _body(receive, kind, take)
+            if body is not None:
+                await self.app(scope, _given(body, receive), _with_headers(send))
+        except RefusedError as error:
+            # What may still come of the request is not waited for.
+            answer = JSONResponse({"error": error.sentence}, error.status, HEADERS | {"connection": "close"})
+            await answer(scope, receive, send)
+        finally:
+            self._free += taken
 
 
-async def _body(receive: Receive, limit: int) -> bytes | None:
-    """Read what is sent; None as soon as it is longer than it may be, whatever its header said."""
+class RefusedError(Exception):
+    """A request that is not answered otherwise.
+
+    Args:
+        status: Of HTTP.
+        sentence: Why.
+    """
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
+
+
+async def _body(receive: Receive, kind: str, take: Callable[[int], None]) -> bytes | None:
+    """Read what is sent; None if whoever sent it has gone.
+
+    Raises:
+        RefusedError: As soon as it is longer than it may be, whatever its header said, or takes too long.
+    """
     pieces, length = [], 0
-    while True:
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        length += len(pieces[-1])
-        if length > limit:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(pieces)
+    try:
+        async with asyncio.timeout(ARRIVAL_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                pieces.append(message.get("body", b""))
+                length += len(pieces[-1])
+                if length > limit_of(kind):
+                    raise RefusedError(413, too_large(kind))
+                take(len(pieces[-1]))
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise RefusedError(408, f"the rest of this request did not come within {ARRIVAL_S:.0f} s") from None
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

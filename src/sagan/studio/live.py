@@ -1,5 +1,6 @@
 """A run as it goes on: its curves, its samples over time, and what was said of its health."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ from sagan.runs.samples import kept_samples, read_samples
 Line = dict[str, Any]
 # A run that wrote nothing for so long, and for longer than three of its lines took, is taken not to train any more.
 SILENT_S = 60.0
+# Keys of a log that curves and times are drawn from; what is no number there is left out.
+NUMBERS = (
+    *("loss_", "real_logits", "fake_logits", "trained_logits", "heldout_logits", "gamma/", "variety/", "sigma/"),
+    *("images_per_s", "score/", "elapsed_s"),
+)
+NOT_FINITE = ("nan", "inf", "-inf")
+MOST_BYTES = 2**28
 
 
 def run_told(folder: Path) -> dict[str, object]:
@@ -28,12 +36,13 @@ def run_told(folder: Path) -> dict[str, object]:
     config = config_of(folder)
     step = max((line["step"] for line in lines), default=0)
     total = None if config is None else config.train.total_steps
-    speed = next((line["images_per_s"] for line in reversed(lines) if "images_per_s" in line), None)
+    speeds = [_finite(float(line["images_per_s"])) for line in lines if "images_per_s" in line]
+    speed = next((speed for speed in reversed(speeds) if speed is not None), None)
     silent = silent_s(folder)
     training = total is not None and step < total and silent is not None and silent < patience_s(lines)
     left = None
     if training and config is not None and total is not None and speed:
-        left = (total - step) * config.train.batch_size / float(speed)
+        left = (total - step) * config.train.batch_size / speed
     return {
         "step": step,
         "total": total,
@@ -41,7 +50,7 @@ def run_told(folder: Path) -> dict[str, object]:
         "training": training,
         "silent_s": silent,
         "left_s": left,
-        "health": [line for line in lines if "health" in line],
+        "health": [for_json(line) for line in lines if "health" in line],
         "samples": [k for k, _ in kept_samples(folder / "samples", step)],
         "rows": [] if config is None else row_names(folder),
         "panels": panels(lines),
@@ -49,8 +58,54 @@ def run_told(folder: Path) -> dict[str, object]:
 
 
 def log_lines(folder: Path) -> list[Line]:
-    """Read the log of a run; a line that is just being written is left out."""
-    return read_log(folder / LOG).records
+    """Read the log of a run; a line that is just being written, and what is no number in a curve, is left out."""
+    return [_sound(line) for line in read_log(inside(folder, folder / LOG)).records]
+
+
+def _sound(line: Line) -> Line:
+    return {key: value for key, value in line.items() if not key.startswith(NUMBERS) or _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, str):
+        return value in NOT_FINITE
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+
+
+def for_json(value: Any) -> Any:
+    """Write what is not finite as text: JSON has no such numbers, and a browser reads the text back as one."""
+    if isinstance(value, dict):
+        return {str(key): for_json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [for_json(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def inside(folder: Path, path: Path) -> Path:
+    """Check that a file lies in a run's folder, wherever links lead.
+
+    Raises:
+        ValueError: If it does not, or is no file.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path.name} of {folder.name} is a link that leads out of the folder, and is not followed")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} of {folder.name} is no file")
+    return path
+
+
+def text_in(folder: Path, name: str) -> str | None:
+    """Read a text of a run's folder; None if there is none.
+
+    Raises:
+        ValueError: If it is a link that leads out of the folder, or no file.
+    """
+    try:
+        return inside(folder, folder / name).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
 
 
 def panels(lines: list[Line]) -> list[dict[str, object]]:
@@ -79,14 +134,25 @@ def samples_at(folder: Path, step: int) -> NDArray[np.uint8]:
     """
     for k, path in kept_samples(folder / "samples", step):
         if k == step:
-            return read_samples(path)
+            return read_inside(folder, path)
     raise ValueError(f"{folder.name} has no samples of step {step:,}; it may have gone back, look again")
+
+
+def read_inside(folder: Path, path: Path) -> NDArray[np.uint8]:
+    """Read a file of samples of a run, uint8 (rows, H, W, 3).
+
+    Raises:
+        ValueError: If it is none, is larger than any, or a link that leads out of the folder.
+    """
+    if inside(folder, path).stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path} is larger than samples are")
+    return read_samples(path)
 
 
 def config_of(folder: Path) -> RunConfig | None:
     """Read the configuration of a run; None if it has none."""
     try:
-        return config_of_file(folder / "config.json")
+        return config_of_file(inside(folder, folder / "config.json"))
     except FileNotFoundError:
         return None
 
@@ -94,7 +160,7 @@ def config_of(folder: Path) -> RunConfig | None:
 def row_names(folder: Path) -> list[str]:
     """Give the names of the rows of samples, where a run tells them."""
     try:
-        return (folder / "classes.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+        return inside(folder, folder / "classes.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
 

@@ -16,14 +16,14 @@ from sagan.metrics.report import Report, report_from_json
 from sagan.reading import object_of, read_bytes
 from sagan.recipes.config import FORM
 from sagan.runs.folder import write_text
-from sagan.runs.samples import kept_samples, read_samples
+from sagan.runs.samples import kept_samples
 from sagan.sampling import generate
 from sagan.sizes import written
 from sagan.studio.binary import packed
 from sagan.studio.bundle import single_file
 from sagan.studio.commands import flag_name, sample_command
 from sagan.studio.drawing import looks
-from sagan.studio.live import log_lines, run_told
+from sagan.studio.live import for_json, inside, log_lines, read_inside, run_told
 
 # Room for each part, in bytes before base64 makes four of three; together the page stays under 15 MB.
 MOST_OVER_TIME, MOST_SAMPLES, MOST_LOOKS = 3_000_000, 2_500_000, 5_000_000
@@ -62,7 +62,7 @@ def write_report(run: str | Path, out: str | Path, *, progress: bool = False) ->
         told |= {"no_generator": str(error), "classes": [], "gammas": {}}
     else:
         data |= _of_generator(generator, file_of(run), told)
-    data["told"] = json.dumps(told).encode()
+    data["told"] = json.dumps(for_json(told), allow_nan=False).encode()
     page = single_file("report.html", ("studio.css", "report.css"), SCRIPTS, data)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, page)
@@ -75,11 +75,19 @@ def _over_time(run: Path, told: dict[str, Any]) -> bytes:
     images: list[NDArray[np.uint8]] = []
     if not files:
         return packed({"steps": []}, {})
-    each = read_samples(files[0][1]).nbytes
-    count = min(len(files), MOST_STEPS, max(2, MOST_OVER_TIME // each))
+    first = max(1, files[0][1].stat().st_size)
+    count = min(len(files), MOST_STEPS, max(2, MOST_OVER_TIME // first))
     chosen = [files[i] for i in sorted({round(k) for k in np.linspace(0, len(files) - 1, count)})]
-    images = [read_samples(path) for _, path in chosen]
-    return packed({"steps": [step for step, _ in chosen]}, {"images": np.stack(images).astype(np.uint8)})
+    steps = []
+    for step, path in chosen:
+        try:
+            found = read_inside(run, path)
+        except (OSError, ValueError):  # damaged, or just being written
+            continue
+        if not images or found.shape == images[0].shape:
+            steps.append(step)
+            images.append(found)
+    return packed({"steps": steps}, {"images": np.stack(images)} if images else {})
 
 
 def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any]) -> dict[str, bytes]:
@@ -131,7 +139,7 @@ def _read_values(file: Path) -> Report | None:
 
 def _configuration(run: Path) -> dict[str, Any]:
     try:
-        told = object_of(read_bytes(run / "config.json"))
+        told = object_of(read_bytes(inside(run, run / "config.json")))
         told.pop(FORM, None)
         return told
     except (OSError, ValueError):

@@ -1,5 +1,6 @@
 """Opening the studio: a port, the lines that say where it is, a browser."""
 
+import asyncio
 import platform
 import socket
 import threading
@@ -8,12 +9,16 @@ import webbrowser
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sagan.studio.app import Studio, make_app
 from sagan.studio.config import StudioConfig
 
 HOST = "127.0.0.1"
-MAX_CONNECTIONS = 128
+MAX_CONNECTIONS = 256
+# A connection that does not ask anything for so long, or does not take what it asked for, is closed.
+PATIENCE_S = 30.0
 
 
 def open_studio(config: StudioConfig, say: Callable[[str], None] = print) -> None:
@@ -31,17 +36,71 @@ def open_studio(config: StudioConfig, say: Callable[[str], None] = print) -> Non
         for line in where(port, config.browser):
             say(line)
         app = make_app(Studio(config))
-        settings = uvicorn.Config(
-            app,
-            log_level="warning",
-            limit_concurrency=MAX_CONNECTIONS,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-        )
-        server = uvicorn.Server(settings)
+        server = uvicorn.Server(settings_of(app))
         if config.browser:
             threading.Thread(target=_open_page, args=(server, address(port)), daemon=True).start()
         server.run(sockets=[door])
+
+
+def settings_of(app: FastAPI, log_level: str = "error") -> uvicorn.Config:
+    """Give the server's settings."""
+    return uvicorn.Config(
+        app,
+        http=Patient,
+        ws="none",
+        lifespan="off",
+        log_level=log_level,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+
+
+class Patient(H11Protocol):
+    """A connection, one of a bounded number, that is closed where it would otherwise be held for nothing."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _unsent = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, or hang up where there are too many connections."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+        else:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End waiting."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of a request; once it is being answered, nothing is waited for."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+
+    def on_response_complete(self) -> None:
+        """Wait for the answer to be taken, and for the next request."""
+        super().on_response_complete()
+        if self.cycle is None or self.cycle.response_complete:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._stop()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._deadline = self.loop.call_later(PATIENCE_S, self._give_up)
+
+    def _stop(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        if 0 < self.transport.get_write_buffer_size() < self._unsent:  # slow, but it goes on
+            self._wait()
+        else:
+            self.transport.abort()
 
 
 def listening(port: int) -> socket.socket:

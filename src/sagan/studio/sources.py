@@ -17,6 +17,8 @@ from sagan.sizes import written
 # A checkpoint needs standing statistics. These few show something at once; those that `sagan sample` uses follow.
 QUICK = (2, 16)
 
+# A file, when it was written, its length, and which one of this name it is.
+Stamp = tuple[str, int, int, int]
 Status = Literal["waiting", "ready", "failed"]
 
 
@@ -27,7 +29,7 @@ class Loaded:
     generator: TrainedGenerator
     file: Path
     """The weights file or the checkpoint; `sagan sample` of it draws the same."""
-    stamp: tuple[str, int]
+    stamp: Stamp
     """Which file that was, and when it was written."""
     rough: bool
     """Whether its statistics come from a few batches, and better ones follow."""
@@ -45,11 +47,13 @@ class Source:
 
     def __init__(self, key: str, name: str, path: Path, device: str = "auto") -> None:
         self.key, self.name, self.path, self.device = key, name, path, device
+        self.is_run = path.is_dir()
         self.loaded: Loaded | None = None
         self.error: str | None = None
         self.version = 0
-        self._tried: tuple[str, int] | None = None
-        self._discriminator: tuple[tuple[str, int], Discriminator] | None = None
+        self._tried: Stamp | None = None
+        self._discriminator: tuple[Stamp, Discriminator] | None = None
+        self._guard = threading.Lock()
         self.trained_on: object = None
         """What the discriminator's checkpoint says of its pictures, once there is one."""
 
@@ -59,11 +63,6 @@ class Source:
         if self.loaded is not None:
             return "ready"
         return "waiting" if self.error is None else "failed"
-
-    @property
-    def is_run(self) -> bool:
-        """Whether it is a run's folder."""
-        return self.path.is_dir()
 
     def changed(self) -> bool:
         """Tell whether there is something to load: nothing was yet, or the run has saved since."""
@@ -111,16 +110,17 @@ class Source:
         """
         if self.path.suffix == ".safetensors":
             raise ValueError(f"{self.name} holds the generator only; name the run folder to see the discriminator")
-        loaded = self.loaded
-        if self._discriminator is None or (loaded is not None and self._discriminator[0] != loaded.stamp):
-            D, snapshot = load_judge(self.path)
-            self.trained_on = snapshot.contents.get("data")
-            self._discriminator = (loaded.stamp if loaded is not None else ("", 0), D)
-        return self._discriminator[1]
+        with self._guard:  # however many ask at once, it is loaded once
+            loaded = self.loaded
+            if self._discriminator is None or (loaded is not None and self._discriminator[0] != loaded.stamp):
+                D, snapshot = load_judge(self.path)
+                self.trained_on = snapshot.contents.get("data")
+                self._discriminator = (loaded.stamp if loaded is not None else ("", 0, 0, 0), D)
+            return self._discriminator[1]
 
     def has_discriminator(self) -> bool:
         """Tell whether there is a discriminator to look at."""
-        if self.path.is_dir():
+        if self.is_run:
             return any((self.path / "checkpoints").glob("step-*.pt"))
         return self.path.suffix == ".pt"
 
@@ -131,6 +131,7 @@ class Source:
             "name": self.name,
             "path": str(self.path),
             "run": self.is_run,
+            "gone": not self.path.exists(),
             "status": self.status,
             "error": self.error,
             "version": self.version,
@@ -181,6 +182,7 @@ class Loader:
                 self._pending.discard(source.key)
 
 
-def stamp_of(file: Path) -> tuple[str, int]:
+def stamp_of(file: Path) -> Stamp:
     """Tell a file from what it was before."""
-    return str(file), file.stat().st_mtime_ns
+    found = file.stat()
+    return str(file), found.st_mtime_ns, found.st_size, found.st_ino

@@ -333,8 +333,10 @@ function factsOf(source) {
   if (source.status === "waiting") return source.error ?? "loading …";
   if (source.status === "failed") return source.error;
   const step = source.step === undefined || source.step === null ? "" : `step ${source.step.toLocaleString("en")}`;
+  const gone = source.gone ? "its folder is gone: shown is what was loaded before" : "";
+  const old = source.error ? `shown is what was loaded before, for the newest could not be: ${source.error}` : "";
   const rough = source.rough ? "a first look: better statistics follow in a moment" : "";
-  return [step, `${source.size} px`, source.weights, source.batch_norm, rough].filter(Boolean).join("; ");
+  return [step, `${source.size} px`, source.weights, source.batch_norm, rough, gone || old].filter(Boolean).join("; ");
 }
 
 async function follow() {

@@ -85,7 +85,7 @@ function showValues() {
   const parts = told.values.flatMap(({ file, subject, values }) => {
     const rows = values.map((value) => el("tr", {},
       el("td", { textContent: value.metric }),
-      el("td", { className: "number", textContent: `${+value.value.toPrecision(4)}${value.spread ? ` ± ${+value.spread.toPrecision(2)}` : ""}` }),
+      el("td", { className: "number", textContent: `${+(+value.value).toPrecision(4)}${value.spread ? ` ± ${+(+value.spread).toPrecision(2)}` : ""}` }),
       el("td", { textContent: value.higher_is_better ? "higher is better" : "lower is better" }),
       el("td", {}, ...value.warnings.map((text) => el("p", { className: "hint", textContent: text })), el("details", {}, el("summary", { textContent: "how it was made" }), list(Object.entries(value.protocol))))));
     const step = subject.step === undefined ? "" : `, step ${number(subject.step)}`;

@@ -30,13 +30,16 @@ export class RunView {
   }
 
   async follow() {
+    let failed = null;
     for (const card of this.cards.values()) {
       try {
         await card.read();
       } catch (error) {
-        if (!(error instanceof Stale)) complain(error);
+        if (!(error instanceof Stale)) failed = error;
       }
     }
+    if (failed || this.failed) complain(failed);
+    this.failed = failed;
     if (this.cards.size > 1) this.together.replaceChildren(...joined([...this.cards.values()]).map(chart));
     if (this.cards.size) this.timer = setTimeout(() => this.follow(), EVERY_MS);
   }
