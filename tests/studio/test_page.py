@@ -136,6 +136,33 @@ def test_several_stand_beside_each_other(studio_page, weights):
     assert page.locator("#subjects .subject").count() == 1
 
 
+def test_no_more_is_asked_for_than_is_drawn_at_a_time(studio_page, weights):
+    page = studio_page(weights(), weights("many.safetensors", classes=[f"c{i}" for i in range(40)]))
+    settled(page, lambda: page.fill("#num", "16"), "samples")
+    settled(page, lambda: page.check("#beside"), "samples")
+    page.wait_for_selector("text=6 of each: at most 100 samples are drawn at a time.")
+    assert page.locator("#grids .tile").count() == 3 * 16 + 16 * 6
+    assert page.locator("#error").is_hidden()
+
+
+def test_a_run_has_the_width_of_the_window(studio_page, run_folder):
+    for width in (1100, 1280, 1600):
+        page = studio_page(run_folder, viewport={"width": width, "height": 800})
+        settled(page, lambda page=page: page.click("#tab-run"), "run")
+        assert page.locator("#run").bounding_box()["width"] > 0.8 * width
+
+
+def test_targets_of_a_finger_are_large_enough(studio_page, run_folder):
+    page = studio_page(run_folder, phone=True)
+    small = """() => [...document.querySelectorAll('button, select, input, a.button, .classes label, summary')]
+      .filter((one) => one.offsetParent && !one.matches('.visually-hidden, label input, .modes input'))
+      .map((one) => [one.id || one.textContent, one.getBoundingClientRect()])
+      .filter(([, box]) => box.height < 24 || box.width < 24).map(([name]) => name)"""
+    for tab in ("samples", "walk", "run", "own"):
+        page.click(f"#tab-{tab}")
+        assert page.evaluate(small) == [], tab
+
+
 def test_weights_without_classes_or_without_attention(studio_page, weights):
     page = studio_page(weights("one.safetensors", classes=[]), weights("two.safetensors", attention=()))
     assert page.locator("#class-field").is_hidden()

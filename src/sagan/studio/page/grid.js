@@ -23,6 +23,7 @@ export class Grid {
     this.tiles.forEach((tile, i) => {
       paint(tile.canvas, ...picture(images, i));
       tile.caption.textContent = names[i];
+      tile.box.title = names[i];
       tile.box.setAttribute("aria-label", `${names[i]}, sample ${i}`);
     });
     this.mark(Math.min(this.chosen, count - 1));

@@ -11,6 +11,7 @@ import { download, get, PAGE, post, postArrays, sendPicture, Stale } from "./wir
 const EVERY_MS = 2000;
 const FIRST_MS = 250;
 const SCREENFUL = 16;
+const MOST_PICTURES = 100;
 const KEPT_LOOKS = 60;
 
 let sources = [];
@@ -39,12 +40,15 @@ function askFor(source) {
   return {
     source: source.key,
     classes: wanted,
-    num: +$("num").value,
+    num: Math.min(+$("num").value, mostOfEach(wanted.length)),
     seed: Math.max(0, Math.floor(+$("seed").value || 0)),
     truncation: truncation > 3 ? null : truncation,
     page: PAGE,
   };
 }
+
+/** As many of each class are drawn at most. */
+const mostOfEach = (count) => Math.floor(MOST_PICTURES / Math.max(1, count));
 
 function tellControls() {
   $("num-out").textContent = $("num").value;
@@ -63,7 +67,8 @@ async function refresh() {
     const before = performance.now();
     await Promise.all(shown.map(async (one) => {
       const ask = askFor(one.source);
-      one.note.textContent = ask ? "" : `${one.source.name} has none of the classes that are chosen.`;
+      const fewer = ask && ask.num < +$("num").value ? `${ask.num} of each: at most ${MOST_PICTURES} samples are drawn at a time.` : "";
+      one.note.textContent = ask ? fewer : `${one.source.name} has none of the classes that are chosen.`;
       if (!ask) { Object.assign(one, { ask: null, names: [] }); one.grid.list.replaceChildren(); one.grid.tiles = []; return; }
       const { arrays, labels, command } = await postArrays("/api/pictures", ask, `pictures ${one.source.key}`);
       const names = labels ? labels.map((c) => one.source.classes[c]) : Array.from({ length: arrays.images.shape[0] }, (_, i) => `sample ${i}`);
@@ -192,6 +197,7 @@ async function openOwn(file) {
 function tellOwn() {
   const able = current()?.discriminator;
   $("drop").hidden = !able;
+  $("own-hint").className = able || own ? "hint" : "empty";
   if (!own) $("own-hint").textContent = able ? "" : `${current()?.name} holds the generator only. Open the studio with the folder of a run, or a checkpoint: the discriminator is there.`;
 }
 
