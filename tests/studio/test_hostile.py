@@ -242,7 +242,7 @@ def test_damaged_samples_are_a_sentence(damaged, client, run_folder, monkeypatch
 
 LINES = [
     '{"step": 1, "loss_d": NaN, "loss_g": Infinity, "images_per_s": NaN, "elapsed_s": "x"}',
-    '{"step": 2, "loss_d": 0.5, "loss_g": "half", "images_per_s": [], "gamma/8": {}}',
+    '{"step": 2, "loss_d": 0.5, "loss_g": "half", "images_per_s": true, "gamma/8": "x"}',
     '{"step": 3, "health": "losses diverge", "over": false, "quantity": "loss", "value": NaN, "limit": -Infinity}',
     '{"step": ' + "9" * 400 + ', "loss_d": 1.0}',
     '{"step": true, "loss_d": 1.0}',

@@ -24,6 +24,7 @@ NUMBERS = (
 )
 NOT_FINITE = ("nan", "inf", "-inf")
 MOST_BYTES = 2**28
+MOST_STEP = 2**53  # a larger one is no number of a browser
 
 
 def run_told(folder: Path) -> dict[str, object]:
@@ -59,7 +60,8 @@ def run_told(folder: Path) -> dict[str, object]:
 
 def log_lines(folder: Path) -> list[Line]:
     """Read the log of a run; a line that is just being written, and what is no number in a curve, is left out."""
-    return [_sound(line) for line in read_log(inside(folder, folder / LOG)).records]
+    lines = read_log(inside(folder, folder / LOG)).records
+    return [_sound(line) for line in lines if 0 <= line["step"] <= MOST_STEP]
 
 
 def _sound(line: Line) -> Line:
