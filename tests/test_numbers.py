@@ -904,8 +904,8 @@ def healthy(files: list[Path]) -> list[str]:
     norms = [line[name] for line in every for name in ("sigma/G", "sigma/D") if name in line]
     saturated = f"below {math.ceil(100 * started) / 100:.2f} for 3 lines at the start, else {later:.2f} and more"
     return [
-        f"over the loss D of guessing (hinge {guessing}, non-saturating 2 ln 2) | above 10, 3 lines | at most "
-        f"{max(max(line['loss_d'], abs(line['loss_g'])) / guessing for line in every):.1f} |",
+        f"over the loss D of guessing (hinge {guessing}, non-saturating 2 ln 2, relativistic ln 2) | above 10, 3 lines "
+        f"| at most {max(max(line['loss_d'], abs(line['loss_g'])) / guessing for line in every):.1f} |",
         f"below 0.05, 10 lines | {saturated} |",
         f"below 0.02, 3 lines | {min(line['real_logits'] - line['fake_logits'] for line in every):.2f} and more |",
         f"above 2, 3 lines | at most {max(norms):.2f} |",
