@@ -4,6 +4,7 @@ import io
 import os
 import zipfile
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -226,3 +227,25 @@ def test_names_in_a_zip_are_utf_8_where_they_can_be(tmp_path, picture):
         ("\u00e9t\u00e9/1.png", "\u00e9t\u00e9/3.png", "\u0398/2.png", "\u732b/caf\u0398.png"),
         ("\u00e9t\u00e9", "\u0398", "\u732b"),
     )
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [(42, b"\xff\xff\xff\x7f"), (42, b"\x01\0\0\0"), (10, b"\x63\0"), (8, b"\x01\0")]
+)
+def test_a_damaged_directory_of_a_zip_costs_only_its_pictures(tmp_path, place, value):
+    """Where a member lies, how it is packed, whether it is encrypted: read wrongly in the table of contents."""
+    file = tmp_path / "set.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for index in range(6):
+            stream = io.BytesIO()
+            Image.new("RGB", (8, 8), (40 * index, 0, 0)).save(stream, "PNG")
+            archive.writestr(f"{'ab'[index % 2]}/{index}.png", stream.getvalue())
+    data = bytearray(file.read_bytes())
+    entry = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1)
+    data[entry + place : entry + place + len(value)] = value
+    file.write_bytes(data)
+    settings = DataConfig(path=str(file), cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(DataError, match=r"b/1\.png: cannot be unpacked"):
+        open_dataset(settings, 8, progress=False)
+    found = open_dataset(replace(settings, skip_unreadable=True, may_lose=("b",)), 8, progress=False)
+    assert len(found.labels) == 5 and found.info.unreadable[0][0] == "b/1.png"

@@ -12,7 +12,7 @@ from rich.console import Console
 from sagan.generators.pretrained import read_snapshot
 from sagan.recipes.build import build
 from sagan.recipes.config import from_json
-from sagan.runs.folder import check_space
+from sagan.runs.folder import LOCK, check_space, make_empty
 from sagan.runs.train import RunError, train
 
 
@@ -72,3 +72,49 @@ def test_a_resumed_run_keeps_the_latest_wishes(tmp_path: Path, console: Console,
     config["train"]["total_steps"] = 5  # asked for, and killed before the next checkpoint could hold it
     (out / "config.json").write_text(json.dumps(config))
     assert train(resume=out, console=console).step == 5
+
+
+# What a run writes before its first checkpoint, in order; a hidden one is half of the next.
+START = (
+    LOCK,
+    ".config.json.17.tmp",
+    "config.json",
+    ".classes.txt.17.tmp",
+    "classes.txt",
+    "log.jsonl",
+    "tensorboard/events.out.tfevents.1.here.17.0",
+    "checkpoints/.step-00000000.pt.17.tmp",
+)
+
+
+def start_of(folder: Path, count: int) -> None:
+    for name in START[:count]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+
+
+@pytest.mark.parametrize("count", range(len(START) + 1))
+def test_a_start_that_was_killed_before_it_saved_can_start_again(tmp_path: Path, count: int) -> None:
+    start_of(tmp_path, count)
+    make_empty(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ([LOCK] if count else [])
+
+
+@pytest.mark.parametrize(
+    "more", ["checkpoints/step-00000000.pt", "checkpoints/best.pt", "generator.safetensors", "x.txt"]
+)
+@pytest.mark.parametrize("count", [0, 3, len(START)])
+def test_what_is_more_than_a_start_is_left_alone(tmp_path: Path, count: int, more: str) -> None:
+    start_of(tmp_path, count)
+    (tmp_path / more).parent.mkdir(exist_ok=True)
+    (tmp_path / more).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunError, match="holds a run already" if count else "not empty"):
+        make_empty(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_nothing_to_resume_is_said_with_what_to_do(tmp_path: Path, console: Console) -> None:
+    start_of(tmp_path, len(START))
+    with pytest.raises(RunError, match=r"was started and has saved nothing yet, .*with --out "):
+        train(resume=tmp_path, console=console)
