@@ -5,6 +5,7 @@ Only names that stay are used: the command line and `sagan.load`. The golden fil
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -188,6 +189,10 @@ def test_an_export_is_read_by_training(call: Call, name: str) -> None:
 # --------------------------------------------------------------------------------------------------------------- runs
 
 
+BEFORE_BATCH_NORM = re.compile(r"(G|ema)/(blocks\.\d\.(conv\d|shortcut)\.bias|.*running_mean)")
+"""Biases that a batch norm takes away again, and what it takes: of their gradient, rounding alone, Adam makes steps."""
+
+
 def test_three_further_steps_give_the_same_weights(resumed: Resumed) -> None:
     with np.load(EXPECTED / f"further-{resumed.name}.npz") as expected:
         names = {f"{kind}/{key}" for kind in ("G", "D", "ema") for key in resumed.contents[kind] or {}}
@@ -195,7 +200,8 @@ def test_three_further_steps_give_the_same_weights(resumed: Resumed) -> None:
         for name in expected.files:
             kind, _, key = name.partition("/")
             found = resumed.contents[kind][key].numpy()
-            assert np.allclose(found, expected[name], rtol=1e-4, atol=1e-4), name
+            atol = 1e-2 if BEFORE_BATCH_NORM.fullmatch(name) else 1e-4
+            assert np.allclose(found, expected[name], rtol=1e-4, atol=atol), name
 
 
 def test_the_log_goes_on(resumed: Resumed) -> None:
