@@ -82,7 +82,7 @@ def verbs() -> list[str]:
     named = set(re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S", command("--help").out, re.MULTILINE))
     for text in documents().values():
         named |= set(re.findall(r"\bsagan (data [a-z]+|paper [a-z]+|[a-z]+)\b", text))
-    named |= {f"paper {verb}" for verb in re.findall(r"`([a-z]+)(?: NAME|`)", documents()["README.md"])}
+    named |= {f"paper {verb}" for verb in re.findall(r"`([a-z]+)(?: NAME|`)", documents()["verbs.md"])}
     named -= {"data", "paper", "help"}  # these have verbs of their own, or are none
     return sorted(verb for verb in named if command(*verb.split(), "--help").code == 0)
 

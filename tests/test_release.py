@@ -51,6 +51,8 @@ def test_the_readme_makes_a_description_without_paths():
     assert len(text) > 5000 and "sagan train" in text
     assert all(link.startswith("https://") for link in re.findall(r"\]\(([^)]*)\)", text))
     assert "<!--" not in text
+    assert 'pip install "sagan-torch[studio]"' in text
+    assert not re.search(r"pip install[^\n`]* (?:\.|\"\.\[)", text)
 
 
 def test_every_python_that_is_allowed_is_named():

@@ -36,6 +36,7 @@ first steps:
   sagan data check PICTURES    (a folder with one folder per class)
   sagan train --data PICTURES --out runs/mine
   sagan sample runs/mine --out samples.png
+  sagan studio runs/mine       (point at a sample, see where it looks)
 """
 
 
