@@ -176,7 +176,7 @@ def named_in_documents() -> set[str]:
         found |= {name.rstrip(".") for name in re.findall(r"\bsagan\.(?!bash\b|fish\b)[A-Za-z_][\w.]*", text)}
         for module, names in re.findall(r"^from (sagan[\w.]*) import (.+)$", text, re.MULTILINE):
             found |= {f"{module}.{name.strip()}" for name in names.split(",")}
-    return {name for name in found if not re.search(r"\.(git|md|py|npy|json|pt)$", name)}
+    return {name for name in found if not re.search(r"\.(git|md|py|npy|json|pt|bash|fish)$", name)}
 
 
 def resolved(name: str) -> object:
