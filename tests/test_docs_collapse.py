@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sagan.training.health import NOT_FINITE, RAN_AWAY, SYMPTOMS
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "collapse.md").read_text(encoding="utf-8")
 KEPT = sorted((ROOT / "results" / "failures").glob("*.json"))
@@ -41,7 +43,24 @@ def test_what_is_shown_was_said_by_a_run_that_was_broken_so(file: Path, benchmar
 
 def test_pictures_of_failures_are_small_and_each_has_its_file(benchmark: Any) -> None:
     pictures = sorted((ROOT / "docs").glob("failure-*.webp"))
-    assert {picture.stem.removeprefix("failure-") for picture in pictures} == {file.stem for file in KEPT}
+    kept = {file.stem for file in KEPT}
+    assert kept == set(benchmark.FAILURES)
+    assert {picture.stem.removeprefix("failure-") for picture in pictures} == {benchmark.HEALTHY, *kept}
     assert sum(picture.stat().st_size for picture in pictures) <= 250 * 1024
     for failure in benchmark.FAILURES.values():
         assert benchmark.broken(failure).train.batch_size <= 32
+
+
+def test_each_symptom_has_a_run_that_showed_it() -> None:
+    found = [line["health"] for file in KEPT for line in json.loads(file.read_text(encoding="utf-8"))["found"]]
+    assert set(found) >= {NOT_FINITE, RAN_AWAY, *(symptom.name for symptom in SYMPTOMS)}
+
+
+def test_what_is_shown_beside_them_is_the_last_line_of_a_run_that_nothing_was_said_of(benchmark: Any) -> None:
+    log = (ROOT / "results" / "digits-demo" / "log.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert not [line for line in lines if "health" in line]
+    last = [line for line in lines if "loss_d" in line][-1]
+    losses = f"step {last['step']}/900 | loss D {last['loss_d']:.3f} G {last['loss_g']:+.3f}"
+    assert f"{losses} | logits real {last['real_logits']:+.2f} fake {last['fake_logits']:+.2f}\n" in PAGE
+    assert f"(failure-{benchmark.HEALTHY}.webp)" in PAGE
