@@ -46,7 +46,7 @@ def test_pictures_of_failures_are_small_and_each_has_its_file(benchmark: Any) ->
     kept = {file.stem for file in KEPT}
     assert kept == set(benchmark.FAILURES)
     assert {picture.stem.removeprefix("failure-") for picture in pictures} == {benchmark.HEALTHY, *kept}
-    assert sum(picture.stat().st_size for picture in pictures) <= 250 * 1024
+    assert sum(picture.stat().st_size for picture in pictures) <= 160 * 1024
     for failure in benchmark.FAILURES.values():
         assert benchmark.broken(failure).train.batch_size <= 32
 
