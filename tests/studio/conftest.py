@@ -79,6 +79,11 @@ def write_run(folder, config, state, open_gates):
 
 
 def save(folder, config, state, step):
+    for optimizer in (state.optimizer_g, state.optimizer_d):  # as after steps, which left the weights as they are
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
     told = {"config": to_json(config), "class_names": CLASSES, "data": {"source": "colours"}, "versions": {}}
     contents = {**state.state_dict(), **told, "step": step}
     save_checkpoint(checkpoint_path(folder / "checkpoints", step), contents)
