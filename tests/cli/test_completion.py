@@ -74,7 +74,7 @@ def test_verbs_flags_and_values(completed):
         "sagan train --train.augment cutout tr",
         "sagan completion ''",
     )
-    assert found[:4] == [["train"], ["check"], ["--batch-size"], ["hinge", "non-saturating"]]
+    assert found[:4] == [["train"], ["check"], ["--batch-size"], ["hinge", "non-saturating", "relativistic"]]
     assert found[4] == [name for name in PRESETS if name.startswith("sagan-6")]
     assert found[5] == ["translation"]
     assert completed("sagan ''")[0] == ["-h", "--help", *sorted({verb.split()[0] for verb in VERBS})]
@@ -133,7 +133,7 @@ def test_fish_completes(tmp_path):
         check=False,
     )
     found = [[line.split("\t")[0] for line in part.splitlines()] for part in done.stdout.split("---\n")[:-1]]
-    assert found == [["train"], ["hinge", "non-saturating"], ["runs/"]]
+    assert found == [["train"], ["hinge", "non-saturating", "relativistic"], ["runs/"]]
 
 
 def test_an_unknown_shell_is_refused(capsys):

@@ -160,7 +160,7 @@ def test_class_accuracy_and_distances_within_classes(
     assert "within classes: 10 classes" in err  # the plan, before it starts
     assert "--class-labels FILE.json" in error(run(*command))
     Path("labels.json").write_text("cats")
-    assert "labels.json is no JSON" in error(run(*command, "--class-labels", "labels.json"))
+    assert "labels.json: it is no JSON" in error(run(*command, "--class-labels", "labels.json"))
 
 
 def test_mistakes_of_evaluate_get_one_sentence(
