@@ -165,7 +165,7 @@ def _columns(v: Tensor, weight: Tensor) -> Tensor:
 
 
 def _sigma_after_iteration(weight: Tensor, start: Tensor, eps: float) -> Tensor:
-    """Compute u^T W v = |W v| with v = norm(W^T start), u = norm(W v): a function of W alone."""
+    """Compute `u^T W v = |W v|` with v = norm(W^T start), u = norm(W v): a function of W alone."""
     matrix = _ordered(weight, weight).flatten(1)
     v = F.normalize(torch.mv(matrix.t(), start), dim=0, eps=eps)
     sigma: Tensor = torch.linalg.vector_norm(torch.mv(matrix, v))

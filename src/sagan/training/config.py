@@ -56,8 +56,8 @@ class TrainConfig:
     """Adversarial loss; `relativistic` compares each real picture with a generated one of its class (R3GAN, usually
     with `r1` and `r2`)."""
     r1: float = 0.0
-    """Weight g of the penalty g/2 |grad D|^2 on real pictures, which keeps D from changing fast around them (R1). Costs
-    about one more backward through D."""
+    """Weight of the penalty, half of the squared norm of D's gradient at real pictures: it keeps D from changing fast
+    around them (R1). Costs about one more backward through D."""
     r2: float = 0.0
     """The same on generated pictures (R2)."""
     penalty_every: int = 1
