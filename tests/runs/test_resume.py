@@ -108,5 +108,5 @@ def as_if_of_before(run: Path) -> None:
     (run / "config.json").write_text(json.dumps(config))
     for file in files:
         contents = torch.load(file, weights_only=True)
-        del contents["data"]["decoding"]
-        torch.save(contents | {"config": json.dumps(config)}, file)
+        del contents["data"]["decoding"], contents["checksum"]
+        torch.save(contents | {"format_version": 1} | {"config": json.dumps(config)}, file)
