@@ -23,6 +23,7 @@ def fake_result(sweep: Sweep, name: str, seed: int) -> None:
     judging = {measure: vars(order.judging) for measure in order.measures}
     contents = {"sagan_row": 1, "status": "finished", "step": 4, "judging": judging, "attention": True, "by_class": [1]}
     contents |= {"samples_at": [*order.samples_at], "reports": {}, "pairs": {}, "health": []}
+    contents["parameters"] = dict.fromkeys(("generator", "discriminator", "attention", "residual"), 1)
     (order.result / RESULT).write_text(json.dumps(contents))
     (order.result / LOG).write_text("")
 
@@ -107,7 +108,7 @@ def test_a_sweep_of_another_time_is_refused(tmp_path: Path, smoke_sweep) -> None
     with pytest.raises(SweepError, match=r"had others of: train\.lr_g"):
         read_sweep(sweep.folder)
     file.write_text(json.dumps(contents | {"sagan_sweep": 99}))
-    with pytest.raises(SweepError, match="format 99"):
+    with pytest.raises(SweepError, match="of version 99, and this program reads up to"):
         read_sweep(sweep.folder)
 
 

@@ -83,6 +83,10 @@ def make_empty(folder: Path) -> None:
         raise RunError(f"{folder} exists and is not empty; choose another --out")
 
 
+check_empty = make_empty
+"""What it was called when it only looked."""
+
+
 def _is_start(there: Mapping[str, Path]) -> bool:
     """Tell whether a folder holds what a run writes before its first checkpoint, and nothing else."""
     checkpoints = there.get("checkpoints")
