@@ -46,7 +46,7 @@ def found(folder):
 @pytest.mark.parametrize("count", range(4))
 def test_a_folder_to_share(small, tmp_path, full_after, count):
     full_after(count)
-    with pytest.raises(OSError, match="disk full|disk is full|No space left"):
+    with pytest.raises(OSError, match=r"disk full|disk is full|No space left"):
         write_folder(small(), tmp_path / "shared" / "pets")
     assert list((tmp_path / "shared").iterdir()) == []
 
@@ -56,7 +56,7 @@ def test_a_folder_that_is_there_keeps_what_it_had(small, tmp_path, full_after, c
     HubGenerator.of(small()).save_pretrained(tmp_path / "shared" / "pets")
     before = {name: (tmp_path / "shared" / "pets" / name).read_bytes() for name in FOLDER}
     full_after(count)
-    with pytest.raises(OSError, match="disk full|disk is full|No space left"):
+    with pytest.raises(OSError, match=r"disk full|disk is full|No space left"):
         HubGenerator.of(small(num_classes=0)).save_pretrained(tmp_path / "shared" / "pets")
     assert {name: (tmp_path / "shared" / "pets" / name).read_bytes() for name in FOLDER} == before
     assert [path.name for path in (tmp_path / "shared").iterdir()] == ["pets"]
@@ -71,7 +71,7 @@ def test_weights_graphs_and_their_scripts(small, tmp_path, full_after, name, fil
     (tmp_path / "out").mkdir()
     for count in range(files):
         full_after(count)
-        with pytest.raises(OSError, match="disk full|disk is full|No space left"):
+        with pytest.raises(OSError, match=r"disk full|disk is full|No space left"):
             export(source, tmp_path / "out" / name)
         left = found(tmp_path / "out")
         assert left == ({"g.onnx"} if count else set())
