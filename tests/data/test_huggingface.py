@@ -63,6 +63,15 @@ def test_every_form_gives_the_pictures_and_classes(place, config, pixels):
     assert image_set.labels.tolist() == [0, 1, 0, 1, 1, 0, 1] and image_set.class_names == ("dog", "cat")
 
 
+def test_a_folder_may_be_called_like_a_reader_of_the_library(table, tmp_path, config, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parquet").mkdir()
+    table().to_parquet(tmp_path / "parquet" / "train.parquet")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "picture.png").write_bytes(b"no table")  # what that reader would find here
+    assert len(open_dataset(config("parquet"), 12, progress=False).images) == 7
+
+
 def test_a_split_is_chosen_behind_a_colon(table, tmp_path, config):
     splits = {"train": table(), "validation": table().select([3, 4])}
     datasets.DatasetDict(splits).save_to_disk(tmp_path / "here")

@@ -118,7 +118,8 @@ def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> An
         if (place / "dataset_dict.json").is_file():
             splits = library.load_from_disk(str(place))
         else:
-            splits = library.load_dataset(str(place), cache_dir=str(cache))
+            # As a whole path: the bare name of a folder called ``parquet`` or ``csv`` is a reader of the library's.
+            splits = library.load_dataset(str(place.absolute()), cache_dir=str(cache))
     except Exception as error:  # See hub_source.
         raise DataError(f"{place} cannot be read as a data set ({_short(error)}); save it again") from error
     wanted = split or (next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT)
