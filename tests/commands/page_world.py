@@ -105,8 +105,8 @@ def run(place: Path) -> None:
 
 def imagenet_run(place: Path) -> None:
     """Train a step at 128 px."""
-    words = ["--data", str(shared("imagenet/train")), "--size", "128", "--batch-size", "4", "--base-width", "2"]
-    assert main(["train", *words, "--steps", "1", "--monitor.num", "40", "--out", str(place)]) == 0
+    words = ["--data", str(shared("imagenet/train")), "--preset", "sagan-128", "--batch-size", "4"]
+    assert main(["train", *words, "--base-width", "4", "--steps", "1", "--monitor.num", "40", "--out", str(place)]) == 0
 
 
 def weights(place: Path) -> None:
