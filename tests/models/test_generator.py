@@ -332,14 +332,17 @@ def test_start_of_biases_and_tables_and_eps_by_layer():
     assert 0.5 * bound < G.linear.bias.abs().max() <= bound
     convs = [m for m in G.modules() if isinstance(m, nn.Conv2d) and m.bias is not None]
     assert all((conv.bias == 0.0).all() for conv in convs)
+    shares: list[torch.Tensor] = []
     for norm in [m for m in G.modules() if isinstance(m, ConditionalBatchNorm2d)]:
         if norm.num_classes == 0:
             assert (norm.gain == 1.0).all() and (norm.bias == 0.0).all()
             continue
         limit = (6.0 / (norm.num_classes + norm.num_features)) ** 0.5  # Glorot uniform of a (classes, C) matrix
         for drawn in (norm.gain.detach() - 1.0, norm.bias.detach()):
+            shares.append((drawn.abs() / limit).flatten())
             least = 1e-9 ** (1 / drawn.numel()) * limit  # so many uniform numbers all stay below it once in 1e9
             assert least < drawn.abs().max() <= limit + 1e-6
+    assert torch.cat(shares).max() > 0.9 and len(torch.cat(shares)) == 192  # all below 0.9 once in 6e8
     eps = {spectral.eps for spectral, weight in spectral_norms(G) if weight.ndim == 4}
     assert (eps, {spectral.eps for spectral, weight in spectral_norms(G) if weight.ndim == 2}) == ({1e-8}, {1e-5})
 

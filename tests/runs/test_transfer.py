@@ -90,9 +90,10 @@ def test_linear_maps_of_classes_are_matched_by_name_and_normalised_anew(linear_g
     torch.testing.assert_close(raw(new)[[1, 2]], kept[[2, 0]])
     assert torch.equal(raw(new)[[0, 3]], started[[0, 3]])
     new.eval()
-    for norm, weight in spectral_norms(new):
-        largest = torch.linalg.svdvals(norm(weight).detach().flatten(1))[0]
-        assert 0.999 < largest < 1.3  # 15 iterations: at most 1.14 in 120 draws; with the old vectors 62 (median)
+    weights = [norm(weight).detach().flatten(1) for norm, weight in spectral_norms(new)]
+    largest = sorted(torch.linalg.svdvals(weight)[0].item() for weight in weights)
+    # After 15 iterations one of them may not be there yet: at most 1.14 in 120 draws; with the old vectors 62 (median).
+    assert largest[0] > 0.999 and largest[-2] < 1.05 and largest[-1] < 1.3
 
 
 def test_another_conditioning_is_refused(old_generator, linear_generator):
