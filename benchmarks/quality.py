@@ -7,7 +7,8 @@
     ./dev python benchmarks/quality.py clothes --data ... --second-judge decay --archive nudity-0.2.3.tar.gz
 
 Every arm (`quality_arms.py`) is trained up to 880 processor seconds with one seed, all of them to a quarter of that
-first, then to a half and so on; the best three and the base then go on to 5,280 with two seeds. At each of these points
+first, then to a half and so on, those that plan with their whole budget first and then the best, so that an early look
+at an unfinished contest has the arms that matter; the best three and the base then go on to 5,280 with two seeds. At each of these points
 the weights are judged (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision, recall, density and
 coverage, as many samples as there are pictures in a fixed half, of the same classes, against that half. The floor is
 the other half against it. Cost is the processor time of the training process (`quality_train.py`). Arms with stages
@@ -92,7 +93,7 @@ def run_slices(args: argparse.Namespace, slices: Sequence[Slice], ends: float) -
         running: dict[Future[Row], Slice] = {}
         while waiting or running:
             while waiting and len(running) < args.jobs and time.monotonic() < ends:
-                piece = next(free(waiting, list(running.values())), None)
+                piece = next(free(in_order(waiting, read_rows(args.set)), list(running.values())), None)
                 if piece is None:
                     break
                 waiting.remove(piece)
@@ -109,6 +110,18 @@ def run_slices(args: argparse.Namespace, slices: Sequence[Slice], ends: float) -
                 if "fd" not in row:
                     waiting = [other for other in waiting if other[:3] != piece[:3]]
     return True
+
+
+def in_order(waiting: Sequence[Slice], rows: Sequence[Row]) -> list[Slice]:
+    """Sort slices by their point; at one point arms that plan come first, then those that were best before."""
+    latest: dict[tuple[str, int, float], float] = {}
+    for row in sorted((row for row in rows if "fd" in row and "arm" in row), key=lambda row: row["point_s"]):
+        latest[row["arm"], row["seed"], row["budget_s"]] = row["fd"]
+
+    def rank(piece: Slice) -> tuple[float, float]:
+        return piece[3], 0.0 if chosen(piece[0]).plans else latest.get(piece[:3], 0.0)
+
+    return sorted(waiting, key=rank)
 
 
 def free(waiting: Sequence[Slice], running: Sequence[Slice]) -> Iterator[Slice]:

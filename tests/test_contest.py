@@ -76,6 +76,28 @@ def test_a_budget_goes_on_from_that_of_the_stage_before(modules):
     assert stopped == ["20 processor seconds are spent"]
 
 
+def test_arms_that_plan_come_first_then_the_best_before(modules):
+    order = modules["quality"].in_order
+    rows = [row("base", 0, 220, 900.0), row("decay", 0, 220, 950.0), row("narrow", 0, 220, 700.0)]
+    rows += [
+        {"arm": "r1", "seed": 0, "budget_s": 880.0, "point_s": 220.0, "ended": "diverged"},
+        {"floor": True, "fd": 30.0},
+    ]
+    names = ("base", "narrow", "decay")
+    later = [(arm, 0, 880.0, point) for point in (880.0, 440.0) for arm in names]
+    wanted = [
+        (440.0, "decay"),
+        (440.0, "narrow"),
+        (440.0, "base"),
+        (880.0, "decay"),
+        (880.0, "narrow"),
+        (880.0, "base"),
+    ]
+    assert [(point, arm) for arm, _, _, point in order(later, rows)] == wanted
+    rows.append(row("base", 0, 440, 600.0))
+    assert [arm for arm, *_ in order(later, rows)[3:]] == ["decay", "base", "narrow"]
+
+
 def test_joined_arms_have_all_changes(modules):
     arms = modules["quality_arms"]
     both = arms.chosen("batch-16+decay+noise-128")
