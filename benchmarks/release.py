@@ -1,8 +1,8 @@
 """Is this ready to be released? The checklist as one command: it builds, and tries what came out as who gets it would.
 
-    ./dev python benchmarks/release.py                           # all of it; ten minutes on two cores
+    ./dev python benchmarks/release.py                           # all of it; three quarters of an hour on two cores
     ./dev python benchmarks/release.py --only tree wheel         # some of it
-    ./dev python benchmarks/release.py --tests tests             # in the source archive run all tests, not some rooms'
+    ./dev python benchmarks/release.py --tests tests/ops         # in the source archive run some tests, not all
     ./dev python benchmarks/release.py --only sizes --sizes results/release/sizes.json    # keep what takes how much
 
 tree         nothing is uncommitted, and tracked files are below 20 MiB
@@ -11,14 +11,16 @@ description  what the package index will show has no link that leads nowhere, an
 wheel        it installs into an empty environment, where `sagan demo` trains, `sample`, `attention` and `completion`
              work, and the extras are named that are missing
 sizes        what that environment takes, and what each dependency brings along
-archive      the source archive has all that its tests need: they run from it, in this environment
-lowest       the lowest versions of dependencies that pyproject.toml allows (PyTorch aside) train, sample and log
+archive      the source archive has all that its tests need: installed into an empty environment, all but the slow pass
+versions     the lowest versions of dependencies that pyproject.toml allows (PyTorch aside), and the newest, train,
+             sample, log and pass tests: benchmarks/versions.py
 
-Packages come through uv, PyTorch as constraints.txt says. A table at the end says what is not ready and what to do; the
-exit code is 1 then.
+Packages come through uv, and PyTorch is the build that is installed here. A table at the end says what is not ready and
+what to do; the exit code is 1 then.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import platform
@@ -41,17 +43,6 @@ sagan.train(config, out="run")
 images = sagan.load("run").sample(num=2, classes="3")
 assert images.shape == (2, 16, 16, 3) and images.dtype == "uint8"
 """
-
-
-# What runs from the source archive where nothing is said: rooms that need files of every kind, in two minutes.
-SOME_TESTS = (
-    "tests/ops",
-    "tests/test_losses.py",
-    "tests/test_numbers.py",
-    "tests/test_docs_recipes.py",
-    "tests/sources",
-    "tests/test_whole.py",
-)
 
 
 # In the empty environment: the words behind `sagan`, and a file that they leave.
@@ -119,7 +110,7 @@ def call(words: Sequence[str | Path], where: Path, **environment: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise NotReadyError(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout[-3000:]}")
+        raise NotReadyError(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout[-6000:]}")
     return done.stdout
 
 
@@ -187,21 +178,35 @@ def check_description(work: Path, args: argparse.Namespace) -> str:
     return f"{len(text):,} characters, {len(links)} links, Python 3.{', 3.'.join(pythons)}"
 
 
-def environment(work: Path, name: str, install: Sequence[str | Path]) -> Path:
-    """Make an empty environment, install into it, and give its Python."""
-    call([uv(), "venv", "--quiet", "--clear", "--python", sys.executable, work / name], work)
-    python = work / name / "bin" / "python"
-    find = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if os.environ.get("PIP_FIND_LINKS") else {}
-    call(
-        [uv(), "pip", "install", "--quiet", "--python", python, "-c", ROOT / "constraints.txt", *install], work, **find
-    )
-    return python
+def environment(work: Path, name: str, python: str | Path = sys.executable) -> Path:
+    """Make an empty environment and give its Python."""
+    call([uv(), "venv", "--quiet", "--clear", "--python", python, work / name], work)
+    return work / name / "bin" / "python"
+
+
+def install(python: Path, words: Sequence[str | Path], where: Path, pins: str = "") -> None:
+    """Install into an environment.
+
+    Args:
+        python: Of that environment.
+        words: What is installed, as pip takes it.
+        where: In which folder; the `[tool.uv]` of its pyproject.toml holds.
+        pins: Exact versions, a line each; empty is PyTorch as it is here, whose build would else be another
+            (2.13.0 is a lower version than 2.13.0+cpu), and what constraints.txt says.
+    """
+    constraints = python.parents[1] / "constraints.txt"
+    here = f"torch=={importlib.metadata.version('torch')}\n"
+    constraints.write_text(pins or here + (ROOT / "constraints.txt").read_text(encoding="utf-8"), encoding="utf-8")
+    links = os.environ.get("PIP_FIND_LINKS")
+    found = {"UV_FIND_LINKS": links} if links else {"UV_TORCH_BACKEND": "auto"}
+    call([uv(), "pip", "install", "--quiet", "--python", python, "-c", constraints, *words], where, **found)
 
 
 def check_wheel(work: Path, args: argparse.Namespace) -> str:
     """Install the wheel into an empty environment and use it there."""
     wheel, _ = build(work / "dist")
-    python = environment(work, "empty", [wheel])
+    python = environment(work, "empty")
+    install(python, [wheel], work)
     sagan, place = python.with_name("sagan"), work / "place"
     place.mkdir(exist_ok=True)
     cache = {"SAGAN_CACHE": str(work / "cache")}
@@ -222,7 +227,8 @@ def check_wheel(work: Path, args: argparse.Namespace) -> str:
 def check_sizes(work: Path, args: argparse.Namespace) -> str:
     """Measure the environment of the wheel: each package, and what each dependency brings that nothing else needs."""
     wheel, _ = build(work / "dist")
-    python = environment(work, "empty", [wheel])
+    python = environment(work, "empty")
+    install(python, [wheel], work)
     packages, needs = json.loads(call([python, "-c", PACKAGES], work))
     all_of_it = reached(needs, "sagan-torch", ())
     alone = {part: sorted(all_of_it - reached(needs, "sagan-torch", names)) for part, names in PARTS.items()}
@@ -253,29 +259,33 @@ def reached(needs: Mapping[str, Sequence[str]], start: str, without: Collection[
     return found
 
 
-def check_archive(work: Path, args: argparse.Namespace) -> str:
-    """Run the tests from the unpacked source archive."""
+def unpacked(work: Path) -> Path:
+    """Build the source archive and unpack it; gives its folder."""
     _, archive = build(work / "dist")
-    with tarfile.open(archive) as tar:
-        tar.extractall(work / "source", filter="data")
-    root = next((work / "source").iterdir())
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(args.tests or SOME_TESTS)]
-    return call(words, root, PYTHONPATH=str(root / "src")).strip().splitlines()[-1]
+    if not (work / "source").exists():
+        with tarfile.open(archive) as tar:
+            tar.extractall(work / "source", filter="data")
+    return next((work / "source").iterdir())
 
 
-def check_lowest(work: Path, args: argparse.Namespace) -> str:
-    """Train with the oldest versions that are allowed."""
-    wheel, _ = build(work / "dist")
-    python = environment(work, "lowest", ["--resolution", "lowest-direct", "-r", ROOT / "pyproject.toml"])
-    call([uv(), "pip", "install", "--quiet", "--no-deps", "--python", python, wheel], work)
-    place = work / "old"
-    place.mkdir(exist_ok=True)
-    said = call([python, "-c", TRY], place, SAGAN_CACHE=str(work / "cache"))
-    if "Traceback" in said:
-        raise NotReadyError(f"something printed a traceback:\n{said[-3000:]}")
-    packages = ("numpy", "pillow", "scipy", "scikit-learn", "matplotlib", "tensorboard", "tyro", "rich")
-    found = call([uv(), "pip", "freeze", "--python", python], work).splitlines()
-    return ", ".join(line for line in found if line.split("==")[0].lower() in packages)
+def check_archive(work: Path, args: argparse.Namespace) -> str:
+    """Install the unpacked source archive beside what its tests need, and run them there."""
+    root = unpacked(work)
+    python = environment(work, "archive")
+    install(python, [".", "--group", "dev"], root)
+    return tested(python, root, args.tests).splitlines()[-1]
+
+
+def tested(python: Path, root: Path, tests: Sequence[str | Path]) -> str:
+    """Run tests of an unpacked archive in an environment that has what they need; none named are all but the slow."""
+    words = [python, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *tests]
+    return call(words, root, PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}").strip()
+
+
+def check_versions(work: Path, args: argparse.Namespace) -> str:
+    """Test with the oldest versions that are allowed, and with the newest."""
+    script = [sys.executable, ROOT / "benchmarks" / "versions.py", "--only", "lowest", "newest"]
+    return call([*script, "--out", work / "versions"], work).strip().splitlines()[-1]
 
 
 class Check(NamedTuple):
@@ -294,7 +304,7 @@ CHECKS: dict[str, Check] = {
     "wheel": Check(check_wheel, "run the command that failed in an environment with the wheel alone"),
     "sizes": Check(check_sizes, "see whether the wheel installs"),
     "archive": Check(check_archive, "add to MANIFEST.in what a test misses"),
-    "lowest": Check(check_lowest, "raise the lower bound of what failed in pyproject.toml"),
+    "versions": Check(check_versions, "raise the lower bound of what failed in pyproject.toml, or mend what is newer"),
 }
 
 
