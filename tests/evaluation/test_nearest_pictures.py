@@ -31,3 +31,16 @@ def test_the_nearest_pictures_are_found_in_every_batch_of_the_reference(dataset)
     features = Cells()(torch.from_numpy(np.array(dataset.images))).features.numpy()
     everything = nearest(features[:num], features, result.neighbours.indices.shape[1])
     assert (result.neighbours.indices == everything.indices).all()
+
+
+def test_a_row_of_the_picture_is_a_sample_and_the_pictures_nearest_to_it(dataset, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        "sagan.evaluation.nearest_pictures.sample_grid", lambda *args, **how: given.update(how, all=args)
+    )
+    found = evaluate(dataset, reference_of(dataset), Cells(), metrics=["fd"], neighbours=4).neighbours
+    (pictures,) = given["all"]
+    assert (given["columns"], len(pictures), len(given["row_labels"])) == (7, 4 * 7, 4)
+    rows = np.asarray(pictures).reshape(4, 7, *dataset.images.shape[1:])
+    assert np.array_equal(rows[:, 0], dataset.images[:4])
+    assert np.array_equal(rows[:, 1:], np.asarray(dataset.images)[found.indices])

@@ -20,12 +20,44 @@ from sagan.evaluation import (
 from sagan.generators.pretrained import load
 from sagan.generators.weights import save_weights
 from sagan.metrics.class_accuracy import ClassLabels
+from sagan.metrics.frechet import SampledGaussian
 
 
 def test_kept_features_are_bounded_and_moments_see_all(monkeypatch):
     monkeypatch.setattr("sagan.evaluation.passes.KEPT", 30)
     collected = collect(Cells(), [np.zeros((50, 16, 16, 3), np.uint8)] * 2, 100, progress=False)
     assert (len(collected.kept), collected.moments.count) == (30, 100)
+
+
+class FineCells(Cells):
+    """The same features with more digits than are kept."""
+
+    def __call__(self, images):
+        found = super().__call__(images)
+        return found._replace(features=found.features.double() + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("network", "count", "kept", "thin"),
+    [
+        (Cells, 9, 10_000, True),
+        (Cells, 2, 10_000, True),
+        (Cells, 12, 10_000, False),
+        (Cells, 9, 8, False),
+        (FineCells, 9, 10_000, False),
+    ],
+)
+def test_fewer_pictures_than_features_come_from_a_file_as_they_were(monkeypatch, network, count, kept, thin):
+    """A distance from the features themselves takes less time than one from a singular covariance."""
+    monkeypatch.setattr("sagan.evaluation.passes.KEPT", kept)
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3)).astype(np.uint8)
+    collected = collect(network(), [pictures[:1], pictures[1:]], count, progress=False)
+    read = Collected.from_arrays(collected.to_arrays())
+    fit, before = read.moments.gaussian(), collected.moments.gaussian()
+    assert isinstance(fit, SampledGaussian) == thin
+    np.testing.assert_allclose(fit.mean, before.mean, rtol=1e-12)
+    np.testing.assert_allclose(fit.covariance, before.covariance, atol=1e-12)
+    assert len(read.kept) == min(count, kept)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from sagan.evaluation.reference import HashedBatches, Reference
 from sagan.evaluation.sides import (
     Judged,
     check_trained_on,
+    chosen_part,
     holdout_of,
     is_generator,
     open_images,
@@ -26,6 +27,12 @@ from sagan.evaluation.sides import (
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.report import ProtocolError, compare
 from sagan.recipes.config import to_json
+
+
+def test_a_split_that_nothing_says_more_of_is_that_of_a_run(dataset):
+    held = DataConfig(holdout_fraction=0.25)
+    said = chosen_part(dataset, EvaluateConfig(split="heldout", holdout_fraction=0.25))
+    assert said.split == f"heldout, holdout 0.25 at most {held.holdout_max}, seed 0"
 
 
 def test_sizes_must_agree(dataset, tmp_path):

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import mpmath
 import numpy as np
 import pytest
@@ -160,9 +162,9 @@ def test_a_long_product_is_squared_only_where_no_digit_is_lost(monkeypatch, smal
     expected = [1.0, 1.0, smallest]
     turned = root_of(np.ones(3), 8) * np.array(expected)
     long = np.linalg.qr(np.random.default_rng(9).normal(size=(40, 3)))[0] @ turned.T
-    for matrix in (long, long.T):
-        found = frechet._singular_values(torch.from_numpy(matrix)).numpy()
-        np.testing.assert_allclose(np.sort(found)[::-1], expected, atol=2e-10 if solver == "eigvalsh" else 1e-15)
+    for matrix, scale in ((long, 1.0), (long.T, 1.0), (long, 1e-3), (long.T, 1e3)):  # units of features decide nothing
+        found = frechet._singular_values(torch.from_numpy(scale * matrix)).numpy() / scale
+        np.testing.assert_allclose(np.sort(found)[::-1], expected, atol=2e-10 if solver == "eigvalsh" else 2e-15)
         assert solved[-1] == solver
 
 
@@ -205,6 +207,15 @@ def test_what_is_no_covariance_is_refused():
     for message, wrong in cases.items():
         with pytest.raises(ValueError, match=message):
             frechet_distance(plain, wrong)
+
+
+@pytest.mark.parametrize(("share", "refused"), [(2e-6, True), (0.5e-6, False)])
+def test_a_millionth_of_the_largest_is_taken_for_rounding(share, refused):
+    below, skew = np.diag([3.0, 1.0, -3.0 * share]), np.diag([3.0, 1.0, 1.0])
+    skew[0, 1] = 3.0 * share
+    for wrong, message in ((below, "has the eigenvalue"), (skew, "is not symmetric")):
+        with pytest.raises(ValueError, match=f"the first covariance {message}") if refused else nullcontext():
+            assert frechet_distance(normal(np.zeros(3), wrong), normal(np.zeros(3), np.eye(3))) > 0.1
 
 
 def test_rounding_below_zero_is_no_mistake():

@@ -301,3 +301,10 @@ def test_folding_equals_convolution_and_batch_norm():
     reader.take_folded(folded, "c.weight", "n", 1e-3)
     reader.finish()
     torch.testing.assert_close(folded(x), norm(convolution(x)))
+
+
+@pytest.mark.parametrize(("names", "others"), [("dcba", "; it has a, b, c and so on"), ("", "")])
+def test_a_missing_tensor_is_told_with_some_of_those_that_are_there(names, others):
+    reader = StateReader({name: torch.zeros(1) for name in names}, "a network", "a.pth")
+    with pytest.raises(WeightsError, match=rf"a network: w is missing{others}\. Give that network's own file"):
+        reader.take("w", (1,))

@@ -464,8 +464,11 @@ def test_acceptance_200_steps_on_coloured_pictures(tiny_state, pictures, engine)
 @pytest.mark.parametrize(("rule", "times"), [("once", 1), ("joint", 2), ("separate", 3)])
 def test_trap_08_ds_vectors_move_as_the_rule_says(tiny_state, pictures, engine, moves, rule, times):
     state, config = tiny_state(d_vectors=rule)
+    looks = []
+    state.D.register_forward_hook(lambda *_: looks.append(1))
     moves.clear()
     train_step(state, config, pictures, engine, seed=0)
+    assert len(looks) == max(2, times)  # and at nothing that no loss asks for
     assert {norm: moves[norm] for norm in norms_of(state.D)} == dict.fromkeys(norms_of(state.D), times)
     assert {norm: moves[norm] for norm in norms_of(state.G)} == dict.fromkeys(norms_of(state.G), 2)
     assert not any(norm.frozen for norm in norms_of(state.D))
