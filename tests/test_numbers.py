@@ -85,9 +85,9 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def plain(text: str) -> str:
-    """Put a text into one line, without bold type, marks and the head of a table."""
-    if text.startswith("|") and "\n" in text:
-        text = "\n".join(text.splitlines()[2:])
+    """Put a text into one line, without bold type, marks and the line below the head of a table."""
+    if text.startswith("|"):
+        text = "\n".join(line for line in text.splitlines() if line.strip("|-: "))
     return " ".join(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).replace("**", "").split())
 
 
@@ -164,9 +164,12 @@ def test_names_are_no_numbers(text: str) -> None:
 
 def test_a_wrong_digit_is_found() -> None:
     head = "| | of 100 |\n|---|---|\n"
-    assert unexplained(f"{head}| a | **0.55 ± 0.08** |\n| b | 3 |", ["| a | 0.55 ± 0.08 |", "| b | 3 |"]) == []
-    assert unexplained(f"{head}| a | 0.56 ± 0.08 |", ["| a | 0.55 ± 0.08 |"])
-    assert unexplained(f"{head}| a | 0.55 ± 0.08 |\n| b | 3 |", ["| a | 0.55 ± 0.08 |"])
+    assert (
+        unexplained(f"{head}| a | **0.55 ± 0.08** |\n| b | 3 |", ["of 100", "| a | 0.55 ± 0.08 |", "| b | 3 |"]) == []
+    )
+    assert unexplained(f"{head}| a | 0.56 ± 0.08 |", ["of 100", "| a | 0.55 ± 0.08 |"])
+    assert unexplained(f"{head}| a | 0.55 ± 0.08 |\n| b | 3 |", ["of 100", "| a | 0.55 ± 0.08 |"])
+    assert unexplained(head, ["of 101"])
 
 
 # Pages that are drawn from the files.
@@ -413,9 +416,11 @@ def stages_table(files: list[Path]) -> list[str]:
         fooled = [run for run in runs if any(line["health"] == "discriminator fooled" for line in run["health"])]
         assert all(line["health"] == "discriminator fooled" for run in runs for line in run["health"])
         seen = f"discriminator fooled: {len(fooled)} of {len(runs)} seeds" if fooled else "nothing"
-        return [*(spread(by_step[step]) for step in (150, 300, 450, 600)), seen]
+        return [*(spread(by_step[step]) for step in steps), seen]
 
-    return [row(name, *cells(name)) for name in STAGES]
+    steps = (150, 300, 450, 600)
+    head = " | ".join(map(str, steps))
+    return [f"distance at step {head} |", *(row(name, *cells(name)) for name in STAGES)]
 
 
 @computes
@@ -481,15 +486,18 @@ def table1(files: list[Path]) -> list[str]:
     theirs |= {f"attention feat{height}": published.ATTENTION[height] for height in (8, 16)}
     theirs |= {f"residual feat{height}": published.RESIDUAL[height] for height in (8, 16)}
     return [
-        row(
-            name,
-            spread([final(run, FD) for run in found[name]]),
-            spread([final(run, SCORE) for run in found[name]], 2),
-            f"{theirs[name]['fd'].value}, {theirs[name]['score'].value}",
-            f"{only(map(block_weights, found[name])):,}",
-            len(found[name]),
-        )
-        for name in ROWS
+        f"(ImageNet, {PRESETS['slides']().generator.size_px} px)",
+        *(
+            row(
+                name,
+                spread([final(run, FD) for run in found[name]]),
+                spread([final(run, SCORE) for run in found[name]], 2),
+                f"{theirs[name]['fd'].value}, {theirs[name]['score'].value}",
+                f"{only(map(block_weights, found[name])):,}",
+                len(found[name]),
+            )
+            for name in ROWS
+        ),
     ]
 
 
@@ -929,9 +937,9 @@ def healthy_lines(files: list[Path]) -> list[str]:
 @computes
 def real_pairs(files: list[Path]) -> list[str]:
     found = sorted(map(read, files), key=lambda one: one["size_px"])
-    assert [one["size_px"] for one in found] == [16, 32, 64]
-    for one in found:
-        assert sum(part["pictures"] for kind in ("structured", "textures") for part in one[kind].values()) == 10_000
+    counts = [
+        sum(part["pictures"] for kind in ("structured", "textures") for part in one[kind].values()) for one in found
+    ]
 
     def percent(share: float) -> str:
         return "100 %" if share == 1 else f"{100 * share:.1f} %"
@@ -943,6 +951,7 @@ def real_pairs(files: list[Path]) -> list[str]:
     consistent = [percent(only(part["consistent"] for part in one["structured"].values())) for one in found]
     lowest = [percent(min(part["recognised"] for part in one["textures"].values())) for one in found]
     return [
+        row(f"{only(counts):,} real pictures", *(f"{one['size_px']} px" for one in found)),
         row("readable: `same-colour`, `parallel`, `mirrored`", *readable("same-colour", "parallel", "mirrored")),
         row("readable: `same-size`", *readable("same-size")),
         row("readable: `same-shape`, `twins`", *readable("same-shape", "twins")),
@@ -991,7 +1000,9 @@ def round_ratios(measured: dict[str, list[float]], above: str, below: str) -> fl
 def speed_reading(files: list[Path]) -> list[str]:
     found = rates(files[0])
     works = [work for work in found["32x32"] if work != "cores"]
-    return [row(work, *(f"{found[kind][work]:,.0f}" for kind in ("32x32", "500x375"))) for work in works]
+    sizes = re.findall(r"\((\d+), (\d+), (\d+)\)", (ROOT / "benchmarks" / "data.py").read_text(encoding="utf-8"))
+    head = row("pictures in a CPU-second", *(f"JPEG {wide}x{high} to {px} px" for wide, high, px in sizes))
+    return [head, *(row(work, *(f"{found[kind][work]:,.0f}" for kind in ("32x32", "500x375"))) for work in works)]
 
 
 def batch_times(file: Path) -> dict[str, dict[str, float]]:
@@ -1001,7 +1012,8 @@ def batch_times(file: Path) -> dict[str, dict[str, float]]:
 @computes
 def speed_places(files: list[Path]) -> list[str]:
     ways = ("mapped", "unchecked", "read")
-    return [row(f"{size} px", *(f"{t[way]:,.0f}" for way in ways)) for size, t in batch_times(files[0]).items()]
+    rows = [row(f"{size} px", *(f"{t[way]:,.0f}" for way in ways)) for size, t in batch_times(files[0]).items()]
+    return [f"microseconds for a batch of {read(files[0])['batch_size']}", *rows]
 
 
 @computes
@@ -1201,7 +1213,10 @@ def mutants_fresh(files: list[Path]) -> list[str]:
 def library_images(files: list[Path]) -> list[str]:
     kinds = ("same", "close", "different", "refused", "unread")
     found = [read(file) for file in files]
-    return [row(each["folder"], each["files"], *(each["counts"][kind] for kind in kinds)) for each in found]
+    source = (ROOT / "benchmarks" / "library_images.py").read_text(encoding="utf-8")
+    (levels,) = re.findall(r"SAME_LEVELS, CLOSE_MEAN = (\d), (\d)\.0", source)
+    head = "the same within {} levels | close ({} levels on average)".format(*levels)
+    return [head, *(row(each["folder"], each["files"], *(each["counts"][kind] for kind in kinds)) for each in found)]
 
 
 @computes
@@ -1254,7 +1269,10 @@ def speed_features(files: list[Path]) -> list[str]:
         "sagan, EfficientNet-Lite0": "sagan, EfficientNet-Lite0 (another network)",
     }
     first_one = seconds["torch-fidelity"]
-    return [
+    size = re.search(r'"--size-px", type=int, default=(\d+)', (ROOT / "benchmarks" / "features.py").read_text("utf-8"))
+    assert size and "--size-px" not in found["command"]
+    head = f"batches of {found['batch']} pictures of {size[1]} px"
+    return [head] + [
         row(names[name], f"{found['batch'] / value:.1f}", f"{first_one / value:.2f}") for name, value in seconds.items()
     ]
 
