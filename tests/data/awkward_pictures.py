@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from made import deep_png, stored, tiff
-from PIL import ExifTags, Image, features
+from PIL import ExifTags, Image
+
+from sagan.data.formats import reads_avif
 
 Colour = tuple[int, int, int]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -283,7 +285,7 @@ FORMATS: list[Callable[[Ink, random.Random], Made]] = [
     *(_plain("TIFF", ".tif", compression="tiff_lzw"), _plain("TIFF", ".tif", LOSSY, compression="jpeg")),
     *(_plain("JPEG", ".jpg", LOSSY, progressive=True), _drawn("JPEG2000", ".jp2", "RGBA")),
 ]
-if features.check("avif"):
+if reads_avif():
     FORMATS += [_plain("AVIF", ".avif", LOSSY), _moving("AVIF", ".avif", LOSSY), _drawn("AVIF", ".avif", "RGBA")]
     FORMATS += [_turned("AVIF", ".avif", LOSSY)]
 if find_spec("pillow_heif"):

@@ -18,5 +18,6 @@ def test_what_an_interruption_left_undone_at_the_end_is_done_by_resuming(
     for name in ("generator.safetensors", "attention.png"):
         (out / name).unlink()
     assert train(resume=out, console=console).finished
+    assert all(f"sagan {verb} {out}" in console.file.getvalue() for verb in ("sample", "attention", "studio"))
     assert load(out / "generator.safetensors").provenance["step"] == 4
     assert (out / "attention.png").exists()

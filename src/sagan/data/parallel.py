@@ -42,7 +42,7 @@ def progress_bar(progress: bool, *, in_bytes: bool = False, clock: Callable[[], 
         in_bytes: Whether it counts bytes.
         clock: Gives the time in seconds.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not progress)  # Rich before 14.3 ends a disabled bar with an empty line
     if progress and not console.is_terminal:
         return ProgressLines(console, in_bytes=in_bytes, clock=clock)
     count = DownloadColumn() if in_bytes else MofNCompleteColumn()

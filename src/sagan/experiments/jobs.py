@@ -110,7 +110,8 @@ def run(sweep: Sweep, orders: Sequence[Order], console: Console, *, jobs: int | 
     runs.mkdir(parents=True, exist_ok=True)
     (runs / ".gitignore").write_text("*\n")  # checkpoints are large and can be made again
     work = _Work(waiting=list(orders), free=list(range(jobs)), jobs=jobs, runs=runs, console=console)
-    with Progress(*_columns(), console=console, disable=not console.is_terminal) as progress, ExitStack() as stack:
+    shown = console if console.is_terminal else Console(quiet=True)
+    with Progress(*_columns(), console=shown, disable=shown.quiet) as progress, ExitStack() as stack:
         for number in STOPPING:
             stack.callback(signal.signal, number, signal.signal(number, work.stop))
         stack.callback(work.end)  # if anything goes wrong here, no row trains on unseen

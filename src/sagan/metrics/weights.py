@@ -272,7 +272,7 @@ def _fetch(download: Download, folder: Path, *, progress: bool) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(download.url, timeout=60) as answer, partial.open("xb") as out:
             size = int(answer.headers.get("Content-Length") or 0)
-            with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+            with Progress(*columns, console=Console(stderr=True, quiet=not progress), disable=not progress) as bar:
                 task = bar.add_task(f"downloading {download.file_name}", total=size or None)
                 while block := answer.read(1 << 18):
                     out.write(block)

@@ -28,5 +28,6 @@ def finish(folder: Path, parts: Parts, console: Console) -> None:
     console.print(
         f"done: {quoted(folder)} has samples/, timeline.png, curves.png and {EXPORTED}\n"
         f"  sagan sample {quoted(folder)} --out samples.png\n"
-        f"  sagan attention {quoted(folder)} --out attention.png"
+        f"  sagan attention {quoted(folder)} --out attention.png\n"
+        f"  sagan studio {quoted(folder)}    # a local page: see where it looks"
     )
