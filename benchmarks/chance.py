@@ -70,6 +70,15 @@ def moved_by(factor: str, file: str) -> bool:
     return not another_seed or bool(SEEDED.search((ROOT / file).read_text(encoding="utf-8")))
 
 
+def commit_here() -> str:
+    """Give the commit of this tree; an unpacked source archive has none."""
+    words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
+
+
 def run_files(files: Sequence[str], factor: str, marks: str) -> list[Row]:
     """Run test files under a factor in one process; gives how many tests of each passed, and the others.
 
@@ -78,9 +87,7 @@ def run_files(files: Sequence[str], factor: str, marks: str) -> list[Row]:
     code, seconds, tests = run_pytest(files, factor, marks)
     if len(files) > 1 and code not in (0, 1, 5):
         return [row for file in files for row in run_files([file], factor, marks)]
-    words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-    rows = []
+    commit, rows = commit_here(), []
     for file in files:
         mine = [{key: value for key, value in test.items() if key != "file"} for test in tests if test["file"] == file]
         spent = seconds if len(files) == 1 else round(sum(test["seconds"] for test in mine), 1)

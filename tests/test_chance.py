@@ -91,6 +91,11 @@ def test_outcomes_go_to_their_files(chance, monkeypatch):
     assert rows[1]["others"] == [{"name": "two", "outcome": "failed", "seconds": 2.0, "why": "x"}]
 
 
+def test_an_unpacked_archive_has_no_commit(chance, monkeypatch, tmp_path):
+    monkeypatch.setattr(chance, "ROOT", tmp_path)
+    assert chance.commit_here() == "none"
+
+
 def test_after_a_crash_each_file_has_a_process_of_its_own(chance, monkeypatch):
     asked = []
 

@@ -1,6 +1,7 @@
 """What is released: the description for a package index and, slowly, wheel and source archive as people get them."""
 
 import importlib
+import json
 import re
 import runpy
 import sys
@@ -27,6 +28,12 @@ def release(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield importlib.import_module("release")
     sys.modules.pop("release")
+
+
+@pytest.fixture
+def versions(release):
+    yield importlib.import_module("versions")
+    sys.modules.pop("versions")
 
 
 def described(text):
@@ -124,6 +131,34 @@ def test_what_a_dependency_brings_alone(release):
     assert release.reached(needs, "us", ["a"]) == {"us", "b", "d"}
     assert release.reached(needs, "us", ["d"]) == {"us", "a", "b", "c"}
     assert release.reached(needs, "us", []) == set(needs)
+
+
+def test_the_lowest_versions_that_were_tested_are_those_allowed(versions):
+    """A bound that changes asks for benchmarks/versions.py again."""
+    report = ROOT / "results" / "reliability" / "versions.json"
+    rows = json.loads(report.read_text(encoding="utf-8"))
+    assert [rows[name]["state"] for name in ("lowest", "newest")] == ["passed", "passed"]
+    assert set(rows) == set(versions.cases())
+    for name, bound in versions.bounds().items():
+        lowest = rows["lowest"]["versions"][name]
+        assert f"{lowest}.".startswith(f"{bound.removeprefix('>=')}.") or not bound, f"{name}{bound}: tested {lowest}"
+    assert report.with_suffix(".md").read_text(encoding="utf-8") == versions.table(rows)
+
+
+def test_each_dependency_has_tests_that_call_it(versions):
+    assert set(versions.TESTS) == set(versions.bounds())
+    assert all((ROOT / file).exists() for files in versions.TESTS.values() for file in files)
+
+
+def test_a_line_without_a_wheel_of_pytorch_is_not_run(versions, monkeypatch, tmp_path):
+    def call(words, where, **environment):
+        raise versions.NotReadyError("no solution")
+
+    monkeypatch.setattr(versions, "call", call)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    row = versions.row_of(versions.Case("3.13", "2.11"), tmp_path / "work", [])
+    assert row["state"] == "not run"
+    assert row["said"] == "the folder of PIP_FIND_LINKS has no wheel of PyTorch 2.11 for Python 3.13"
 
 
 @pytest.mark.slow("builds, makes an empty environment and trains in it")

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 from made import deep_png, stored, tiff
-from PIL import ExifTags, Image
-
-from sagan.data.formats import reads_avif
+from PIL import ExifTags, Image, features
 
 Colour = tuple[int, int, int]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -285,7 +283,7 @@ FORMATS: list[Callable[[Ink, random.Random], Made]] = [
     *(_plain("TIFF", ".tif", compression="tiff_lzw"), _plain("TIFF", ".tif", LOSSY, compression="jpeg")),
     *(_plain("JPEG", ".jpg", LOSSY, progressive=True), _drawn("JPEG2000", ".jp2", "RGBA")),
 ]
-if reads_avif():
+if features.check("avif"):
     FORMATS += [_plain("AVIF", ".avif", LOSSY), _moving("AVIF", ".avif", LOSSY), _drawn("AVIF", ".avif", "RGBA")]
     FORMATS += [_turned("AVIF", ".avif", LOSSY)]
 if find_spec("pillow_heif"):

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 from made import chunk, deep_png, ramp, stored, tiff
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, features
 
 from sagan.data import extras, formats
 from sagan.data.decode import Plan, UnreadableError, decode_picture
@@ -42,7 +42,7 @@ def test_of_several_pictures_in_a_heic_the_one_that_it_shows_is_taken():
     assert sorted(each) == [0, 1, 2] and frames_of(buffer.getvalue()) == [0, 1, 2]
 
 
-@pytest.mark.skipif(not formats.reads_avif(), reason="this Pillow has no AVIF")
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 def test_avif_is_read():
     assert off(stored(SCENE, "AVIF", quality=95), SCENE) < 3
 

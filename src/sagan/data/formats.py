@@ -28,11 +28,6 @@ class UnreadableError(Exception):
     """One file cannot be used as a picture; the message is the reason, without the file's name."""
 
 
-def reads_avif() -> bool:
-    """Say whether this Pillow reads AVIF; before 11.3 it does not know the word, and would warn of it."""
-    return "avif" in features.modules and bool(features.check("avif"))
-
-
 def open_picture(data: bytes, frame: int | None = None) -> Image.Image:
     """Open a picture without decoding it; its reader is loaded where it comes with an extra.
 
@@ -49,7 +44,7 @@ def open_picture(data: bytes, frame: int | None = None) -> Image.Image:
         _load_reader(kind.name)
         if kind.name == "JPEG XL":
             _refuse_jxl_bomb(data)
-    if kind is not None and kind.name == "AVIF" and not reads_avif():
+    if kind is not None and kind.name == "AVIF" and not features.check("avif"):
         raise UnreadableError("AVIF pictures need a newer Pillow; install it with: pip install -U pillow")
     image = Image.open(io.BytesIO(data))
     if frame is not None:
