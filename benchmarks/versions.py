@@ -178,7 +178,7 @@ def tried(case: Case, work: Path, tests: Sequence[str]) -> Row:
     install(own, ["--no-deps", wheel], work, pins)
     place = work / "place"
     place.mkdir()
-    if "Traceback" in (said := call([own, "-c", TRY], place, SAGAN_CACHE=str(work / "cache"))):
+    if "Traceback" in (said := call([own, "-c", TRY], place, SAGAN_CACHE=str(work / "cache"), OMP_NUM_THREADS="1")):
         raise NotReadyError(f"something printed a traceback:\n{said}")
     versions = {name.lower(): version for name, _, version in (line.partition("==") for line in pins.splitlines())}
     row: Row = {"python": case.python, "torch": versions["torch"], "tests": list(tests)}

@@ -20,9 +20,9 @@ def test_nothing_is_said_where_none_is_wanted(capsys, clock):
 
 
 def test_a_terminal_keeps_its_bar(monkeypatch):
-    monkeypatch.setattr(parallel, "Console", lambda stderr: Console(stderr=stderr, force_terminal=True))
+    monkeypatch.setattr(parallel, "Console", lambda **given: Console(**given, force_terminal=True))
     assert not isinstance(progress_bar(True), ProgressLines)
-    monkeypatch.setattr(parallel, "Console", lambda stderr: Console(stderr=stderr, force_terminal=False))
+    monkeypatch.setattr(parallel, "Console", lambda **given: Console(**given, force_terminal=False))
     assert isinstance(progress_bar(True), ProgressLines)
 
 
