@@ -1,7 +1,8 @@
 """Noise and labels to pictures: what training draws, what sampling draws, truncation, interpolation, attention maps.
 
 All draws are keyed (see :mod:`sagan.randomness`): in training by seed, step and update, for samples by seed and sample
-index. So a sample does not depend on the batch that it is computed in, nor on how many others are drawn.
+index. So a sample does not depend on the batch that it is computed in, nor on how many others are drawn, but for
+rounding.
 """
 
 import copy
@@ -25,6 +26,8 @@ from sagan.randomness import keyed_generator
 from sagan.sizes import Size, size_of
 
 MAX_REDRAWS = 10_000
+BATCH_SIZE = 16
+"""Images drawn at a time, on the command line as in the studio: with another number a pixel may be rounded otherwise."""
 
 
 def training_draws(
@@ -108,7 +111,7 @@ def generate(
     G: Generator,
     z: Tensor,
     y: Tensor | None,
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     advance: Callable[[int], None] = lambda _: None,
 ) -> np.ndarray:
     """Run the generator in batches, whose sizes ``advance`` is told when they are done, and quantise its images.

@@ -16,9 +16,10 @@ SCRIPT = """
 import contextlib, io, json, sys
 from sagan.cli.main import main
 for arguments in json.loads(sys.argv[1]):
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
         code = main(arguments)
-    print(json.dumps([arguments, code, [name for name in json.loads(sys.argv[2]) if name in sys.modules]]))
+    heavy = [name for name in json.loads(sys.argv[2]) if name in sys.modules]
+    print(json.dumps([arguments, code, heavy, said.getvalue()]))
 """
 
 
@@ -40,7 +41,7 @@ def test_help_and_version_need_no_heavy_library():
     questions += [[*verb.split(), form] for verb in VERBS for form in ("--help", "--help-all", "-h")]
     found = asked(questions)
     assert len(found) == len(questions)
-    for arguments, code, heavy in found:
+    for arguments, code, heavy, _ in found:
         assert code == (2 if arguments == ["data"] else 0), arguments
         assert heavy == [], arguments
 
@@ -55,9 +56,28 @@ def test_mistakes_need_no_heavy_library():
     questions += [["train", "--size", "100"], ["train", "--batch-size", "1"], ["plan", "--steps", "0"]]
     questions += [["train", "--preset"], ["paper", "run", "tabel1"]]
     questions += [[*verb.split(), "--no-such-flag", "1"] for verb in VERBS]
-    for arguments, code, heavy in asked(questions):
+    for arguments, code, heavy, _ in asked(questions):
         assert code == 2, arguments
         assert heavy == [], arguments
+
+
+def test_what_is_not_there_is_said_before_any_heavy_library_is_imported(tmp_path):
+    configuration, gone = tmp_path / "c.json", str(tmp_path / "gone")
+    configuration.write_text(f'{{"data": {{"path": "{gone}"}}}}')
+    questions = [[verb, "--data", gone] for verb in ("train", "plan", "benchmark")]
+    questions += [[verb, "--config", str(configuration)] for verb in ("train", "plan")]
+    questions += [["train", "--data", "digits", flag, gone] for flag in ("--init-from", "--resume")]
+    questions += [[verb, gone, "--out", "x.png"] for verb in ("sample", "attention")]
+    questions += [["attention", str(tmp_path), "--data", gone, "--out", "x.png"], ["export", gone, "--out", "x.onnx"]]
+    questions += [["evaluate", gone, "--data", "digits"], ["evaluate", "--generated", gone, "--data", "digits"]]
+    questions += [["evaluate", str(tmp_path), flag, gone] for flag in ("--data", "--statistics")]
+    questions += [["evaluate", "--compare", gone, gone], ["report", gone], ["studio", gone]]
+    questions += [["studio", str(tmp_path), "--data", gone], ["import", "auto", gone, "x"]]
+    questions += [["data", "check", gone], ["data", "pack", gone, "--size", "32", "--out", "x"]]
+    for arguments, code, heavy, said in asked(questions):
+        assert code == 2, arguments
+        assert heavy == [], arguments
+        assert said.startswith("sagan: ") and gone in said and said.count("\n") == 1, said
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

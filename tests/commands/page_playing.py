@@ -22,7 +22,7 @@ from page_reading import ROOT, Found
 from page_world import data_in, place_in, rows_of_papers
 
 from sagan.cli.main import main
-from sagan.data.named import NAMES
+from sagan.data.there import NAMES
 
 SHIMS = Path(__file__).parent / "shims"
 FINE = {"data check": (0, 3)}

@@ -131,23 +131,35 @@ def test_onnx_draws_what_sample_draws_without_sagan(small, tmp_path, run_alone):
     done = run_alone(script, needed, "bird")
     assert done.returncode == 1
     assert "classes: cat, dog & co, 3" in done.stderr
-    assert len(script.read_text().splitlines()) <= 40
 
 
 @pytest.mark.slow("exports and starts another Python")
-def test_a_program_draws_with_torch_alone(small, tmp_path, run_alone):
+def test_a_program_draws_with_torch_and_without_sagan(small, tmp_path, run_alone):
     generator = small()
     out = tmp_path / "torch.pt2"
     assert write_program(generator, out) < 1e-5
     script = write_script(out, classes=True)
-    assert "No module named 'sagan'" in run_alone("-c", ("torch",), "import sagan").stderr
-    done = run_alone(script, ("torch",), "cat", "2", "5")
+    assert "No module named 'sagan'" in run_alone("-c", ("torch", "pillow"), "import sagan").stderr
+    done = run_alone(script, ("torch", "pillow"), "cat", "2", "5")
     assert done.returncode == 0, done.stderr
     z = torch.stack([torch.randn(8, generator=torch.Generator().manual_seed(5 * 2**32 + i)) for i in range(2)])
     with torch.no_grad():
         images = generator.network(z, torch.tensor([0, 0])).permute(0, 2, 3, 1).numpy()
     expected = ((images + 1) * 127.5 + 0.5).clip(0, 255).astype(np.uint8)
     assert differs_hardly(np.stack(drawn(tmp_path)), expected)
+    done = run_alone(script, ("torch", "pillow"), "bird")
+    assert done.returncode == 1
+    assert "classes: cat, dog & co, 3" in done.stderr
+
+
+@pytest.mark.slow("exports and starts another Python")
+def test_onnx_without_classes_draws_what_sample_draws(small, tmp_path, run_alone):
+    generator = small(num_classes=0)
+    write_onnx(generator, tmp_path / "plain.onnx")
+    script = write_script(tmp_path / "plain.onnx", classes=False)
+    done = run_alone(script, ("onnxruntime", "numpy", "pillow"))
+    assert done.returncode == 0, done.stderr
+    assert differs_hardly(np.stack(drawn(tmp_path)), generator.sample(8, seed=0))
 
 
 @pytest.mark.slow("exports")
@@ -172,5 +184,7 @@ def test_a_script_has_a_name_of_no_module_and_says_how_it_is_used(tmp_path):
         for classes in (True, False):
             text = write_script(tmp_path / f"a'{{b}}\"c{suffix}", classes=classes).read_text()
             compile(text, "script", "exec")
+            assert len([line for line in text.splitlines() if line]) <= 20
+            assert max(map(len, text.splitlines())) <= 120
             assert ("CLASS [NUM]" in text) == classes
             assert "import sagan" not in text

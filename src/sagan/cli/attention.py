@@ -8,7 +8,9 @@ import tyro
 
 from sagan.cli.parse import parse, refusals_as_sentences
 from sagan.data.config import Interpretation
+from sagan.data.there import check_there
 from sagan.generators.config import AttentionConfig, Style, check_attention_file, query_point
+from sagan.generators.hub import check_weights_there
 
 WHAT = "Draw where the network looks, from query points (SAGAN, figure 5)."
 
@@ -57,6 +59,9 @@ def run(arguments: list[str]) -> int:
             truncation=flags.truncation,
             sample=flags.sample,
         )
+    check_weights_there(flags.run, hub=flags.data is None)
+    if flags.data is not None:
+        check_there(flags.data)
     from sagan.data import DataConfig
     from sagan.generators.outputs import attention_to_file
 

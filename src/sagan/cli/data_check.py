@@ -9,6 +9,7 @@ import tyro
 
 from sagan.cli.parse import parse
 from sagan.data.config import Interpretation
+from sagan.data.there import check_there
 from sagan.places import PICTURES, check_place
 from sagan.sizes import size_of
 
@@ -49,6 +50,7 @@ def run(arguments: list[str]) -> int:
         check_place("--page", flags.page, (".html", ".htm"), folder=True)
     if flags.json is not None:
         check_place("--json", flags.json, (".json",), folder=True)
+    check_there(flags.path)
     from sagan.data import DataConfig, check
     from sagan.figures import save_image
     from sagan.pages import check_page

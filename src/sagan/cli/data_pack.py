@@ -8,6 +8,7 @@ import tyro
 
 from sagan.cli.parse import parse
 from sagan.data.config import Interpretation
+from sagan.data.there import check_there
 from sagan.sizes import size_of
 
 WHAT = "Decode pictures once into a packed file or folder. After an interruption the same command goes on."
@@ -43,6 +44,7 @@ class PackFlags:
 def run(arguments: list[str]) -> int:
     """Parse, pack, say what is there now."""
     flags = parse(PackFlags, arguments, "data pack", description=WHAT)
+    check_there(flags.path)
     from sagan.data import DataConfig, notes
     from sagan.data.pack_folder import pack
 

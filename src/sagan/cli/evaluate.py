@@ -8,7 +8,9 @@ import tyro
 
 from sagan.cli.parse import UsageError, parse
 from sagan.data.config import Interpretation
+from sagan.data.there import check_there
 from sagan.evaluation.config import EvaluateConfig
+from sagan.generators.hub import check_weights_there
 from sagan.places import PICTURES, check_place
 from sagan.sizes import size_of
 
@@ -63,6 +65,7 @@ def run(arguments: list[str]) -> int:
     if a.compare is not None:
         return _compare(*a.compare)
     _check_sides(a)
+    _check_there(a)
     if a.out is not None:
         check_place("--out", a.out, (".json",), folder=True)
     if a.neighbours_picture is not None:
@@ -95,10 +98,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _compare(*paths: Path) -> int:
+    read = [path.read_bytes() for path in paths]
     from sagan.evaluation import comparison
     from sagan.metrics.report import report_from_json
 
-    first, second = (report_from_json(path.read_bytes(), str(path)) for path in paths)
+    first, second = (report_from_json(text, str(path)) for text, path in zip(read, paths, strict=True))
     print(comparison(first, second, [path.name for path in paths]))
     return 0
 
@@ -116,3 +120,14 @@ def _check_sides(a: Arguments) -> None:
         )
     if a.run is None and a.generated is None and a.size is None:
         raise UsageError("at which size? --export-statistics without a run needs --size PX, that of the generated ones")
+
+
+def _check_there(a: Arguments) -> None:
+    """Refuse paths that lead nowhere before anything is computed."""
+    if a.run is not None:
+        check_weights_there(a.run)
+    for pictures in (a.generated, a.data):
+        if pictures is not None:
+            check_there(pictures)
+    if a.statistics is not None and not a.statistics.exists():
+        raise FileNotFoundError(f"--statistics {a.statistics}: no such file; --export-statistics writes one")

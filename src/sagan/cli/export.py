@@ -9,6 +9,7 @@ import tyro
 
 from sagan.cli.parse import parse
 from sagan.exchange.config import check_export
+from sagan.generators.hub import check_weights_there
 
 WHAT = """\
 Write weights that are ready to sample from. The name of --out says in which form:
@@ -40,6 +41,7 @@ def run(arguments: list[str]) -> int:
     """Parse, write, say how to use it."""
     flags = parse(ExportFlags, arguments, "export", description=WHAT)
     check_export(flags.out, flags.push)
+    check_weights_there(flags.run)
     from sagan.exchange.take_out import export_to
 
     exported = export_to(

@@ -1,7 +1,7 @@
 """Flags that several verbs share: a preset, and every field of the configuration on top of it."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Annotated, TypeVar
@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import tyro
 
 from sagan.cli.parse import UsageError, parse, refusals_as_sentences
+from sagan.data.there import check_there
 from sagan.machine import has_cuda_driver
 from sagan.recipes.choose import Choice, choose_preset
 from sagan.recipes.config import Changes, RunConfig, with_changes
@@ -69,10 +70,13 @@ def named(arguments: Sequence[str], *names: str) -> dict[str, str | None]:
     return vars(given)
 
 
-def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: str) -> tuple[F, Choice]:
+def parse_with_preset(
+    kind: type[F], arguments: Sequence[str], verb: str, what: str, check: Callable[[F], None] = lambda _: None
+) -> tuple[F, Choice]:
     """Parse the flags of a verb that starts from a preset: the one that is named, else the one for this machine.
 
-    Mistakes and help are answered before PyTorch is there: until it says what GPUs there are, their driver does.
+    Mistakes and help are answered before PyTorch is there: until it says what GPUs there are, their driver does. So
+    ``check`` gets the flags before, and raises what else is wrong with them.
     """
     given = named(arguments, "preset", "size", "config")
     if given["config"] is not None:
@@ -82,6 +86,7 @@ def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: 
         parsed = _parse(kind, arguments, verb, what, choice)
         with refusals_as_sentences(arguments):
             combined(parsed)
+        check(parsed)
         return parsed, choice
     size = None
     if given["size"]:
@@ -91,7 +96,10 @@ def parse_with_preset(kind: type[F], arguments: Sequence[str], verb: str, what: 
     choice = choose_preset(given["preset"], size, cuda=guessed)
     parsed = _parse(kind, arguments, verb, what, choice)
     with refusals_as_sentences(arguments):
-        combined(parsed)
+        config = combined(parsed)
+    if choice.says_pictures(config, parsed.data):
+        check_there(config.data.path)
+    check(parsed)
     if given["preset"] is None:
         import torch
 

@@ -46,6 +46,8 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"no source {words[0]!r}; {hint} Known: {', '.join(get_args(SourceName))}")
     flags = parse(ImportFlags, arguments, "import", description=WHAT)
     check_out(flags.out)
+    if not flags.file.exists():
+        raise FileNotFoundError(f"{flags.file}: no such file")
     from sagan.exchange.bring_in import import_weights
 
     imported = import_weights(flags.file, flags.out, flags)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sagan.cli.flags import ConfigFlags, combined, parse_with_preset
 from sagan.cli.parse import UsageError
+from sagan.data.there import check_there
 
 WHAT = (
     "What a run takes on this machine - memory, hours, disk - and how to cut its batches to fit, before it starts. "
@@ -24,12 +25,15 @@ def run(arguments: list[str]) -> int:
     flags, choice = parse_with_preset(PlanFlags, arguments, "plan", WHAT)
     if flags.memory_limit is not None and not flags.memory_limit > 0.0:
         raise UsageError(f"--memory-limit must be above 0, found {flags.memory_limit}")
+    with_data = choice.says_pictures(flags.config, flags.data)
+    if with_data:
+        check_there(combined(flags).data.path)
     from sagan.cli.terminal import error_console
     from sagan.speed.plan import make_plan, train_command
 
     plan = make_plan(
         combined(flags),
-        with_data=choice.says_pictures(flags.config, flags.data),
+        with_data=with_data,
         limit_bytes=None if flags.memory_limit is None else int(flags.memory_limit * 1e9),
         console=error_console(),
     )

@@ -8,6 +8,7 @@ import tyro
 
 from sagan.cli.parse import parse
 from sagan.generators.config import SampleConfig
+from sagan.generators.hub import check_weights_there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ def run(arguments: list[str]) -> int:
     """Parse, sample, say what was written."""
     flags = parse(SampleFlags, arguments, "sample", description="Write samples by class, or an interpolation.")
     flags.check_file(flags.out)
+    check_weights_there(flags.run)
     from sagan.generators.outputs import sample_to_file
 
     print(sample_to_file(flags.run, flags.out, flags, progress=True))

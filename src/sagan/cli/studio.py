@@ -10,6 +10,7 @@ import tyro
 
 from sagan.cli.parse import UsageError, parse, refusals_as_sentences
 from sagan.data.config import DataConfig, Reading
+from sagan.data.there import check_there
 from sagan.studio.config import StudioConfig
 
 WHAT = "Open a local page: samples by class, where the network looks, walks, a run as it goes on."
@@ -37,6 +38,8 @@ def run(arguments: list[str]) -> int:
     """Parse, check, serve until Ctrl-C."""
     flags = parse(StudioFlags, arguments, "studio", description=WHAT)
     data = None if flags.data is None else DataConfig(path=flags.data, **asdict(flags.reading))
+    if flags.data is not None:
+        check_there(flags.data)
     with refusals_as_sentences(arguments):
         config = StudioConfig(paths=flags.paths, data=data, port=flags.port, browser=flags.browser, device=flags.device)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]

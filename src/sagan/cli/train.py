@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset
 from sagan.cli.parse import UsageError, parse
+from sagan.data.there import check_there
+from sagan.generators.hub import check_weights_there
 from sagan.recipes.choose import WHICH_PICTURES
 from sagan.recipes.config import RunConfig
 
@@ -36,9 +38,10 @@ def run(arguments: list[str]) -> int:
     """Parse, train, give the exit code: 0, or 128 + the signal that stopped it."""
     given = named(arguments, "preset", "resume", "config")
     if given["resume"] is None:
-        flags, choice = parse_with_preset(TrainFlags, arguments, "train", WHAT)
+        flags, choice = parse_with_preset(TrainFlags, arguments, "train", WHAT, _check_start)
         if not choice.says_pictures(flags.config, flags.data):
             raise UsageError(WHICH_PICTURES)
+        check_there(combined(flags).data.path)
     else:
         flags, choice = _parse_resumed(arguments, given), None
     from sagan.runs.launch import launch_run, number_of_processes
@@ -56,6 +59,11 @@ def run(arguments: list[str]) -> int:
         return launch_run(config, arguments, processes, out=flags.out, resume=flags.resume)
     result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from)
     return 0 if result.signal is None else 128 + result.signal
+
+
+def _check_start(flags: TrainFlags) -> None:
+    if flags.init_from is not None:
+        check_weights_there(flags.init_from, hub=False)
 
 
 def _run_grown(flags: TrainFlags, config: RunConfig) -> int:
@@ -76,6 +84,8 @@ def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainF
     for flag in ("preset", "config"):
         if given[flag] is not None:
             raise UsageError(f"--resume goes on with the run's own configuration: leave --{flag} away")
+    if given["resume"] and not Path(given["resume"]).exists():
+        raise UsageError(f"{given['resume']}: no run to resume there, nor anything else")
     from sagan.runs.folder import stored_config
 
     base = stored_config(Path(str(given["resume"])))

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
     from sagan.data.config import DataConfig, DataError, cache_folder
     from sagan.data.given import GivenData
     from sagan.data.memory import kept
-    from sagan.data.named import NAMES
     from sagan.data.opening import DataSize, data_size, hand_over, notes, open_dataset, picture_size
     from sagan.data.pack import pack_dataset
     from sagan.data.pack_folder import pack_shards
     from sagan.data.packed import ImageSet
     from sagan.data.prefetch import prefetched
     from sagan.data.shards import read_packed
-    from sagan.data.tars import is_pattern
+    from sagan.data.there import NAMES, is_pattern
 
 __all__ = [
     "NAMES",
@@ -59,13 +58,12 @@ __getattr__ = lazy_names(
         "sagan.data.config": ["DataConfig", "DataError", "cache_folder"],
         "sagan.data.given": ["GivenData"],
         "sagan.data.memory": ["kept"],
-        "sagan.data.named": ["NAMES"],
         "sagan.data.opening": ["DataSize", "data_size", "hand_over", "notes", "open_dataset", "picture_size"],
         "sagan.data.pack": ["pack_dataset"],
         "sagan.data.pack_folder": ["pack_shards"],
         "sagan.data.packed": ["ImageSet"],
         "sagan.data.prefetch": ["prefetched"],
         "sagan.data.shards": ["read_packed"],
-        "sagan.data.tars": ["is_pattern"],
+        "sagan.data.there": ["NAMES", "is_pattern"],
     },
 )

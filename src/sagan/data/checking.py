@@ -18,7 +18,6 @@ from sagan.data.fit import is_enlarged
 from sagan.data.fit_sheet import fit_advice, fit_sheet
 from sagan.data.given import config_of
 from sagan.data.looks import SMALL_PX, Glance, Glances, glance, glances
-from sagan.data.named import NAMES
 from sagan.data.names import read_class_names, readable, rename_classes
 from sagan.data.near import THUMB_PX
 from sagan.data.parallel import counted, map_in_order
@@ -27,6 +26,7 @@ from sagan.data.remarks import Facts, advice_on, remarks_on
 from sagan.data.shards import is_packed, read_packed, verify
 from sagan.data.sources import find_source
 from sagan.data.study import Named, Study, left_out, study
+from sagan.data.there import NAMES
 from sagan.sizes import Size
 
 SHEET_COLUMNS = 10

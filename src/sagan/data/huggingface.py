@@ -13,8 +13,8 @@ from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.tars import arranged
+from sagan.data.there import HUB_PREFIX
 
-PREFIX = "hf:"
 FORM = "hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:CONFIGURATION"
 DEFAULT_SPLIT = "train"
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
@@ -39,7 +39,7 @@ def hub_source(config: DataConfig, cache: Path, *, progress: bool) -> Source:
         DataError: If ``datasets`` is not installed, the name is not known, the split is missing or the network fails.
     """
     path = config.path
-    name, *options = path.removeprefix(PREFIX).split(":")
+    name, *options = path.removeprefix(HUB_PREFIX).split(":")
     if not name or len(options) > 2:
         raise DataError(f"{path} has another form than {FORM}")
     split = options[0] if options and options[0] else None
@@ -124,7 +124,9 @@ def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> An
         raise DataError(f"{place} cannot be read as a data set ({_short(error)}); save it again") from error
     wanted = split or (next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT)
     if wanted not in splits:
-        raise DataError(f"{place} has no split {wanted}; it has {', '.join(splits)}: {PREFIX}{place}:SPLIT chooses one")
+        raise DataError(
+            f"{place} has no split {wanted}; it has {', '.join(splits)}: {HUB_PREFIX}{place}:SPLIT chooses one"
+        )
     return splits[wanted]
 
 

@@ -22,17 +22,13 @@ from sagan.data.decode import Pixels
 from sagan.data.pairs import CLASSES, NUM_PICTURES, pairs_source
 from sagan.data.parallel import progress_bar
 from sagan.data.pictures import Labels, Pictures, Source, array_pictures, hash_lines
+from sagan.data.there import NAMES
 from sagan.reading import whatever_happens
 
 # Pictures and classes of each, known without downloading it.
-NAMED_SIZES = {
-    "digits": (1_797, 10),
-    "pairs": (NUM_PICTURES, len(CLASSES)),
-    "fashion-mnist": (60_000, 10),
-    "cifar10": (50_000, 10),
-    "cifar100": (50_000, 100),
-}
-NAMES = tuple(NAMED_SIZES)
+NAMED_SIZES = dict(
+    zip(NAMES, [(1_797, 10), (NUM_PICTURES, len(CLASSES)), (60_000, 10), (50_000, 10), (50_000, 100)], strict=True)
+)
 
 FASHION_CLASSES = (
     "T-shirt/top",

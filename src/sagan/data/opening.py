@@ -15,7 +15,7 @@ from sagan.data.decode import TREATMENTS, require_size
 from sagan.data.given import given_source
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
-from sagan.data.named import NAMED_SIZES, NAMES
+from sagan.data.named import NAMED_SIZES
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.pack import pack_file, refuse_unreadable, say
 from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed_file
@@ -23,6 +23,7 @@ from sagan.data.pictures import Source, hash_lines
 from sagan.data.pixel_traits import COMMON
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.sources import find_source, refuse_idle, to_be_fitted
+from sagan.data.there import NAMES
 from sagan.sizes import Size, longhand, written
 
 FITTING = ("fit", "border")

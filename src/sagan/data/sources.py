@@ -14,21 +14,14 @@ from sagan.data.config import GIVEN, DataConfig, DataError
 from sagan.data.encoded import decoding_lines
 from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, own_table, zip_source
 from sagan.data.given import place_of
-from sagan.data.huggingface import PREFIX, hub_source, is_saved, saved_source
-from sagan.data.named import NAMES, cifar_pictures, holds_idx, idx_pictures, named_source
+from sagan.data.huggingface import hub_source, is_saved, saved_source
+from sagan.data.named import cifar_pictures, holds_idx, idx_pictures, named_source
 from sagan.data.packed import ImageSet
 from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
-from sagan.data.tars import is_pattern, tar_source
+from sagan.data.tars import tar_source
+from sagan.data.there import HUB_PREFIX, KINDS, NAMES, check_there, is_pattern
 from sagan.reading import whatever_happens
-from sagan.words import did_you_mean
-
-KINDS = (
-    "a folder of class folders, a folder of pictures, a zip of either, an .npz, a packed file or folder, tar files in "
-    f"the WebDataset layout, a Hugging Face data set, a CIFAR archive, or one of the names {', '.join(NAMES)}"
-)
-
-"""What NumPy raises for a file that is none."""
 
 
 def find_source(
@@ -62,22 +55,20 @@ def to_be_fitted(source: Source, config: DataConfig) -> Source:
 
 def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bool) -> Source:
     path = config.path
+    check_there(path)
     if path.startswith(GIVEN):
         refuse_idle(config)
         return place_of(path)
     if path in NAMES:
         refuse_idle(config)
         return named_source(path, cache, size_px=size_px, progress=progress)
-    if path.startswith(PREFIX):
+    if path.startswith(HUB_PREFIX):
         _refuse_idle_in_table(config)
         return hub_source(config, cache, progress=progress)
     if is_pattern(path):
         return tar_source(config, progress=progress)
     place = Path(path).expanduser()
     try:
-        if not place.exists():
-            hint = did_you_mean(path.lower(), NAMES)
-            raise DataError(f"there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
         if place.is_dir():
             if is_packed(place):
                 refuse_idle(config)

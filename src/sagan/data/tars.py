@@ -23,13 +23,13 @@ from sagan.data.extras import need
 from sagan.data.files import IMAGE_SUFFIXES, choices, refuse_huge
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
+from sagan.data.there import PATTERN, is_pattern
 from sagan.reading import value_of, whatever_happens
 
 LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "class_id", "class_name")
 LABELLED = 'a label beside each picture: KEY.cls, KEY.json with "label" in it, or KEY.txt'
 META = re.compile(r"__[^/]*__($|/)")  # names that the layout sets aside
-PATTERN = re.compile(r"[*?\[{]")
 
 Label = int | str | None
 
@@ -48,11 +48,6 @@ class _Found(NamedTuple):
     label: Label
     place: tuple[int, int, int]
     """Number of the tar file, offset and size."""
-
-
-def is_pattern(path: str) -> bool:
-    """Tell whether a path means several files, as ``train-{000..146}.tar`` and ``train-*.tar`` do."""
-    return bool(PATTERN.search(path)) and not Path(path).exists()
 
 
 def tar_source(config: DataConfig, *, progress: bool) -> Source:

@@ -1,4 +1,4 @@
-"""Weights from the Hugging Face Hub: a name like OWNER/NAME to a file on this machine."""
+"""Weights from the Hugging Face Hub: a name like OWNER/NAME to a file on this machine. Without PyTorch."""
 
 import re
 import socket
@@ -19,6 +19,20 @@ def is_hub_id(path: str | Path) -> bool:
     if not NAMED.fullmatch(text) or place.exists() or place.parent.is_dir():
         return False
     return place.suffix not in (".safetensors", ".pt", ".onnx", ".pt2")
+
+
+def check_weights_there(path: str | Path, *, hub: bool = True) -> None:
+    """Check that a path leads somewhere, or may be a repository of the Hub; what is there is not looked at.
+
+    Args:
+        path: As in :func:`sagan.generators.pretrained.load`.
+        hub: Whether it can be a repository.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+    """
+    if not Path(path).exists() and not (hub and is_hub_id(path)):
+        raise FileNotFoundError(f"{path}: no such run folder, checkpoint or weights file")
 
 
 def fetched(

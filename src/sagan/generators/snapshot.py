@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from sagan.generators.hub import check_weights_there
 from sagan.recipes.config import RunConfig, from_json
 from sagan.training.checkpoint import CheckpointError, check_contents, checkpoints, load_checkpoint
 
@@ -66,8 +67,7 @@ def stored(path: str | Path) -> list[Path]:
                 "and has it saved once?"
             )
         return found
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such run folder, checkpoint or weights file")
+    check_weights_there(path, hub=False)
     return [path]
 
 

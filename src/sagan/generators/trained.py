@@ -16,6 +16,7 @@ from sagan.models.config import GeneratorConfig
 from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.sampling import (
+    BATCH_SIZE,
     along,
     attention_gammas,
     attention_maps,
@@ -93,7 +94,7 @@ class TrainedGenerator:
         classes: str | int | Sequence[str | int] | None = None,
         seed: int = 0,
         truncation: float | None = None,
-        batch_size: int = 64,
+        batch_size: int = BATCH_SIZE,
         *,
         progress: bool = False,
     ) -> NDArray[np.uint8]:
@@ -104,7 +105,8 @@ class TrainedGenerator:
             classes: A class, or several that are repeated in order, by name or number; unset draws them uniformly.
             seed: Sample i depends on the seed, i and its class alone.
             truncation: Redraw noise beyond this absolute value; smaller is less varied and often cleaner.
-            batch_size: Images computed at a time; the result does not depend on it (up to rounding).
+            batch_size: Images computed at a time; the result does not depend on it (up to rounding, see
+                :data:`sagan.sampling.BATCH_SIZE`).
             progress: Show a progress bar on standard error.
 
         Returns:

@@ -248,7 +248,7 @@ def sampling_rate(config: RunConfig, engine: Engine, rounds: int) -> Rate:
     G = engine.module(build_networks(config)[0]).eval()
     z = sample_latents(0, range(LOOK_IMAGES), G.config.z_dim)
     y = sample_labels(0, range(LOOK_IMAGES), G.config.num_classes)
-    seconds = timed_rounds(lambda: generate(G, z, y), engine.device, rounds)
+    seconds = timed_rounds(lambda: generate(G, z, y, LOOK_IMAGES), engine.device, rounds)
     return Rate(name="sampling", images=LOOK_IMAGES, seconds=seconds, values={"precision": "fp32"})
 
 

@@ -172,7 +172,7 @@ def _sample_seconds(state: TrainState, engine: Engine) -> float:
     G = sampling_copy(state.sampled, batches=1, batch_size=STANDING_BATCH_SIZE, seed=0)
     z = sample_latents(0, range(LOOK_IMAGES), G.config.z_dim)
     y = sample_labels(0, range(LOOK_IMAGES), G.config.num_classes)
-    return timed(lambda: generate(G, z, y), engine.device) / LOOK_IMAGES
+    return timed(lambda: generate(G, z, y, LOOK_IMAGES), engine.device) / LOOK_IMAGES
 
 
 def _held(engine: Engine) -> int | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sagan.data.config import DataConfig
+from sagan.generators.hub import check_weights_there
 
 SUFFIXES = (".safetensors", ".pt")
 RUN_FILES = ("config.json", "checkpoints", "generator.safetensors", ".lock")
@@ -44,8 +45,7 @@ def check_source(path: Path) -> None:
         FileNotFoundError: If there is nothing there.
         ValueError: If it is neither a run folder, nor a checkpoint, nor a weights file.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such run folder, checkpoint or weights file")
+    check_weights_there(path, hub=False)
     if path.is_dir():
         if not any((path / name).exists() for name in RUN_FILES):
             raise ValueError(f"{path} is no run folder: it has none of {', '.join(RUN_FILES)}")

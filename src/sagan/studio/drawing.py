@@ -14,11 +14,9 @@ from sagan.models.config import START, scaled
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.ops.attention import SelfAttention2d
-from sagan.sampling import attended, attention_gammas, attention_maps, generate, maps_of
+from sagan.sampling import BATCH_SIZE, attended, attention_gammas, attention_maps, generate, maps_of
 from sagan.studio.binary import packed
 
-# Between two of these a newer ask is noticed.
-BATCH_SIZE = 16
 # As many numbers of a map are sent at most; of a larger one fewer query places are.
 MAX_NUMBERS = 2**23
 # What attention blocks got is kept while it is no larger: 64 samples at 128 px and published width.
@@ -55,7 +53,8 @@ def draw(generator: TrainedGenerator, config: SampleConfig, advance: Callable[[i
         advance(count)
 
     with attended(network) as seen:
-        images = generate(network, z, y, batch_size=BATCH_SIZE, advance=forget_if_large)
+        # Between two batches a newer ask is noticed.
+        images = generate(network, z, y, advance=forget_if_large)
     whole = all(sum(len(part) for part in parts) == len(z) for parts in seen.values())
     labels = y.tolist() if y is not None and network is generator.network else None
     return Drawn(images, labels, network, seen if whole else {})
