@@ -1,5 +1,7 @@
 """How Sphinx makes a site of these pages: ``./dev sphinx-build -W --keep-going docs build/site``.
 
+It opens from the disk; from a server (``python -m http.server -d build/site``) its search shows the lines around a
+word, too.
 The pages are plain Markdown that reads on a code host as well. What a site needs beyond that is made here while it is
 built: the navigation from the lists of index.md, the API pages from the docstrings, and words in place of links that
 leave docs/.

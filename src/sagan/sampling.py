@@ -27,7 +27,7 @@ from sagan.sizes import Size, size_of
 
 MAX_REDRAWS = 10_000
 BATCH_SIZE = 16
-"""Images drawn at a time, on the command line as in the studio: with another number a pixel may be rounded otherwise."""
+"""Images drawn at a time, by the command line as by the studio: with another number pixels may round otherwise."""
 
 
 def training_draws(

@@ -28,6 +28,20 @@ def test_a_plan_is_made_and_its_command_trains(run: Run, tmp_path: Path) -> None
     assert (train["batch_size"], train["accumulate"], train["total_steps"]) == (8, 2, 10)
 
 
+@pytest.mark.long("steps are measured in a process of their own")
+def test_the_command_of_a_plan_leaves_out_what_cannot_be_read(run: Run, pictures: Path) -> None:
+    (pictures / "dark" / "3.png").write_bytes(b"broken")
+    flags = ["--preset", "sagan-32-cpu", "--size", "16", "--base-width", "8", "--batch-size", "4", "--steps", "1"]
+    code, out, err = run("plan", "--data", pictures, *flags)
+    assert code == 0, err
+    assert "39 in 2 classes" in out
+    assert "not readable, so that they need --data.skip-unreadable, as below: 1 file(s) (dark/3.png" in out
+    command = shlex.split(out.splitlines()[-1].removeprefix("start:"))
+    assert "--data.skip-unreadable" in command
+    code, _, err = run(*command[1:], "--out", "planned")
+    assert code == 0, err
+
+
 @pytest.mark.long("steps are measured in processes of their own")
 def test_a_plan_that_cannot_fit_is_one_sentence(run: Run, error: Mistake) -> None:
     said = error(run("plan", "--preset", "demo", "--batch-size", "2", "--memory-limit", "0.01"))

@@ -1,6 +1,7 @@
 """Counting a data set before it is decoded, opening and the named sets together: the numbers that opening it gives."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,11 @@ def test_a_folder_is_counted_without_decoding_or_writing(class_folder, config, t
     (class_folder / "cat" / "0.png").write_bytes(b"broken: whoever decodes it notices")
     before = sorted(tmp_path.rglob("*"))
     assert data_size(config(class_folder), 8) == DataSize(5, 2, 5 * 8 * 8 * 3)
+    with pytest.raises(DataError, match="cat loses 1 of its 3 pictures"):
+        data_size(config(class_folder), 8, look_at=100)
+    found = data_size(replace(config(class_folder), may_lose=("cat",)), 8, look_at=100)
+    assert (found.num_images, found.looked_at, [name for name, _ in found.unreadable]) == (4, 5, ["cat/0.png"])
+    assert data_size(config(class_folder / "dog"), 8, look_at=1).looked_at == 1
     assert sorted(tmp_path.rglob("*")) == before
     assert data_size(config(class_folder / "dog"), 8) == DataSize(2, 0, 2 * 8 * 8 * 3)
 
@@ -25,6 +31,14 @@ def test_what_is_packed_already_takes_no_more_disk(class_folder, config, tmp_pat
     shutil.rmtree(tmp_path / "cache")
     assert data_size(config(tmp_path / "packed.npy"), 8) == DataSize(5, 2, 0)
     assert data_size(config(tmp_path / "packed.npy"), 4) == DataSize(5, 2, 5 * 4 * 4 * 3)
+
+
+def test_what_packing_found_unreadable_is_known_without_another_look(class_folder, config):
+    (class_folder / "dog" / "0.png").write_bytes(b"broken")
+    skipping = replace(config(class_folder), skip_unreadable=True, may_lose=("dog",))
+    open_dataset(skipping, 8, progress=False)
+    found = data_size(config(class_folder), 8)
+    assert (found.num_images, found.looked_at, [name for name, _ in found.unreadable]) == (4, 0, ["dog/0.png"])
 
 
 @pytest.mark.parametrize("name", ["digits", "pairs", "fashion-mnist", "cifar10", "cifar100"])

@@ -45,6 +45,27 @@ def test_a_run_without_log_or_configuration(tmp_path):
     assert (told["step"], told["total"], told["silent_s"], told["panels"]) == (0, None, None, [])
 
 
+def test_what_was_saved_and_what_was_logged_are_told_apart(run_folder, save_step):
+    assert (run_told(run_folder)["step"], run_told(run_folder)["stand"]) == (4, "")
+    save_step(6)
+    assert (run_told(run_folder)["step"], run_told(run_folder)["stand"]) == (6, "last logged at step 4")
+    with (run_folder / "log.jsonl").open("a") as log:
+        log.write('\n{"step": 9, "loss_d": 1.0, "loss_g": 1.0}\n')
+    assert (run_told(run_folder)["step"], run_told(run_folder)["stand"]) == (9, "last saved at step 6")
+    for path in (run_folder / "checkpoints").iterdir():
+        path.unlink()
+    assert run_told(run_folder)["stand"] == "nothing saved yet"
+
+
+def test_a_finished_run_that_kept_its_weights_alone_has_saved_them(run_folder, weights):
+    for path in (run_folder / "checkpoints").iterdir():
+        path.unlink()
+    weights().rename(run_folder / "generator.safetensors")
+    assert (run_told(run_folder)["step"], run_told(run_folder)["stand"]) == (7, "last logged at step 4")
+    (run_folder / "generator.safetensors").write_bytes(b"damaged")
+    assert run_told(run_folder)["stand"] == "nothing saved yet"
+
+
 def test_the_pictures_of_a_run_are_found_where_they_still_are(run_folder, tmp_path):
     config = json.loads((run_folder / "config.json").read_text())
     assert data_of_run(run_folder).path == "digits"

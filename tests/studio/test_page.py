@@ -218,6 +218,7 @@ def test_a_run_goes_on_before_your_eyes(studio_page, run_folder):
     with (run_folder / "log.jsonl").open("a") as log:
         log.write('ss_d": 1.0}\n{"step": 6, "loss_d": 1.0, "loss_g": 1.0}\n')
     page.wait_for_function("document.querySelector('#run').textContent.includes('step 6 of 10')")
+    assert "last saved at step 4" in page.text_content("#run")
 
 
 def test_a_picture_of_ones_own(studio_page, run_folder, picture_file):

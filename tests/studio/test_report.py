@@ -43,7 +43,9 @@ def test_a_report_shows_the_run_without_a_server(written, open_page):
     generator = load(folder, preview=True)
     network, z, y = generator.inputs(SampleConfig(num=6))
     tiles = np.stack([pixels(page, "#samples-box .tile canvas", i) for i in range(len(z))])
-    assert np.abs(tiles.astype(int) - generate(network, z, y)).max() <= 1
+    assert np.array_equal(tiles, generate(network, z, y))
+    assert "step 4 of 10" in page.text_content("#state")
+    assert "samples and attention of step 4" in page.text_content("#facts")
     assert "classes alike at step 4" in page.text_content("#health")
     assert "train longer" in page.text_content("#health")
     assert page.locator(".chart svg").count() >= 2
@@ -62,6 +64,17 @@ def test_a_report_shows_the_run_without_a_server(written, open_page):
     page.fill("#time", "0")
     assert page.text_content("#when") == "step 2"
     assert (pixels(page, "#time-grid canvas") == 20).all()
+
+
+@pytest.mark.long("a real browser draws the report")
+def test_a_report_of_a_run_that_goes_on_says_what_was_saved(run_folder, tmp_path, open_page):
+    with (run_folder / "log.jsonl").open("a") as log:
+        log.write('\n{"step": 9, "loss_d": 1.0, "loss_g": 1.0}\n')
+    write_report(run_folder, tmp_path / "r.html")
+    page = open_page(tmp_path / "r.html")
+    assert "step 9 of 10" in page.text_content("#state")
+    assert "last saved at step 4" in page.text_content("#state")
+    assert "samples and attention of step 4" in page.text_content("#facts")
 
 
 @pytest.mark.long("a real browser draws the report")

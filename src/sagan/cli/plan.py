@@ -37,5 +37,6 @@ def run(arguments: list[str]) -> int:
         limit_bytes=None if flags.memory_limit is None else int(flags.memory_limit * 1e9),
         console=error_console(),
     )
-    print(f"{choice.sentence}\n{plan.text(train_command(arguments, plan.config.train.accumulate))}")
+    command = train_command(arguments, plan.config.train.accumulate, skip_unreadable=plan.must_skip)
+    print(f"{choice.sentence}\n{plan.text(command)}")
     return 0

@@ -17,7 +17,7 @@ from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.named import NAMED_SIZES
 from sagan.data.names import read_class_names, rename_classes
-from sagan.data.pack import pack_file, refuse_unreadable, say
+from sagan.data.pack import pack_file, refuse_unreadable, say, unreadable_among
 from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed_file
 from sagan.data.pictures import Source, hash_lines
 from sagan.data.pixel_traits import COMMON
@@ -186,13 +186,23 @@ class DataSize(NamedTuple):
     """0 when there are no classes."""
     new_bytes: int
     """What packing will write to the cache folder; 0 if the pictures are packed at that size already."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Files that are known not to be readable, each with why; they are not counted as pictures."""
+    looked_at: int = 0
+    """Of so many it was found out now; 0 if none had to be looked at, or none were."""
 
 
-def data_size(config: DataConfig, size_px: Size) -> DataSize:
-    """Count the pictures that :func:`open_dataset` would open; nothing is decoded, downloaded or written.
+def data_size(config: DataConfig, size_px: Size, *, look_at: int = 0, progress: bool = False) -> DataSize:
+    """Count the pictures that :func:`open_dataset` would open; nothing is downloaded or written.
+
+    Args:
+        config: What would be opened.
+        size_px: As :func:`open_dataset`.
+        look_at: Decode so many of those that are not packed yet, spread over all, to see whether they can be.
+        progress: Show on standard error that it is done.
 
     Raises:
-        DataError: If nothing is found, or it is of no known kind.
+        DataError: If nothing is found, it is of no known kind, or leaving out what cannot be read loses classes.
     """
     size = require_size(size_px)
     if (packed := _packed_already(config, size)) is not None:
@@ -201,14 +211,19 @@ def data_size(config: DataConfig, size_px: Size) -> DataSize:
     source = find_source(config, cache, size=size)
     packed = _open_cached(_cached_file(source, size, cache))
     if packed is not None:
-        return DataSize(len(packed.labels), len(packed.class_names), 0)
+        return DataSize(len(packed.labels), len(packed.class_names), 0, tuple(packed.info.unreadable))
     if config.path in NAMED_SIZES:
         num_images, num_classes = NAMED_SIZES[config.path]
-    else:
-        pictures = source.load()
-        num_images = len(pictures.names)
-        num_classes = len(np.unique(pictures.labels)) if pictures.class_names else 0
-    return DataSize(num_images, num_classes, num_images * prod(size) * 3)
+        return DataSize(num_images, num_classes, num_images * prod(size) * 3)
+    pictures = source.load()
+    total = len(pictures.names)
+    chosen = sorted({round(i) for i in np.linspace(0, total - 1, min(look_at, total))})
+    unreadable = unreadable_among(pictures, chosen, size, progress=progress)
+    if unreadable:
+        refuse_lost_classes(source.name, pictures, unreadable, config.may_lose)
+    num_images = total - len(unreadable)
+    num_classes = len(np.unique(pictures.labels)) if pictures.class_names else 0
+    return DataSize(num_images, num_classes, num_images * prod(size) * 3, unreadable, len(chosen))
 
 
 def notes(image_set: ImageSet) -> list[str]:

@@ -168,6 +168,28 @@ def decode_into(
     return pictures.labels[stretch.start : stretch.stop][readable]
 
 
+def unreadable_among(
+    pictures: Pictures, indices: Sequence[int], size: tuple[int, int], *, progress: bool
+) -> tuple[tuple[str, str], ...]:
+    """Decode pictures as :func:`pack_file` would and keep none; give the names of those that fail, each with why.
+
+    Raises:
+        DataError: If a picture could not be read at all, which says nothing about the picture.
+    """
+    found: list[tuple[str, str]] = []
+
+    def look(index: int) -> tuple[str, str] | None:
+        looked = decode_to_size(pictures, index, size)
+        return (pictures.names[index], str(looked)) if isinstance(looked, UnreadableError) else None
+
+    def keep(looks: list[tuple[str, str] | None]) -> None:
+        found.extend(one for one in looks if one is not None)
+
+    with counted("looking at pictures", len(indices), progress) as advance:
+        map_in_order(look, indices, keep, advance)
+    return tuple(found)
+
+
 def announce(name: str, total: int, size: tuple[int, int], place: Path, note: str) -> None:
     """Tell what is packed where, and how much room it needs."""
     needed, free = in_bytes(total * prod(size) * 3), in_bytes(shutil.disk_usage(place.parent).free)
@@ -181,7 +203,7 @@ def say(text: str) -> None:
 
 def too_few(name: str, readable: int, unreadable: Sequence[tuple[str, str]]) -> DataError:
     """Give the error for a source of which too few pictures can be read."""
-    return DataError(f"{name}: {readable} picture(s) can be read, but not {_listed(unreadable)}")
+    return DataError(f"{name}: {readable} picture(s) can be read, but not {listed(unreadable)}")
 
 
 def without_empty_classes(labels: Labels, class_names: tuple[str, ...]) -> tuple[Labels, tuple[str, ...]]:
@@ -200,12 +222,13 @@ def refuse_unreadable(unreadable: Sequence[tuple[str, str]], name: str) -> None:
     """
     if unreadable:
         raise DataError(
-            f"{name} holds files that cannot be read as pictures: {_listed(unreadable)}; repair or remove them, or "
+            f"{name} holds files that cannot be read as pictures: {listed(unreadable)}; repair or remove them, or "
             "leave them out with --data.skip-unreadable (`data pack`: --skip-unreadable; Python: skip_unreadable=True)"
         )
 
 
-def _listed(unreadable: Sequence[tuple[str, str]]) -> str:
+def listed(unreadable: Sequence[tuple[str, str]]) -> str:
+    """Count files and name the first of them, each with why it cannot be read."""
     shown = "; ".join(f"{name}: {reason}" for name, reason in unreadable[:SHOWN_NAMES])
     more = f" and {len(unreadable) - SHOWN_NAMES:,} more" if len(unreadable) > SHOWN_NAMES else ""
     return f"{len(unreadable):,} file(s) ({shown}{more})"

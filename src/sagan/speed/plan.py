@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from sagan.data import DataSize, data_size
+from sagan.data.pack import listed
 from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_BATCH_SIZE, STANDING_BATCHES
 from sagan.recipes.build import with_classes
 from sagan.recipes.config import RunConfig
@@ -34,6 +35,8 @@ BUSY = 0.7
 DAY_S = 86_400.0
 LONG_S = 14 * DAY_S
 EVALUATED_SAMPLES = 50_000
+# At most so many pictures are decoded to see whether they can be.
+LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +149,18 @@ class Plan:
         if self.data is None:
             return f"none named with --data; {classes} assumed"
         packed = f"{size(self.data.new_bytes)} on disk once decoded" if self.data.new_bytes else "decoded already"
-        return f"{self.data.num_images:,} in {classes}; {packed}"
+        said = f"{self.data.num_images:,} in {classes}; {packed}"
+        if self.data.unreadable:
+            done = "are left out" if self.config.data.skip_unreadable else "need --data.skip-unreadable, as below"
+            said += f"\n          not readable, so that they {done}: {listed(self.data.unreadable)}"
+        if 0 < self.data.looked_at < self.data.num_images + len(self.data.unreadable):
+            said += f"\n          {self.data.looked_at:,} of them were looked at, `sagan data check` looks at all"
+        return said
+
+    @property
+    def must_skip(self) -> bool:
+        """Whether the run needs ``--data.skip-unreadable`` beside what was asked for."""
+        return self.data is not None and bool(self.data.unreadable) and not self.config.data.skip_unreadable
 
     def _instead(self) -> str:
         in_a_day = int(DAY_S * 0.95 / self.step_s)
@@ -182,7 +196,10 @@ def make_plan(
     """
     if not isinstance(config, RunConfig):
         raise ValueError(f"plan takes a configuration, as sagan.preset(data=PICTURES) makes one, found {config!r}")
-    data = data_size(config.data, config.generator.image_size) if with_data else None
+    data = None
+    if with_data:
+        size_px = config.generator.image_size
+        data = data_size(config.data, size_px, look_at=LOOKED_AT, progress=console is not None)
     if data is not None:
         config = with_classes(config, data.num_classes)
         check_enough(config, data)
@@ -336,7 +353,7 @@ def due(steps: int, every: int) -> set[int]:
     return {*range(every, steps + 1, every), steps} if every else set()
 
 
-def train_command(arguments: Sequence[str], accumulate: int) -> str:
+def train_command(arguments: Sequence[str], accumulate: int, *, skip_unreadable: bool = False) -> str:
     """Write the ``sagan train`` command that does what was planned, from the arguments of ``sagan plan``."""
     kept: list[str] = []
     skip = False
@@ -352,6 +369,8 @@ def train_command(arguments: Sequence[str], accumulate: int) -> str:
         kept += ["--data", "PICTURES"]
     if accumulate > 1:
         kept += ["--train.accumulate", str(accumulate)]
+    if skip_unreadable:
+        kept.append("--data.skip-unreadable")
     return shlex.join(["sagan", "train", *kept])
 
 

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagan.figures.curves import MAX_POINTS, Panel, thin, training_panels
+from sagan.generators.pretrained import EXPORTED, exported_step
 from sagan.recipes.config import RunConfig, config_of_file
 from sagan.runs.curves import one_protocol
 from sagan.runs.log import LOG, read_log
 from sagan.runs.samples import kept_samples, read_samples
+from sagan.training.checkpoint import checkpoints
 
 Line = dict[str, Any]
 # A run that wrote nothing for so long, and for longer than three of its lines took, is taken not to train any more.
@@ -30,12 +32,15 @@ MOST_STEP = 2**53  # a larger one is no number of a browser
 def run_told(folder: Path) -> dict[str, object]:
     """Give the state of a run: steps, speed, time left, curves, findings about its health, steps with samples.
 
+    Its step is the last that was logged or saved, whichever came later.
+
     Raises:
         ValueError: If its configuration or its log cannot be read.
     """
     lines = log_lines(folder)
     config = config_of(folder)
-    step = max((line["step"] for line in lines), default=0)
+    logged, saved = max((line["step"] for line in lines), default=0), saved_step(folder)
+    step = max(logged, saved or 0)
     total = None if config is None else config.train.total_steps
     speeds = [_finite(float(line["images_per_s"])) for line in lines if "images_per_s" in line]
     speed = next((speed for speed in reversed(speeds) if speed is not None), None)
@@ -46,6 +51,7 @@ def run_told(folder: Path) -> dict[str, object]:
         left = (total - step) * config.train.batch_size / speed
     return {
         "step": step,
+        "stand": stand(step, logged, saved),
         "total": total,
         "images_per_s": speed,
         "training": training,
@@ -56,6 +62,24 @@ def run_told(folder: Path) -> dict[str, object]:
         "rows": [] if config is None else row_names(folder),
         "panels": panels(lines),
     }
+
+
+def saved_step(folder: Path) -> int | None:
+    """Give the step of what :func:`sagan.generators.pretrained.load` would read of a run; None if it saved nothing."""
+    found = checkpoints(folder / "checkpoints")
+    if found:
+        return int(found[-1].stem.removeprefix("step-"))
+    try:
+        inside(folder, folder / EXPORTED)
+        return exported_step(folder)
+    except (OSError, ValueError):  # damaged: whoever loads it says so
+        return None
+
+
+def stand(step: int, logged: int, saved: int | None) -> str:
+    """Say what a run has saved and logged, where that is not its step; "" where both are."""
+    said = [] if saved == step else ["nothing saved yet" if saved is None else f"last saved at step {saved:,}"]
+    return "; ".join([*said, *([f"last logged at step {logged:,}"] if logged < step else [])])
 
 
 def log_lines(folder: Path) -> list[Line]:

@@ -17,6 +17,7 @@ function tellState() {
   $("state").append(
     el("b", { textContent: `step ${number(told.step)}${told.total ? ` of ${number(told.total)}` : ""}` }),
     el("span", { className: "badge", textContent: done ? "finished" : told.training ? "was training when this was written" : "not finished" }),
+    ...(told.stand ? [el("span", { className: "hint", textContent: told.stand })] : []),
     ...(told.images_per_s ? [el("span", { className: "hint", textContent: `${told.images_per_s.toFixed(0)} images/s at the end` })] : []),
   );
   $("bar").value = told.total ? told.step / told.total : 0;
@@ -24,7 +25,7 @@ function tellState() {
   const facts = told.provenance ?? {};
   const data = facts.data?.source ? `trained on ${facts.data.source}` : "";
   const gates = told.gammas ? Object.entries(told.gammas).map(([k, v]) => `γ of feat${k} ${v.toFixed(3)}`).join(", ") : "";
-  $("facts").textContent = [told.size ? `${told.size} px` : "", `${told.classes.length || "no"} classes`, data, facts.weights, facts.batch_norm, gates, $("samples") ? "" : told.no_generator].filter(Boolean).join("; ");
+  $("facts").textContent = [facts.step === undefined || facts.step === null ? "" : `samples and attention of step ${number(facts.step)}`, told.size ? `${told.size} px` : "", `${told.classes.length || "no"} classes`, data, facts.weights, facts.batch_norm, gates, $("samples") ? "" : told.no_generator].filter(Boolean).join("; ");
   const found = told.health.map((line) => {
     if (line.health === "rolled back") return el("li", { textContent: `Rolled back from step ${line.from_step} to ${line.step}: ${line.because}.` });
     const what = `${line.health} ${line.over ? "was over " : ""}at step ${number(line.step)}: ${line.quantity} ${(+line.value).toPrecision(3)}`;

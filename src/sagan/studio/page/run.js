@@ -104,6 +104,7 @@ class Card {
     const facts = [el("b", { textContent: `step ${told.step.toLocaleString("en")}${told.total ? ` of ${told.total.toLocaleString("en")}` : ""}` })];
     const state = told.training ? `training, last line ${Math.round(told.silent_s)} s ago` : told.total && told.step >= told.total ? "finished" : told.silent_s === null ? "has not logged anything" : "not training now";
     facts.push(el("span", { className: "badge", textContent: state }));
+    if (told.stand) facts.push(el("span", { className: "hint", textContent: told.stand }));
     if (told.images_per_s) facts.push(el("span", { className: "hint", textContent: `${told.images_per_s.toFixed(told.images_per_s < 10 ? 1 : 0)} images/s` }));
     if (told.left_s) facts.push(el("span", { className: "hint", textContent: `about ${duration(told.left_s)} left` }));
     this.head.replaceChildren(...facts);
