@@ -85,6 +85,7 @@ def test_axe_finds_nothing_serious_in_a_report(dark, phone, written, open_page, 
     page.wait_for_selector(".chart svg")
     assert accessibility_faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator("#values details").first.bounding_box()["width"] > 150  # what is in it can be read
 
 
 def test_a_report_asks_for_nothing_and_holds_no_markup_of_the_run(written, tmp_path):

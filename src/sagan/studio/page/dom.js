@@ -13,6 +13,11 @@ export function el(tag, properties = {}, ...children) {
   return made;
 }
 
+/** Show a command, its words whole where they fit: a browser would break a flag behind its dashes. */
+export function tellCommand(box, command) {
+  box.replaceChildren(...command.split(" ").flatMap((word, i) => [i ? " " : "", el("span", { textContent: word })]));
+}
+
 /** Say something to people who do not see the page. */
 export const say = (text) => { $("said").textContent = text; };
 

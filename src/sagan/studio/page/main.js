@@ -1,7 +1,7 @@
 // The page: what is asked for, what is chosen, which view is open.
 
 import { Classes, MOST } from "./classes.js";
-import { $, complain, drawn, el, paint, picture, say } from "./dom.js";
+import { $, complain, drawn, el, paint, picture, say, tellCommand } from "./dom.js";
 import { Grid } from "./grid.js";
 import { LooksPanel } from "./looks.js";
 import { RunView } from "./run.js";
@@ -77,7 +77,7 @@ async function refresh() {
       one.grid.show(arrays.images, names);
     }));
     $("grids").setAttribute("aria-busy", "false");
-    $("command").textContent = shown.find((one) => one.source.key === current().key).command;
+    tellCommand($("command"), shown.find((one) => one.source.key === current().key).command);
     complain(null);
     drawn("samples", { ms: performance.now() - before });
     choose(Math.min(chosen, main().names.length - 1));

@@ -1,7 +1,7 @@
 // The report of a run: everything that it shows lies in this file.
 
 import { chart } from "./chart.js";
-import { $, el, paint, picture } from "./dom.js";
+import { $, el, paint, picture, tellCommand } from "./dom.js";
 import { Grid } from "./grid.js";
 import { LooksPanel } from "./looks.js";
 import { unpack } from "./wire.js";
@@ -48,7 +48,7 @@ function showSamples() {
   const grid = new Grid($("samples-box"), "Samples by class", { choose, point: () => {} });
   grid.show(images, names);
   for (const item of told.looked_at) grid.tiles[item].box.classList.add("has-map");
-  $("command").textContent = told.command;
+  tellCommand($("command"), told.command);
   choose(told.looked_at[0]);
 }
 
@@ -85,12 +85,11 @@ function list(entries) {
 function showValues() {
   const parts = told.values.flatMap(({ file, subject, values }) => {
     const rows = values.map((value) => el("tr", {},
-      el("td", { textContent: value.metric }),
+      el("td", {}, value.metric, ...value.warnings.map((text) => el("p", { className: "hint", textContent: text })), el("details", {}, el("summary", { textContent: "how it was made" }), list(Object.entries(value.protocol)))),
       el("td", { className: "number", textContent: `${+(+value.value).toPrecision(4)}${value.spread ? ` ± ${+(+value.spread).toPrecision(2)}` : ""}` }),
-      el("td", { textContent: value.higher_is_better ? "higher is better" : "lower is better" }),
-      el("td", {}, ...value.warnings.map((text) => el("p", { className: "hint", textContent: text })), el("details", {}, el("summary", { textContent: "how it was made" }), list(Object.entries(value.protocol))))));
+      el("td", { textContent: value.higher_is_better ? "higher" : "lower" })));
     const step = subject.step === undefined ? "" : `, step ${number(subject.step)}`;
-    return [el("h3", { textContent: `${file}${step}` }), el("div", { className: "table" }, el("table", {}, el("thead", {}, el("tr", {}, ...["measure", "value", "", "protocol"].map((text) => el("th", { scope: "col", textContent: text })))), el("tbody", {}, ...rows)))];
+    return [el("h3", { textContent: `${file}${step}` }), el("div", { className: "table" }, el("table", {}, el("thead", {}, el("tr", {}, ...["measure", "value", "better"].map((text) => el("th", { scope: "col", textContent: text })))), el("tbody", {}, ...rows)))];
   });
   $("values").replaceChildren(...(parts.length ? parts : [el("p", { className: "hint", textContent: "Nothing was measured. `sagan evaluate RUN --data PICTURES --out RUN/evaluation.json` measures, and the next report has its values." })]));
 }

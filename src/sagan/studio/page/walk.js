@@ -1,6 +1,6 @@
 // Walks: between two samples, between two classes with the same noise, along a direction of the noise.
 
-import { $, complain, drawn, el, paint, picture } from "./dom.js";
+import { $, complain, drawn, el, paint, picture, tellCommand } from "./dom.js";
 import { postArrays, Stale } from "./wire.js";
 
 const FRAMES = 25;
@@ -61,7 +61,7 @@ export class WalkView {
       const message = await postArrays("/api/pictures", ask, "walk");
       this.frames = message.arrays.images;
       this.asked = ask;
-      $("walk-command").textContent = message.command.replace("samples.png", "walk.gif");
+      tellCommand($("walk-command"), message.command.replace("samples.png", "walk.gif"));
       complain(null);
       this.film();
       this.draw();
