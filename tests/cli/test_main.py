@@ -93,7 +93,7 @@ def test_no_permission_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("sagan: ")
+    assert done.stderr.splitlines()[-1].startswith("sagan: ")  # matplotlib may say before that it is slow
 
 
 def test_python_m_sagan_works() -> None:
