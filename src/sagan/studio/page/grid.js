@@ -2,7 +2,7 @@
 
 import { el, paint, picture } from "./dom.js";
 
-const TILE = { few: 118, some: 92, many: 72 };
+const TILE = { few: 118, some: 92, many: 78 };
 
 export class Grid {
   /** choose(item) is called when another picture is chosen, point(surface, item) for each, to let it be pointed at. */
