@@ -3,6 +3,7 @@
 import re
 import tomllib
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ def parses(monkeypatch, tmp_path, capsys):
         for word in words:
             if word.endswith("labels.json"):  # is looked for before all else
                 Path(word).touch()
+        for flag, word in pairwise(words):
+            if flag == "--resume":  # so is the run
+                Path(here(word)).mkdir(parents=True, exist_ok=True)
         try:
             code = main([here(word) for word in words])
         except Parsed:
