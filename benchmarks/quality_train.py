@@ -81,15 +81,20 @@ class Task:
     """Folder for runs and decoded pictures."""
 
     @property
+    def way(self) -> Arm:
+        """The arm that it trains."""
+        return chosen(self.arm)
+
+    @property
     def folder(self) -> Path:
         """Where its runs lie: arms that plan with their budget have some for each, others one that goes on."""
-        horizon = f"-{self.budget_s:g}" if chosen(self.arm).plans else ""
+        horizon = f"-{self.budget_s:g}" if self.way.plans else ""
         return Path(self.work) / f"{self.set}-{self.arm}-{self.seed}{horizon}"
 
     @property
     def config(self) -> RunConfig:
         """What it trains."""
-        return configuration(self.set, chosen(self.arm), self.data, str(Path(self.work) / "cache"), self.seed)
+        return configuration(self.set, self.way, self.data, str(Path(self.work) / "cache"), self.seed)
 
 
 def weights_at(task: Task, point_s: float) -> Path:
@@ -97,11 +102,17 @@ def weights_at(task: Task, point_s: float) -> Path:
     return task.folder / f"at-{point_s:g}.safetensors"
 
 
-def train_until(task: Task, point_s: float) -> dict[str, Any]:
-    """Train a task until so many seconds are spent, export the weights there, and say what it came to."""
+def train_until(task: Task, point_s: float, init_from: Path | None = None) -> dict[str, Any]:
+    """Train a task until so many seconds are spent, export the weights there, and say what it came to.
+
+    Args:
+        task: What to train.
+        point_s: Processor seconds after which it leaves.
+        init_from: A run that its first leg starts from; what that spent does not count.
+    """
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     budget: Budget | None = None
-    before: Path | None = None
+    before = init_from
     for leg in legs(task):
         run, budget = task.folder / leg.name, Budget(min(point_s, leg.ends_s), budget)
         if checkpoints(run / "checkpoints"):
@@ -134,7 +145,7 @@ class Leg:
 
 def legs(task: Task) -> list[Leg]:
     """List the runs of a task: one for each stage, and the last."""
-    arm, whole, found, start = chosen(task.arm), task.config, list[Leg](), 0.0
+    arm, whole, found, start = task.way, task.config, list[Leg](), 0.0
     for i, stage in enumerate(arm.stages):
         config = whole if stage.size_px is None else networks_at(whole, stage.size_px, fades=i > 0)
         if stage.other:
@@ -155,7 +166,7 @@ def other_data(task: Task) -> str:
 
 def prepared(task: Task, leg: Leg, before: Path | None) -> RunConfig:
     """Give the configuration of a fresh run: checkpoints as often as time asks, and the steps that rates fall over."""
-    config, arm = leg.config, chosen(task.arm)
+    config, arm = leg.config, task.way
     step_s = probe(task, config, before)
     changes: dict[str, Any] = {"save_every": max(1, round(SAVE_EVERY_S / step_s)), "keep_last": 1}
     if arm.decay_from is not None and leg.last:
@@ -173,8 +184,3 @@ def probe(task: Task, config: RunConfig, before: Path | None) -> float:
     train(short, out=out, init_from=before, hooks=[budget], console=Console(quiet=True))
     counted = sorted(budget.steps[PROBE_FROM:])
     return counted[len(counted) // 2]
-
-
-def arm_of(task: Task) -> Arm:
-    """Give the arm of a task."""
-    return chosen(task.arm)

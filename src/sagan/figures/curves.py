@@ -136,8 +136,8 @@ def training_panels(records: Records) -> list[Panel]:
     """Sort the quantities of a log into panels: losses, logits, gamma of every attention block, speed, each score.
 
     Keys read: ``loss_d``, ``loss_g``, ``real_logits``, ``fake_logits``, ``trained_logits``, ``heldout_logits``,
-    ``gamma/...``, ``variety/...``, ``sigma/...``, ``images_per_s``, ``score/...``; others are left alone, and what is
-    nowhere in the log gets no panel. Records with ``health`` mark their step in all panels, unless something is over.
+    ``gamma/...``, ``variety/...``, ``sigma/...``, ``overfitting/...``, ``images_per_s``, ``score/...``; others are
+    left alone, and what is nowhere in the log gets no panel. Records with ``health`` mark their step in all panels, unless something is over.
     Where a step occurs twice, as in a log that a resumed run continued, the later record counts. Values that are not
     finite, also as the strings "nan", "inf" and "-inf", become crosses on the axis of steps.
 
@@ -154,6 +154,7 @@ def training_panels(records: Records) -> list[Panel]:
     memory = {"trained_logits": "trained on", "heldout_logits": "held out"}
     gammas = {key: key.removeprefix("gamma/") for key in keys if key.startswith("gamma/")}
     varieties = {key: f"{key.removeprefix('variety/')} classes" for key in keys if key.startswith("variety/")}
+    fits = {"overfitting/logits": "held-out logits (0: trained, 1: generated)", "overfitting/copies": "copies"}
     sigmas = {key: key.removeprefix("sigma/") for key in keys if key.startswith("sigma/")}
     panels = [
         Panel(title="Losses", series=collect({"loss_d": "D", "loss_g": "G"}), noisy=True),
@@ -161,6 +162,7 @@ def training_panels(records: Records) -> list[Panel]:
         Panel(title="Logits of D on real pictures", series=collect(memory), noisy=True),
         Panel(title="Attention gate γ", series=collect(gammas)),
         Panel(title="Variety of samples (real: 1)", series=collect(varieties), from_zero=True),
+        Panel(title="Over-fitting", series=collect(fits), noisy=True, from_zero=True),
         Panel(title="Largest singular value", series=collect(sigmas), noisy=True),
         Panel(
             title="Images per second", series=collect({"images_per_s": "Images per second"}), noisy=True, from_zero=True

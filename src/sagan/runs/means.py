@@ -1,6 +1,8 @@
 """The numbers of a run: metrics of every step become a line of the log every so many steps."""
 
+import math
 import time
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -11,7 +13,8 @@ from sagan.sampling import attention_gammas
 from sagan.training.engine import Engine
 from sagan.training.health import largest_sigma
 from sagan.training.hooks import Hook, Line, Record, State
-from sagan.training.step import mean_logit
+from sagan.training.overfitting import gap_error, learnt_by_heart
+from sagan.training.step import picture_logits
 
 LOOK_BATCH = 256
 
@@ -22,7 +25,8 @@ class Means(Hook):
     Args:
         config: The run.
         engine: Where the sums lie.
-        looks: By the name of a value, batches whose mean logit is taken for each line.
+        looks: By the name of a value, batches whose mean logit is taken for each line: none, or ``trained_logits`` of
+            pictures that D trains on and ``heldout_logits`` of pictures that it never sees.
     """
 
     def __init__(self, config: RunConfig, engine: Engine, looks: dict[str, Batches]) -> None:
@@ -70,9 +74,7 @@ class Means(Hook):
         with record.aside():
             # The same measure on pictures that D trains on and on pictures that it never sees: when the first rises and
             # the second does not, D memorises.
-            for name, batches in self.looks.items():
-                batch, at_once = batches(state.step // train.log_every), train.batch_size // train.accumulate
-                line[name] = float(mean_logit(state, batch, self.engine, at_once))
+            line |= self._looks(record, line)
         line["images_per_s"] = train.batch_size * self.timed / seconds
         line |= {f"gamma/G/{k}": v for k, v in attention_gammas(state.G).items()}
         line |= {f"gamma/D/{k}": v for k, v in attention_gammas(state.D).items()}
@@ -81,3 +83,22 @@ class Means(Hook):
         assert self.started is not None
         line["elapsed_s"] = time.monotonic() - self.started
         return line
+
+    def _looks(self, record: Record, line: Mapping[str, object]) -> dict[str, float]:
+        """Give the mean logits of pictures, and how far D knows those that it trains on by heart."""
+        at_once = self.train.batch_size // self.train.accumulate
+        logits = {
+            name: picture_logits(record.state, batches(record.step // self.train.log_every), self.engine, at_once)
+            for name, batches in self.looks.items()
+        }
+        found = {name: float(some.mean()) for name, some in logits.items()}
+        if {"trained_logits", "heldout_logits"} <= logits.keys() and "fake_logits" in line:
+            trained, heldout = logits["trained_logits"], logits["heldout_logits"]
+            share = learnt_by_heart(
+                found["trained_logits"],
+                found["heldout_logits"],
+                float(str(line["fake_logits"])),
+                gap_error(trained.cpu().numpy(), heldout.cpu().numpy()),
+            )
+            found |= {} if math.isnan(share) else {"overfitting/logits": share}
+        return found

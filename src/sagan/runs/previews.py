@@ -14,8 +14,9 @@ from sagan.runs.due import draws
 from sagan.runs.folder import take_back
 from sagan.runs.samples import GRID_CLASSES, GRID_COLUMNS, weights_caption, write_samples
 from sagan.sampling import generate, sample_latents
-from sagan.training.health import REAL_PER_CLASS, RealPictures, real_pictures, variety
-from sagan.training.hooks import Hook, Record
+from sagan.training.health import REAL_PER_CLASS, RealPictures, cells, real_pictures, variety
+from sagan.training.hooks import Hook, Line, Record
+from sagan.training.overfitting import MOST_PICTURES, Known, copied, known_pictures
 
 
 class Previews(Hook):
@@ -26,14 +27,24 @@ class Previews(Hook):
         folder: The run's folder ``samples``.
         dataset: Its pictures.
         train_indices: Those that it trains on.
+        heldout_indices: Those that it never sees.
     """
 
-    def __init__(self, config: RunConfig, folder: Path, dataset: ImageSet, train_indices: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        dataset: ImageSet,
+        train_indices: NDArray[np.int64],
+        heldout_indices: NDArray[np.int64],
+    ) -> None:
         self.config, self.folder = config, folder
-        self.dataset, self.train_indices = dataset, train_indices
+        self.dataset, self.train_indices, self.heldout_indices = dataset, train_indices, heldout_indices
         self.class_names = dataset.class_names
         self.rows = list(range(min(GRID_CLASSES, len(self.class_names)))) or [0] * 4
         self.real: RealPictures | None = None
+        self.known: list[Known | None] = []
+        """The training pictures that samples may be copies of, once they were looked at."""
 
     def on_start(self, record: Record) -> None:
         """Remove the pictures of steps that will be done again."""
@@ -48,8 +59,11 @@ class Previews(Hook):
             images = self._samples(record.sampler, labels)
             record.pictures["samples"] = self._draw(images, record.step)
             found = variety(images, labels.numpy(), self._real())
-            if found:
-                record.add({"step": record.step} | {f"variety/{kind}": value for kind, value in found.items()})
+            line: Line = {f"variety/{kind}": value for kind, value in found.items()}
+            known = self._known()
+            line |= {} if known is None else {"overfitting/copies": copied(cells(images), known)}
+            if line:
+                record.add({"step": record.step} | line)
 
     def _samples(self, sampler: Generator, labels: torch.Tensor) -> NDArray[np.uint8]:
         z = sample_latents(0, range(len(labels)), sampler.config.z_dim)
@@ -78,3 +92,16 @@ class Previews(Hook):
                 self.dataset.images[chosen], self.dataset.labels[chosen], len(self.rows) * GRID_COLUMNS // len(kinds)
             )
         return self.real
+
+    def _known(self) -> Known | None:
+        """Learn, once, how near the pictures lie to each other; None where there are too few or too many."""
+        if not self.known:
+            few = len(self.train_indices) <= MOST_PICTURES
+            self.known.append(self._learn() if few else None)
+        return self.known[0]
+
+    def _learn(self) -> Known | None:
+        trained = self.dataset.images[self.train_indices]
+        mirrored = (np.ascontiguousarray(trained[:, :, ::-1]),) if self.config.data.flip else ()
+        heldout = self.dataset.images[self.heldout_indices]
+        return known_pictures([cells(some) for some in (trained, *mirrored)], cells(heldout))

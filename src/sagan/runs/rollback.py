@@ -9,7 +9,7 @@ from sagan.runs.due import draws, logs, measures
 from sagan.runs.states import states_of
 from sagan.training.checkpoint import checkpoint_path, go_back, load_checkpoint
 from sagan.training.config import TrainConfig
-from sagan.training.health import REMEDY, DivergedError
+from sagan.training.health import NO_CURE_BACK, REMEDY, DivergedError
 from sagan.training.hooks import Hook, Record, State
 
 
@@ -54,7 +54,9 @@ class Rollback(Hook):
     def _go_back_if_collapsed(self, record: Record) -> None:
         if self.train.on_collapse == "warn":
             return
-        before, seen = record.step, ", ".join(record.symptoms)
+        # What other draws and lower rates do not cure ends a run that is to stop, and lets another go on.
+        cured = [name for name in record.symptoms if name not in NO_CURE_BACK or self.train.on_collapse == "stop"]
+        before, seen = record.step, ", ".join(cured)
         to = self._way_back(record, seen) if seen else None
         # The step of that checkpoint, and 1, so that 0 says that process 0 does not go back.
         agreed = record.engine.largest(0 if to is None else to + 1)

@@ -2,14 +2,23 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from sagan.runs.due import draws, measures
-from sagan.training.checkpoint import checkpoints
+from sagan.training.checkpoint import checkpoint_path, checkpoints
 from sagan.training.config import TrainConfig
-from sagan.training.health import JUDGED, RAN_AWAY_LIMIT, REMEDY, DivergedError, Finding, Watch
+from sagan.training.health import (
+    JUDGED,
+    NO_CURE_BACK,
+    RAN_AWAY_LIMIT,
+    REMEDY,
+    DivergedError,
+    Finding,
+    Watch,
+)
 from sagan.training.hooks import Hook, Line, Record, State
 
 
@@ -41,9 +50,10 @@ class Watcher(Hook):
             sigma = max(float(str(line["sigma/G"])), float(str(line["sigma/D"])))
             self._tell(record, self.watch.log_line(step, means, sigma))
             self.lost = lost(means)
-        found = {k.removeprefix("variety/"): float(str(v)) for k, v in line.items() if k.startswith("variety/")}
-        if found:
+        if found := under("variety/", line):
             self._tell(record, self.watch.look(step, found))
+        if found := under("overfitting/", line):
+            self._tell(record, self.watch.fit(step, found))
 
     def on_step(self, record: Record) -> None:
         """End the run if a mean is not finite or beyond all bounds; look at the weights before samples are drawn.
@@ -86,12 +96,25 @@ class Watcher(Hook):
 
     def _tell(self, record: Record, findings: list[Finding]) -> None:
         for finding in findings:
+            if finding.name in NO_CURE_BACK and not finding.over:
+                finding = replace(finding, helps=f"{self._when_to_stop(record)}; for another run {finding.helps}")
             self.console.print(str(finding), highlight=False)
             record.add(finding.record())
         self._leave(record)
 
+    def _when_to_stop(self, record: Record) -> str:
+        step = record.healthy_step
+        if not step:
+            return "stop here (no checkpoint is from before it: --train.save-every)"
+        return f"stop here, and take {checkpoint_path(self.folder, step).name}, the latest checkpoint from before it"
+
     def _leave(self, record: Record) -> None:
         record.symptoms, record.healthy = tuple(self.watch.active), self.watch.healthy
+
+
+def under(prefix: str, line: Line) -> dict[str, float]:
+    """Give the numbers of a line whose names begin so, by what follows."""
+    return {key.removeprefix(prefix): float(str(value)) for key, value in line.items() if key.startswith(prefix)}
 
 
 def lost(means: Mapping[str, float]) -> str | None:

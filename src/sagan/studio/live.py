@@ -22,7 +22,7 @@ SILENT_S = 60.0
 # Keys of a log that curves and times are drawn from; what is no number there is left out.
 NUMBERS = (
     *("loss_", "real_logits", "fake_logits", "trained_logits", "heldout_logits", "gamma/", "variety/", "sigma/"),
-    *("images_per_s", "score/", "elapsed_s"),
+    *("images_per_s", "score/", "elapsed_s", "overfitting/"),
 )
 NOT_FINITE = ("nan", "inf", "-inf")
 MOST_BYTES = 2**28

@@ -35,6 +35,15 @@ TRIALS = 100
 # ... namely if each of them finds at least this share of the squared distance that all the pictures have.
 SAFE_SHARE = 0.5
 NOT_FINITE = "not finite"
+OVERFITTING = "over-fitting"
+COPIES = "copies"
+FITS = {
+    "logits": "held-out logits, on the way from trained (0) to generated (1)",
+    "copies": "share of samples that are near one training picture alone",
+}
+"""Quantities that tell of over-fitting, by the name that a log has them under."""
+NO_CURE_BACK = (OVERFITTING, COPIES)
+"""What would come again after a rollback: it has no cure in other draws and lower rates."""
 JUDGED = ("loss_d", "loss_g", "real_logits", "fake_logits")
 """Means of a line that are compared with a limit."""
 # D's loss when it tells nothing apart.
@@ -129,6 +138,26 @@ SYMPTOMS = (
         3000,
         "give D the labels (--discriminator.head projection), take a narrower noise or larger batches, train longer "
         "where classes have not come yet; check the labels with `sagan data check`",
+    ),
+    Symptom(
+        OVERFITTING,
+        FITS["logits"],
+        "above",
+        0.5,
+        5,
+        0,
+        "more pictures, --train.augment color translation cutout, --train.lecam 0.1, or a run on other pictures to "
+        "start from (--init-from RUN --train.freeze-d 2): D knows those that it has by heart, and teaches G nothing else",
+    ),
+    Symptom(
+        COPIES,
+        FITS["copies"],
+        "above",
+        0.25,
+        3,
+        0,
+        "more pictures, or what helps against over-fitting; `sagan evaluate --neighbours-picture FILE` shows samples "
+        "beside the pictures nearest to them",
     ),
 )
 RAN_AWAY = "ran away"
@@ -232,6 +261,10 @@ class Watch:
         if step < self.first_look:
             return []
         return self._take(step, {f"variety {kind} classes": value for kind, value in variety.items()})
+
+    def fit(self, step: int, found: Mapping[str, float]) -> list[Finding]:
+        """Take what :mod:`sagan.training.overfitting` says: of "logits" of D, of "copies" among the fixed samples."""
+        return self._take(step, {FITS[name]: value for name, value in found.items() if name in FITS})
 
     def not_finite(self, step: int, name: str, value: float) -> list[Finding]:
         """Take a number that is not finite: no patience, for nothing good comes after it."""

@@ -309,6 +309,11 @@ def g_loss(
 @torch.no_grad()
 def mean_logit(state: TrainState, batch: RealBatch, engine: Engine, batch_size: int) -> Tensor:
     """Average D's logit over real pictures as they are, not augmented, ``batch_size`` at a time; moves nothing."""
+    return picture_logits(state, batch, engine, batch_size).mean()
+
+
+def picture_logits(state: TrainState, batch: RealBatch, engine: Engine, batch_size: int) -> Tensor:
+    """Give D's logits (B,) on real pictures as they are, not augmented, ``batch_size`` at a time; moves nothing."""
     x, y = engine.images(batch), engine.tensor(batch.labels)
     logits = []
     for part, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
@@ -316,7 +321,7 @@ def mean_logit(state: TrainState, batch: RealBatch, engine: Engine, batch_size: 
             output = state.D(part, labels)
         # A copy: the next forward may use the same memory again where networks are replayed as CUDA graphs.
         logits.append(fp32(source_of(output)).clone())
-    return torch.cat(logits).mean()
+    return torch.cat(logits)
 
 
 def micro_batches(

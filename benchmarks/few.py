@@ -1,0 +1,413 @@
+"""What to do with 100 or 500 pictures? Ways to train on them, at equal cost.
+
+    ./dev python benchmarks/few.py --data clothing-128.zip                      # everything; goes on where it stopped
+    ./dev python benchmarks/few.py --data clothing-128.zip --sets five-100 --arms preset all --stop-after 3600
+    ./dev python benchmarks/few.py --report                                     # tables from the lines that are there
+
+Each set is drawn from the pictures of one class of the clothes, or of five: 100 or 500 to train on, and others to judge
+by. Each arm is trained on one thread for 300 processor seconds (`quality_train.py` counts them) and judged at the half
+and at the end as in the contest (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision, recall,
+coverage of as many samples as there are pictures to judge by, of the same classes. `by heart` says where held-out
+pictures lie for D between those that it trains on (0) and generated ones (1), as in docs/collapse.md. `copies` is the share of these
+samples that lie near one training picture, in the same features, and not near a second; of real pictures it would be
+some 0.05 or less. Arms of transfer start from one run on CIFAR-10 that had 150 processor seconds, which is told beside
+their own: at the half they have cost in all what the others cost at the end.
+
+It leaves results/quality/few-pictures.jsonl (a line for each judgement), .md (tables) and a sheet of samples for each
+set, a row an arm. Runs lie under --work and can be deleted when all is done. The file of the other pictures,
+cifar10-15k.zip, lies beside that of the clothes.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from quality_arms import ARMS as CONTEST
+from quality_arms import SETS, Arm
+
+ROOT = Path(__file__).resolve().parents[1]
+QUALITY = ROOT / "results" / "quality"
+BUDGET_S, POINTS, SOURCE_S = 300.0, (1 / 2, 1.0), 150.0
+SPLIT_SEED = 17
+SHOWN = 8
+"""Samples of each arm on a sheet."""
+LINES = 3
+"""Lines of the log that `by heart` is averaged over."""
+TOLERANCE = 1e-6
+SOURCE = "source"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Few:
+    """A set of few pictures."""
+
+    base: str
+    """The set of the contest that it is drawn from, which says preset, flips and file."""
+    classes: tuple[str, ...]
+    pictures: int
+    """To train on; as many of each class."""
+    judges: int
+    """Other pictures, to judge by; as many of each class."""
+
+    @property
+    def in_words(self) -> str:
+        """What it is."""
+        many = "one class" if len(self.classes) == 1 else f"{len(self.classes)} classes"
+        return f"{self.pictures} pictures of {many} ({', '.join(self.classes)})"
+
+
+FIVE = ("t-shirt", "longsleeve", "pants", "shirt", "shoes")
+FEW = {
+    "five-100": Few(base="clothes", classes=FIVE, pictures=100, judges=950),
+    "one-100": Few(base="clothes", classes=("t-shirt",), pictures=100, judges=428),
+    "five-500": Few(base="clothes", classes=FIVE, pictures=500, judges=950),
+    "one-500": Few(base="clothes", classes=("t-shirt",), pictures=500, judges=428),
+    "digits-100": Few(base="digits", classes=("0", "1"), pictures=100, judges=100),
+}
+"""`digits-100` is there to try the command: it needs no file, and a budget of some seconds."""
+
+ARMS = {
+    "preset": Arm(why="the preset as it is (`translation`)"),
+    "none": Arm(why="no augmentation", changes={"train.augment": ()}),
+    "all": Arm(why="colour, translation and cutout", changes=CONTEST["augment-all"].changes),
+    "adaptive": Arm(
+        why="the same three as strong as D needs them (ADA)",
+        changes=dict(CONTEST["adaptive"].changes) | {"train.adaptive_images": 5000},
+    ),
+    "lecam": Arm(why="LeCam from step 100 on", changes={"train.lecam": 0.1, "train.lecam_start": 100}),
+    "narrow": Arm(why="narrower networks", changes=CONTEST["narrow"].changes),
+    "transfer": Arm(why="from a run on CIFAR-10"),
+    "freeze": Arm(why="the same, D's first two blocks stay (FreezeD)", changes={"train.freeze_d": 2}),
+}
+STARTED = ("transfer", "freeze")
+"""Arms that start from the run on other pictures."""
+
+
+class Piece(NamedTuple):
+    """What is trained and judged at a time."""
+
+    few: str
+    arm: str
+    seed: int
+    point_s: float
+
+
+def pieces(sets: Sequence[str], arms: Sequence[str], seeds: int, budget_s: float) -> list[Piece]:
+    """List what is to be done, one set after another, each arm to its end."""
+    return [
+        Piece(few, arm, seed, share * budget_s)
+        for seed in range(seeds)
+        for few in sets
+        for arm in arms
+        for share in POINTS
+    ]
+
+
+def rows_file() -> Path:
+    """Say where the judgements stand."""
+    return QUALITY / "few-pictures.jsonl"
+
+
+def read_rows() -> list[Row]:
+    """Read the judgements so far; a line that was cut off does not count."""
+    lines = rows_file().read_text(encoding="utf-8").splitlines() if rows_file().exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def done(rows: Sequence[Row], piece: Piece) -> bool:
+    """Tell whether a piece was judged, or its run has ended before."""
+    for row in rows:
+        same = (row["few"], row.get("arm"), row.get("seed")) == piece[:3]
+        if same and (abs(row["point_s"] - piece.point_s) < TOLERANCE or "ended" in row):
+            return True
+    return False
+
+
+def drawn(labels: Any, class_names: Sequence[str], few: Few) -> tuple[Any, Any]:
+    """Draw a set: ascending indices of the pictures to train on and of those to judge by, none in both.
+
+    A smaller set of the same classes is a part of a larger one, and is judged by the same pictures.
+
+    Raises:
+        ValueError: If a class has too few pictures.
+    """
+    train, judges = [], []
+    for name in few.classes:
+        members = np.flatnonzero(labels == list(class_names).index(name))
+        members = np.random.default_rng(SPLIT_SEED).permutation(members)
+        each, others = few.pictures // len(few.classes), few.judges // len(few.classes)
+        if len(members) < each + others:
+            raise ValueError(f"class {name} has {len(members)} pictures; {few.in_words} asks for {each + others}")
+        judges.append(members[:others])
+        train.append(members[others : others + each])
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(judges))
+
+
+class Ground:
+    """The pictures of the sets, and the run that arms of transfer start from; what is made stays under ``work``.
+
+    Args:
+        data: The file with the pictures.
+        work: Folder for runs and pictures.
+        source_s: Processor seconds of the run on other pictures.
+    """
+
+    def __init__(self, data: str | None, work: Path, source_s: float) -> None:
+        self.data, self.work, self.source_s = data, work, source_s
+
+    def pictures(self, name: str) -> tuple[Path, Any]:
+        """Give the file with the pictures of a set to train on, and those to judge by."""
+        from sagan.data import open_dataset
+        from sagan.data.config import DataConfig
+        from sagan.evaluation.reference import Reference
+        from sagan.recipes.presets import PRESETS
+
+        few = FEW[name]
+        base = SETS[few.base]
+        config = DataConfig(path=self.data or base.file, cache_dir=str(self.work / "cache"))
+        images = open_dataset(config, PRESETS[base.preset]().generator.size_px)
+        train, judges = drawn(images.labels, images.class_names, few)
+        file = self.work / f"{name}.npz"
+        if not file.exists():
+            names = [images.class_names[label] for label in images.labels[train]]
+            np.savez(file, images=np.asarray(images.images[train]), labels=np.array(names))
+        return file, Reference(images, judges, f"{len(judges)} of {', '.join(few.classes)}, seed {SPLIT_SEED}")
+
+    def source(self, name: str) -> Path:
+        """Give the run on other pictures for a set, trained once for all sets of its base."""
+        from quality_train import train_until
+
+        base = FEW[name].base
+        other = SETS[base].other
+        if Path(other).suffix:  # a file, not a name
+            other = str(Path(self.data or SETS[base].file).with_name(other))
+        task = few_task(f"{SOURCE}-{base}", base, Piece(name, "preset", 0, self.source_s), other, self.work)
+        train_until(task, self.source_s)
+        return task.folder / "run"
+
+
+def few_task(called: str, base: str, piece: Piece, data: str, work: Path) -> Any:
+    """Give what trains an arm, in a folder that begins with the name of its set."""
+    from quality_train import Task
+
+    class FewTask(Task):
+        """An arm that is none of the contest."""
+
+        @property
+        def way(self) -> Arm:
+            return ARMS[self.arm]
+
+        @property
+        def folder(self) -> Path:
+            return work / f"{called}-{self.arm}-{self.seed}"
+
+    return FewTask(set=base, arm=piece.arm, seed=piece.seed, budget_s=piece.point_s, data=data, work=str(work))
+
+
+def judged(ground: Ground, piece: Piece) -> Row:
+    """Train and judge a piece."""
+    import torch
+    from quality_judge import SAMPLE_SEED, first_judge, labels_of, protocol, values
+    from quality_train import train_until, weights_at
+
+    import sagan
+    from sagan.machine import versions
+    from sagan.training.health import DivergedError
+
+    torch.set_num_threads(1)
+    data, reference = ground.pictures(piece.few)
+    started = ground.source(piece.few) if piece.arm in STARTED else None
+    task = few_task(piece.few, FEW[piece.few].base, piece, str(data), ground.work)
+    about: Row = piece._asdict() | {"before_s": ground.source_s if started else 0.0}
+    try:
+        about |= train_until(task, piece.point_s, init_from=started)
+    except DivergedError as error:
+        return about | {"ended": str(error)}
+    about["by_heart"] = by_heart_of(task.folder / "run" / "log.jsonl")
+    generator, network = sagan.load(weights_at(task, piece.point_s)), first_judge()
+    names = [reference.images.class_names[label] for label in labels_of(reference)]
+    samples = generator.sample(len(names), classes=names, seed=SAMPLE_SEED)
+    about |= values(samples, reference, network) | {"copies": round(copies(samples, data, reference, network), 4)}
+    shown = [FEW[piece.few].classes[i % len(FEW[piece.few].classes)] for i in range(SHOWN)]
+    np.save(shown_file(ground.work, piece), generator.sample(SHOWN, classes=shown, seed=SAMPLE_SEED))
+    made = protocol(reference, network) | {"reference": reference.split}
+    return about | {"batch_size": task.config.train.batch_size, "protocol": made, "versions": versions()}
+
+
+def by_heart_of(log: Path) -> float | None:
+    """Average how far D knew its pictures by heart over the latest lines of a log; None if none says so."""
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    latest = [line["overfitting/logits"] for line in lines if "overfitting/logits" in line][-LINES:]
+    return round(sum(latest) / len(latest), 4) if latest else None
+
+
+def features(pictures: Any, network: Any) -> Any:
+    """Give the features of pictures, float64 (N, 320)."""
+    from sagan.metrics.features import extract
+
+    return np.concatenate([part.features.numpy() for part in extract(network, [pictures])]).astype(np.float64)
+
+
+def copies(samples: Any, data: Path, reference: Any, network: Any) -> float:
+    """Give the share of samples that lie near one picture that was trained on, itself or mirrored, and no other."""
+    from sagan.training.overfitting import copied, known_pictures
+
+    trained = np.load(data)["images"]
+    versions = [trained, np.ascontiguousarray(trained[:, :, ::-1])]
+    known = known_pictures(
+        [features(some, network) for some in versions], features(reference.images.images[reference.indices], network)
+    )
+    assert known is not None
+    return copied(features(samples, network), known)
+
+
+def shown_file(work: Path, piece: Piece) -> Path:
+    """Say where the samples lie that a sheet shows of a piece."""
+    return work / f"{piece.few}-{piece.arm}-{piece.seed}-at-{piece.point_s:g}.npy"
+
+
+def measure_floor(ground: Ground, name: str) -> None:
+    """Judge the pictures that are trained on themselves, once: what a perfect copier would get."""
+    if any(row["few"] == name and row.get("floor") for row in read_rows()):
+        return
+    from quality_judge import first_judge, protocol, values
+
+    data, reference = ground.pictures(name)
+    network = first_judge()
+    made = protocol(reference, network) | {"reference": reference.split, "samples": "the pictures trained on"}
+    found = values(np.load(data)["images"], reference, network)
+    add_row({"few": name, "floor": True} | found | {"protocol": made})
+
+
+def add_row(row: Row) -> None:
+    """Append a judgement."""
+    with rows_file().open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def run_all(ground: Ground, wanted: Sequence[Piece], ends: float) -> None:
+    """Train and judge what is not done yet, until time runs out."""
+    for piece in wanted:
+        if time.monotonic() > ends:
+            print("out of time; the same command goes on", flush=True)
+            return
+        if done(read_rows(), piece):
+            continue
+        measure_floor(ground, piece.few)
+        row = judged(ground, piece)
+        add_row(row)
+        said = f"FD {row['fd']:.1f}" if "fd" in row else f"ended: {row['ended']}"
+        print(f"{piece.few} {piece.arm} seed {piece.seed} at {piece.point_s:g} s: {said}", flush=True)
+        write_report(ground.work)
+
+
+# Tables and sheets, from the lines alone
+
+
+def table(name: str, rows: Sequence[Row]) -> Iterator[str]:
+    """Write the judgements of a set, the best distance at its latest point first."""
+    mine = [row for row in rows if row["few"] == name and "fd" in row]
+    yield (
+        "| arm | what | processor seconds | of a run before | steps | FD(efficientnet-lite0) | precision | recall "
+        "| coverage | by heart | copies | said of its health |"
+    )
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
+    for row in sorted((row for row in mine if "arm" in row), key=lambda row: (-row["point_s"], row["fd"])):
+        by_heart = "-" if row["by_heart"] is None else f"{row['by_heart']:.2f}"
+        yield (
+            f"| {row['arm']} | {ARMS[row['arm']].why} | {row['cost_s']:.0f} | {row['before_s']:.0f} | "
+            f"{row['step']:,} | {row['fd']:.1f} | {row['precision']:.2f} | {row['recall']:.2f} | "
+            f"{row['coverage']:.2f} | {by_heart} | {row['copies']:.2f} | {', '.join(row['warned']) or 'nothing'} |"
+        )
+    for row in mine:
+        if row.get("floor"):
+            scores = f"{row['fd']:.1f} | {row['precision']:.2f} | {row['recall']:.2f} | {row['coverage']:.2f}"
+            yield f"| (trained on) | the pictures themselves | | | | {scores} | | | |"
+
+
+def page(rows: Sequence[Row]) -> list[str]:
+    """Write the page: a table for each set, and what is missing."""
+    lines = ["# Few pictures", "", "`./dev python benchmarks/few.py --data clothing-128.zip`", ""]
+    lines += [(__doc__ or "").split("\n\n")[2].replace("\n", " "), ""]
+    for name in [name for name in FEW if FEW[name].base == "clothes"]:
+        lines += [f"## {FEW[name].in_words}", ""]
+        missing = [arm for arm in ARMS if not any((row["few"], row.get("arm")) == (name, arm) for row in rows)]
+        if len(missing) < len(ARMS):
+            lines += [*table(name, rows), ""]
+        ended = [row for row in rows if row["few"] == name and "ended" in row]
+        lines += [f"- {row['arm']} ended at {row['point_s']:g} s: {row['ended']}" for row in ended]
+        lines += [f"Not measured yet: {', '.join(missing)}.", ""] if missing else []
+        if sheet_file(name).exists():
+            lines += [f"![Samples, a row an arm]({sheet_file(name).name})", ""]
+    return lines
+
+
+def sheet_file(name: str) -> Path:
+    """Say where the sheet of a set lies."""
+    return QUALITY / f"few-{name}.webp"
+
+
+def save_sheet(work: Path, name: str, rows: Sequence[Row]) -> None:
+    """Draw samples of each arm at its latest point, the same noise and classes for all, where they are there."""
+    from sagan.figures.grid import sample_grid
+
+    found: dict[str, Any] = {}
+    for row in rows:
+        if row["few"] == name and "arm" in row and row["seed"] == 0:
+            file = shown_file(work, Piece(name, row["arm"], 0, row["point_s"]))
+            if file.exists():
+                found[row["arm"]] = np.load(file)
+    if found:
+        picture = sample_grid(np.concatenate([*found.values()]), columns=SHOWN, row_labels=[*found], scale=1)
+        picture.save(sheet_file(name), quality=75, method=6)
+
+
+def write_report(work: Path) -> None:
+    """Write page and sheets."""
+    rows = read_rows()
+    for name in dict.fromkeys(row["few"] for row in rows):
+        save_sheet(work, name, rows)
+    (QUALITY / "few-pictures.md").write_text("\n".join(page(rows)).rstrip() + "\n", encoding="utf-8")
+
+
+def read_args() -> argparse.Namespace:
+    """Read the flags."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="the file with the pictures; unset is its usual name, here")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "few", help="folder for runs and pictures")
+    parser.add_argument("--sets", nargs="+", choices=list(FEW), help="unset is all of the clothes")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--budget", type=float, default=BUDGET_S, metavar="S", help="processor seconds of an arm")
+    parser.add_argument(
+        "--source", type=float, default=SOURCE_S, metavar="S", help="those of the run on other pictures"
+    )
+    parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="S", help="start nothing after that")
+    parser.add_argument("--report", action="store_true", help="only write page and sheets")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, or as much as there is time for."""
+    args = read_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    QUALITY.mkdir(parents=True, exist_ok=True)
+    if not args.report:
+        ends = time.monotonic() + args.stop_after
+        sets = args.sets or [name for name, few in FEW.items() if few.base == "clothes"]
+        run_all(Ground(args.data, args.work, args.source), pieces(sets, args.arms, args.seeds, args.budget), ends)
+    write_report(args.work)
+    print(f"few-pictures.md: {sum('fd' in row and 'arm' in row for row in read_rows())} judgements")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
