@@ -8,10 +8,10 @@ Each set is drawn from the pictures of one class of the clothes, or of five: 100
 by. Each arm is trained on one thread for 300 processor seconds (`quality_train.py` counts them) and judged at the half
 and at the end as in the contest (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision, recall,
 coverage of as many samples as there are pictures to judge by, of the same classes. `by heart` says where held-out
-pictures lie for D between those that it trains on (0) and generated ones (1), as in docs/collapse.md. `copies` is the share of these
-samples that lie near one training picture, in the same features, and not near a second; of real pictures it would be
-some 0.05 or less. Arms of transfer start from one run on CIFAR-10 that had 150 processor seconds, which is told beside
-their own: at the half they have cost in all what the others cost at the end.
+pictures lie for D between those that it trains on (0) and generated ones (1), as in docs/collapse.md. `copies` is the
+share of these samples that lie near one training picture, in the same features, and not near a second; of real pictures
+it would be some 0.05 or less. Arms of transfer start from one run on CIFAR-10 that had 150 processor seconds, which is
+told beside their own: at the half they have cost in all what the others cost at the end.
 
 It leaves results/quality/few-pictures.jsonl (a line for each judgement), .md (tables) and a sheet of samples for each
 set, a row an arm. Runs lie under --work and can be deleted when all is done. The file of the other pictures,

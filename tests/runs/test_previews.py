@@ -24,7 +24,7 @@ def test_a_grid_its_first_column_and_how_varied_it_is(tmp_path, tiny, tiny_state
             lines.append(line)
 
     record = Record(config.train, state, engine)
-    hook, sampler = Previews(config, folder, dataset, np.arange(len(dataset.labels))), Sampler()
+    hook, sampler = Previews(config, folder, dataset, np.arange(len(dataset.labels)), np.arange(0)), Sampler()
     Hooks([sampler, hook, Lines()], record)
     for number in (1, 2, 4):
         state.step, record.sampler = number, None

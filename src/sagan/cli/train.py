@@ -10,6 +10,7 @@ from sagan.data.there import check_there
 from sagan.generators.hub import check_weights_there
 from sagan.recipes.choose import WHICH_PICTURES
 from sagan.recipes.config import RunConfig
+from sagan.recipes.few import EXACT
 
 WHAT = "Train a class-conditional self-attention GAN on your pictures."
 
@@ -57,13 +58,21 @@ def run(arguments: list[str]) -> int:
     processes = number_of_processes(flags.devices, config.engine.device)
     if processes > 1 and alone:
         return launch_run(config, arguments, processes, out=flags.out, resume=flags.resume)
-    result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from)
+    exact = choice is None or choice.written is not None or choice.name in EXACT
+    keep = None if exact else fields_named(arguments)
+    result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from, keep_fields=keep)
     return 0 if result.signal is None else 128 + result.signal
 
 
 def _check_start(flags: TrainFlags) -> None:
     if flags.init_from is not None:
         check_weights_there(flags.init_from, hub=False)
+
+
+def fields_named(arguments: list[str]) -> frozenset[str]:
+    """Give the configuration fields that have a flag, by their dotted names."""
+    flags = (word.partition("=")[0] for word in arguments if word.startswith("--"))
+    return frozenset(flag.removeprefix("--").replace("-", "_") for flag in flags if "." in flag)
 
 
 def _run_grown(flags: TrainFlags, config: RunConfig) -> int:

@@ -137,9 +137,10 @@ def training_panels(records: Records) -> list[Panel]:
 
     Keys read: ``loss_d``, ``loss_g``, ``real_logits``, ``fake_logits``, ``trained_logits``, ``heldout_logits``,
     ``gamma/...``, ``variety/...``, ``sigma/...``, ``overfitting/...``, ``images_per_s``, ``score/...``; others are
-    left alone, and what is nowhere in the log gets no panel. Records with ``health`` mark their step in all panels, unless something is over.
-    Where a step occurs twice, as in a log that a resumed run continued, the later record counts. Values that are not
-    finite, also as the strings "nan", "inf" and "-inf", become crosses on the axis of steps.
+    left alone, and what is nowhere in the log gets no panel. Records with ``health`` mark their step in all panels,
+    unless something is over. Where a step occurs twice, as in a log that a resumed run continued, the later record
+    counts. Values that are not finite, also as the strings "nan", "inf" and "-inf", become crosses on the axis of
+    steps.
 
     Raises:
         ValueError: If a record has no whole-number ``step``, a value is not a number, or nothing can be drawn.

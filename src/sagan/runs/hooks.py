@@ -72,6 +72,8 @@ class Scene:
     dataset: ImageSet
     train_indices: NDArray[np.int64]
     heldout_indices: NDArray[np.int64]
+    chosen: tuple[str, ...] = ()
+    """What was chosen because there are few pictures, and what else to know of them: a sentence each."""
 
 
 def hooks_of(scene: Scene, monitor: Monitor | None, yours: Sequence[Hook] = ()) -> list[Hook]:

@@ -1,6 +1,6 @@
 """Before the first step: the data, the networks and the state that a run starts, or goes on, with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from sagan.data import Batches, ImageSet, hand_over, kept, open_dataset
 from sagan.generators.snapshot import Snapshot, good_snapshots
 from sagan.recipes.build import Parts, build, with_classes
 from sagan.recipes.config import RunConfig, to_json
+from sagan.recipes.few import for_few, transfer_advice
 from sagan.runs.folder import RunError, check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
 from sagan.runs.resume import changes_since, check_resumable, check_same_data, check_steps, resumed_config
-from sagan.runs.start_from import start_from
+from sagan.runs.start_from import has_discriminator, start_from
 from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
 from sagan.training.checkpoint import CheckpointError
@@ -43,6 +44,8 @@ class Order:
     """The user's own hooks."""
     data: Any = None
     """Pictures that are given in Python, in place of those that the configuration names."""
+    keep_fields: Collection[str] | None = None
+    """Fields that stay as they are where few pictures ask for others; None changes none."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,19 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
         check_same_data(snapshot.contents.get("data"), dataset, order.folder)
     config = with_classes(config, len(dataset.class_names))
     parts = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
-    return Scene(config, order.folder, order.console, engine, dataset, *parts)
+    config, chosen = chosen_for(order, config, len(parts[0]))
+    return Scene(config, order.folder, order.console, engine, dataset, *parts, chosen=tuple(chosen))
+
+
+def chosen_for(order: Order, config: RunConfig, pictures: int) -> tuple[RunConfig, list[str]]:
+    """Choose what suits few pictures to train on, where that was asked for and the run is new."""
+    if order.keep_fields is None or order.resuming:
+        return config, []
+    started = order.init_from is not None
+    from_run = order.init_from is not None and has_discriminator(order.init_from)
+    config, said = for_few(config, pictures, keep=order.keep_fields, from_run=from_run)
+    notes = [f"note: {advice}" for advice in transfer_advice(pictures, started=started)]
+    return config, [*(f"chosen: {choice}" for choice in said), *notes]
 
 
 def fitting(state: TrainState, snapshot: Snapshot, earlier: Iterator[Snapshot], console: Console) -> Snapshot:

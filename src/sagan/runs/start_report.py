@@ -20,6 +20,7 @@ def report_start(scene: Scene, state: TrainState) -> None:
     lines = [
         f"run folder: {scene.folder}",
         *pictures_in_words(scene),
+        *scene.chosen,
         *(network_in_words(name, network) for name, network in (("generator", state.G), ("discriminator", state.D))),
         *device_in_words(scene.config, scene.engine),
     ]

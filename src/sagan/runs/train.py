@@ -1,7 +1,7 @@
 """Train a run, or go on with one: from a configuration to a finished run folder."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +56,7 @@ def train(
     console: Console | None = None,
     hooks: Sequence[Hook] = (),
     data: Any = None,
+    keep_fields: Collection[str] | None = None,
 ) -> TrainResult:
     """Train a run, or go on with one.
 
@@ -70,6 +71,9 @@ def train(
             this order, and checkpoints keep their states.
         data: Pictures in Python in place of ``config.data.path`` (see :func:`~sagan.data.given.as_given`). They are
             packed into the cache folder. A run that goes on finds them there, or is given the same again.
+        keep_fields: Where there are few pictures, choose what suits them (:func:`~sagan.recipes.few.for_few`), but
+            leave these fields, by their dotted names, as they are; None, for a configuration that is meant as it is,
+            changes none. `sagan train` with a preset gives the fields that have flags.
 
     Started by ``torchrun``, SLURM's ``srun`` or ``sagan train --devices N``, each process calls this; they train one
     run together, and process 0 alone writes and reports.
@@ -95,7 +99,7 @@ def train(
         check_start(init_from)  # refused now rather than when pictures are read and networks built
     data = data if data is None or isinstance(data, (str, Path)) else as_given(data)  # refused now
     folder = _old_folder(Path(resume)) if resume is not None else _new_folder(config, out, data)
-    order = Order(config, folder, resuming, init_from, console, tuple(hooks), data)
+    order = Order(config, folder, resuming, init_from, console, tuple(hooks), data, keep_fields)
     if process.rank > 0:
         with _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)

@@ -147,7 +147,7 @@ SYMPTOMS = (
         5,
         0,
         "more pictures, --train.augment color translation cutout, --train.lecam 0.1, or a run on other pictures to "
-        "start from (--init-from RUN --train.freeze-d 2): D knows those that it has by heart, and teaches G nothing else",
+        "start from (--init-from RUN --train.freeze-d 2): D knows its pictures by heart, and teaches G nothing else",
     ),
     Symptom(
         COPIES,
