@@ -312,6 +312,7 @@ def mean_logit(state: TrainState, batch: RealBatch, engine: Engine, batch_size: 
     return picture_logits(state, batch, engine, batch_size).mean()
 
 
+@torch.no_grad()
 def picture_logits(state: TrainState, batch: RealBatch, engine: Engine, batch_size: int) -> Tensor:
     """Give D's logits (B,) on real pictures as they are, not augmented, ``batch_size`` at a time; moves nothing."""
     x, y = engine.images(batch), engine.tensor(batch.labels)

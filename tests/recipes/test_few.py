@@ -1,0 +1,41 @@
+"""What is chosen for few pictures: said each with its reason, never against a flag, nothing for more pictures."""
+
+from dataclasses import replace
+
+import pytest
+
+from sagan.recipes.few import AUGMENT, EXACT, FEW, FREEZE_D, for_few, transfer_advice
+from sagan.recipes.presets import PRESETS
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in EXACT])
+def test_few_pictures_are_augmented_and_more_change_nothing(name):
+    config = PRESETS[name]()
+    chosen, said = for_few(config, FEW)
+    assert chosen == replace(config, train=replace(config.train, augment=AUGMENT))
+    assert len(said) == 1 and said[0].startswith("--train.augment color translation cutout, as D would soon know 1,000")
+    assert f"--train.augment{''.join(f' {op}' for op in config.train.augment)})" in said[0]
+    assert for_few(config, FEW + 1) == (config, [])
+
+
+@pytest.mark.parametrize("flag", ["train.augment", "train.adaptive_augment", "train.consistency"])
+def test_who_says_what_d_sees_is_heard(flag):
+    config = PRESETS["sagan-64-cpu"]()
+    assert for_few(config, 100, keep=[flag]) == (config, [])
+
+
+def test_a_run_to_start_from_keeps_ds_first_blocks_unless_a_flag_says_otherwise():
+    config = PRESETS["sagan-64-cpu"]()
+    chosen, said = for_few(config, 100, from_run=True)
+    assert (chosen.train.freeze_d, len(said)) == (FREEZE_D, 2) and "--train.freeze-d 2, as " in said[1]
+    assert for_few(config, 100, keep=["train.freeze_d"], from_run=True)[0].train.freeze_d == 0
+    assert for_few(config, FEW + 1, from_run=True) == (config, [])
+
+
+def test_transfer_is_recommended_to_those_who_do_not_use_it():
+    assert "--init-from RUN" in transfer_advice(100, started=False)[0]
+    assert transfer_advice(100, started=True) == transfer_advice(FEW + 1, started=False) == []
+
+
+def test_recipes_of_others_are_presets():
+    assert set(EXACT) < set(PRESETS)
