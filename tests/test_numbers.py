@@ -912,6 +912,8 @@ def healthy(files: list[Path]) -> list[str]:
     between = [(step, value) for step, value in looks["variety/between"] if step > 500]
     norms = [line[name] for line in every for name in ("sigma/G", "sigma/D") if name in line]
     saturated = f"below {math.ceil(100 * started) / 100:.2f} for 3 lines at the start, else {later:.2f} and more"
+    by_heart = [[by_heart_in(line) for line in log if "loss_d" in line and "heldout_logits" in line] for log in logs]
+    in_a_row = max(min(one[i : i + 5]) for one in by_heart for i in range(len(one) - 4))
     return [
         f"over the loss D of guessing (hinge {guessing}, non-saturating 2 ln 2, relativistic ln 2) | above 10, 3 lines "
         f"| at most {max(max(line['loss_d'], abs(line['loss_g'])) / guessing for line in every):.1f} |",
@@ -920,7 +922,14 @@ def healthy(files: list[Path]) -> list[str]:
         f"above 2, 3 lines | at most {max(norms):.2f} |",
         f"below 0.25, 3 looks | {min(value for _, value in looks['variety/within']):.2f} and more |",
         f"below 0.25, 3 looks | {min(value for _, value in between):.2f} and more from step {min(between)[0]} on |",
+        f"above 0.5, 5 lines | at most {in_a_row:.2f} in each of 5 lines in a row |",
     ]
+
+
+def by_heart_in(line: Any) -> float:
+    """Say how far D knew its pictures by heart, from a line that has no errors; 0 where it told nothing apart."""
+    trained, heldout, fake = (line[f"{name}_logits"] for name in ("trained", "heldout", "fake"))
+    return max(0.0, (trained - heldout) / (trained - fake)) if trained > fake else 0.0
 
 
 VARIETY = ("variety/within", "variety/between")

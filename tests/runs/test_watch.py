@@ -1,10 +1,13 @@
 """The watch in real runs: each failure is forced and named, a healthy run is not flagged, a NaN ends a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from sklearn.datasets import load_digits
 
 from sagan.models.generator import Generator
 from sagan.ops.spectral import SpectralNorm
@@ -12,6 +15,25 @@ from sagan.runs.log import read_log
 from sagan.runs.train import DivergedError, train
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.health import JUDGED, RAN_AWAY_LIMIT
+
+
+@pytest.fixture
+def few_digits(tmp_path, tiny):
+    """Make the configuration of a run on 42 digits, with a D wide enough to know them by heart soon."""
+    digits = load_digits()
+    images = np.repeat((digits.images[:60] * 255 / 16).astype(np.uint8)[..., None], 3, 3)
+    np.savez(tmp_path / "few.npz", images=images, labels=digits.target[:60])
+
+    def make(steps, **train_fields):
+        fields = {"batch_size": 16, "log_every": 5, "sample_every": 20, "save_every": 20}
+        config = tiny(steps, **fields | train_fields)
+        return replace(
+            config,
+            data=replace(config.data, path=str(tmp_path / "few.npz"), holdout_fraction=0.3, cache_dir=str(tmp_path)),
+            discriminator=replace(config.discriminator, base_width=16),
+        )
+
+    return make
 
 
 @pytest.fixture
@@ -114,3 +136,33 @@ def test_the_limit_lies_far_above_every_run_of_ours() -> None:
         if name in line
     ]
     assert len(means) > 1000 and max(means) * 100 < RAN_AWAY_LIMIT
+
+
+@pytest.mark.slow("trains until pictures are known by heart")
+def test_a_run_on_few_pictures_is_told_when_to_stop(tmp_path, few_digits, told, named) -> None:
+    out = tmp_path / "run"
+    said = told(few_digits(160), out)
+    assert "over-fitting" in named(out)
+    assert "stop here, and take step-" in said and "the latest checkpoint from before it; for another run" in said
+    name = said.partition("stop here, and take ")[2].partition(",")[0]
+    assert (out / "checkpoints" / name).exists()  # whatever keep_last says
+    assert load_checkpoint(out / "checkpoints" / name)["hooks"]["watch"]["healthy"]
+
+
+@pytest.mark.slow("trains until pictures are known by heart")
+def test_over_fitting_ends_a_run_that_is_to_stop_and_lets_others_go_on(tmp_path, few_digits, told, named) -> None:
+    with pytest.raises(DivergedError, match=r"stopped at step \d+: over-fitting; the latest healthy checkpoint is"):
+        told(few_digits(160, on_collapse="stop"), tmp_path / "stops")
+    told(few_digits(160, on_collapse="rollback"), tmp_path / "goes on")
+    assert "rolled back" not in named(tmp_path / "goes on") and "over-fitting" in named(tmp_path / "goes on")
+
+
+@pytest.mark.slow("trains with several seeds")
+@pytest.mark.parametrize("seed", range(3))
+def test_healthy_runs_are_told_nothing_of_over_fitting(tmp_path, seed, log_of, told, tiny, named) -> None:
+    config = tiny(160, batch_size=16, log_every=5, sample_every=20, save_every=160)
+    told(replace(config, seed=seed), tmp_path / "run")
+    assert not named(tmp_path / "run") & {"over-fitting", "copies"}
+    records = log_of(tmp_path / "run")
+    assert len([line for line in records if "overfitting/logits" in line]) > 16
+    assert len([line for line in records if "overfitting/copies" in line]) == 8
