@@ -19,7 +19,6 @@ import numpy as np
 from rich.console import Console
 
 import sagan
-from sagan.data import DataConfig, open_dataset
 from sagan.figures import sample_grid
 from sagan.generators.trained import TrainedGenerator
 from sagan.recipes.config import RunConfig
@@ -29,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLES_A_CLASS = 5
 HEALTHY = "healthy"
 KEPT = ("step", "loss_d", "loss_g", "real_logits", "fake_logits", "sigma/G", "sigma/D")
-KEPT += ("variety/within", "variety/between", "overfitting/logits", "overfitting/copies")
+KEPT += ("variety/within", "variety/between")
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,6 @@ class Failure:
     """Fields of the configuration, beside those of :data:`SMALL`."""
     from_weights: bool = False
     """Whether the generator begins as that of the demonstration."""
-    pictures: int = 0
-    """So many digits alone are there; 0 is all of them. Three of ten are held out."""
 
 
 SMALL = {
@@ -85,12 +82,6 @@ FAILURES = {
     "ran-away": Failure(
         "ran away", {"train.total_steps": 40, "train.lr_g": 0.06, "train.lr_d": 0.24}, from_weights=True
     ),
-    "over-fitting": Failure("over-fitting", {"train.total_steps": 200, "train.save_every": 20}, pictures=60),
-    "copies": Failure(
-        "copies",
-        {"train.total_steps": 900, "train.sample_every": 50, "train.save_every": 100},
-        pictures=40,
-    ),
 }
 
 
@@ -121,11 +112,8 @@ def keep(name: str, failure: Failure, run: Path, weights: str) -> None:
     """Train one, and write what is kept of it."""
     said = io.StringIO()
     init_from = weights if failure.from_weights else None
-    config = broken(failure)
-    if failure.pictures:
-        config = replace(config, data=few_digits(failure.pictures, run.parent))
     try:
-        sagan.train(config, out=run, init_from=init_from, console=Console(file=said, width=200))
+        sagan.train(broken(failure), out=run, init_from=init_from, console=Console(file=said, width=200))
     except DivergedError as error:
         said.write(f"\n{error}\n")
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -144,14 +132,6 @@ def keep(name: str, failure: Failure, run: Path, weights: str) -> None:
     (ROOT / "results" / "failures").mkdir(exist_ok=True)
     (ROOT / "results" / "failures" / f"{name}.json").write_text(json.dumps(result, indent=0) + "\n", encoding="utf-8")
     draw(name, sagan.load(run))
-
-
-def few_digits(count: int, folder: Path) -> DataConfig:
-    """Write the first digits of the set to a file, and say how it is read."""
-    dataset = open_dataset(sagan.preset("demo").data, 16)
-    names = [dataset.class_names[label] for label in dataset.labels[:count]]
-    np.savez(folder / "few.npz", images=np.asarray(dataset.images[:count]), labels=np.array(names))
-    return DataConfig(path=str(folder / "few.npz"), holdout_fraction=0.3, cache_dir=str(folder))
 
 
 def draw(name: str, generator: TrainedGenerator) -> None:
