@@ -922,7 +922,8 @@ def healthy(files: list[Path]) -> list[str]:
         f"above 2, 3 lines | at most {max(norms):.2f} |",
         f"below 0.25, 3 looks | {min(value for _, value in looks['variety/within']):.2f} and more |",
         f"below 0.25, 3 looks | {min(value for _, value in between):.2f} and more from step {min(between)[0]} on |",
-        f"above 0.5, 5 lines | at most {in_a_row:.2f} in each of 5 lines in a row |",
+        f"(0) and generated ones (1) | above 0.5, 5 lines | at most {in_a_row:.2f} in each of 5 lines in a row |",
+        "above 0.25, 3 looks | the logs do not have it |",
     ]
 
 

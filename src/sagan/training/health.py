@@ -360,7 +360,7 @@ def cells(images: NDArray[np.uint8]) -> Floats:
     """
     n, height, width, _ = images.shape
     parts = images.reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3)
-    points: Floats = parts.mean((2, 4), dtype=np.float64).reshape(n, -1) / 255.0
+    points: Floats = parts.mean((2, 4), dtype=np.float64).reshape(n, 3 * CELLS**2) / 255.0
     return points
 
 
