@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 DRAWN = {
     "results/gpu/README.md",
     "results/reliability/versions.md",
-    *(str(p.relative_to(ROOT)) for p in ROOT.glob("results/quality/[cm]*.md")),
+    *(str(p.relative_to(ROOT)) for p in ROOT.glob("results/quality/[cfm]*.md")),
     *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/*/table.md")),
 }
 PAGES = ["README.md", "ARCHITECTURE.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))]
