@@ -3,37 +3,32 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from sklearn.datasets import load_digits
 
 from sagan.models.generator import Generator
 from sagan.ops.spectral import SpectralNorm
+from sagan.runs import means
 from sagan.runs.log import read_log
+from sagan.runs.means import LOOK_BATCH
 from sagan.runs.train import DivergedError, train
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.health import JUDGED, RAN_AWAY_LIMIT
 
 
 @pytest.fixture
-def few_digits(tmp_path, tiny):
-    """Make the configuration of a run on 42 digits, with a D wide enough to know them by heart soon."""
-    digits = load_digits()
-    images = np.repeat((digits.images[:60] * 255 / 16).astype(np.uint8)[..., None], 3, 3)
-    np.savez(tmp_path / "few.npz", images=images, labels=digits.target[:60])
+def by_heart_from(monkeypatch):
+    """Let D take held-out pictures, of which there are fewer, for generated ones from a step on."""
 
-    def make(steps, **train_fields):
-        fields = {"batch_size": 16, "log_every": 5, "sample_every": 20, "save_every": 20}
-        config = tiny(steps, **fields | train_fields)
-        return replace(
-            config,
-            data=replace(config.data, path=str(tmp_path / "few.npz"), holdout_fraction=0.3, cache_dir=str(tmp_path)),
-            discriminator=replace(config.discriminator, base_width=16),
-        )
+    def force(step):
+        def logits(state, batch, engine, at_once):
+            held_out = len(batch.labels) < LOOK_BATCH
+            return torch.linspace(2.9, 3.1, len(batch.labels)) - (50.0 if held_out and state.step >= step else 0.0)
 
-    return make
+        monkeypatch.setattr(means, "picture_logits", logits)
+
+    return force
 
 
 @pytest.fixture
@@ -138,22 +133,28 @@ def test_the_limit_lies_far_above_every_run_of_ours() -> None:
     assert len(means) > 1000 and max(means) * 100 < RAN_AWAY_LIMIT
 
 
-@pytest.mark.slow("trains until pictures are known by heart")
-def test_a_run_on_few_pictures_is_told_when_to_stop(tmp_path, few_digits, told, named) -> None:
+@pytest.mark.long("trains long enough to be watched")
+def test_held_out_pictures_that_look_generated_say_when_to_stop(tmp_path, by_heart_from, told, tiny, named) -> None:
+    by_heart_from(40)
     out = tmp_path / "run"
-    said = told(few_digits(160), out)
-    assert "over-fitting" in named(out)
-    assert "stop here, and take step-" in said and "the latest checkpoint from before it; for another run" in said
-    name = said.partition("stop here, and take ")[2].partition(",")[0]
-    assert (out / "checkpoints" / name).exists()  # whatever keep_last says
-    assert load_checkpoint(out / "checkpoints" / name)["hooks"]["watch"]["healthy"]
+    said = told(tiny(120, log_every=5, save_every=10, keep_last=1), out)
+    assert named(out) & {"over-fitting", "copies"} == {"over-fitting"}
+    # Lines from step 40 on say so; five in a row, over 30 steps, are waited for.
+    assert "health: over-fitting at step 70: held-out logits, on the way from trained (0) to generated (1)" in said
+    assert (
+        "stop here, and take step-00000030.pt, the latest checkpoint from before it; for another run more pict" in said
+    )
+    assert load_checkpoint(out / "checkpoints" / "step-00000030.pt")["hooks"]["watch"]["healthy"]
 
 
-@pytest.mark.slow("trains until pictures are known by heart")
-def test_over_fitting_ends_a_run_that_is_to_stop_and_lets_others_go_on(tmp_path, few_digits, told, named) -> None:
-    with pytest.raises(DivergedError, match=r"stopped at step \d+: over-fitting; the latest healthy checkpoint is"):
-        told(few_digits(160, on_collapse="stop"), tmp_path / "stops")
-    told(few_digits(160, on_collapse="rollback"), tmp_path / "goes on")
+@pytest.mark.long("trains long enough to be watched")
+def test_over_fitting_ends_a_run_that_is_to_stop_and_lets_others_go_on(
+    tmp_path, by_heart_from, told, tiny, named
+) -> None:
+    by_heart_from(10)
+    with pytest.raises(DivergedError, match="stopped at step 40: over-fitting; the latest healthy checkpoint is step-"):
+        told(tiny(60, log_every=5, on_collapse="stop"), tmp_path / "stops")
+    told(tiny(60, log_every=5, on_collapse="rollback"), tmp_path / "goes on")
     assert "rolled back" not in named(tmp_path / "goes on") and "over-fitting" in named(tmp_path / "goes on")
 
 
