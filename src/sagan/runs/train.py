@@ -71,9 +71,8 @@ def train(
             this order, and checkpoints keep their states.
         data: Pictures in Python in place of ``config.data.path`` (see :func:`~sagan.data.given.as_given`). They are
             packed into the cache folder. A run that goes on finds them there, or is given the same again.
-        keep_fields: Where there are few pictures, choose what suits them (:func:`~sagan.recipes.few.for_few`), but
-            leave these fields, by their dotted names, as they are; None, for a configuration that is meant as it is,
-            changes none. `sagan train` with a preset gives the fields that have flags.
+        keep_fields: Choose what suits few pictures (:func:`~sagan.recipes.few.for_few`) but for these fields, by their
+            dotted names, as `sagan train` does but for its flags; None changes nothing.
 
     Started by ``torchrun``, SLURM's ``srun`` or ``sagan train --devices N``, each process calls this; they train one
     run together, and process 0 alone writes and reports.
