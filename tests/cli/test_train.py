@@ -191,21 +191,23 @@ def test_a_file_says_where_flags_start_from(run: Run, pictures: Path, error: Mis
 def test_few_pictures_choose_augmentation_and_a_flag_overrides_it(
     run: Run, pictures: Path, tmp_path: Path, tiny: list[str]
 ) -> None:
-    def augment(*flags: object) -> tuple[list[str], int, str]:
-        out = tmp_path / str(len(list(tmp_path.iterdir())))
+    def augment(name: str, *flags: object) -> tuple[list[str], int, str]:
+        out = tmp_path / name
         code, _, err = run("train", "--data", pictures, "--out", out, *tiny, *flags)
         assert code == 0, err
         train = json.loads((out / "config.json").read_text())["train"]
         return train["augment"], train["freeze_d"], " ".join(err.split())
 
-    chosen, frozen, said = augment("--preset", "demo")
+    chosen, frozen, said = augment("first", "--preset", "demo")
     assert (chosen, frozen) == (["color", "translation", "cutout"], 0)
     assert "chosen: --train.augment color translation cutout, as D would soon know 38 pictures by heart" in said
     assert "note: 38 pictures are few" in said
-    chosen, frozen, said = augment("--preset", "demo", "--train.augment", "cutout", "--init-from", tmp_path / "0")
+    chosen, frozen, said = augment(
+        "next", "--preset", "demo", "--train.augment", "cutout", "--init-from", tmp_path / "first"
+    )
     assert (chosen, frozen) == (["cutout"], 2) and "chosen: --train.freeze-d 2" in said
     assert "--train.augment color" not in said and "are few" not in said
     # A configuration in a file is meant as it is.
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"preset": "demo"}))
-    assert augment("--config", file)[:2] == ([], 0)
+    assert augment("last", "--config", file)[:2] == ([], 0)
