@@ -169,3 +169,47 @@ def test_healthy_runs_are_told_nothing_of_over_fitting(tmp_path, seed, log_of, t
     records = log_of(tmp_path / "run")
     assert len([line for line in records if "overfitting/logits" in line]) > 16
     assert len([line for line in records if "overfitting/copies" in line]) == 8
+
+
+@pytest.fixture
+def broken_gradient(monkeypatch):
+    """Let one gradient of D be NaN in one backward of a run; gives how D looked before it."""
+    seen = {}
+
+    def break_at(number, name="blocks.0.conv1.weight"):
+        from sagan.training import step
+
+        plain = step.update_weights
+
+        def breaking(optimizer, network, which, refused):
+            if which == "D":
+                seen["count"] = seen.get("count", 0) + 1
+                if seen["count"] == number:
+                    parameter = next(p for n, p in network.named_parameters() if n.startswith(name.split(".weight")[0]))
+                    parameter.grad.view(-1)[0] = float("nan")
+                    seen["before"] = [p.detach().clone() for p in network.parameters()]
+                    seen["parameters"] = list(network.parameters())
+            plain(optimizer, network, which, refused)
+
+        monkeypatch.setattr(step, "update_weights", breaking)
+        return seen
+
+    return break_at
+
+
+def test_a_gradient_that_is_not_finite_is_not_applied_and_named(tmp_path, console, tiny, named, broken_gradient):
+    seen = broken_gradient(3)
+    with pytest.raises(
+        DivergedError, match=r"by step 3: a gradient is not finite \(D/blocks\.0\.\S+\), and the update"
+    ):
+        train(tiny(8, log_every=4, save_every=2), out=tmp_path / "run", console=console)
+    assert all(torch.equal(one, other) for one, other in zip(seen["before"], seen["parameters"], strict=True))
+    assert [path.stem for path in checkpoints(tmp_path / "run" / "checkpoints")] == ["step-00000000", "step-00000002"]
+    assert named(tmp_path / "run") == {"not finite"}
+
+
+def test_after_such_a_gradient_a_run_goes_back_if_asked(tmp_path, tiny, told, log_of, broken_gradient):
+    broken_gradient(4)
+    said = told(tiny(8, log_every=2, save_every=2, on_collapse="rollback"), tmp_path / "run")
+    assert "a gradient (D/blocks.0." in said and "rolled back from step 4 to " in said
+    assert log_of(tmp_path / "run")[-1]["step"] == 8

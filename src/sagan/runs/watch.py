@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sagan.runs.due import draws, measures
+from sagan.runs.due import draws, logs, measures
 from sagan.training.checkpoint import checkpoint_path, checkpoints
 from sagan.training.config import TrainConfig
 from sagan.training.health import (
@@ -35,7 +35,7 @@ class Watcher(Hook):
         self.train, self.folder, self.console = train, folder, console
         self.watch = Watch(train)
         self.lost: str | None = None
-        """What of the last line says that nothing good can follow."""
+        """What of the last line, or of an update, says that nothing good can follow."""
 
     def on_start(self, record: Record) -> None:
         """Say what is known of the checkpoint that training goes on from."""
@@ -56,23 +56,25 @@ class Watcher(Hook):
             self._tell(record, self.watch.fit(step, found))
 
     def on_step(self, record: Record) -> None:
-        """End the run if a mean is not finite or beyond all bounds; look at the weights before samples are drawn.
+        """End the run if a gradient or a mean is not finite, or a mean beyond all bounds.
+
+        Weights are looked at before samples are drawn. Gradients are looked at after each step on a processor, and
+        with the lines of the log elsewhere, as looking waits for the device.
 
         Raises:
             DivergedError: If so, or a weight is not finite, and the run does not go back then.
         """
-        if self.lost is not None and self.train.on_collapse != "rollback":
-            last = checkpoints(self.folder)
-            raise DivergedError(
-                f"training diverged by step {record.step}: {self.lost}; the last checkpoint, "
-                f"{last[-1].name if last else 'none yet'}, is from before. {REMEDY}"
-            )
+        if self.lost is None and (record.engine.device.type == "cpu" or logs(self.train, record.step)):
+            self._check_updates(record)
+        self._end_if_lost(record)
         if draws(self.train, record.step) or measures(self.train, record.step):
             self._check_weights(record)
 
     def on_save(self, record: Record) -> None:
-        """Look at the weights before they are saved."""
+        """Look at the weights before they are saved, and whether all updates were done."""
         self._check_weights(record)
+        self._check_updates(record)
+        self._end_if_lost(record)
 
     def state_dict(self) -> dict[str, object]:
         """Give what is known of the run's health."""
@@ -81,6 +83,20 @@ class Watcher(Hook):
     def load_state_dict(self, state: State) -> None:
         """Take that over; of a checkpoint from before health was watched nothing bad is known."""
         self.watch.load_state_dict(state)
+
+    def _check_updates(self, record: Record) -> None:
+        where = record.state.refused_by()
+        if where is not None:
+            self._tell(record, self.watch.not_finite(record.step, f"a gradient ({where})", math.nan))
+            self.lost = f"a gradient is not finite ({where}), and the update was not done"
+
+    def _end_if_lost(self, record: Record) -> None:
+        if self.lost is not None and self.train.on_collapse != "rollback":
+            last = checkpoints(self.folder)
+            raise DivergedError(
+                f"training diverged by step {record.step}: {self.lost}; the last checkpoint, "
+                f"{last[-1].name if last else 'none yet'}, is from before. {REMEDY}"
+            )
 
     def _check_weights(self, record: Record) -> None:
         broken = record.state.not_finite()

@@ -14,6 +14,7 @@ from sagan.ops.attention import SelfAttention2d
 from sagan.training.config import TrainConfig
 from sagan.training.contents import FINITE, not_finite
 from sagan.training.regularisers import Controls, new_controls
+from sagan.training.update import Refused
 
 # More steps than any run has.
 ROLLBACK_OFFSET = 2**32
@@ -38,6 +39,8 @@ class TrainState:
     """How often the run went back to an earlier checkpoint after a collapse."""
     controls: Controls = field(default_factory=dict)
     """What regularisers remember, where the recipe has such."""
+    refused: Refused = field(default_factory=Refused)
+    """Updates that were left out; no part of a checkpoint, which is from before them."""
 
     @property
     def draw_step(self) -> int:
@@ -75,6 +78,7 @@ class TrainState:
             self.ema.load_state_dict(state["ema"])  # type: ignore[arg-type]
         for name, value in self.controls.items():
             value.copy_(state["controls"][name])  # type: ignore[index]
+        self.refused = Refused()
         self.step = int(state["step"])  # type: ignore[call-overload]
         self.rollbacks = int(state.get("rollbacks", 0))  # type: ignore[call-overload]
 
@@ -100,6 +104,13 @@ class TrainState:
         """Name the first tensor of the networks, their average and the optimisers that is not finite; None if none."""
         state = self.state_dict()
         return not_finite({name: state[name] for name in FINITE if name in state})
+
+    def refused_by(self) -> str | None:
+        """Name a parameter whose gradient kept an update from being done; None if all were done.
+
+        This waits for the device.
+        """
+        return self.refused.first({"G": self.G, "D": self.D})
 
     @property
     def sampled(self) -> Generator:

@@ -29,6 +29,7 @@ from sagan.training.regularisers import (
     signs,
 )
 from sagan.training.state import TrainState
+from sagan.training.update import update_weights
 
 NextBatch = Callable[[int], RealBatch]
 
@@ -118,7 +119,7 @@ def d_step(
             loss, seen_metrics = looked_at(state, config, D, seen, (real, fake), penalised)
         engine.backward(loss / config.accumulate)
         metrics.append(seen_metrics)
-    state.optimizer_d.step()
+    update_weights(state.optimizer_d, state.D, "D", state.refused)
     return mean_metrics(metrics)
 
 
@@ -250,7 +251,7 @@ def g_step(
                 loss, seen_metrics = g_loss(config, output, classes, paired)
             engine.backward(loss / config.accumulate)
             metrics.append(seen_metrics)
-    state.optimizer_g.step()
+    update_weights(state.optimizer_g, state.G, "G", state.refused)
     return mean_metrics(metrics)
 
 
