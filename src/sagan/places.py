@@ -32,6 +32,8 @@ def check_place(field: str, path: str | Path, suffixes: Sequence[str], *, folder
         raise ValueError(f"{field} {path}: there is no folder {path.parent}; make it, or choose another place")
 
 
+AGAIN = ", then give the command again"
+"""How an error ends whose cause can be mended; not where the command goes on by itself."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -53,7 +55,7 @@ def could_not_write(path: Path, error: BaseException, needed: int | None = None)
     if number in FULL or (number is None and None not in (needed, free) and free < needed):  # type: ignore[operator]
         what = {errno.EDQUOT: "your quota is used up", errno.EFBIG: "the file is larger than is allowed here"}
         said = f"{path} could not be written: {what.get(number or 0, 'the disk is full')} ({room})"
-        return OSError(number or errno.ENOSPC, f"{said}; make room, then give the command again")
+        return OSError(number or errno.ENOSPC, f"{said}; make room{AGAIN}")
     if not path.absolute().parent.is_dir():
         return OSError(number or errno.ENOENT, f"{path} could not be written: its folder is gone")
     why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -24,10 +24,14 @@ BEST_BEFORE = ".best-before.pt"
 class Checkpoints(Hook):
     """Writes checkpoints, and removes those that are no longer needed.
 
+    One that cannot be written is left out where an earlier one is there.
+
     Args:
         folder: Where they lie.
         about: What each of them holds besides the training state and the states of hooks.
     """
+
+    may_fail = True
 
     def __init__(self, folder: Path, about: Mapping[str, object]) -> None:
         self.folder, self.about = folder, about
@@ -57,17 +61,27 @@ class Checkpoints(Hook):
 
     def on_step(self, record: Record) -> None:
         """Save the best samples' state apart."""
-        if record.best:
-            with record.aside():
-                if record.config.on_collapse == "rollback" and self.best.exists() and not self.best_before.exists():
-                    self.best.replace(self.best_before)
+        if not record.best:
+            return
+        with record.aside():
+            if record.config.on_collapse == "rollback" and self.best.exists() and not self.best_before.exists():
+                self.best.replace(self.best_before)
+            try:
                 save_checkpoint(self.best, self._contents(record))
+            except OSError:
+                if self.best_before.exists() and not self.best.exists():
+                    self.best_before.replace(self.best)
+                raise
 
     def on_save(self, record: Record) -> None:
-        """Save, and prune."""
+        """Save, and prune; why it cannot be saved is left in ``record.save_error``."""
         with record.aside():
             path = checkpoint_path(self.folder, record.step)
-            save_checkpoint(path, self._contents(record))
+            try:
+                save_checkpoint(path, self._contents(record))
+            except OSError as error:
+                record.save_error = error
+                return
             self.good.add(path)
             healthy = checkpoint_path(self.folder, record.healthy_step)
             prune_checkpoints(self.folder, record.config.kept, healthy, self.good)

@@ -14,6 +14,8 @@ class Curves(Hook):
         caption: What the curves are of.
     """
 
+    may_fail = True
+
     def __init__(self, folder: Path, caption: str) -> None:
         self.folder, self.caption = folder, caption
 

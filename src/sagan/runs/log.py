@@ -3,10 +3,12 @@
 The first line gives the number of its form, ``{"step": 0, "sagan_log": 2}``; logs without it are of version 1.
 """
 
+import io
 import json
 import math
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -22,16 +24,20 @@ LEFT_OUT = "log.jsonl.damaged"
 
 
 class Log(Hook):
-    """Writes every line, and keeps what a rollback takes out.
+    """Writes every line, and keeps what a rollback takes out. A line that cannot be written waits for the next one.
 
     Args:
         folder: The run folder.
         console: Where to say what is wrong with a log that is gone on with.
     """
 
+    may_fail = True
+
     def __init__(self, folder: Path, console: Console | None = None) -> None:
         self.folder, self.console = folder, console or Console(quiet=True)
-        self.file: TextIO | None = None
+        self.file: io.FileIO | None = None
+        self.pending = b""
+        """What is still to be written: where the disk was full it goes out with the next line."""
         self.place: tuple[int, int] | None = None
         """Which folder it is, whatever has its name later."""
 
@@ -44,7 +50,7 @@ class Log(Hook):
             text = "".join(as_json(line) for line in cut)
             write_text(self.folder / f"rolled-back-{record.state.rollbacks}.jsonl", text)
         record.history[:] = truncate_log(path, record.step, self.console)
-        self.file, self.place = path.open("a", encoding="utf-8"), self._place()
+        self.file, self.place = io.FileIO(path, "a"), self._place()
         if not path.stat().st_size:
             self._write({"step": 0, FORM: FORMAT_VERSION})
 
@@ -70,15 +76,20 @@ class Log(Hook):
         self._write(line)
 
     def on_end(self, record: Record) -> None:
-        """Close the file."""
+        """Close the file, with all that is to be written."""
         if self.file is not None:
-            self.file.close()
+            with closing(self.file):
+                self._write_out()
 
     def _write(self, line: Line) -> None:
+        self.pending += as_json(line).encode()
+        self._write_out()
+
+    def _write_out(self) -> None:
         assert self.file is not None
         try:
-            self.file.write(as_json(line))
-            self.file.flush()
+            while self.pending:
+                self.pending = self.pending[self.file.write(self.pending) :]
         except OSError as error:
             raise could_not_write(self.folder / LOG, error) from error
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from sagan.data import ImageSet
 from sagan.figures import sample_grid, save_image
@@ -29,6 +30,8 @@ class Previews(Hook):
         train_indices: Those that it trains on.
         heldout_indices: Those that it never sees.
     """
+
+    may_fail = True
 
     def __init__(
         self,
@@ -57,30 +60,29 @@ class Previews(Hook):
         with record.aside():
             labels = torch.tensor([row for row in self.rows for _ in range(GRID_COLUMNS)])
             images = self._samples(record.sampler, labels)
-            record.pictures["samples"] = self._draw(images, record.step)
             found = variety(images, labels.numpy(), self._real())
             line: Line = {f"variety/{kind}": value for kind, value in found.items()}
             known = self._known()
             line |= {} if known is None else {"overfitting/copies": copied(cells(images), known)}
             if line:
                 record.add({"step": record.step} | line)
+            grid = self._grid(images, record.step)
+            record.pictures["samples"] = np.asarray(grid.convert("RGB"))
+            save_image(grid, self.folder / f"step-{record.step:08d}.png")
+            write_samples(self.folder / f"step-{record.step:08d}.npy", images[::GRID_COLUMNS])  # for the timeline
 
     def _samples(self, sampler: Generator, labels: torch.Tensor) -> NDArray[np.uint8]:
         z = sample_latents(0, range(len(labels)), sampler.config.z_dim)
         return generate(sampler, z, labels if self.class_names else None)
 
-    def _draw(self, images: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-        """Draw the grid, keep the first sample of each row for the timeline, and give the picture (H, W, 3)."""
-        grid = sample_grid(
+    def _grid(self, images: NDArray[np.uint8], step: int) -> Image.Image:
+        return sample_grid(
             images,
             columns=GRID_COLUMNS,
             row_labels=[self.class_names[row] for row in self.rows] if self.class_names else None,
             title=f"step {step:,}",
             caption=weights_caption(self.config),
         )
-        save_image(grid, self.folder / f"step-{step:08d}.png")
-        write_samples(self.folder / f"step-{step:08d}.npy", images[::GRID_COLUMNS])
-        return np.asarray(grid.convert("RGB"))
 
     def _real(self) -> RealPictures:
         """Measure, once, the training pictures of the classes that are drawn."""

@@ -27,6 +27,8 @@ class Rollback(Hook):
     def __init__(self, train: TrainConfig, folder: Path, console: Console) -> None:
         self.train, self.folder, self.console = train, folder, console
         self.healthy_step = 0
+        self.healthy_before = 0
+        """The one before it, for when it could not be written."""
 
     def on_start(self, record: Record) -> None:
         """Say which checkpoint is the latest healthy one."""
@@ -39,8 +41,10 @@ class Rollback(Hook):
 
     def on_save(self, record: Record) -> None:
         """Go back, if need be, instead of saving; otherwise remember a healthy checkpoint."""
+        self._forget_unsaved(record)
         self._go_back_if_collapsed(record)
         if record.healthy and not record.went_back:
+            self.healthy_before = self.healthy_step
             record.healthy_step = self.healthy_step = record.step
 
     def state_dict(self) -> dict[str, object]:
@@ -54,6 +58,7 @@ class Rollback(Hook):
     def _go_back_if_collapsed(self, record: Record) -> None:
         if self.train.on_collapse == "warn":
             return
+        self._forget_unsaved(record)
         # What other draws and lower rates do not cure ends a run that is to stop, and lets another go on.
         cured = [name for name in record.symptoms if name not in NO_CURE_BACK or self.train.on_collapse == "stop"]
         before, seen = record.step, ", ".join(cured)
@@ -65,6 +70,10 @@ class Rollback(Hook):
             record.go_back(contents, states_of(contents))
             if record.engine.writes:
                 self._tell(record, before, seen)
+
+    def _forget_unsaved(self, record: Record) -> None:
+        if record.unsaved is not None and record.unsaved == self.healthy_step:
+            record.healthy_step = self.healthy_step = self.healthy_before
 
     def _way_back(self, record: Record, seen: str) -> int:
         """Make the latest healthy checkpoint the latest one of all, and give its step.

@@ -26,6 +26,8 @@ class Scores(Hook):
         class_names: The classes of the generator.
     """
 
+    may_fail = True
+
     def __init__(self, config: RunConfig, folder: Path, monitor: Monitor, class_names: tuple[str, ...]) -> None:
         self.config, self.folder, self.monitor, self.class_names = config, folder, monitor, class_names
         self.best: dict[str, float] | None = None
@@ -44,10 +46,10 @@ class Scores(Hook):
             made = hashlib.sha256(json.dumps([value.protocol for value in report.values]).encode()).hexdigest()[:12]
             scores = {f"score/{value.metric}": value.value for value in report.values}
             record.add({"step": record.step, "score_protocol": made} | scores)
+            record.best = self._is_best(report, record.step)
             # Each value with the way it was made, as `sagan evaluate --compare` reads it.
             self.folder.mkdir(exist_ok=True)
             write_text(self.folder / f"step-{record.step:08d}.json", report.to_json())
-            record.best = self._is_best(report, record.step)
 
     def state_dict(self) -> dict[str, object]:
         """Give the best value, its step, and what it is a value of."""

@@ -24,6 +24,8 @@ class Timeline(Hook):
         class_names: The classes of the rows.
     """
 
+    may_fail = True
+
     def __init__(self, config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> None:
         self.config, self.folder, self.class_names = config, folder, class_names
 

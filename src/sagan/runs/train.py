@@ -118,7 +118,7 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
         scene.engine.close()
         return TrainResult(scene.folder, state.step, True, None)
     record = Record(scene.config.train, state, scene.engine, saved=state.step if run.states else None)
-    hooks = Hooks(hooks_of(scene, run.monitor, yours), record)
+    hooks = Hooks(hooks_of(scene, run.monitor, yours), record, scene.console.print)
     hooks.load_state_dict(run.states)
     saying = _saying_what_is_saved(record, scene)
     with stop_signals(scene.console) as received, prefetched(run.batches) as next_batch, saying:

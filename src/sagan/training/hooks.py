@@ -3,7 +3,7 @@
 import copy
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeGuard
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sagan.models.generator import Generator
+from sagan.places import AGAIN
 from sagan.training.config import TrainConfig
 from sagan.training.engine import Engine
 from sagan.training.state import TrainState
@@ -22,6 +23,8 @@ Line = dict[str, object]
 State = Mapping[str, object]
 # What the processes agree on when a hook, no signal, asks for the end: below every signal that is listened to.
 BY_HOOK = 1
+# A checkpoint that could not be written is tried again this often before the next one is due.
+TRIES = 10
 
 
 class Hook:
@@ -31,6 +34,8 @@ class Hook:
     """What a checkpoint keeps the state under; unset is the name of the class."""
     everywhere: bool = False
     """Whether it runs on every process of a run, or on process 0 alone, which writes and reports."""
+    may_fail: bool = False
+    """Whether training goes on where this hook cannot write a file (``OSError``); that is told."""
 
     def on_start(self, record: "Record") -> None:
         """Training goes on from ``record.step``: take back what was written after that step.
@@ -99,6 +104,10 @@ class Record:
     """What ended the run on all processes: the number of a signal, ``BY_HOOK``, or 0."""
     saved: int | None = None
     """The step of the checkpoint that was last written or loaded."""
+    save_error: OSError | None = None
+    """Why the checkpoint that is due could not be written, if it could not."""
+    unsaved: int | None = None
+    """The step of a checkpoint that was due and could not be written, until a later one is."""
     went_back: bool = False
     """Whether the run went back to an earlier checkpoint after this step."""
     runner: "Hooks | None" = field(default=None, repr=False)
@@ -152,13 +161,16 @@ class Hooks:
     Args:
         hooks: In the order in which they are called.
         record: What they share.
+        say: Tells people what could not be written.
 
     Raises:
         ValueError: If two hooks have the same name.
     """
 
-    def __init__(self, hooks: Sequence[Hook], record: Record) -> None:
-        self.record = record
+    def __init__(self, hooks: Sequence[Hook], record: Record, say: Callable[[str], object] = lambda _: None) -> None:
+        self.record, self.say = record, say
+        self._failing: set[str] = set()
+        """Hooks that could not write."""
         self.by_name = named(hooks)
         # Where a checkpoint has nothing of a hook, as one from before it was added, a rollback puts this back.
         self._fresh = {name: copy.deepcopy(hook.state_dict()) for name, hook in self.by_name.items()}
@@ -182,22 +194,50 @@ class Hooks:
         record = self.record
         record.metrics, record.went_back, record.best = metrics, False, False
         for hook in self.by_name.values():
-            hook.on_step(record)
+            self._call(hook, hook.on_step, record)
             if record.went_back:  # the others have nothing more to do with that step
                 break
         # Let go of what is large, and of what was true of this step alone.
         record.metrics, record.sampler, record.pictures, record.values = {}, None, {}, {}
 
-    def save(self) -> None:
-        """Tell that a checkpoint is due, unless that of this step is there already."""
+    def due(self) -> bool:
+        """Say whether a checkpoint is due after this step: every so often, at the end, and after one that failed."""
+        record = self.record
+        step, every, failed = record.step, record.config.save_every, record.unsaved
+        again = failed is not None and (step - failed) % max(1, every // TRIES) == 0
+        return step % every == 0 or step == record.config.total_steps or again
+
+    def save(self, last: bool = False) -> None:
+        """Tell that a checkpoint is due, unless that of this step is there already.
+
+        Where it cannot be written, training goes on if an earlier one is there (:attr:`Record.unsaved`).
+
+        Args:
+            last: Nothing comes after it.
+
+        Raises:
+            OSError: If it cannot be written, and is the last one or there is none before.
+        """
         record = self.record
         if record.saved == record.step:
             return
-        record.saved = record.step
+        before, record.saved, record.save_error = record.saved, record.step, None
         for hook in self.by_name.values():
-            hook.on_save(record)
+            self._call(hook, hook.on_save, record)
             if record.went_back:
-                break
+                return
+        if not record.engine.largest(int(record.save_error is not None)):
+            record.unsaved = None
+            return
+        record.saved, record.unsaved = before, record.step
+        if last or before is None:
+            raise record.save_error or OSError("process 0 could not save the run")
+        if record.engine.writes:
+            why = str(record.save_error).removesuffix(AGAIN)
+            self.say(
+                f"step {record.step:,} is not saved: {why}. Training goes on and tries it again; until then the last "
+                f"checkpoint is that of step {before:,}"
+            )
 
     def stopped(self, signal: int) -> bool:
         """Agree with the other processes on whether to stop here.
@@ -219,9 +259,21 @@ class Hooks:
             while self._lines:
                 line = self._lines.popleft()
                 for hook in self.by_name.values():
-                    hook.on_line(self.record, line)
+                    self._call(hook, hook.on_line, self.record, line)
         finally:
             self._handing_out = False
+
+    def _call(self, hook: Hook, method: Callable[..., None], *arguments: object) -> None:
+        """Call a method of a hook; that one that may fail cannot write is told once."""
+        name = hook.name or type(hook).__name__
+        try:
+            method(*arguments)
+        except OSError as error:
+            if not hook.may_fail:
+                raise
+            if name not in self._failing:
+                self.say(f"note: {str(error).removesuffix(AGAIN)}. Training goes on")
+            self._failing.add(name)
 
     def state_dict(self) -> dict[str, object]:
         """Give the state of each hook that has one, by name.

@@ -37,10 +37,9 @@ def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callabl
             if hooks.stopped(received()):
                 break
             hooks.step(train_step(state, config, batches.__getitem__, record.engine, seed))
-            # After a rollback the state is that of a checkpoint, which is saved.
-            if state.step % config.save_every == 0 or state.step == config.total_steps:
-                hooks.save()
-        hooks.save()
+            if hooks.due():  # after a rollback the state is that of a checkpoint, which is saved
+                hooks.save(last=state.step == config.total_steps)
+        hooks.save(last=True)
     if unread is not None:
         raise unread
     return state.step >= config.total_steps
