@@ -66,3 +66,9 @@ def has_cuda_driver() -> bool:
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
         return False
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error is that of a processor or GPU without memory left."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said

@@ -83,12 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def failed(error: RuntimeError, arguments: list[str]) -> int:
     """Give the exit code of a failure that has a sentence; any other is raised again."""
     from sagan.exchange.graph import GraphError
+    from sagan.machine import is_out_of_memory
     from sagan.runs.train import DivergedError, ProcessLostError
 
     if isinstance(error, (DivergedError, GraphError, ProcessLostError)):
         print(f"sagan: {error}", file=sys.stderr)
         return 1
-    if "out of memory" in str(error) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return out_of_memory(arguments)
     raise error
 

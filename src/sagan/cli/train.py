@@ -45,8 +45,10 @@ def run(arguments: list[str]) -> int:
         check_there(combined(flags).data.path)
     else:
         flags, choice = _parse_resumed(arguments, given), None
+    from sagan.machine import is_out_of_memory
     from sagan.runs.launch import launch_run, number_of_processes
     from sagan.runs.train import train
+    from sagan.speed.fits import advice, warn_of_limit
     from sagan.training.processes import current_process
 
     config = combined(flags)
@@ -60,7 +62,15 @@ def run(arguments: list[str]) -> int:
         return launch_run(config, arguments, processes, out=flags.out, resume=flags.resume)
     exact = choice is None or choice.written is not None or choice.name in EXACT
     keep = None if exact else fields_named(arguments)
-    result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from, keep_fields=keep)
+    if alone and (warning := warn_of_limit(config)) is not None:
+        print(warning, file=sys.stderr, flush=True)
+    try:
+        result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from, keep_fields=keep)
+    except (MemoryError, RuntimeError) as error:
+        if not (alone and is_out_of_memory(error)):
+            raise
+        print(f"sagan: {advice(config, error)}", file=sys.stderr)
+        return 1
     return 0 if result.signal is None else 128 + result.signal
 
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from sagan.data import DataConfig
 from sagan.generators.config import SampleConfig
 from sagan.generators.trained import TrainedGenerator
+from sagan.machine import is_out_of_memory
 from sagan.studio.asks import Looks, Pictures, Saved
 from sagan.studio.binary import MEDIA_TYPE, packed
 from sagan.studio.commands import own_command, sample_command
@@ -292,7 +293,7 @@ async def _mistake(_: Request, error: Exception) -> JSONResponse:
 
 def _failure(error: Exception) -> JSONResponse:
     """Answer for what nobody foresaw; the page goes on."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return _said(507, "out of memory; ask for fewer samples at a time")
     traceback.print_exception(error, file=sys.stderr)
     return _said(500, f"this could not be computed ({type(error).__name__}: {str(error)[:200]}); try something else")
