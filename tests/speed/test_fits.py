@@ -96,7 +96,8 @@ sys.exit(main(sys.argv[2:]))
 @pytest.mark.slow("a training under a real limit, and steps that are tried until some fit")
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit of the address space that the kernel keeps")
 def test_a_real_limit_ends_in_the_batch_that_fits(tmp_path):
-    words = "train --data digits --preset sagan-32-cpu --batch-size 1024 --steps 4 --engine.device cpu --out".split()
+    words = ["train", "--data", "digits", "--preset", "sagan-32-cpu", "--batch-size", "1024", "--steps", "4"]
+    words += ["--engine.device", "cpu", "--out"]
     command = [sys.executable, "-c", PROGRAM, "3500", *words, str(tmp_path / "run")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     said = re.search(r"1,024 images at a time do not fit here, (\d+) do.* --train.accumulate (\d+) ", ended.stderr)

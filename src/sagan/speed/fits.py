@@ -44,8 +44,8 @@ def advice(config: RunConfig, error: BaseException) -> str:
         )
     return (
         f"out of memory: steps of {batch // config.train.accumulate:,} images at a time do not fit here, "
-        f"{plan.micro_batch:,} do. A new run with --train.accumulate {accumulate} takes its batches of {batch:,} in such "
-        f"parts, one with --batch-size {plan.micro_batch} has smaller ones"
+        f"{plan.micro_batch:,} do. A new run with --train.accumulate {accumulate} takes its batches of {batch:,} in "
+        f"such parts, one with --batch-size {plan.micro_batch} has smaller ones"
     )
 
 

@@ -49,12 +49,12 @@ def update_weights(optimizer: Adam, network: nn.Module, name: str, refused: Refu
         name: "D" or "G".
         refused: Is told.
     """
-    gradients = [parameter.grad for _, parameter in trained(network)]
+    gradients = [parameter.grad for _, parameter in trained(network) if parameter.grad is not None]
     broken = ~torch.isfinite(torch.stack(torch._foreach_norm(gradients, float("inf"))))
     any_broken = broken.any()
     refused.note(name, torch.where(any_broken, broken.float().argmax() + 1, 0))
     if any_broken.device.type in SKIPS:
-        optimizer.found_inf = any_broken.float()  # type: ignore[attr-defined] - what GradScaler tells optimisers
+        optimizer.found_inf = any_broken.float()  # type: ignore[attr-defined]  # as GradScaler tells it
     elif any_broken:
         return
     optimizer.step()
