@@ -37,20 +37,31 @@ def planned(monkeypatch):
     return plan
 
 
-def test_advice_names_the_part_of_a_batch_that_fits(config, planned):
-    planned(4)
+def test_advice_names_a_smaller_part_of_a_batch_that_fits(config, planned):
+    made = planned(4)
     said = fits.advice(config, MemoryError())
     assert "steps of 64 images at a time do not fit here, 16 do" in said and "--train.accumulate 4" in said
+    assert made[0].train.accumulate == 2  # what just failed is not tried again
 
 
-def test_advice_says_when_other_programs_took_the_rest(config, planned):
-    planned(1)
-    assert "steps of 64 images fit when they are tried alone" in fits.advice(config, MemoryError())
+def test_a_batch_that_cannot_be_cut_needs_smaller_networks(config, planned):
+    made = planned(1)
+    two = replace(config, train=replace(config.train, batch_size=2))
+    assert "cannot be cut further; take a smaller --size" in fits.advice(two, MemoryError()) and not made
+
+
+def test_other_errors_of_a_training_pass(config, planned):
+    made = planned(4)
+    with pytest.raises(RuntimeError, match="something else"), fits.saying_what_fits(config):
+        raise RuntimeError("something else")
+    with pytest.raises(fits.OutOfMemoryError, match="16 do"), fits.saying_what_fits(config):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+    assert len(made) == 1
 
 
 def test_advice_passes_on_that_nothing_fits(config, planned):
     planned(ValueError("take a smaller --size"))
-    assert fits.advice(config, MemoryError()) == "out of memory: take a smaller --size"
+    assert fits.advice(config, MemoryError()).endswith("do not fit here: take a smaller --size")
 
 
 def test_what_the_error_held_is_let_go_of(config, planned):

@@ -85,8 +85,9 @@ def failed(error: RuntimeError, arguments: list[str]) -> int:
     from sagan.exchange.graph import GraphError
     from sagan.machine import is_out_of_memory
     from sagan.runs.train import DivergedError, ProcessLostError
+    from sagan.speed.fits import OutOfMemoryError
 
-    if isinstance(error, (DivergedError, GraphError, ProcessLostError)):
+    if isinstance(error, (DivergedError, GraphError, OutOfMemoryError, ProcessLostError)):
         print(f"sagan: {error}", file=sys.stderr)
         return 1
     if is_out_of_memory(error):

@@ -1,6 +1,7 @@
 """``sagan train``: train a run, or go on with one."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,9 @@ def run(arguments: list[str]) -> int:
         check_there(combined(flags).data.path)
     else:
         flags, choice = _parse_resumed(arguments, given), None
-    from sagan.machine import is_out_of_memory
     from sagan.runs.launch import launch_run, number_of_processes
     from sagan.runs.train import train
-    from sagan.speed.fits import advice, warn_of_limit
+    from sagan.speed.fits import saying_what_fits
     from sagan.training.processes import current_process
 
     config = combined(flags)
@@ -62,15 +62,8 @@ def run(arguments: list[str]) -> int:
         return launch_run(config, arguments, processes, out=flags.out, resume=flags.resume)
     exact = choice is None or choice.written is not None or choice.name in EXACT
     keep = None if exact else fields_named(arguments)
-    if alone and (warning := warn_of_limit(config)) is not None:
-        print(warning, file=sys.stderr, flush=True)
-    try:
+    with saying_what_fits(config) if alone else nullcontext():
         result = train(config, out=flags.out, resume=flags.resume, init_from=flags.init_from, keep_fields=keep)
-    except (MemoryError, RuntimeError) as error:
-        if not (alone and is_out_of_memory(error)):
-            raise
-        print(f"sagan: {advice(config, error)}", file=sys.stderr)
-        return 1
     return 0 if result.signal is None else 128 + result.signal
 
 

@@ -2,15 +2,18 @@
 
 import gc
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from sagan.machine import is_out_of_memory
 from sagan.places import in_bytes
 from sagan.recipes.config import RunConfig
 from sagan.speed.memory import control_group_room
-from sagan.speed.plan import make_plan
+from sagan.speed.plan import TOO_LARGE, make_plan, micro_batches
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 PROGRAM_BYTES = 1_000_000_000
@@ -19,8 +22,30 @@ BYTES_A_PLACE = 800
 was measured at 128 px (results/speed)."""
 
 
+@contextmanager
+def saying_what_fits(config: RunConfig) -> Iterator[None]:
+    """Warn of a limit before a training, and say what would fit if its memory ends.
+
+    Raises:
+        OutOfMemoryError: If it does; the message is for people.
+    """
+    warning = warn_of_limit(config)
+    if warning is not None:
+        print(warning, file=sys.stderr, flush=True)
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(advice(config, error)) from None
+
+
+class OutOfMemoryError(RuntimeError):
+    """A training has too little memory; the message says what would fit."""
+
+
 def advice(config: RunConfig, error: BaseException) -> str:
-    """Say which micro-batch would fit, found by doing steps in processes of their own; this takes up to a minute.
+    """Say which smaller micro-batch fits, found by doing steps in processes of their own; this takes up to a minute.
 
     Args:
         config: What was trained.
@@ -30,22 +55,20 @@ def advice(config: RunConfig, error: BaseException) -> str:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    batch, now = config.train.batch_size, config.train.batch_size // config.train.accumulate
+    smaller = [size for size in micro_batches(config.train) if size < now]
+    said = f"out of memory: steps of {now:,} images at a time do not fit here"
+    if not smaller:
+        return f"{said}, and the batch cannot be cut further; {TOO_LARGE}"
     print("sagan: out of memory; looking for what would fit (about a minute) ...", file=sys.stderr, flush=True)
-    batch = config.train.batch_size
     try:
-        plan = make_plan(config, with_data=False)
+        train = replace(config.train, accumulate=batch // smaller[-1])
+        plan = make_plan(replace(config, train=train), with_data=False)
     except (ValueError, RuntimeError, MemoryError) as failed:
-        return f"out of memory: {failed}"
-    accumulate = plan.config.train.accumulate
-    if accumulate == config.train.accumulate:
-        return (
-            f"out of memory, though steps of {batch:,} images fit when they are tried alone: other programs, or what "
-            "happens between the steps, took the rest; free some, or lower --batch-size"
-        )
+        return f"{said}: {failed}"
     return (
-        f"out of memory: steps of {batch // config.train.accumulate:,} images at a time do not fit here, "
-        f"{plan.micro_batch:,} do. A new run with --train.accumulate {accumulate} takes its batches of {batch:,} in "
-        f"such parts, one with --batch-size {plan.micro_batch} has smaller ones"
+        f"{said}, {plan.micro_batch:,} do. A new run with --train.accumulate {plan.config.train.accumulate} takes its "
+        f"batches of {batch:,} in such parts, one with --batch-size {plan.micro_batch} has smaller ones"
     )
 
 

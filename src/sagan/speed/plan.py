@@ -234,7 +234,7 @@ def _chosen(
     try:
         costs = {sizes[0]: measured(sizes[0])}
     except MemoryError as error:
-        raise ValueError(f"{error}; {_TOO_LARGE}") from error
+        raise ValueError(f"{error}; {TOO_LARGE}") from error
     first = costs[sizes[0]]
     limit = limit_bytes if limit_bytes is not None else first.available_bytes
     micro_batch = second_size(sizes, first, limit)
@@ -250,7 +250,7 @@ def _chosen(
     return costs, limit, largest_fitting(sizes, costs, limit)
 
 
-_TOO_LARGE = "take a smaller --size or --base-width, or a machine with more memory"
+TOO_LARGE = "take a smaller --size or --base-width, or a machine with more memory"
 
 
 def check_enough(config: RunConfig, data: DataSize) -> None:
@@ -313,7 +313,7 @@ def largest_fitting(sizes: Sequence[int], costs: dict[int, StepCost], limit: int
     if not fitting:
         raise ValueError(
             f"a step in micro-batches of {sizes[0]}, the smallest that the batch can be cut into, takes "
-            f"{size(needs[sizes[0]])} and {size(limit)} are to use, of which a tenth stays free; {_TOO_LARGE}"
+            f"{size(needs[sizes[0]])} and {size(limit)} are to use, of which a tenth stays free; {TOO_LARGE}"
         )
     return max(fitting)
 
