@@ -6,7 +6,7 @@
 
 The run is the demonstration's, made to go on: samples, measurements by three metrics, checkpoints, TensorBoard,
 held-out pictures, adaptive augmentation, LeCam, rollbacks and a hook of one's own, each every few dozen steps, so that
-what is forgotten once a look would be forgotten thousands of times. Every few seconds the kernel is asked what the process and
+what is forgotten once a look would be forgotten many times. Every few seconds the kernel is asked what the process and
 its children hold (Linux: /proc). It is ended by SIGTERM, as a machine that is taken back does, and has to leave a
 checkpoint and exit code 0.
 
