@@ -319,6 +319,7 @@ def main() -> int:
     failed: dict[str, str] = {}
     table = ["", f"{'check':<12} {'':<7} what to do"]
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # a test is another user, who has to find the package
         work = (args.work or Path(folder)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         for name in args.only:

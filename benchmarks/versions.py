@@ -245,6 +245,7 @@ def main() -> int:
     file = args.out / "versions.json"
     rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # a test is another user, who has to find the package
         for name in args.only:
             rows[name] = row_of(cases()[name], Path(folder).resolve() / name, args.tests)
             print(f"{name}: {rows[name]['state']}: {rows[name]['said']}", flush=True)
