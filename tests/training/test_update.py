@@ -75,7 +75,7 @@ def test_gradients_that_are_large_and_finite_are_no_reason():
     network, optimizer = made()
     refused = Refused()
     with_gradients(network)
-    network[0].weight.grad[0, 0] = 3e38  # its square is not finite
+    network[0].weight.grad[0] = 3e38  # neither their sum is finite nor their squares
     update_weights(optimizer, network, "G", refused)
     assert refused.first({"G": network}) is None
 
