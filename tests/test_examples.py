@@ -23,7 +23,7 @@ def test_every_example_is_here():
     assert all(f"python examples/{name}" in page for name in FEW)
 
 
-@pytest.mark.long("each is a process that imports PyTorch; most train for some steps")
+@pytest.mark.slow("each is a process that imports PyTorch; most train for some steps")
 @pytest.mark.parametrize("name", FEW)
 def test_an_example_runs(name, tmp_path):
     count, promised = FEW[name]

@@ -17,7 +17,7 @@ from sagan.experiments.row import read_result
 pytestmark = pytest.mark.usefixtures("own_place")
 
 
-@pytest.mark.long("rows in processes of their own")
+@pytest.mark.slow("rows in processes of their own")
 def test_a_process_that_ends_badly_is_told_and_the_others_go_on(
     capsys: pytest.CaptureFixture[str], smoke_sweep
 ) -> None:

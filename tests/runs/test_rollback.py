@@ -13,7 +13,7 @@ from sagan.training import health
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 
 
-@pytest.mark.long("trains until it collapses and goes back")
+@pytest.mark.slow("trains until it collapses and goes back")
 def test_a_rollback_undoes_all_that_was_written_after_that_step(
     tmp_path, nan_at, monkeypatch, counter, last, run, tiny
 ):
@@ -86,7 +86,7 @@ def test_a_run_goes_back_and_trains_on_with_other_draws_and_lower_rates(tmp_path
     assert (tmp_path / "run" / "generator.safetensors").exists()
 
 
-@pytest.mark.long("trains until it collapses and goes back")
+@pytest.mark.slow("trains until it collapses and goes back")
 def test_draws_after_a_rollback_differ_even_with_the_same_learning_rates(tmp_path, nan_at, tiny, told):
     config = tiny(9, on_collapse="rollback", rollback_lr_factor=1.0)
     told(config, tmp_path / "without")
@@ -136,7 +136,7 @@ def test_a_collapsed_run_stops_where_it_is_to_stop(tmp_path, monkeypatch, no_gra
         told(tiny(12, on_collapse="stop"), tmp_path / "run")
 
 
-@pytest.mark.long("trains until it collapses and goes back")
+@pytest.mark.slow("trains until it collapses and goes back")
 def test_the_latest_healthy_checkpoint_is_kept_and_gone_back_to(tmp_path, monkeypatch, no_grace, tiny, told):
     # From step 8 on D is called fooled: the checkpoints of steps 9 and 12 are not healthy, that of step 6 is.
     log_line = health.Watch.log_line

@@ -10,7 +10,7 @@ import pytest
 from sagan.generators.pretrained import read_snapshot
 
 
-@pytest.mark.long("a process of its own that is stopped and goes on")
+@pytest.mark.slow("a process of its own that is stopped and goes on")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_finish_the_step_and_save(tmp_path: Path, number: signal.Signals, code: int) -> None:
     out = tmp_path / "run"
