@@ -162,7 +162,9 @@ def check_search(site: Path, open_page: Callable[..., Any]) -> None:
     for word, title in (("truncation", "The studio"), ("FID", "Numbers that can be compared")):
         page = open_page(f"{site.as_uri()}/search.html?q={word}")
         # Results come one by one.
-        page.wait_for_function("title => document.querySelector('#search-results').innerText.includes(title)", arg=title)
+        page.wait_for_function(
+            "title => document.querySelector('#search-results').innerText.includes(title)", arg=title
+        )
         assert [url for url in page.asked if not url.startswith("file:")] == []
 
 
