@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -121,6 +122,21 @@ def test_lines_of_the_log_wait_for_room(tmp_path, tiny_full, told, log_of, monke
     one, other = numbers(tmp_path / "plain"), numbers(tmp_path / "run")
     assert [line.keys() for line in one] == [line.keys() for line in other]
     assert [line.get("loss_d") for line in one] == [line.get("loss_d") for line in other]
+
+
+def test_half_a_line_that_waits_does_not_outlive_a_rollback(tmp_path):
+    record = SimpleNamespace(step=1, history=[], state=SimpleNamespace(rollbacks=1))
+    hook = log.Log(tmp_path)
+    hook.on_start(record)
+    hook.file.write(b'{"step": 1, "lo')
+    hook.pending = b'ss_d": 1.0}\n'
+    hook.file.close()
+    hook.file = io.FileIO(tmp_path / "log.jsonl")  # cannot be written to
+    hook.on_start(record)
+    hook.on_line(record, {"step": 1, "loss_d": 2.0})
+    hook.on_end(record)
+    read = log.read_log(tmp_path / "log.jsonl")
+    assert read.damaged == [] and [line["loss_d"] for line in read.records] == [2.0]
 
 
 def test_pictures_that_cannot_be_written_do_not_end_a_run(tmp_path, tiny_full, told, log_of, monkeypatch):

@@ -6,7 +6,7 @@ The first line gives the number of its form, ``{"step": 0, "sagan_log": 2}``; lo
 import io
 import json
 import math
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +45,9 @@ class Log(Hook):
         """Cut off the lines of steps that will be done again; after a rollback they go into a file of their own."""
         path = self.folder / LOG
         if self.file is not None:
-            self.file.close()
+            with suppress(OSError), closing(self.file):
+                self._write_out()
+            self.pending = b""  # the file is read anew, and half a line is taken out of it
             cut = [line for line in record.history if int(str(line["step"])) > record.step]
             text = "".join(as_json(line) for line in cut)
             write_text(self.folder / f"rolled-back-{record.state.rollbacks}.jsonl", text)
