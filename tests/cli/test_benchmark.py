@@ -11,7 +11,7 @@ Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
 
 
-@pytest.mark.long("a step is measured in a process of its own")
+@pytest.mark.slow("a step is measured in a process of its own")
 def test_a_benchmark_is_shown_and_written(run: Run, error: Mistake) -> None:
     command = ["benchmark", "--preset", "demo", "--base-width", "8", "--batch-size", "8", "--rounds", "2"]
     code, out, err = run(*command, "--what", "step", "sampling", "--out", "speed.json")

@@ -11,7 +11,7 @@ Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
 
 
-@pytest.mark.long("steps are measured in processes of their own")
+@pytest.mark.slow("steps are measured in processes of their own")
 def test_a_plan_is_made_and_its_command_trains(run: Run, tmp_path: Path) -> None:
     flags = ["--base-width", "8", "--train.log-every", "5", "--steps", "10", "--batch-size", "8"]
     code, out, err = run("plan", "--preset", "demo", *flags, "--train.accumulate", "2")
@@ -28,7 +28,7 @@ def test_a_plan_is_made_and_its_command_trains(run: Run, tmp_path: Path) -> None
     assert (train["batch_size"], train["accumulate"], train["total_steps"]) == (8, 2, 10)
 
 
-@pytest.mark.long("steps are measured in a process of their own")
+@pytest.mark.slow("steps are measured in a process of their own")
 def test_the_command_of_a_plan_leaves_out_what_cannot_be_read(run: Run, pictures: Path) -> None:
     (pictures / "dark" / "3.png").write_bytes(b"broken")
     flags = ["--preset", "sagan-32-cpu", "--size", "16", "--base-width", "8", "--batch-size", "4", "--steps", "1"]

@@ -144,7 +144,7 @@ def test_a_row_that_diverges_is_a_result(order: Order) -> None:
     assert is_done(order)
 
 
-@pytest.mark.long("trains a row")
+@pytest.mark.slow("trains a row")
 def test_pairs_are_read_from_the_last_weights(order: Order) -> None:
     config = replace(order.config, data=replace(order.config.data, path="pairs"))
     assert work(replace(order, config=config, measures=("pairs",))) == 0

@@ -1,8 +1,12 @@
 """The curves of a run."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 from PIL import Image
 
+from sagan.runs.curves import Curves
 from sagan.runs.train import train
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -19,3 +23,36 @@ def test_a_curve_joins_only_values_that_were_made_alike(tmp_path, console, monke
     train(tiny_measured(6, {"num": 60}), resume=out, console=console)
     assert [r["step"] for r in drawn[-1] if "score/FD(pixels 8x8)" in r] == [6]
     assert [r["step"] for r in drawn[-1] if "loss_d" in r] == [2, 4, 6]
+
+
+def test_drawing_takes_a_small_part_of_a_run_and_the_last_picture_has_all_of_it(tmp_path, monkeypatch):
+    clock, drawn = [1000.0], []
+
+    def draw(records, **_):
+        drawn.append([record["step"] for record in records])
+        clock[0] += 3.0
+        return Image.new("L", (9, 9))
+
+    monkeypatch.setattr("sagan.runs.curves.training_curves", draw)
+    monkeypatch.setattr("sagan.runs.curves.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    record = SimpleNamespace(history=[], aside=nullcontext)
+    hook = Curves(tmp_path, "a run")
+    hook.on_start(record)
+    hook.on_save(record)
+    record.history.append({"step": 0, "health": "a gradient"})  # words alone
+    hook.on_save(record)
+    hook.on_end(record)
+    assert not drawn
+    record.history.clear()
+    for step in range(1, 12):
+        clock[0] += 17.0
+        record.history.append({"step": step, "loss_d": 1.0})
+        hook.on_save(record)
+    assert drawn == [[1], [*range(1, 8)]]
+    hook.on_end(record)
+    hook.on_end(record)
+    assert drawn == [[1], [*range(1, 8)], [*range(1, 12)]]
+    record.history[-1] = {"step": 5, "loss_d": 2.0}
+    hook.on_start(record)  # a rollback
+    hook.on_end(record)
+    assert drawn[3:] == [[*range(1, 11), 5]]

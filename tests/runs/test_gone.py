@@ -24,8 +24,14 @@ class After(Hook):
             self.what()
 
 
-@pytest.mark.long("trains a few steps")
-@pytest.mark.parametrize("how", ["removed", "moved", "another in its place"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("removed", marks=pytest.mark.slow("trains a few steps")),
+        pytest.param("moved", marks=pytest.mark.slow("trains a few steps")),
+        pytest.param("another in its place", marks=pytest.mark.long("trains a few steps")),
+    ],
+)
 def test_it_ends_with_a_sentence(tmp_path, console, tiny, how, monkeypatch):
     out = tmp_path / "run"
     tracebacks = []

@@ -189,7 +189,7 @@ def test_the_whole_needs_something_to_grow_from(tiny_full, tmp_path, console):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.long("trains in two stages, twice")
+@pytest.mark.slow("trains in two stages, twice")
 def test_a_run_in_stages_goes_on_where_it_stopped(tiny_full, tmp_path, console, assert_same):
     config = tiny_full(6, fade_steps=2, save_every=1)
     both = {"size_px": 32, "attention": (16,)}

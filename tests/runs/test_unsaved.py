@@ -50,6 +50,7 @@ def same_weights(one, other):
             assert torch.equal(value, other[network][key]), (network, key)
 
 
+@pytest.mark.long("trains a few steps")
 def test_a_checkpoint_that_fails_is_tried_again_soon(tmp_path, tiny_full, told, last, cannot_save):
     told(tiny_full(9, save_every=4), tmp_path / "plain")
     cannot_save({4: 1, 5: 1})
@@ -63,12 +64,14 @@ def test_a_checkpoint_that_fails_is_tried_again_soon(tmp_path, tiny_full, told, 
     same_weights(last(tmp_path / "run"), last(tmp_path / "plain"))
 
 
+@pytest.mark.long("trains a few steps")
 def test_the_one_of_the_sixth_step_is_there_after_the_fifth_failed(tmp_path, tiny_full, run, cannot_save):
     cannot_save({4: 1, 5: 1})
     run(tiny_full(7, save_every=4, keep_last=5), tmp_path / "run")
     assert steps(tmp_path / "run") == [0, 6, 7]
 
 
+@pytest.mark.slow("trains twice")
 def test_a_run_that_can_never_save_again_ends_with_the_reason_and_goes_on_later(
     tmp_path, tiny_full, told, last, cannot_save
 ):
@@ -88,6 +91,7 @@ def test_the_first_checkpoint_must_be_written(tmp_path, tiny_full, told, cannot_
         told(tiny_full(8), tmp_path / "run")
 
 
+@pytest.mark.long("trains a few steps")
 def test_a_run_does_not_go_back_to_a_checkpoint_that_was_not_written(tmp_path, tiny, told, nan_at, cannot_save):
     cannot_save({6: 1, 7: 1})
     nan_at((7, 0))
@@ -109,6 +113,7 @@ class NoRoom(io.FileIO):
         return super().write(data)
 
 
+@pytest.mark.long("trains a few steps")
 def test_lines_of_the_log_wait_for_room(tmp_path, tiny_full, told, log_of, monkeypatch):
     told(tiny_full(12), tmp_path / "plain")
     monkeypatch.setattr(log.io, "FileIO", NoRoom)
@@ -139,6 +144,7 @@ def test_half_a_line_that_waits_does_not_outlive_a_rollback(tmp_path):
     assert read.damaged == [] and [line["loss_d"] for line in read.records] == [2.0]
 
 
+@pytest.mark.long("trains a few steps")
 def test_pictures_that_cannot_be_written_do_not_end_a_run(tmp_path, tiny_full, told, log_of, monkeypatch):
     def fail(*arguments, **named):
         raise full("picture")

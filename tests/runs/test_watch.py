@@ -208,6 +208,7 @@ def test_a_gradient_that_is_not_finite_is_not_applied_and_named(tmp_path, consol
     assert named(tmp_path / "run") == {"not finite"}
 
 
+@pytest.mark.long("trains a few steps")
 def test_after_such_a_gradient_a_run_goes_back_if_asked(tmp_path, tiny, told, log_of, broken_gradient):
     broken_gradient(4)
     said = told(tiny(8, log_every=2, save_every=2, on_collapse="rollback"), tmp_path / "run")

@@ -1,13 +1,17 @@
-"""The curves of a whole run, drawn anew at each checkpoint."""
+"""The curves of a whole run, drawn anew at checkpoints and at the end."""
 
+import time
 from pathlib import Path
 
 from sagan.figures import save_image, training_curves
 from sagan.training.hooks import Hook, Line, Record
 
+SHARE = 0.03
+"""Of the time of a run, how much may go into drawing before it ends."""
+
 
 class Curves(Hook):
-    """Draws curves.png from the log.
+    """Draws curves.png from the log: at a checkpoint unless the last drawing was just before, and at the end.
 
     Args:
         folder: The run folder.
@@ -18,15 +22,36 @@ class Curves(Hook):
 
     def __init__(self, folder: Path, caption: str) -> None:
         self.folder, self.caption = folder, caption
+        self.drawn = 0
+        """How many lines of the log are drawn."""
+        self.again_at_s = 0.0
+
+    def on_start(self, record: Record) -> None:
+        """After a rollback lines are others than those that were drawn."""
+        self.drawn = 0
 
     def on_save(self, record: Record) -> None:
-        """Draw what there is."""
-        if record.history:
-            with record.aside():
-                seen = events(record.history)
-                caption = f"{self.caption}; dashed: {seen}" if seen else self.caption
-                picture = training_curves(one_protocol(record.history), title=self.folder.name, caption=caption)
-                save_image(picture, self.folder / "curves.png")
+        """Draw what there is, if it is time."""
+        if time.monotonic() >= self.again_at_s:
+            self.draw(record)
+
+    def on_end(self, record: Record) -> None:
+        """Draw what came since."""
+        if len(record.history) != self.drawn:
+            self.draw(record)
+
+    def draw(self, record: Record) -> None:
+        """Draw the whole log, if there is anything in it but words."""
+        if not any("loss_d" in line for line in record.history):
+            return
+        start = time.monotonic()
+        with record.aside():
+            seen = events(record.history)
+            caption = f"{self.caption}; dashed: {seen}" if seen else self.caption
+            picture = training_curves(one_protocol(record.history), title=self.folder.name, caption=caption)
+            save_image(picture, self.folder / "curves.png")
+        now = time.monotonic()
+        self.drawn, self.again_at_s = len(record.history), now + (now - start) / SHARE
 
 
 def events(lines: list[Line]) -> str:

@@ -183,7 +183,7 @@ class Hooks:
         """Start all hooks, and end those that started whatever happens."""
         with ExitStack() as endings:
             started: list[Hook] = []
-            endings.callback(lambda: _end(started, self.record))
+            endings.callback(lambda: self._end(started))
             for hook in self.by_name.values():
                 hook.on_start(self.record)
                 started.append(hook)
@@ -275,6 +275,11 @@ class Hooks:
                 self.say(f"note: {str(error).removesuffix(AGAIN)}. Training goes on")
             self._failing.add(name)
 
+    def _end(self, started: Sequence[Hook]) -> None:
+        with ExitStack() as endings:  # one that fails does not keep the others from ending
+            for hook in reversed(started):
+                endings.callback(self._call, hook, hook.on_end, self.record)
+
     def state_dict(self) -> dict[str, object]:
         """Give the state of each hook that has one, by name.
 
@@ -295,12 +300,6 @@ class Hooks:
         self.load_state_dict({**copy.deepcopy(self._fresh), **states})
         for hook in self.by_name.values():
             hook.on_start(self.record)
-
-
-def _end(started: Sequence[Hook], record: Record) -> None:
-    with ExitStack() as endings:  # one that fails does not keep the others from ending
-        for hook in reversed(started):
-            endings.callback(hook.on_end, record)
 
 
 def plain_line(line: Line) -> Line:
