@@ -138,9 +138,12 @@ ARMS = {
     ),
     "noise-whole": Arm(why="the whole noise in each block, too", changes={"generator.noise_entry": "whole"}),
     "relativistic": Arm(why="the relativistic loss", changes={"train.loss": "relativistic"}),
-    "r1": Arm(why="R1", changes={"train.r1": 0.1}),
-    "r1-lazy": Arm(why="R1 every 8th step", changes={"train.r1": 0.1, "train.penalty_every": 8}),
-    "r1-r2": Arm(why="R1 and R2", changes={"train.r1": 0.1, "train.r2": 0.1}),
+    "r1": Arm(why="R1", changes={"train.r1": 10.0}),
+    "r1-lazy": Arm(why="R1 every 8th step", changes={"train.r1": 10.0, "train.penalty_every": 8}),
+    "r1-r2": Arm(why="R1 and R2", changes={"train.r1": 10.0, "train.r2": 10.0}),
+    "r1-r2-lazy": Arm(
+        why="R1 and R2 every 8th step", changes={"train.r1": 10.0, "train.r2": 10.0, "train.penalty_every": 8}
+    ),
     "grow-32": Arm(
         why="half the budget at 32 px, then 64",
         stages=(Stage(share=0.5, size_px=32),),

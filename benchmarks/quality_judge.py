@@ -24,7 +24,7 @@ from sagan.metrics.features import FeatureNetwork
 
 HALF_SEED = 17
 SAMPLE_SEED = 0
-SHEET_COLUMNS = 8
+SHEET_COLUMNS = 4
 Pixels = NDArray[np.uint8]
 
 
@@ -104,4 +104,4 @@ def sheet(generator: TrainedGenerator, title: str, caption: str) -> Image.Image:
 
 def save_sheet(image: Image.Image, file: Path) -> None:
     """Write a sheet, small."""
-    image.save(file, quality=82, method=6)
+    image.save(file, quality=55, method=6)
