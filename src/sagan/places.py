@@ -32,6 +32,21 @@ def check_place(field: str, path: str | Path, suffixes: Sequence[str], *, folder
         raise ValueError(f"{field} {path}: there is no folder {path.parent}; make it, or choose another place")
 
 
+def check_file(field: str, path: str | Path) -> None:
+    """Check that there is a file.
+
+    Args:
+        field: What it is called in messages.
+        path: Where it should be.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    place = Path(path).expanduser()
+    if not place.exists() or place.is_dir():
+        raise ValueError(f"{field} {path} is not a file")
+
+
 AGAIN = ", then give the command again"
 """How an error ends whose cause can be mended; not where the command goes on by itself."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

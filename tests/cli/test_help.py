@@ -74,6 +74,7 @@ def test_what_is_not_there_is_said_before_any_heavy_library_is_imported(tmp_path
     questions += [["evaluate", "--compare", gone, gone], ["report", gone], ["studio", gone]]
     questions += [["studio", str(tmp_path), "--data", gone], ["import", "auto", gone, "x"]]
     questions += [["data", "check", gone], ["data", "pack", gone, "--size", "32", "--out", "x"]]
+    questions += [["paper", "render", "--out", gone]]
     for arguments, code, heavy, said in asked(questions):
         assert code == 2, arguments
         assert heavy == [], arguments
@@ -163,3 +164,39 @@ def test_a_wrong_number_is_named_by_the_flag_that_was_typed(capsys):
     ):
         assert main(arguments) == 2
         assert capsys.readouterr().err.startswith(start)
+
+
+def test_a_missing_path_is_named_under_the_flag_that_was_typed(tmp_path):
+    gone, there = str(tmp_path / "gone"), str(tmp_path / "there.pth")
+    (tmp_path / "there.pth").touch()
+    table, pictures = ["paper", "run", "table1", "--scale", "smoke"], ["train", "--data", "digits"]
+    questions = [[*table, "--data", gone], [*table, "--feature-weights", gone], ["train", "--data.path", gone]]
+    questions += [
+        ["train", "--preset", "demo", f"--data={gone}"],
+        ["plan", "--data", gone],
+        ["train", "--resume", gone],
+    ]
+    questions += [["train", "--resume", str(tmp_path)], ["evaluate", there, "--data", gone]]
+    questions += [[*pictures, flag, gone] for flag in ("--data.class-names", "--monitor.feature-weights")]
+    questions += [["plan", "--data", "digits", "--data.class-names", gone], ["evaluate", there, "--statistics", gone]]
+    questions += [["evaluate", "--data", "digits", "--generated", gone], ["studio", there, "--data", gone]]
+    questions += [
+        ["attention", there, "--out", "x.png", "--data", gone],
+        ["export", there, "--out", "x", "--report", gone],
+    ]
+    questions += [["import", "auto", there, "x", flag, gone] for flag in ("--discriminator", "--class-names")]
+    questions += [["data", "check", "digits", "--class-names", gone], ["paper", "render", "--out", gone]]
+    questions += [["data", "pack", "digits", "--size", "32", "--out", "x", "--class-names", gone]]
+    for arguments, code, heavy, said in asked(questions):
+        flag = next(word for word in reversed(arguments) if word.startswith("--")).partition("=")[0]
+        path = arguments[-1].rpartition("=")[2]
+        assert (code, heavy) == (2, []), arguments
+        assert said.startswith(f"sagan: {flag}") and path in said and said.count("\n") == 1, said
+
+
+def test_impossible_numbers_and_pictures_that_nobody_named_need_no_heavy_library():
+    questions = [["demo", "--steps", "0"], ["demo", "--seed=-1"], ["train"], ["paper", "run", "table1"]]
+    starts = ("--steps must be at least 1", "--seed must be from 0", "which pictures?", "which pictures?")
+    for (arguments, code, heavy, said), start in zip(asked(questions), starts, strict=True):
+        assert (code, heavy) == (2, []), arguments
+        assert said.startswith(f"sagan: {start}") and said.count("\n") == 1, said

@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
         )
     check_weights_there(flags.run, hub=flags.data is None)
     if flags.data is not None:
-        check_there(flags.data)
+        check_there(flags.data, "--data")
     from sagan.data import DataConfig
     from sagan.generators.outputs import attention_to_file
 

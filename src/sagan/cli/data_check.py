@@ -10,7 +10,7 @@ import tyro
 from sagan.cli.parse import parse
 from sagan.data.config import Interpretation
 from sagan.data.there import check_there
-from sagan.places import PICTURES, check_place
+from sagan.places import PICTURES, check_file, check_place
 from sagan.sizes import size_of
 
 WHAT = "What is in a set of pictures, before you train on it."
@@ -51,6 +51,8 @@ def run(arguments: list[str]) -> int:
     if flags.json is not None:
         check_place("--json", flags.json, (".json",), folder=True)
     check_there(flags.path)
+    if flags.class_names is not None:
+        check_file("--class-names", flags.class_names)
     from sagan.data import DataConfig, check
     from sagan.figures import save_image
     from sagan.pages import check_page

@@ -9,6 +9,7 @@ import tyro
 from sagan.cli.parse import parse
 from sagan.data.config import Interpretation
 from sagan.data.there import check_there
+from sagan.places import check_file
 from sagan.sizes import size_of
 
 WHAT = "Decode pictures once into a packed file or folder. After an interruption the same command goes on."
@@ -45,6 +46,8 @@ def run(arguments: list[str]) -> int:
     """Parse, pack, say what is there now."""
     flags = parse(PackFlags, arguments, "data pack", description=WHAT)
     check_there(flags.path)
+    if flags.class_names is not None:
+        check_file("--class-names", flags.class_names)
     from sagan.data import DataConfig, notes
     from sagan.data.pack_folder import pack
 

@@ -126,8 +126,8 @@ def _check_there(a: Arguments) -> None:
     """Refuse paths that lead nowhere before anything is computed."""
     if a.run is not None:
         check_weights_there(a.run)
-    for pictures in (a.generated, a.data):
+    for flag, pictures in (("--generated", a.generated), ("--data", a.data)):
         if pictures is not None:
-            check_there(pictures)
+            check_there(pictures, flag)
     if a.statistics is not None and not a.statistics.exists():
         raise FileNotFoundError(f"--statistics {a.statistics}: no such file; --export-statistics writes one")

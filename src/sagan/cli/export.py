@@ -10,6 +10,7 @@ import tyro
 from sagan.cli.parse import parse
 from sagan.exchange.config import check_export
 from sagan.generators.hub import check_weights_there
+from sagan.places import check_file
 
 WHAT = """\
 Write weights that are ready to sample from. The name of --out says in which form:
@@ -42,6 +43,8 @@ def run(arguments: list[str]) -> int:
     flags = parse(ExportFlags, arguments, "export", description=WHAT)
     check_export(flags.out, flags.push)
     check_weights_there(flags.run)
+    for report in flags.reports:
+        check_file("--report", report)
     from sagan.exchange.take_out import export_to
 
     exported = export_to(

@@ -8,9 +8,10 @@ from typing import Annotated, TypeVar
 
 import tyro
 
-from sagan.cli.parse import UsageError, parse, refusals_as_sentences
+from sagan.cli.parse import UsageError, parse, refusals_as_sentences, typed
 from sagan.data.there import check_there
 from sagan.machine import has_cuda_driver
+from sagan.places import check_file
 from sagan.recipes.choose import Choice, choose_preset
 from sagan.recipes.config import Changes, RunConfig, with_changes
 from sagan.recipes.presets import PRESETS
@@ -71,12 +72,12 @@ def named(arguments: Sequence[str], *names: str) -> dict[str, str | None]:
 
 
 def parse_with_preset(
-    kind: type[F], arguments: Sequence[str], verb: str, what: str, check: Callable[[F], None] = lambda _: None
+    kind: type[F], arguments: Sequence[str], verb: str, what: str, check: Callable[[F, Choice], None] = lambda *_: None
 ) -> tuple[F, Choice]:
     """Parse the flags of a verb that starts from a preset: the one that is named, else the one for this machine.
 
     Mistakes and help are answered before PyTorch is there: until it says what GPUs there are, their driver does. So
-    ``check`` gets the flags before, and raises what else is wrong with them.
+    ``check`` gets the flags before, with what they start from, and raises what else is wrong with them.
     """
     given = named(arguments, "preset", "size", "config")
     if given["config"] is not None:
@@ -85,8 +86,9 @@ def parse_with_preset(
         choice = Choice(given["config"], "", read_config(given["config"]))
         parsed = _parse(kind, arguments, verb, what, choice)
         with refusals_as_sentences(arguments):
-            combined(parsed)
-        check(parsed)
+            config = combined(parsed)
+        _check_files(config, arguments, pictures=choice.says_pictures(config, parsed.data))
+        check(parsed, choice)
         return parsed, choice
     size = None
     if given["size"]:
@@ -97,9 +99,8 @@ def parse_with_preset(
     parsed = _parse(kind, arguments, verb, what, choice)
     with refusals_as_sentences(arguments):
         config = combined(parsed)
-    if choice.says_pictures(config, parsed.data):
-        check_there(config.data.path)
-    check(parsed)
+    _check_files(config, arguments, pictures=choice.says_pictures(config, parsed.data))
+    check(parsed, choice)
     if given["preset"] is None:
         import torch
 
@@ -107,6 +108,16 @@ def parse_with_preset(
             choice = choose_preset(None, size, cuda=not guessed)
             parsed = _parse(kind, arguments, verb, what, choice)
     return parsed, choice
+
+
+def _check_files(config: RunConfig, arguments: Sequence[str], *, pictures: bool) -> None:
+    """Refuse paths of a configuration that lead nowhere, under the flags that they were given with."""
+    if pictures:
+        check_there(config.data.path, typed(arguments, "--data", "--data.path"))
+    files = {"data.class_names": config.data.class_names, "monitor.feature_weights": config.monitor.feature_weights}
+    for name, file in files.items():
+        if file is not None:
+            check_file(typed(arguments, f"--{name.replace('_', '-')}", f"--{name}") or name, file)
 
 
 def _parse(kind: type[F], arguments: Sequence[str], verb: str, what: str, choice: Choice) -> F:

@@ -9,6 +9,7 @@ import tyro
 
 from sagan.cli.parse import UsageError, parse
 from sagan.exchange.config import ImportConfig, SourceName, check_out
+from sagan.places import check_file
 from sagan.words import did_you_mean
 
 WHAT = """\
@@ -48,6 +49,9 @@ def run(arguments: list[str]) -> int:
     check_out(flags.out)
     if not flags.file.exists():
         raise FileNotFoundError(f"{flags.file}: no such file")
+    for flag, file in (("--discriminator", flags.discriminator), ("--class-names", flags.class_names)):
+        if file is not None:
+            check_file(flag, file)
     from sagan.exchange.bring_in import import_weights
 
     imported = import_weights(flags.file, flags.out, flags)

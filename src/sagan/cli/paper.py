@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from sagan.cli.parse import parse
+from sagan.cli.parse import UsageError, parse
 from sagan.experiments.scales import ScaleName
 
 
@@ -56,6 +56,8 @@ def run_render(arguments: list[str]) -> int:
     """Draw tables and pictures again."""
     what = "Draw all tables and pictures again from what was measured."
     flags = parse(RenderFlags, arguments, "paper render", description=what)
+    if not flags.out.is_dir():
+        raise UsageError(f"--out {flags.out}: there is no such folder; `sagan paper run` makes one with results")
     from sagan.experiments.render import render_all
 
     for path in render_all(flags.out):

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import tyro
 
-from sagan.cli.parse import parse
-from sagan.experiments.catalogue import experiment_of
+from sagan.cli.parse import parse, typed
+from sagan.data.there import check_there
 from sagan.experiments.config import PaperConfig
+from sagan.experiments.settings import settings_of, with_defaults
+from sagan.places import check_file
 
 WHAT = (
     "Train and measure the rows of an experiment side by side, then draw its table and pictures. The same command goes "
@@ -25,7 +27,9 @@ class PaperFlags(PaperConfig):
 def run(arguments: list[str]) -> int:
     """Parse, run, print the files that were drawn; the exit code is that of the rows."""
     flags = parse(PaperFlags, arguments, "paper run", description=WHAT)
-    experiment_of(flags.name)
+    check_there(with_defaults(settings_of(flags)).data, typed(arguments, "--data"))
+    if flags.feature_weights is not None:
+        check_file("--feature-weights", flags.feature_weights)
     from sagan.cli.terminal import error_console
     from sagan.experiments.paper import run_paper
 

@@ -125,6 +125,12 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
     return any(argument in (*HELP, HELP_ALL) for argument in arguments)
 
 
+def typed(arguments: Sequence[str], *flags: str) -> str:
+    """Give the one of some flags that was typed, the last one if there are several, or "" if none was."""
+    words = [argument.partition("=")[0] for argument in arguments]
+    return next((word for word in reversed(words) if word in flags), "")
+
+
 def wrapped(text: str, hanging: int = 0) -> str:
     """Wrap a text to the terminal's width; in lists, lines that begin with blanks, under the second column.
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from sagan.cli.flags import ConfigFlags, combined, parse_with_preset
 from sagan.cli.parse import UsageError
-from sagan.data.there import check_there
 
 WHAT = (
     "What a run takes on this machine - memory, hours, disk - and how to cut its batches to fit, before it starts. "
@@ -26,8 +25,6 @@ def run(arguments: list[str]) -> int:
     if flags.memory_limit is not None and not flags.memory_limit > 0.0:
         raise UsageError(f"--memory-limit must be above 0, found {flags.memory_limit}")
     with_data = choice.says_pictures(flags.config, flags.data)
-    if with_data:
-        check_there(combined(flags).data.path)
     from sagan.cli.terminal import error_console
     from sagan.speed.plan import make_plan, train_command
 

@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
     flags = parse(StudioFlags, arguments, "studio", description=WHAT)
     data = None if flags.data is None else DataConfig(path=flags.data, **asdict(flags.reading))
     if flags.data is not None:
-        check_there(flags.data)
+        check_there(flags.data, "--data")
     with refusals_as_sentences(arguments):
         config = StudioConfig(paths=flags.paths, data=data, port=flags.port, browser=flags.browser, device=flags.device)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]

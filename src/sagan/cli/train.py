@@ -7,9 +7,8 @@ from pathlib import Path
 
 from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset
 from sagan.cli.parse import UsageError, parse
-from sagan.data.there import check_there
 from sagan.generators.hub import check_weights_there
-from sagan.recipes.choose import WHICH_PICTURES
+from sagan.recipes.choose import WHICH_PICTURES, Choice
 from sagan.recipes.config import RunConfig
 from sagan.recipes.few import EXACT
 
@@ -41,9 +40,6 @@ def run(arguments: list[str]) -> int:
     given = named(arguments, "preset", "resume", "config")
     if given["resume"] is None:
         flags, choice = parse_with_preset(TrainFlags, arguments, "train", WHAT, _check_start)
-        if not choice.says_pictures(flags.config, flags.data):
-            raise UsageError(WHICH_PICTURES)
-        check_there(combined(flags).data.path)
     else:
         flags, choice = _parse_resumed(arguments, given), None
     from sagan.runs.launch import launch_run, number_of_processes
@@ -67,9 +63,11 @@ def run(arguments: list[str]) -> int:
     return 0 if result.signal is None else 128 + result.signal
 
 
-def _check_start(flags: TrainFlags) -> None:
+def _check_start(flags: TrainFlags, choice: Choice) -> None:
     if flags.init_from is not None:
         check_weights_there(flags.init_from, hub=False)
+    if not choice.says_pictures(flags.config, flags.data):
+        raise UsageError(WHICH_PICTURES)
 
 
 def fields_named(arguments: list[str]) -> frozenset[str]:
@@ -97,7 +95,9 @@ def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainF
         if given[flag] is not None:
             raise UsageError(f"--resume goes on with the run's own configuration: leave --{flag} away")
     if given["resume"] and not Path(given["resume"]).exists():
-        raise UsageError(f"{given['resume']}: no run to resume there, nor anything else")
+        raise UsageError(f"--resume {given['resume']}: no run to resume there, nor anything else")
+    if given["resume"] and not Path(given["resume"], "config.json").is_file():
+        raise UsageError(f"--resume {given['resume']}: no run to resume there (it has no config.json)")
     from sagan.runs.folder import stored_config
 
     base = stored_config(Path(str(given["resume"])))

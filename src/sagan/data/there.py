@@ -17,21 +17,26 @@ KINDS = (
 PATTERN = re.compile(r"[*?\[{]")
 
 
-def check_there(path: str) -> None:
+def check_there(path: str, flag: str = "") -> None:
     """Check that a path leads somewhere; names, what was given in Python, and patterns are taken as they are.
+
+    Args:
+        path: What was named.
+        flag: What it was named with, for the message; "" is nothing that can be said.
 
     Raises:
         DataError: If there is nothing at the path, or it cannot be looked at.
     """
+    said = f"{flag}: " if flag else ""
     if path.startswith((GIVEN, HUB_PREFIX)) or path in NAMES:
         return
     try:
         if is_pattern(path) or Path(path).expanduser().exists():
             return
     except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error
+        raise DataError(f"{said}cannot read {path} ({error.strerror or error}); check its permissions") from error
     hint = did_you_mean(path.lower(), NAMES)
-    raise DataError(f"there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
+    raise DataError(f"{said}there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
 
 
 def is_pattern(path: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sagan.metrics.names import METRICS, Metric, metrics_of
-from sagan.places import check_place
+from sagan.places import check_file, check_place
 from sagan.words import did_you_mean
 
 FeatureName = Literal[
@@ -95,8 +95,8 @@ class EvaluateConfig:
             check_place("export_statistics", self.export_statistics, (".npz",), folder=True)
         for field in ("class_labels", "feature_weights"):
             path = getattr(self, field)
-            if isinstance(path, (str, Path)) and not Path(path).is_file():
-                raise ValueError(f"{field} {path} is not a file")
+            if isinstance(path, (str, Path)):
+                check_file(field, path)
 
 
 def _check_choice(field: str, value: object, known: Sequence[object]) -> None:

@@ -9,7 +9,7 @@ from sagan.experiments.config import PaperConfig
 from sagan.experiments.cost import cost
 from sagan.experiments.jobs import run
 from sagan.experiments.render import render
-from sagan.experiments.settings import Settings, with_defaults
+from sagan.experiments.settings import settings_of, with_defaults
 from sagan.experiments.sweep import check_network, command_of, make_ready, prepare, read_sweep, remember
 
 
@@ -42,19 +42,3 @@ def run_paper(config: PaperConfig, command: Sequence[str], console: Console) -> 
     remember(sweep, command_of(command))
     code = run(sweep, orders, console, jobs=config.jobs)
     return code, list(render(read_sweep(sweep.folder)))  # with the seeds of earlier calls, too
-
-
-def settings_of(config: PaperConfig) -> Settings:
-    """Give what of a configuration decides about numbers; where and how it runs does not."""
-    return Settings(
-        experiment=config.name,
-        scale=config.scale,
-        data=config.data or "",
-        seeds=config.seeds or 0,
-        size=config.size,
-        steps=config.steps,
-        batch_size=config.batch_size,
-        base_width=config.base_width,
-        num=config.num,
-        features=config.features,
-    )

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sagan.data import NAMES
+from sagan.data.there import NAMES
 from sagan.evaluation.config import FeatureName
 from sagan.experiments.catalogue import EXPERIMENTS, SweepError, experiment_of
+from sagan.experiments.config import PaperConfig
 from sagan.experiments.scales import Scale, ScaleName, scale_of
 from sagan.metrics.config import MonitorConfig
 from sagan.training.config import TrainConfig
@@ -35,6 +36,22 @@ class Settings:
     """Samples that rows are judged by, in place of the scale's."""
     features: FeatureName | None = None
     """Feature network, in place of the scale's."""
+
+
+def settings_of(config: PaperConfig) -> Settings:
+    """Give what of a configuration decides about numbers; where and how it runs does not."""
+    return Settings(
+        experiment=config.name,
+        scale=config.scale,
+        data=config.data or "",
+        seeds=config.seeds or 0,
+        size=config.size,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        base_width=config.base_width,
+        num=config.num,
+        features=config.features,
+    )
 
 
 def with_defaults(settings: Settings) -> Settings:
