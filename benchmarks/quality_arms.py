@@ -92,6 +92,7 @@ ARMS = {
     "decay": Arm(why="learning rates fall to 0 over the second half", decay_from=0.5),
     "ema-0.99": Arm(why="a shorter moving average", changes={"train.ema_decay": 0.99, "train.ema_start": 50}),
     "ema-0.9995": Arm(why="a longer moving average", changes={"train.ema_decay": 0.9995}),
+    "ema-ramp": Arm(why="a moving average that is short at first", changes={"train.ema_rampup": 0.05}),
     "d-steps-2": Arm(why="two updates of D for one of G", changes={"train.d_steps": 2}),
     "no-attention": Arm(why="no attention at all", changes={"both.attention": ()}),
     "attention-late": Arm(

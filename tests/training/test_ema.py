@@ -1,11 +1,14 @@
 import copy
+from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
 from sagan.ops.spectral import spectral_norms
 from sagan.sampling import sampling_copy
-from sagan.training.ema import update_ema
+from sagan.training.config import TrainConfig
+from sagan.training.ema import decay_at, update_ema
 from sagan.training.step import train_step
 
 
@@ -52,6 +55,27 @@ def test_trap_20_before_its_start_the_average_is_a_copy(tiny_state, pictures, en
     for old, average, parameter in zip(before, state.ema.parameters(), state.G.parameters(), strict=True):
         torch.testing.assert_close(average, 0.9 * old + 0.1 * parameter.detach(), atol=1e-7, rtol=1e-5)
     assert not torch.equal(state.ema.conv.bias, state.G.conv.bias)
+
+
+def test_early_the_average_looks_back_over_a_share_of_the_steps_so_far():
+    config = TrainConfig(ema_decay=0.998, ema_start=10, ema_rampup=0.05)
+    assert [decay_at(config, step) for step in (0, 9)] == [0.0, 0.0]
+    for step in (10, 100, 6000):
+        kept = decay_at(config, step) ** (0.05 * step)  # of an average after its half-life
+        assert kept == pytest.approx(0.5, abs=1e-12)
+    assert decay_at(config, 7000) == 0.998  # a half-life of 346 steps is reached at 6,925
+    assert decay_at(replace(config, ema_start=0), 0) == 0.0
+    assert decay_at(replace(config, ema_rampup=0.0), 10) == 0.998
+
+
+def test_a_step_uses_the_decay_of_its_moment(tiny_state, pictures, engine):
+    state, config = tiny_state(ema_decay=0.9, ema_rampup=0.5)
+    for step in range(4):
+        before = [parameter.clone() for parameter in state.ema.parameters()]
+        train_step(state, config, pictures, engine, seed=0)
+        decay = min(0.9, 0.5 ** (1 / (0.5 * step))) if step else 0.0
+        for old, average, parameter in zip(before, state.ema.parameters(), state.G.parameters(), strict=True):
+            torch.testing.assert_close(average, decay * old + (1 - decay) * parameter.detach(), atol=1e-7, rtol=1e-5)
 
 
 def test_trap_20_spectral_vectors_are_copied_and_refreshed_for_sampling(tiny_state, pictures, engine):

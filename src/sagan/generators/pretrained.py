@@ -207,14 +207,15 @@ def load_judge(path: str | Path) -> tuple[Discriminator, Snapshot]:
 
 def provenance(config: RunConfig, contents: dict[str, object], batches: int, batch_size: int) -> dict[str, object]:
     """Say how the weights of a checkpoint came about, as plain JSON values."""
-    decay = config.train.ema_decay
+    decay, rampup = config.train.ema_decay, config.train.ema_rampup
+    ramp = f", half-life at most {rampup:g} of the steps before" if rampup else ""
     return {
         "step": contents["step"],
         "data": contents.get("data"),
         "seed": config.seed,
         "holdout_fraction": config.data.holdout_fraction,
         "holdout_max": config.data.holdout_max,
-        "weights": f"moving average, decay {decay}" if decay > 0 else "as trained, no moving average",
+        "weights": f"moving average, decay {decay}{ramp}" if decay > 0 else "as trained, no moving average",
         "batch_norm": sampling_norm_of(config.generator, batches, batch_size),
         "versions": contents.get("versions"),
     }

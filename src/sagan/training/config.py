@@ -94,6 +94,9 @@ class TrainConfig:
     """Decay of the generator's moving average; 0 keeps none (the paper)."""
     ema_start: int = 0
     """Step before which the moving average is a plain copy."""
+    ema_rampup: float = 0.0
+    """Half-life of the moving average at most, as a share of the steps so far, so that early samples do not lag behind
+    (StyleGAN2-ADA: 0.05); 0 has `ema_decay` from the start."""
     ema_running: AverageRunning = "copy"
     """What the moving average does with running averages of batch normalisation: `copy` the latest, or `average` them
     as it does weights (BigGAN-PyTorch)."""
@@ -170,7 +173,7 @@ class TrainConfig:
         for field in ("beta1", "beta2", "ema_decay", "lecam_decay"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise ValueError(f"{field} must be in [0, 1), found {getattr(self, field)}")
-        for field in ("auxiliary_weight", "consistency", "lecam", "r1", "r2"):
+        for field in ("auxiliary_weight", "consistency", "lecam", "r1", "r2", "ema_rampup"):
             if not getattr(self, field) >= 0.0:
                 raise ValueError(f"{field} must be at least 0, found {getattr(self, field)}")
         self._check_augmented()

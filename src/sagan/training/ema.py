@@ -4,6 +4,28 @@ import torch
 from torch import Tensor, nn
 
 from sagan.choices import AverageRunning
+from sagan.training.config import TrainConfig
+
+
+def decay_at(config: TrainConfig, step: int) -> float:
+    """Say how much of the moving average stays in the update after so many steps.
+
+    Args:
+        config: The recipe; ``ema_start`` and ``ema_rampup`` hold ``ema_decay`` back.
+        step: Steps done before this one, from 0.
+
+    Returns:
+        0 (a copy) before ``ema_start``; then ``ema_decay``, but at most 0.5 ** (1 / (ema_rampup * step)), whose
+        half-life is that share of the steps so far. In [0, 1).
+
+    Source: Karras et al. 2020 ("Training GANs with limited data"), the released code (``ema_rampup``).
+    """
+    if step < config.ema_start:
+        return 0.0
+    if config.ema_rampup == 0.0:
+        return config.ema_decay
+    half_life = config.ema_rampup * step
+    return min(config.ema_decay, 0.5 ** (1.0 / half_life)) if half_life > 0.0 else 0.0
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from sagan.ops.spectral import frozen_spectral
 from sagan.randomness import keyed_generator
 from sagan.sampling import training_draws
 from sagan.training.config import TrainConfig
-from sagan.training.ema import update_ema
+from sagan.training.ema import decay_at, update_ema
 from sagan.training.engine import Engine, RealBatch
 from sagan.training.regularisers import (
     consistency_penalty,
@@ -60,8 +60,7 @@ def train_step(
         real = (x, y) if config.loss == "relativistic" else None
     metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed, real)
     if state.ema is not None:
-        decay = config.ema_decay if state.step >= config.ema_start else 0.0
-        update_ema(state.ema, state.G, decay, running=config.ema_running)
+        update_ema(state.ema, state.G, decay_at(config, state.step), running=config.ema_running)
     metrics = engine.mean(metrics)
     move_controls(state.controls, config, state.step, metrics)
     if metrics.pop("real_signs", None) is not None:
