@@ -185,10 +185,33 @@ def sheet_file(name: str, arm: str, seed: int) -> Path:
     return folder / f"{arm}-{seed}.webp"
 
 
+def measure_bounds(args: argparse.Namespace) -> None:
+    """Judge the other half of the pictures, and stored weights, once."""
+    rows, stored = read_rows(args.set), SETS[args.set].stored
+    if not any(row.get("floor") for row in rows):
+        measure_floor(args)
+    if stored is not None and not any("stored" in row for row in rows):
+        measure_stored(args, stored)
+
+
+def measure_stored(args: argparse.Namespace, weights: str) -> None:
+    """Judge weights that were trained before."""
+    from quality_judge import first_judge, halves, judge, protocol
+
+    import sagan
+
+    generator, network = sagan.load(ROOT / weights), first_judge()
+    half, _ = halves(args.set, args.data, generator.config.size_px, str(Path(args.work) / "cache"))
+    row = (
+        {"stored": str(Path(weights).parent)} | judge(generator, half, network) | {"protocol": protocol(half, network)}
+    )
+    with rows_file(args.set).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    print(f"stored weights: FD {row['fd']:.1f}", flush=True)
+
+
 def measure_floor(args: argparse.Namespace) -> None:
-    """Judge the other half of the pictures, once."""
-    if any(row.get("floor") for row in read_rows(args.set)):
-        return
+    """Judge the other half of the pictures."""
     from quality_judge import first_judge, floor, halves, protocol
 
     from sagan.recipes.presets import PRESETS
@@ -266,7 +289,7 @@ def main() -> int:
         return second_judge(args)
     ends = time.monotonic() + args.stop_after
     if not args.report:
-        measure_floor(args)
+        measure_bounds(args)
         whole = run_slices(args, screening(args.arms, args.screen), ends)
         if whole and not args.only_screen:
             best = best_of(read_rows(args.set), args.arms, args.screen)

@@ -23,14 +23,28 @@ class Pictures:
     balanced: bool
     other: str
     """Name of the file, beside it, with the pictures that arms of transfer learn from first."""
+    stored: str | None = None
+    """Weights of this repository, trained on them before the contest, that arms are to be better than."""
 
 
 SETS = {
     "clothes": Pictures(
-        preset="sagan-64-cpu", file="clothing-128.zip", half=1890, flip=True, balanced=True, other="cifar10-15k.zip"
+        preset="sagan-64-cpu",
+        file="clothing-128.zip",
+        half=1890,
+        flip=True,
+        balanced=True,
+        other="cifar10-15k.zip",
+        stored="results/clothing-64/generator.safetensors",
     ),
     "cifar": Pictures(
-        preset="sagan-32-cpu", file="cifar10-15k.zip", half=5000, flip=True, balanced=False, other="clothing-128.zip"
+        preset="sagan-32-cpu",
+        file="cifar10-15k.zip",
+        half=5000,
+        flip=True,
+        balanced=False,
+        other="clothing-128.zip",
+        stored="results/cifar10-32/generator.safetensors",
     ),
     "digits": Pictures(preset="demo", file="digits", half=120, flip=False, balanced=False, other="pairs"),
     "digits-32": Pictures(preset="sagan-32-cpu", file="digits", half=120, flip=False, balanced=False, other="pairs"),
@@ -102,6 +116,9 @@ ARMS = {
     ),
     "attention-early": Arm(why="attention one size smaller", changes={"both.attention": (8,)}),
     "attention-g": Arm(why="attention in G alone", changes={"discriminator.attention": ()}),
+    "attention-pooled": Arm(
+        why="attention over pooled keys, as in the authors' code", changes={"both.attention_form": "official"}
+    ),
     "augment-none": Arm(why="no augmentation", changes={"train.augment": ()}, only=("clothes",)),
     "translation": Arm(why="translations", changes={"train.augment": ("translation",)}, only=("cifar",)),
     "augment-all": Arm(

@@ -84,6 +84,13 @@ def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
             f"{floors[0]['precision']:.2f}, recall {floors[0]['recall']:.2f}.",
             "",
         ]
+    for row in rows:
+        if "stored" in row:
+            lines += [
+                f"Weights of `{row['stored']}`, trained before the contest: FD(efficientnet-lite0) {row['fd']:.1f}, "
+                f"precision {row['precision']:.2f}, recall {row['recall']:.2f}.",
+                "",
+            ]
     lines += [*table(name, rows), ""]
     lines += [f"- {row['arm']} seed {row['seed']} ended at {row['point_s']:g} s: {row['ended']}" for row in ended]
     lines += [

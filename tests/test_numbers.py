@@ -218,6 +218,16 @@ def test_the_page_of_chance_is_drawn_again(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "chance.md").read_text(encoding="utf-8") == stored.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("rows", sorted(ROOT.glob("results/quality/contest-*.jsonl")), ids=lambda file: file.stem)
+def test_pages_of_contests_are_drawn_again(rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from quality_report import write_report
+
+    write_report(rows.stem.removeprefix("contest-"), read_lines(rows), tmp_path)
+    page = f"{rows.stem}.md"
+    assert (tmp_path / page).read_text(encoding="utf-8") == rows.with_name(page).read_text(encoding="utf-8")
+
+
 # What the functions have in common.
 
 Compute = Callable[[list[Path]], list[str]]
