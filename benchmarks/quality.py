@@ -202,9 +202,8 @@ def measure_stored(args: argparse.Namespace, weights: str) -> None:
 
     generator, network = sagan.load(ROOT / weights), first_judge()
     half, _ = halves(args.set, args.data, generator.config.size_px, str(Path(args.work) / "cache"))
-    row = (
-        {"stored": str(Path(weights).parent)} | judge(generator, half, network) | {"protocol": protocol(half, network)}
-    )
+    row = {"stored": Path(weights).parent.as_posix()} | judge(generator, half, network)
+    row |= {"protocol": protocol(half, network)}
     with rows_file(args.set).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     print(f"stored weights: FD {row['fd']:.1f}", flush=True)
@@ -246,6 +245,8 @@ def second_judge(args: argparse.Namespace) -> int:
             half, other = halves(args.set, args.data, task.config.generator.size_px, str(Path(args.work) / "cache"))
             found[f"{arm} seed {seed}"] = judge(sagan.load(weights_at(task, args.final)), half, network)
     found["floor"] = values(real_batches(other), half, network)
+    if (stored := SETS[args.set].stored) is not None:
+        found["stored"] = judge(sagan.load(ROOT / stored), half, network)
     file.write_text(json.dumps({"values": found, "protocol": protocol(half, network)}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
     return 0

@@ -145,12 +145,15 @@ def test_the_page_averages_seeds_where_all_of_them_are(modules, tmp_path):
         row("base", 0, 880.0, 6.0), row("base", 1, 880.0, 8.0), row("base", 0, 5280.0, 1.0),
         row("decay", 0, 880.0, 5.0),
         {"floor": True, "fd": 2.0, "precision": 0.9, "recall": 0.9},
+        {"stored": "results/older", "fd": 4.0, "precision": 0.3, "recall": 0.2},
         {"arm": "narrow", "seed": 0, "point_s": 220.0, "budget_s": 880.0, "ended": "a weight is not finite"},
     ]  # fmt: skip
     said = modules["quality_report"].write_report("clothes", rows, tmp_path)
     assert said == "contest-clothes.md: 4 judgements of 2 arms"
     page = (tmp_path / "contest-clothes.md").read_text()
     assert "| base | the preset as it is | 880 | 8,800 | 2 | 7.0 | 0.50 | 0.25 | 0.12 |" in page
+    assert "Floor (the other half of the pictures): FD(efficientnet-lite0) 2.0, precision 0.90, recall 0.90." in page
+    assert "Weights of `results/older`, trained before the contest: FD(efficientnet-lite0) 4.0, precision 0.30" in page
     assert page.index("| decay |") < page.index("| base |")
     assert "narrow seed 0 ended at 220 s: a weight is not finite" in page
     assert (tmp_path / "contest-clothes.webp").stat().st_size > 1000
