@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from sagan.cli.parse import parse
+from sagan.generators.staged import newest_stage
 from sagan.places import check_place
 
 WHAT = "Write what became of a run into one HTML file: curves, samples, attention that follows the mouse, values."
@@ -28,6 +29,7 @@ def check_run(folder: Path) -> None:
         FileNotFoundError: If there is no such folder.
         ValueError: If it is no run's.
     """
+    folder = newest_stage(folder)
     if not folder.exists():
         raise FileNotFoundError(f"{folder}: no such run folder")
     if not (folder / "log.jsonl").is_file():

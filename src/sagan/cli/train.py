@@ -8,6 +8,7 @@ from pathlib import Path
 from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset
 from sagan.cli.parse import UsageError, parse
 from sagan.generators.hub import check_weights_there
+from sagan.generators.staged import newest_stage
 from sagan.recipes.choose import WHICH_PICTURES, Choice
 from sagan.recipes.config import RunConfig
 from sagan.recipes.few import EXACT
@@ -96,6 +97,11 @@ def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainF
             raise UsageError(f"--resume goes on with the run's own configuration: leave --{flag} away")
     if given["resume"] and not Path(given["resume"]).exists():
         raise UsageError(f"--resume {given['resume']}: no run to resume there, nor anything else")
+    if given["resume"] and newest_stage(given["resume"]) != Path(given["resume"]):
+        raise UsageError(
+            f"--resume {given['resume']}: this is a folder of stages; the command with --grow that made it, with --out "
+            f"{given['resume']}, goes on with them"
+        )
     if given["resume"] and not Path(given["resume"], "config.json").is_file():
         raise UsageError(f"--resume {given['resume']}: no run to resume there (it has no config.json)")
     from sagan.runs.folder import stored_config

@@ -27,6 +27,7 @@ from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig
 from sagan.evaluation.passes import Pixels, sampled_batches, sampled_classes, weights_sha256
 from sagan.evaluation.reference import Reference, ReferenceStatistics, real_batches, reference_of
 from sagan.generators.pretrained import TrainedGenerator, load
+from sagan.generators.staged import newest_stage, run_name
 from sagan.metrics.report import UNKNOWN, Protocol
 from sagan.recipes.config import config_of_file
 from sagan.sizes import Size, written
@@ -104,10 +105,10 @@ def open_judged(given: Given, progress: bool) -> Judged:
         ValueError: If it cannot be read.
     """
     if isinstance(given, (str, Path)) and is_generator(Path(given)):
-        path = Path(given)
+        path = newest_stage(given)
         generator = load(path, progress=progress)
         step = generator.provenance.get("step")
-        return Judged(generator, {"run": path.name, "step": step if isinstance(step, int) else None}, path)
+        return Judged(generator, {"run": run_name(given), "step": step if isinstance(step, int) else None}, path)
     if isinstance(given, (str, Path)):
         given = DataConfig(path=str(given))
     if isinstance(given, DataConfig):
@@ -122,6 +123,7 @@ def open_judged(given: Given, progress: bool) -> Judged:
 def is_generator(path: Path) -> bool:
     """Tell whether a path is, or should be, a run, checkpoint or weights file, and not pictures."""
     if path.is_dir():
+        path = newest_stage(path)
         return any((path / name).exists() for name in ("config.json", "checkpoints", "generator.safetensors"))
     return path.suffix in (".pt", ".safetensors") or not path.exists()
 

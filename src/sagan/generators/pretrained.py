@@ -10,6 +10,7 @@ from sagan.data.parallel import progress_bar
 from sagan.generators.config import check_weights_file, class_index
 from sagan.generators.hub import fetched, is_hub_id
 from sagan.generators.snapshot import Snapshot, read_snapshot, stored
+from sagan.generators.staged import newest_stage
 from sagan.generators.trained import AttentionResult, TrainedGenerator, blend_classes, default_queries
 from sagan.generators.weights import load_weights, read_header, save_weights
 from sagan.machine import usable_device
@@ -155,12 +156,12 @@ def export(path: str | Path, out: str | Path, *, progress: bool = False) -> Path
 def file_of(path: str | Path) -> Path:
     """Tell which file of a run folder :func:`load` reads: its weights file, unless it has a later checkpoint.
 
-    A file stands for itself.
+    A file stands for itself, a folder of stages (`sagan train --grow`) for its largest.
 
     Raises:
         FileNotFoundError: If a run has not saved anything yet.
     """
-    path = Path(path)
+    path = newest_stage(path)
     latest = _latest_step(path)
     alone = latest is None and (path / EXPORTED).is_file()
     if alone or (latest is not None and exported_step(path) == latest):  # a folder may have kept the weights alone

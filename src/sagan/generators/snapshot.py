@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sagan.generators.hub import check_weights_there
+from sagan.generators.staged import newest_stage
 from sagan.recipes.config import RunConfig, from_json
 from sagan.training.checkpoint import CheckpointError, check_contents, checkpoints, load_checkpoint
 
@@ -55,10 +56,12 @@ def good_snapshots(folder: Path, warn: Callable[[str], None]) -> Iterator[Snapsh
 def stored(path: str | Path) -> list[Path]:
     """List the checkpoints of a run folder, the latest last; a file stands for itself, whatever it holds.
 
+    A folder of stages (`sagan train --grow`) stands for its largest.
+
     Raises:
         FileNotFoundError: If there is no such run or file, or the run has no checkpoint yet.
     """
-    path = Path(path)
+    path = newest_stage(path)
     if path.is_dir():
         found = checkpoints(path / "checkpoints")
         if not found:

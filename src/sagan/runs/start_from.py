@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sagan.generators.pretrained import EXPORTED, read_snapshot
 from sagan.generators.snapshot import stored
+from sagan.generators.staged import newest_stage
 from sagan.generators.weights import load_weights
 from sagan.ops.spectral import refresh_spectral
 from sagan.runs.grow import grow_from
@@ -31,6 +32,7 @@ def _weights_alone(path: Path) -> Path | None:
     """Give the weights file that stands for itself, or in a folder without checkpoints; None if there is none."""
     if path.suffix == ".safetensors":
         return path if path.exists() else None
+    path = newest_stage(path)
     alone = path / EXPORTED
     return alone if alone.is_file() and not checkpoints(path / "checkpoints") else None
 

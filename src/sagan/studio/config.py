@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sagan.data.config import DataConfig
 from sagan.generators.hub import check_weights_there
+from sagan.generators.staged import newest_stage
 
 SUFFIXES = (".safetensors", ".pt")
 RUN_FILES = ("config.json", "checkpoints", "generator.safetensors", ".lock")
@@ -46,6 +47,7 @@ def check_source(path: Path) -> None:
         ValueError: If it is neither a run folder, nor a checkpoint, nor a weights file.
     """
     check_weights_there(path, hub=False)
+    path = newest_stage(path)
     if path.is_dir():
         if not any((path / name).exists() for name in RUN_FILES):
             raise ValueError(f"{path} is no run folder: it has none of {', '.join(RUN_FILES)}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import file_of, load
+from sagan.generators.staged import newest_stage, run_name
 from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report, report_from_json
 from sagan.reading import object_of, read_bytes
@@ -49,11 +50,11 @@ def write_report(run: str | Path, out: str | Path, *, progress: bool = False) ->
         ValueError: If it is no run folder.
         OSError: If the run cannot be read or the page cannot be written.
     """
-    run, out = Path(run), Path(out)
+    name, run, out = run_name(run), newest_stage(run), Path(out)
     if not (run / "log.jsonl").is_file():
         raise ValueError(f"{run} is no run folder: it has no log.jsonl")
     told = run_told(run)
-    told |= {"name": run.resolve().name, "values": _values(run), "configuration": _configuration(run)}
+    told |= {"name": name, "values": _values(run), "configuration": _configuration(run)}
     told["first_line"] = next(iter(log_lines(run)), None)
     data = {"over-time": _over_time(run, told)}
     try:

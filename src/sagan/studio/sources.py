@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sagan.generators.pretrained import file_of, load, load_judge
+from sagan.generators.staged import newest_stage
 from sagan.generators.trained import TrainedGenerator
 from sagan.models.discriminator import Discriminator
 from sagan.sampling import attention_gammas
@@ -46,7 +47,7 @@ class Source:
     """
 
     def __init__(self, key: str, name: str, path: Path, device: str = "auto") -> None:
-        self.key, self.name, self.path, self.device = key, name, path, device
+        self.key, self.name, self.given, self.device = key, name, path, device
         self.is_run = path.is_dir()
         self.loaded: Loaded | None = None
         self.error: str | None = None
@@ -56,6 +57,11 @@ class Source:
         self._guard = threading.Lock()
         self.trained_on: object = None
         """What the discriminator's checkpoint says of its pictures, once there is one."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is now: a run in stages goes on in another folder."""
+        return newest_stage(self.given)
 
     @property
     def status(self) -> Status:
