@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -177,6 +178,8 @@ def pack_shards(
         source = find_source(config, cache_folder(config.cache_dir), size=size, progress=progress)
     job = _job(config, source, size, folder, shard_gb)
     if _plan(job):
+        with suppress(OSError):  # where nothing can be written, it stays
+            _clear(folder, ".*.lock")
         return read_shards(folder)
     _write_shards(job, part, workers, progress=progress)
     if not all(file.exists() for file in job.files):
@@ -304,11 +307,15 @@ def _write_index(job: _Job, *, skip_unreadable: bool, progress: bool) -> None:
     file = job.folder / INDEX
     try:
         write_json(file, _index(job, opened, digest.hexdigest()))
-        leftovers = (*job.folder.glob(f"{PLAN}*"), *job.folder.glob(".shard-*.lock"))  # the latter of killed processes
-        for leftover in leftovers:
-            leftover.unlink(missing_ok=True)
+        _clear(job.folder, ".shard-*.lock")
     except OSError as error:
         raise DataError(f"cannot write {file} ({error.strerror or error}); make room and go on") from error
+
+
+def _clear(folder: Path, locks: str) -> None:
+    """Remove the plan of a folder that has its index, and locks that killed processes left."""
+    for leftover in (*folder.glob(f"{PLAN}*"), *folder.glob(locks)):
+        leftover.unlink(missing_ok=True)
 
 
 def _index(job: _Job, opened: Sequence[ImageSet], pixels_sha256: str) -> dict[str, Any]:

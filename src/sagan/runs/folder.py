@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -92,6 +93,17 @@ def _is_start(there: Mapping[str, Path]) -> bool:
     checkpoints = there.get("checkpoints")
     saved = checkpoints is not None and any(not _is_temporary(path.name) for path in checkpoints.iterdir())
     return not saved and all(name in BEFORE_IT_SAVES or _is_temporary(name) for name in there)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove the hidden files that a killed process was writing when it ended, in a run's folder and those in it.
+
+    Only for whom the run is locked, who is then the one that writes there.
+    """
+    for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
+        if path.is_file():
+            with suppress(OSError):  # what cannot be removed does no harm
+                path.unlink()
 
 
 def _is_temporary(name: str) -> bool:

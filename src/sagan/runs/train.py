@@ -15,7 +15,7 @@ from sagan.data.given import GivenData, as_given
 from sagan.generators.pretrained import EXPORTED
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
-from sagan.runs.folder import RunError, folder_for, make_empty, quoted
+from sagan.runs.folder import RunError, clear_unfinished, folder_for, make_empty, quoted
 from sagan.runs.hooks import Scene, check_names, hooks_of
 from sagan.runs.lock import run_lock
 from sagan.runs.prepare import Order, Run, prepare
@@ -103,7 +103,9 @@ def train(
         with _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)
     with _removed_if_unused(folder), run_lock(folder), _naming_lost_processes(process):
-        if not resuming:
+        if resuming:
+            clear_unfinished(folder)
+        else:
             make_empty(folder)
         run = prepare(order)
         return _finished(_trained(run, order.hooks), run)
