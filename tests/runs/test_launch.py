@@ -1,3 +1,4 @@
+import os
 import shlex
 import sys
 
@@ -27,13 +28,13 @@ def test_each_process_is_told_which_it_is(script, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr("sagan.runs.launch.cores", lambda: 7)
     script(
-        f"names = 'RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR OMP_NUM_THREADS'.split()\n"
+        f"names = 'RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR OMP_NUM_THREADS SAGAN_PARENT'.split()\n"
         f"text = ' '.join([*sys.argv[1:], *(os.environ[name] for name in names)])\n"
         f"open(f'{tmp_path}/{{rank}}', 'w').write(text)"
     )
     assert launch(["train", "--a b"], 3, tmp_path) == 0
     for rank in range(3):
-        assert (tmp_path / str(rank)).read_text() == f"-m sagan train --a b {rank} {rank} 3 3 127.0.0.1 2"
+        assert (tmp_path / str(rank)).read_text() == f"-m sagan train --a b {rank} {rank} 3 3 127.0.0.1 2 {os.getpid()}"
 
 
 def test_what_process_0_says_is_not_repeated(script, capfd, tmp_path):

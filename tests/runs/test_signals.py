@@ -3,11 +3,14 @@
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from sagan.generators.pretrained import read_snapshot
+from sagan.runs.signals import end_with_parent
 
 
 @pytest.mark.slow("a process of its own that is stopped and goes on")
@@ -51,3 +54,47 @@ def test_signals_finish_the_step_and_save(tmp_path: Path, number: signal.Signals
     )
     assert done.returncode == 0, done.stderr
     assert int(read_snapshot(out).contents["step"]) == step + 2  # type: ignore[call-overload]
+
+
+STARTED = """
+import signal, sys
+from pathlib import Path
+from sagan.runs import signals
+
+def end(number, _):
+    Path(sys.argv[1]).write_text(signal.Signals(number).name)
+    sys.exit()
+
+signal.signal(signal.SIGTERM, end)
+signals.LOOK_EVERY_S = 0.01
+signals.end_with_parent()
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+STARTS = """
+import os, signal, subprocess, sys
+child = subprocess.Popen(
+    [sys.executable, "-c", sys.argv[1], sys.argv[2]], env=os.environ | {"SAGAN_PARENT": str(os.getpid())}, stdout=-1
+)
+child.stdout.readline()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a process keeps the number of a parent that has ended")
+def test_a_process_ends_when_the_one_that_started_it_is_killed(tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    done = subprocess.run([sys.executable, "-c", STARTS, STARTED, str(ended)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    until = time.monotonic() + 120
+    while not (ended.exists() and ended.read_text()) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert ended.read_text() == "SIGTERM"
+
+
+def test_a_process_of_its_own_does_not_watch_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SAGAN_PARENT", raising=False)
+    before = threading.active_count()
+    end_with_parent()
+    assert threading.active_count() == before

@@ -44,10 +44,12 @@ def run(arguments: list[str]) -> int:
     else:
         flags, choice = _parse_resumed(arguments, given), None
     from sagan.runs.launch import launch_run, number_of_processes
+    from sagan.runs.signals import end_with_parent
     from sagan.runs.train import train
     from sagan.speed.fits import saying_what_fits
     from sagan.training.processes import current_process
 
+    end_with_parent()
     config = combined(flags)
     alone = current_process().world_size == 1
     if choice is not None and choice.reason and alone:

@@ -19,6 +19,7 @@ from sagan.experiments.row import Order, read_result, write_order
 from sagan.experiments.sweep import RUNS, Sweep
 from sagan.reading import lines_of
 from sagan.runs.log import LOG
+from sagan.runs.signals import PARENT
 
 CHECK_EVERY_S = 0.2
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -153,7 +154,7 @@ def default_jobs() -> int:
 def _start(order: Order, device: int, jobs: int, task: TaskID, runs: Path) -> _Running:
     file = runs / f"{order.result.name}.order.json"
     write_order(order, file)
-    environment = dict(os.environ)
+    environment = os.environ | {PARENT: str(os.getpid())}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     if torch.cuda.device_count() > 1:
         visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d]

@@ -33,6 +33,7 @@ from sagan.recipes.config import RunConfig, differences, from_json, to_json
 from sagan.runs.folder import copied, write_text
 from sagan.runs.log import LOG, read_log
 from sagan.runs.samples import read_samples
+from sagan.runs.signals import end_with_parent
 from sagan.runs.train import DivergedError, train
 from sagan.training.checkpoint import checkpoints
 
@@ -397,6 +398,7 @@ def read_order(file: Path) -> Order:
 def main() -> int:
     """Do what the order says that the command line names."""
     keep_freed_memory()
+    end_with_parent()
     try:
         return work(read_order(Path(sys.argv[1])))
     except (ValueError, OSError) as error:

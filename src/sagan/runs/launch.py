@@ -16,6 +16,7 @@ from typing import IO
 from sagan.data.parallel import cores
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import folder_for
+from sagan.runs.signals import PARENT
 from sagan.training.config import Device
 from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
 
@@ -67,7 +68,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
     """Run ``sagan ARGUMENTS`` in several processes that train one run together, and wait for them.
 
     Process 0 has the terminal. What the others print is kept back and shown only if one of them is the first to fail.
-    Ctrl-C and SIGTERM are passed on to all, which finish the step and save.
+    Ctrl-C and SIGTERM are passed on to all, which finish the step and save; so they do if this process is killed.
 
     Args:
         arguments: The command line, without the program's name.
@@ -84,6 +85,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
         ADDRESS: "127.0.0.1",
         PORT: str(free_port()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
+        PARENT: str(os.getpid()),
     }
     print(f"starting {processes} processes, {shared['OMP_NUM_THREADS']} threads each", file=sys.stderr, flush=True)
     with ExitStack() as stack:
