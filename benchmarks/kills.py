@@ -21,12 +21,13 @@ Afterwards the following is equal, bit for bit, to what the uninterrupted comman
 - of an evaluation: values with their protocols, names of files in the cache; of an export: tensors, and each byte
   of all other files; hidden files that were being written may be left of both;
 - of a sweep: values, logs and samples of all rows, the table, the names of its files.
-No traceback may be printed, and every process has to end within two minutes of the stroke, also what is left of a run
+No traceback may be printed, and every process has to end within ten minutes of the stroke, also what is left of a run
 whose other processes were killed.
 
 So that a kill takes seconds, processes are forked from this one, which has everything imported, with one thread; those
 that a launcher or a sweep starts are forked, too. Pictures are packed two by two, with a journal after every four,
-and standing statistics are averaged over three batches. The clock is set in `time.time` alone; the times of all files
+standing statistics are averaged over three batches, and in place of curves a square is drawn, coloured by what they
+would show. The clock is set in `time.time` alone; the times of all files
 are shifted as much before the run goes on. Linux only.
 
 Each stroke is a line of results/reliability/kills.jsonl; results/reliability/kills.md is the page. The exit code is 1

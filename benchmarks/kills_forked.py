@@ -24,7 +24,7 @@ from typing import Any
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 WRITING = os.O_WRONLY | os.O_RDWR
-ENDS_WITHIN_S = 120.0
+ENDS_WITHIN_S = 600.0
 """What takes longer counts as hanging."""
 SUBREAPER = 36
 """Of prctl: orphans of this process's children become its own."""

@@ -222,6 +222,15 @@ def test_what_killed_processes_leave_is_cleared_away(pictures, tmp_path, config)
     assert content(folder) == content(tmp_path / "other")
 
 
+def test_what_a_process_leaves_that_is_killed_behind_its_index_is_cleared_away(pictures, tmp_path, config):
+    pack(config, pictures, tmp_path / "set", True)
+    whole = content(tmp_path / "set")
+    for name in ("packing.json", "packing.json.77.tmp", ".index.json.lock", ".shard-00001-of-00004.npy.lock"):
+        (tmp_path / "set" / name).touch()
+    pack(config, pictures, tmp_path / "set", True)
+    assert content(tmp_path / "set") == whole
+
+
 def test_progress_counts_from_where_it_goes_on(pictures, tmp_path, config, decoded, capfd, monkeypatch):
     monkeypatch.setattr("sagan.data.progress_lines.EVERY_S", 0.0)
     decoded.limit = 20

@@ -30,6 +30,22 @@ def test_an_existing_run_is_never_overwritten(tmp_path: Path, console: Console, 
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
+def test_a_run_that_goes_on_removes_what_was_being_written(tmp_path: Path, console: Console, tiny) -> None:
+    out = tmp_path / "run"
+    train(tiny(2, sample_every=2), out=out, console=console)
+    hidden = [
+        out / ".config.json.77.tmp",
+        out / "samples" / ".step-00000002.png.77.tmp",
+        out / "checkpoints" / ".a.tmp",
+    ]
+    for path in hidden:
+        path.touch()
+    (out / ".mine").touch()
+    train(tiny(4, sample_every=2), resume=out, console=console)
+    assert not any(path.exists() for path in hidden)
+    assert (out / ".mine").exists()
+
+
 class _Usage(NamedTuple):
     total: int
     used: int
