@@ -256,9 +256,7 @@ def write_row(file: Path, row: Row) -> None:
 def report(rows: Sequence[Row]) -> list[str]:
     """Write the page: how many of each kind, and what was lost."""
     lines = ["# What is lost when a process is killed", ""]
-    lines += [
-        f"`./dev python benchmarks/kills.py` made this page from [kills.jsonl](kills.jsonl); the command's {WHAT}"
-    ]
+    lines += ["`./dev python benchmarks/kills.py` made this page from [kills.jsonl](kills.jsonl). " + WHAT]
     lines += ["", "| kind | what is struck | how | strokes | nothing saved yet | over in (s, longest) | lost |"]
     lines += ["|---|---|---|---:|---:|---:|---:|"]
     for name, kind in KINDS.items():
