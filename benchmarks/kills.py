@@ -19,7 +19,8 @@ Afterwards the following is equal, bit for bit, to what the uninterrupted comman
   samples, their pictures, the timeline, the weights file; the names of all files but for checkpoints before the last;
 - of packing: each byte of each file, the fingerprint, the names of all files, hidden ones too;
 - of an evaluation: values with their protocols, names of files in the cache; of an export: tensors, and each byte
-  of all other files; hidden files that were being written may be left of both;
+  of all other files (a folder to share that is whole already is refused by the same command); hidden files that were
+  being written may be left of both;
 - of a sweep: values, logs and samples of all rows, the table, the names of its files.
 No traceback may be printed, and every process has to end within ten minutes of the stroke, also what is left of a run
 whose other processes were killed.
@@ -52,7 +53,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chance import commit_here
 from kills_forked import START, Moment, Watch, adopt_orphans, command, fork, strike, wait_for, wait_for_orphans
 from kills_kinds import KINDS, TIMES, Found, Kind, act_of, resuming, shift_files
 from PIL import Image
@@ -199,7 +199,7 @@ def struck_once(name: str, number: int, seed: int, place: Place, moment: Moment 
             shift_files(place.folder, float(how.split()[1].replace(",", "")) * 3600)
         watch.close()
         if hit:
-            return row | gone_on_with(kind, row, hanging, place, done.outcome) | {"commit": commit_here()}
+            return row | gone_on_with(kind, row, hanging, place, done.outcome)
         if moment is not None:
             return None
     return None
@@ -220,7 +220,7 @@ def gone_on_with(kind: Kind, row: Row, lost: list[str], place: Place, expected: 
         again = [place.run([resuming(first)])] if kind.again == "resume" else []
         if again in ([], [REFUSED]):
             again.append(place.run(first))
-        if again[-1] != 0:
+        if again[-1] != 0 and not (kind.or_refused and again == [REFUSED]):
             lost.append(f"what should have gone on ended with {again}")
     elif row["code"] != 0:
         lost.append(f"it ended with {row['code']}")
@@ -276,7 +276,6 @@ def report(rows: Sequence[Row]) -> list[str]:
         lines += ["", f"Where one of several processes was drawn: {told}."]
     for row in bad:
         lines.append(f"- {row['kind']} {row['number']}, {row['victim']}, {row['moment']}: {'; '.join(row['lost'])}")
-    lines += ["", "Made at " + ", ".join(sorted({row["commit"] for row in rows})) + "."]
     return lines
 
 

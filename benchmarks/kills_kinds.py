@@ -44,6 +44,8 @@ class Kind:
     """What has to be equal afterwards, by name, as checksums."""
     again: str = "same"
     """How it goes on: the same commands, or `resume`, and the same command where nothing was saved."""
+    or_refused: bool = False
+    """Whether the same commands may be refused instead, where all is there already."""
     window: tuple[str, str] = ("", "")
     """Changes count from the first whose path has this part on, until the first that has the other."""
     near: str = ""
@@ -297,7 +299,9 @@ KINDS: dict[str, Kind] = {
     "packing": Kind(what="`data pack` to a file", first=packing(), outcome=of_packed),
     "shards": Kind(what="`data pack` to shards", first=packing("--shard-gb", "0.000014"), outcome=of_packed),
     "evaluation": Kind(what="`evaluate` with its cache", first=evaluating, outcome=of_values, cache_inside=True),
-    "export": Kind(what="`export` to a file and to a folder to share", first=exporting, outcome=of_export),
+    "export": Kind(
+        what="`export` to a file and to a folder to share", first=exporting, outcome=of_export, or_refused=True
+    ),
     "paper": Kind(
         what="`paper run`, two rows side by side: all processes, the sweep alone, one row alone",
         first=sweeping,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("kills", "kills_forked", "kills_kinds", "chance")
+MODULES = ("kills", "kills_forked", "kills_kinds")
 HELD = """
 import os, signal, sys
 from pathlib import Path
@@ -46,7 +46,7 @@ def kills(monkeypatch):
 
 def row(kind="steps", number=1, lost=(), **more):
     about = {"kind": kind, "number": number, "seed": 0, "how": "SIGKILL", "victim": "all", "moment": "before change 3"}
-    return about | {"code": -9, "again": [0], "ended_s": 0.1, "lost": [*lost], "commit": "abc"} | more
+    return about | {"code": -9, "again": [0], "ended_s": 0.1, "lost": [*lost]} | more
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")

@@ -179,7 +179,7 @@ def pack_shards(
     job = _job(config, source, size, folder, shard_gb)
     if _plan(job):
         with suppress(OSError):  # where nothing can be written, it stays
-            _clear(folder, ".*.lock")
+            _clear(folder, f".{INDEX}.lock")
         return read_shards(folder)
     _write_shards(job, part, workers, progress=progress)
     if not all(file.exists() for file in job.files):
@@ -307,14 +307,14 @@ def _write_index(job: _Job, *, skip_unreadable: bool, progress: bool) -> None:
     file = job.folder / INDEX
     try:
         write_json(file, _index(job, opened, digest.hexdigest()))
-        _clear(job.folder, ".shard-*.lock")
+        _clear(job.folder)
     except OSError as error:
         raise DataError(f"cannot write {file} ({error.strerror or error}); make room and go on") from error
 
 
-def _clear(folder: Path, locks: str) -> None:
-    """Remove the plan of a folder that has its index, and locks that killed processes left."""
-    for leftover in (*folder.glob(f"{PLAN}*"), *folder.glob(locks)):
+def _clear(folder: Path, *more: str) -> None:
+    """Remove what belongs to packing from a folder that has its index: the plan, what kills left, and more."""
+    for leftover in (*folder.glob(f"{PLAN}*"), *folder.glob(".shard-*"), *(folder / name for name in more)):
         leftover.unlink(missing_ok=True)
 
 

@@ -103,10 +103,7 @@ def train(
         with _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)
     with _removed_if_unused(folder), run_lock(folder), _naming_lost_processes(process):
-        if resuming:
-            clear_unfinished(folder)
-        else:
-            make_empty(folder)
+        (clear_unfinished if resuming else make_empty)(folder)
         run = prepare(order)
         return _finished(_trained(run, order.hooks), run)
 
