@@ -1131,6 +1131,44 @@ def clicks(files: list[Path]) -> list[dict[str, Any]]:
     return found
 
 
+POINTS = (220.0, 440.0, 880.0)
+
+
+def contest_arms(files: list[Path]) -> dict[str, dict[float, float]]:
+    """Give the distances of each arm of the screening at its points, of seed 0."""
+    found: dict[str, dict[float, float]] = {}
+    for line in read_lines(first(files, "contest-clothes.jsonl")):
+        if line.get("seed") == 0 and line["point_s"] in POINTS and (line["budget_s"] == POINTS[-1] or "fd" in line):
+            found.setdefault(line["arm"], {})[line["point_s"]] = line["fd"]
+    return found
+
+
+@computes
+def contest_points(files: list[Path]) -> list[str]:
+    arms = contest_arms(files)
+    base = arms["base"]
+    grown = arms["grow-16-32+batch-16+narrow-d"]
+    assert grown[880.0] < base[880.0]
+    better = {name for name, at in arms.items() if at[220.0] < base[220.0] and "grow" not in name}
+    assert better == {"batch-16", "narrow-d"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from quality_arms import chosen
+
+        why = {name: chosen(name).why for name in arms}
+    order = sorted(arms, key=lambda name: (-max(arms[name]), arms[name][max(arms[name])]))
+    cells = {name: [f"{at[point]:,.0f}" if point in at else "" for point in POINTS] for name, at in arms.items()}
+    return ["220 s | 440 s | 880 s", *(row(f"`{name}`", why[name], *cells[name]) for name in order)]
+
+
+@computes
+def contest_bounds(files: list[Path]) -> list[str]:
+    lines = read_lines(first(files, "contest-clothes.jsonl"))
+    floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
+    minutes = elapsed([file for file in files if file.parent.name == "clothing-64"]) / 60
+    return [f"have {floor:.1f}", f"{stored:.1f}", f"{minutes:.0f} minutes"]
+
+
 @computes
 def studio_rounds(files: list[Path]) -> list[str]:
     count = only(len(pairs) for one in clicks(files) for pairs in one["rounds"].values())
