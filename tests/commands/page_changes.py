@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 FEW_STEPS = Path(__file__).parent / "shims" / "few_steps.py"
-STEPS, RESUMED_STEPS, PROCESSES = "2", "4", "2"
+STEPS, RESUMED_STEPS, GROWN_STEPS, PROCESSES = "2", "4", "4", "2"
 WRITES = ("--out", "--page", "--json", "--sheet", "--neighbours", "--export-statistics")
 """Flags whose value is a place that a command writes."""
 
@@ -63,6 +63,8 @@ def small(words: list[str]) -> list[str]:
             words[place + 1] = value
         if added and not places:
             words += [flags[0], value]
+    if "--grow" in words:
+        words[words.index("--steps") + 1] = GROWN_STEPS
     return [*words, "--dry-run"] if verb == "paper run" and "--dry-run" not in words else words
 
 

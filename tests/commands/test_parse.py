@@ -44,6 +44,7 @@ def parses(monkeypatch, tmp_path, capsys):
         for flag, word in pairwise(words):
             if flag == "--resume":  # so is the run
                 Path(here(word)).mkdir(parents=True, exist_ok=True)
+                Path(here(word), "config.json").touch()
         try:
             code = main([here(word) for word in words])
         except Parsed:
