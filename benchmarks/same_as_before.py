@@ -47,7 +47,7 @@ LATER = "|".join(
     (
         *("split", "classes", "class_pattern", "labels", "may_lose", "width_plan", "sn_eps_linear", "bias_start"),
         *("class_start", "upsampling", "attention_repeat", "thin_first", "adam_eps", "d_vectors", "g_vectors"),
-        *("bn_tracking", "ema_running", "cudnn_benchmark", "best_by"),
+        *("bn_tracking", "ema_running", "cudnn_benchmark", "deterministic", "best_by"),
         *("adaptive_augment", "adaptive_images", "consistency", "lecam", "lecam_decay", "lecam_start", "freeze_d"),
         *("background", "range", "frames", "truncated", "profiles", "max_megapixels", "fit", "border"),
         *("start_grid", "class_vectors", "d_order", "narrow_largest", "single_largest"),

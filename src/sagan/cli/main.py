@@ -84,10 +84,10 @@ def failed(error: RuntimeError, arguments: list[str]) -> int:
     """Give the exit code of a failure that has a sentence; any other is raised again."""
     from sagan.exchange.graph import GraphError
     from sagan.machine import is_out_of_memory
-    from sagan.runs.train import DivergedError, ProcessLostError
+    from sagan.runs.train import DivergedError, NotDeterministicError, ProcessLostError
     from sagan.speed.fits import OutOfMemoryError
 
-    if isinstance(error, (DivergedError, GraphError, OutOfMemoryError, ProcessLostError)):
+    if isinstance(error, (DivergedError, GraphError, NotDeterministicError, OutOfMemoryError, ProcessLostError)):
         print(f"sagan: {error}", file=sys.stderr)
         return 1
     if is_out_of_memory(error):

@@ -18,7 +18,8 @@ from sagan.training.state import TrainState
 from sagan.whole import whole_file, write_whole
 
 # Fields of the configuration that a resumed run may change. Those of `train` leave every computed number as it would
-# have been; those of `data` say where the pictures are now, and their content is compared; the rest follows the data.
+# have been; those of `data` say where the pictures are now, and their content is compared; `engine` changes numbers by
+# rounding at most; the rest follows the data.
 RESUMABLE = {
     "train.total_steps",
     "train.log_every",
@@ -38,6 +39,7 @@ RESUMABLE = {
     "data.class_names",
     "data.skip_unreadable",
     "data.keep",
+    "engine.deterministic",
     "generator.num_classes",
     "discriminator.num_classes",
 }

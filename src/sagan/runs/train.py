@@ -25,10 +25,11 @@ from sagan.training.checkpoint import checkpoints
 from sagan.training.engine import is_lost_contact, lost_sentence
 from sagan.training.health import DivergedError
 from sagan.training.hooks import BY_HOOK, Hook, Hooks, Record
+from sagan.training.kernels import NotDeterministicError, kernels_as_before
 from sagan.training.loop import train_loop
 from sagan.training.processes import Process, ProcessLostError, current_process
 
-__all__ = ["DivergedError", "Hook", "ProcessLostError", "RunError", "TrainResult", "train"]
+__all__ = ["DivergedError", "Hook", "NotDeterministicError", "ProcessLostError", "RunError", "TrainResult", "train"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def train(
         DataError: If the data cannot be used.
         CheckpointError: If a checkpoint cannot be used.
         DivergedError: If a number is no longer finite.
+        NotDeterministicError: If ``engine.deterministic`` is asked for and an operation has no such form.
         ProcessLostError: If another process of the run has ended.
         FileNotFoundError: If there is nothing at ``init_from``.
         ValueError: If two hooks have the same name, or there is neither a configuration nor a run to go on with.
@@ -100,9 +102,9 @@ def train(
     folder = _old_folder(Path(resume)) if resume is not None else _new_folder(config, out, data)
     order = Order(config, folder, resuming, init_from, console, tuple(hooks), data, keep_fields)
     if process.rank > 0:
-        with _naming_lost_processes(process):
+        with kernels_as_before(), _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)
-    with _removed_if_unused(folder), run_lock(folder), _naming_lost_processes(process):
+    with kernels_as_before(), _removed_if_unused(folder), run_lock(folder), _naming_lost_processes(process):
         (clear_unfinished if resuming else make_empty)(folder)
         run = prepare(order)
         return _finished(_trained(run, order.hooks), run)

@@ -29,6 +29,7 @@ from sagan.speed.config import ALL, What
 from sagan.speed.flops import step_flops
 from sagan.speed.step import LOOK_IMAGES, measure_step, random_batch
 from sagan.training.engine import Engine
+from sagan.training.kernels import kernels_as_before
 
 FORMAT, FORMAT_VERSION = "sagan benchmark", 1
 
@@ -170,8 +171,9 @@ def benchmark(
     console = console or Console(quiet=True)
     if with_data:
         config = with_classes(config, len(open_dataset(config.data, config.generator.image_size).class_names))
-    engine = Engine(config.engine)
-    rates, missing = _rates(config, engine, what, rounds, with_data, console)
+    with kernels_as_before():
+        engine = Engine(config.engine)
+        rates, missing = _rates(config, engine, what, rounds, with_data, console)
     return Benchmark(
         machine={
             **versions(),

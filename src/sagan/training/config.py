@@ -283,8 +283,15 @@ class EngineConfig:
     cudnn_benchmark: bool = False
     """On CUDA, let cuDNN try its kernels at the first step of each shape and keep the fastest: some percent faster, but
     two runs may choose otherwise and then no longer agree bit for bit."""
+    deterministic: bool = False
+    """Compute only with kernels that give the same bits each time: on CUDA two runs then agree bit for bit, at some
+    cost; an operation without such a kernel ends the run. On a processor runs agree with it and without."""
 
     def __post_init__(self) -> None:
+        if self.deterministic and self.cudnn_benchmark:
+            raise ValueError("deterministic cannot be with cudnn_benchmark, whose choice of kernels varies: drop one")
+        if self.deterministic and self.compile in ("on", "graphs"):
+            raise ValueError(f"deterministic cannot be with compile {self.compile}, which times kernels: drop one")
         for field, kind in (("device", Device), ("precision", Precision), ("compile", Compile)):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")

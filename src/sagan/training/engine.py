@@ -17,6 +17,7 @@ from torch import Tensor, distributed, nn
 from sagan.ops.pixels import uint8_to_images
 from sagan.training.config import Compile, Device, EngineConfig
 from sagan.training.heartbeat import Heartbeat
+from sagan.training.kernels import choose_kernels
 from sagan.training.processes import ADDRESS, Process, current_process
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ class Engine:
         process: Which process of how many this is.
 
     Raises:
-        ValueError: If the device that is asked for is not there, or there are fewer devices than processes.
+        ValueError: If the device that is asked for is not there, there are fewer devices than processes, or the
+            environment contradicts what is asked for.
+
+    Which kernels PyTorch may take is set for the whole process; :func:`~sagan.training.kernels.kernels_as_before` sets
+    it back.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -78,9 +83,8 @@ class Engine:
         self.reason = f"{self.device} ({asked}), {precision}{' autocast' if precision == 'bf16' else ''}"
         if precision == "bf16" and accelerator == "cpu" and not _has_bf16():
             self.reason += " (without instructions for it on this processor: far slower than fp32)"
-        if config.cudnn_benchmark and self.device.type == "cuda":
-            torch.backends.cudnn.benchmark = True
-            self.reason += ", cuDNN's fastest kernels"
+        if kernels := choose_kernels(config, self.device):
+            self.reason += f", {kernels}"
         self.compiles, why = compiles(config.compile, self.device)
         self.graphs = self.compiles and config.compile == "graphs"
         how = ("compiled, as CUDA graphs" if self.graphs else "compiled") if self.compiles else "not compiled"

@@ -1,0 +1,91 @@
+"""Which kernels PyTorch may take: only those that give the same bits each time, or the fastest that cuDNN finds."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from sagan.training.config import EngineConfig
+
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+CUBLAS_SAME = (":4096:8", ":16:8")
+"""The sizes of cuBLAS's workspace with which its sums have one order (documentation of cuBLAS, "Results
+reproducibility")."""
+
+
+class NotDeterministicError(RuntimeError):
+    """An operation of a run that asked for the same bits each time has no such form; the message says what to do."""
+
+
+def choose_kernels(config: EngineConfig, device: torch.device) -> str:
+    """Set what PyTorch may choose kernels by, in this process and from now on; :func:`kernels_as_before` undoes it.
+
+    Call it before anything is computed on a GPU: cuBLAS reads its variable at its first call.
+
+    Returns:
+        What was chosen, for people; "" is PyTorch's own choice.
+
+    Raises:
+        ValueError: If cuBLAS was told otherwise by the environment.
+    """
+    if config.cudnn_benchmark and device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        return "cuDNN's fastest kernels"
+    if not config.deterministic:
+        return ""
+    if device.type == "cuda":
+        found = os.environ.setdefault(CUBLAS, CUBLAS_SAME[0])
+        if found not in CUBLAS_SAME:
+            raise ValueError(
+                f"deterministic needs {CUBLAS} to be {' or '.join(CUBLAS_SAME)}, found {found!r}; unset it, then it is "
+                "set for you"
+            )
+    torch.backends.cudnn.benchmark = False
+    # Filling memory that nobody has written yet costs time, and nothing of ours reads it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=False)
+    return "the same bits each time"
+
+
+@contextmanager
+def kernels_as_before() -> Iterator[None]:
+    """Set back what :func:`choose_kernels` sets inside, and name an operation that has no deterministic form.
+
+    Raises:
+        NotDeterministicError: In place of PyTorch's error about such an operation.
+    """
+    cudnn: Any = torch.backends.cudnn
+    memory: Any = torch.utils.deterministic
+    before = cudnn.benchmark, memory.fill_uninitialized_memory
+    only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    variable = os.environ.get(CUBLAS)
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_not_deterministic(error):
+            raise
+        raise NotDeterministicError(
+            f"{_operation(error)} has no form here that gives the same bits each time, which --engine.deterministic "
+            "asks for; leave it away, or go on with a run that has saved by --resume RUN --engine.no-deterministic"
+        ) from error
+    finally:
+        cudnn.benchmark, memory.fill_uninitialized_memory = before
+        torch.use_deterministic_algorithms(only[0], warn_only=only[1])
+        if variable is None:
+            os.environ.pop(CUBLAS, None)
+        else:
+            os.environ[CUBLAS] = variable
+
+
+def is_not_deterministic(error: RuntimeError) -> bool:
+    """Tell whether PyTorch refused an operation for the lack of a deterministic form."""
+    said = str(error)
+    return "use_deterministic_algorithms" in said and ("implementation" in said or CUBLAS in said)
+
+
+def _operation(error: RuntimeError) -> str:
+    """Name the operation that was refused."""
+    said = str(error)
+    return said.split(" does not have")[0] if " does not have" in said else "a matrix product of cuBLAS"
