@@ -35,6 +35,7 @@ def test_on_a_processor_such_a_run_equals_another_bit_for_bit(tmp_path, tiny_ful
     assert_same(held["plain"], held["asked"])
 
 
+@pytest.mark.long("trains, and goes on")
 def test_an_operation_without_such_a_form_ends_it_and_it_goes_on_without(tmp_path, tiny, run):
     with pytest.raises(NotDeterministicError, match=r"^put_ has no form here .* --engine.no-deterministic$"):
         run(asked(tiny(3)), tmp_path / "run", hooks=[Refusing()])
