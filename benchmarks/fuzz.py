@@ -426,7 +426,15 @@ def go_on(report: dict[str, Any], target: Any, engine: str, arguments: argparse.
     """Run what is missing of a target, and write it down."""
     rows = {(row["target"], row["engine"]): row for row in report["rows"]}
     key = (target.name, engine)
-    empty = {"target": target.name, "engine": engine, "seconds": 0.0, "cases": 0, "loaded": 0, "refused": 0, "finds": []}
+    empty = {
+        "target": target.name,
+        "engine": engine,
+        "seconds": 0.0,
+        "cases": 0,
+        "loaded": 0,
+        "refused": 0,
+        "finds": [],
+    }
     row = empty if arguments.again else rows.get(key, empty)
     missing = 60 * arguments.minutes - row["seconds"]
     if missing <= 0:

@@ -10,7 +10,21 @@ NUMBERS = (0, 1, 2, 3, 127, 255, 256, 2**15 - 1, 2**16 - 1, 2**24, 2**31 - 1, 2*
 """What lengths, places and counts in headers are replaced by."""
 WORDS = (
     *(b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-1", b"0", b"9" * 30, b"9" * 5000, b'""', b"{}", b"[]"),
-    *(b'"\\ud800"', b"\\u0000", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"\r\n", b",", b'"', b":", b"../", b"/", b"\\", b"\0"),
+    *(
+        b'"\\ud800"',
+        b"\\u0000",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"\n",
+        b"\r\n",
+        b",",
+        b'"',
+        b":",
+        b"../",
+        b"/",
+        b"\\",
+        b"\0",
+    ),
     *(b"[" * 300, b'{"a":' * 300, b"/a" * 200, b"&a [*a]", b"*a", b"!!python/object:os.system", b"? ", b"<<: "),
     *(b"(1, 2)", b"True", b"|O", b"<f8", b"|V8", b"(" * 300, b"\x80\x04", b"cos\nsystem\n", b"\x89PNG", b"PK\x03\x04"),
 )

@@ -357,7 +357,9 @@ def packed_seeds() -> list[Seed]:
         rest = parts[1] + parts[2] + array(sums.astype("<u4"))[:-4]
         return parts[0] + rest + zlib.crc32(start + rest).to_bytes(4, "little")
 
-    version_1 = array(images) + array(labels) + array(np.frombuffer(text.tobytes().replace(b": 2", b": 1", 1), np.uint8))
+    version_1 = (
+        array(images) + array(labels) + array(np.frombuffer(text.tobytes().replace(b": 2", b": 1", 1), np.uint8))
+    )
     return [Seed(data), Seed(text.tobytes(), pack), Seed(version_1, lambda changed: changed)]
 
 

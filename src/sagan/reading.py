@@ -4,11 +4,13 @@ Every JSON text of ours comes through here. Without PyTorch and NumPy.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 MAX_DEPTH = 64
 """Containers inside each other, at most; our own files have fewer than ten."""
 MAX_BYTES = 2**28
@@ -47,6 +49,11 @@ def value_of(data: bytes | str) -> Any:
     except ValueError as error:  # no JSON, or a number with thousands of digits
         raise BytesError(f"it is no JSON: {error}") from error
     _check_depth(value)
+    if SURROGATE.search(data if isinstance(data, bytes) else data.encode("utf-8", "replace")):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise BytesError("it has half of a character (\\ud800 to \\udfff), which no text can hold") from error
     return value
 
 

@@ -65,7 +65,7 @@ def test_npz_with_class_names_and_another_size(tmp_path, config):
             {"images": np.zeros((3, 4, 4), np.uint8), "labels": np.arange(3), "class_names": ["a", "b"]},
             "0 to 1 as named",
         ),
-        ({"images": np.array([None, {}, 3])}, "Object arrays cannot be loaded"),
+        ({"images": np.array([None, {}, 3])}, "holds Python objects, which would have to be unpickled"),
     ],
 )
 def test_what_an_npz_may_not_hold_is_explained(tmp_path, arrays, message):

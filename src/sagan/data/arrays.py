@@ -9,6 +9,7 @@ from sagan.data.choosing import choose_background
 from sagan.data.config import DataError, Decoding
 from sagan.data.decode import Pixels
 from sagan.data.pictures import Labels, Pictures, array_pictures
+from sagan.npy import read_npz
 from sagan.reading import whatever_happens
 
 IMAGE_KEYS = ("images", "x", "x_train", "data", "arr_0")
@@ -35,14 +36,8 @@ def npz_pictures(file: Path, config: Decoding | None = None) -> Pictures:
         DataError: If the archive is damaged, needs pickle, or its arrays are not pictures and labels.
     """
     said = f"{file} cannot be read as an .npz of plain arrays"
-    with (
-        whatever_happens(lambda why: DataError(f"{said} ({why}); save it again")),
-        file.open("rb") as stream,
-        np.load(stream, allow_pickle=False) as archive,
-    ):
-        wanted = (*IMAGE_KEYS, *LABEL_KEYS, *NAME_KEYS)
-        found = {key: archive[key] for key in archive.files if key in wanted}
-        keys = list(archive.files)
+    with whatever_happens(lambda why: DataError(f"{said} ({why}); save it again")):
+        found, keys = read_npz(file, (*IMAGE_KEYS, *LABEL_KEYS, *NAME_KEYS))
     image_key = next((key for key in IMAGE_KEYS if key in found), None)
     if image_key is None:
         raise DataError(f"{file} holds {', '.join(keys) or 'nothing'}; expected pictures under the key images")

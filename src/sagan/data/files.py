@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from sagan.bombs import check_directory
 from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
@@ -138,6 +139,7 @@ def zip_source(file: Path, config: DataConfig, key: str, stamp: str) -> Source:
 def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callable[[str], bytes]]:
     """Open a zip file: what it means, its files, and how one of them is read."""
     with whatever_happens(lambda why: DataError(f"{file} is not a whole zip file ({why}); copy or download it again")):
+        check_directory(file)
         archive = zipfile.ZipFile(file)
 
     def read(name: str) -> bytes:

@@ -14,9 +14,11 @@ import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
+from sagan.bombs import Bounded, read_up_to
 from sagan.data.config import DataError
 from sagan.data.decode import Pixels
 from sagan.data.pairs import CLASSES, NUM_PICTURES, pairs_source
@@ -43,6 +45,10 @@ FASHION_CLASSES = (
     "Ankle boot",
 )
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # Where Debian's package dataset-fashion-mnist puts it.
+MAX_CIFAR_BYTES = 2**28
+"""What a CIFAR archive may come to; both have 176 MiB."""
+MAX_IDX_BYTES = 2**30
+"""What an IDX file may come to; those of MNIST have 45 MiB."""
 IDX_IMAGES, IDX_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
@@ -157,13 +163,14 @@ def cifar_pictures(file: Path) -> Pictures:
     damaged = f"{file} is not a whole .tar.gz archive"
     with (
         whatever_happens(lambda why: DataError(f"{damaged} ({why}); delete it and download it again")),
-        tarfile.open(file) as archive,
+        _unpacked(file) as stream,
+        tarfile.open(fileobj=Bounded(stream, MAX_CIFAR_BYTES), mode="r:") as archive,  # type: ignore[call-overload]
     ):
         for member in archive:
             name = member.name.rsplit("/", 1)[-1]
-            stream = archive.extractfile(member) if member.isfile() else None
-            if stream is not None and name.endswith((".bin", ".txt")):
-                members[name] = stream.read()
+            held = archive.extractfile(member) if member.isfile() and not member.issparse() else None
+            if held is not None and name.endswith((".bin", ".txt")):
+                members[name] = held.read()
     label_bytes = 2 if "train.bin" in members else 1
     names_file = "fine_label_names.txt" if label_bytes == 2 else "batches.meta.txt"
     batches = [
@@ -182,6 +189,13 @@ def cifar_pictures(file: Path) -> Pictures:
         raise DataError(f"{file} holds labels beyond its {len(class_names)} class names; download it again")
     images = records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return array_pictures(images, labels, class_names)
+
+
+def _unpacked(file: Path) -> IO[bytes]:
+    """Open a file, through gzip if it is packed with that."""
+    with file.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    return cast("IO[bytes]", gzip.open(file)) if packed else file.open("rb")
 
 
 def fetch(download: Download, folder: Path, *, progress: bool) -> Path:
@@ -232,7 +246,10 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> Pixels:
     packed, plain = folder / f"{name}.gz", folder / name
     try:
         with whatever_happens(lambda why: DataError(f"cannot read {name} in {folder} ({why}); download it again")):
-            data = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
+            with gzip.open(packed) if packed.exists() else plain.open("rb") as stream:
+                data = read_up_to(cast("IO[bytes]", stream), MAX_IDX_BYTES + 1)
+            if len(data) > MAX_IDX_BYTES:
+                raise ValueError(f"it comes to more than {MAX_IDX_BYTES >> 20:,} MiB")
     except OSError as error:
         raise DataError(f"cannot read {name} in {folder} ({error}); expected Fashion-MNIST's four files") from error
     head = 4 + 4 * dimensions

@@ -1,7 +1,6 @@
 """From what the user wrote after ``--data`` to a source of pictures."""
 
 import json
-import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -128,11 +127,17 @@ def _loader(file: Path, start: bytes, config: DataConfig) -> Callable[[], Pictur
         return lambda: _npy_pictures(file, config)
     if file.suffix.lower() == ".npz":
         return lambda: npz_pictures(file, config)
-    if tarfile.is_tarfile(file) or file.name.endswith((".tar.gz", ".tgz")):
+    if start.startswith(b"\x1f\x8b") or file.name.endswith((".tar.gz", ".tgz")) or _is_plain_tar(file):
         return lambda: cifar_pictures(file)
     if file.suffix.lower() in IMAGE_SUFFIXES:
         raise DataError(f"{file} is a single file; training needs many pictures: give the folder that holds them")
     raise DataError(f"{file} is of no known kind (it starts with {start!r}); give {KINDS}")
+
+
+def _is_plain_tar(file: Path) -> bool:
+    """Tell whether a file is a tar without compression, by the mark in its first header."""
+    with file.open("rb") as stream:
+        return stream.read(512)[257:262] == b"ustar"
 
 
 def _is_zip(file: Path, start: bytes) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ KNOWN = ("metadata.csv", "metadata.jsonl", "dataset.json")
 """Files that are read by themselves."""
 NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_id", "path", "name", "id")
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed")
+MAX_DIGITS = 1000
+"""Labels that are longer numbers are sorted as words."""
 Rows = list[dict[str, Any]]
 
 
@@ -123,8 +126,9 @@ def _matched(pictures: Sequence[str], by_place: Mapping[str, str]) -> dict[str, 
     That is the suffix, where no other picture has the same name without it, and the folders of an absolute path.
     """
     loosely: defaultdict[str, set[str]] = defaultdict(set)
+    depth = max((name.count("/") for name in pictures), default=0)
     for path, label in by_place.items():
-        for name in (path, *(_tails(path) if _is_absolute(path) else ())):
+        for name in (path, *(_tails(path, depth) if _is_absolute(path) else ())):
             for key in {name, _stem(name)}:
                 loosely[key].add(label)
     stems = Counter(map(_stem, pictures))
@@ -141,10 +145,10 @@ def _is_absolute(name: str) -> bool:
     return bool(re.match("/|[A-Za-z]:/|[a-z]+://", name))
 
 
-def _tails(path: str) -> Iterable[str]:
-    """Give a path without its first folder, without its first two, and so on."""
+def _tails(path: str, depth: int) -> Iterable[str]:
+    """Give a path without its first folder, without its first two, and so on, where at most so many are left."""
     parts = path.split("/")
-    return ("/".join(parts[start:]) for start in range(1, len(parts)))
+    return ("/".join(parts[start:]) for start in range(max(1, len(parts) - depth - 1), len(parts)))
 
 
 def _of_json(table: str, content: Any, column: str | None) -> dict[str, str] | None:
@@ -227,7 +231,7 @@ def _one_each(table: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
 def _together(labels: Iterable[str]) -> set[str]:
     """Find labels that are several in one cell: a list, or parts of which others are made, too."""
     different = set(labels)
-    found = {label for label in different if re.fullmatch(r"[\[({].*,.*[\])}]", label)}
+    found = {label for label in different if label[0] in "[({" and label[-1] in "])}" and "," in label}
     for mark in "|;":
         parts = {label: {part.strip() for part in label.split(mark)} for label in different if mark in label}
         uses = Counter(part for some in parts.values() for part in some)
@@ -272,9 +276,8 @@ def _stem(name: str) -> str:
 
 def _natural(text: str) -> tuple[int, int, str]:
     """Sort numbers by value and before words."""
-    return (0, int(text), text) if text.isdecimal() else (1, 0, text)
+    return (0, int(text), text) if text.isdecimal() and len(text) < MAX_DIGITS else (1, 0, text)
 
 
 def _some(names: Iterable[str]) -> str:
-    shown = list(names)[:3]
-    return ", ".join(shown)
+    return ", ".join(f"{name[:60]}..." if len(name) > 60 else name for name in islice(names, 3))

@@ -28,6 +28,9 @@ from sagan.reading import value_of, whatever_happens
 
 LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "class_id", "class_name")
+MAX_LABEL_BYTES = 2**20
+MAX_DIGITS = 18
+"""Labels that are longer numbers are names."""
 LABELLED = 'a label beside each picture: KEY.cls, KEY.json with "label" in it, or KEY.txt'
 META = re.compile(r"__[^/]*__($|/)")  # names that the layout sets aside
 
@@ -188,6 +191,8 @@ def _read_members(file: Path) -> Iterable[dict[str, Any]]:
                 continue
             data: _Place | bytes = _Place(member.offset_data, member.size)
             if suffix in LABEL_SUFFIXES and (stream := archive.extractfile(member)) is not None:
+                if member.size > MAX_LABEL_BYTES:  # also of a sparse one, which says so in a few bytes
+                    raise ValueError(f"the label {member.name} has {member.size:,} bytes")
                 data = stream.read()
             yield {"fname": member.name, "data": data, "__url__": str(file)}
     with file.open("rb") as raw:
@@ -226,8 +231,10 @@ def _label(sample: dict[str, Any], name: str) -> Label:
             f"{name} has several labels ({str(value)[:60]!r} in .{suffix}); a class-conditional network takes one a "
             "picture: write one into KEY.cls, which is read first"
         )
-    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+    if isinstance(value, str) and re.fullmatch(rf"-?\d{{1,{MAX_DIGITS}}}", value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | str | None):
         raise DataError(f"the label of {name} (.{suffix}) is {value!r}; expected one number or one name")
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        return str(value)
     return value or None if isinstance(value, str) else value

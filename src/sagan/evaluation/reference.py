@@ -17,6 +17,7 @@ from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
 from sagan.metrics.class_accuracy import ClassLabels
 from sagan.metrics.features import FeatureNetwork, check_images, network_protocol
 from sagan.metrics.report import Protocol, differing_fields
+from sagan.npy import read_npz
 from sagan.places import could_not_write
 from sagan.reading import check_version, object_of, whatever_happens
 from sagan.sizes import Size, longhand, written
@@ -262,8 +263,7 @@ def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | 
     damaged = f"{file} holds no statistics of pictures, or is damaged"
     try:
         with whatever_happens(lambda why: StatisticsError(f"{damaged} ({why}); make it again")):
-            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            arrays, _ = read_npz(file)
             form = arrays.pop(FORM, np.array(1))
             check_version(form.item() if form.size == 1 else None, FORMAT_VERSION, f"the statistics {file}")
             if "protocol" not in arrays:

@@ -14,6 +14,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sagan.bombs import check_directory, check_old_torch_file, check_torch_zip
+from sagan.reading import BytesError
+from sagan.training.contents import check_stored
+
 State = Mapping[str, Tensor]
 
 STATES = ("state_dict", "model_state_dict")
@@ -76,14 +80,21 @@ def _contents(path: Path) -> dict[Any, Any]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         if zipfile.is_zipfile(path):  # what torch.save writes; torch.load does not compare its check sums
+            check_directory(path)
             with zipfile.ZipFile(path) as archive:
+                check_torch_zip(archive, path.stat().st_size)
                 if archive.testzip() is not None:
                     raise ForeignError(f"{path} cannot be read: a check sum in it is wrong, so it is damaged")
+        else:
+            check_old_torch_file(path)
         with torch.serialization.safe_globals(_numbers()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on pickles of another kind, which are refused
             contents = torch.load(path, map_location="cpu", weights_only=True)
+        check_stored(contents)
     except (PermissionError, ForeignError):
         raise
+    except BytesError as error:
+        raise ForeignError(f"{path} cannot be read as a file of torch.save: {error}") from error
     except pickle.UnpicklingError as error:
         raise ForeignError(_refusal(path, str(error))) from error
     except Exception as error:  # of a damaged pickle PyTorch raises whatever its broken parts come to

@@ -9,7 +9,7 @@ import torch
 from sagan.data.parallel import progress_bar
 from sagan.generators.config import check_weights_file, class_index
 from sagan.generators.hub import fetched, is_hub_id
-from sagan.generators.snapshot import Snapshot, read_snapshot, stored
+from sagan.generators.snapshot import Snapshot, fill, read_snapshot, stored
 from sagan.generators.staged import newest_stage
 from sagan.generators.trained import AttentionResult, TrainedGenerator, blend_classes, default_queries
 from sagan.generators.weights import load_weights, read_header, save_weights
@@ -121,7 +121,7 @@ def _made_ready(
     """Make a checkpoint's generator ready to sample: with standing statistics from so many batches of so many."""
     G, _ = build_networks(snapshot.config)
     ema = snapshot.contents["ema"]
-    G.load_state_dict(snapshot.contents["G"] if ema is None else ema)  # type: ignore[arg-type]
+    fill(G, snapshot.contents["G"] if ema is None else ema, snapshot.path)
     with progress_bar(progress and G.config.sampling_norm == "standing") as bar:
         task = bar.add_task("standing statistics", total=sizes[0])
         ready = sampling_copy(
@@ -202,7 +202,7 @@ def load_judge(path: str | Path) -> tuple[Discriminator, Snapshot]:
         raise ValueError(f"{path} holds the generator only; the discriminator is in the run folder's checkpoints")
     snapshot = read_snapshot(path)
     _, D = build_networks(snapshot.config)
-    D.load_state_dict(snapshot.contents["D"])  # type: ignore[arg-type]
+    fill(D, snapshot.contents["D"], snapshot.path)
     return D.eval().requires_grad_(False), snapshot
 
 

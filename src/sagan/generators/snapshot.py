@@ -1,11 +1,16 @@
 """A checkpoint of a run, read back: what it was trained with, and what it holds."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import nn
+
 from sagan.generators.hub import check_weights_there
 from sagan.generators.staged import newest_stage
+from sagan.reading import whatever_happens
+from sagan.recipes.build import check_sizes
 from sagan.recipes.config import RunConfig, from_json
 from sagan.training.checkpoint import CheckpointError, check_contents, checkpoints, load_checkpoint
 
@@ -81,4 +86,22 @@ def _snapshot(path: Path) -> Snapshot:
         config = from_json(contents["config"], f"the configuration in {path}")
     except ValueError as error:
         raise CheckpointError(str(error)) from error
+    with _cannot_be_right(path):
+        check_sizes(config, contents["G"], contents["D"])
     return Snapshot(path, config, tuple(contents["class_names"]), contents)
+
+
+def fill(network: nn.Module, state: object, path: Path) -> None:
+    """Put the tensors of a checkpoint into a network.
+
+    Raises:
+        CheckpointError: If they are others than the network has.
+    """
+    with _cannot_be_right(path):
+        network.load_state_dict(state)  # type: ignore[arg-type]
+
+
+def _cannot_be_right(path: Path) -> AbstractContextManager[None]:
+    return whatever_happens(
+        lambda why: CheckpointError(f"{path} is whole but cannot be right: {why}; use an earlier one")
+    )

@@ -16,6 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sagan.bombs import check_directory, check_old_torch_file, check_torch_zip
+from sagan.reading import BytesError
+
 
 class WeightsError(ValueError):
     """A weights file that is missing, damaged or of another network; the message says what to do."""
@@ -139,6 +142,8 @@ def read_state_dict(file: Path) -> tuple[dict[str, Tensor], str]:
     if not published:
         _check_unknown(file, found)
     try:
+        if not (published or _is_zip(file)):
+            check_old_torch_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many kinds on bytes that are no state dict
         reason = str(error).partition("\n")[0].partition(". ")[0]
@@ -177,8 +182,12 @@ def _check_unknown(file: Path, found: str) -> None:
             )
     if _is_zip(file):
         try:
+            check_directory(file)
             with zipfile.ZipFile(file) as archive:
+                check_torch_zip(archive, size)
                 wrong = archive.testzip()
+        except BytesError as error:
+            wrong = str(error)
         except Exception as error:  # zipfile raises many kinds on bytes that are no archive
             wrong = f"its table of contents: {type(error).__name__}"
         if wrong is not None:

@@ -1,8 +1,10 @@
 """Networks, engine and state from a configuration and a data set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
@@ -34,6 +36,23 @@ def build_networks(config: RunConfig) -> tuple[Generator, Discriminator]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return Generator(config.generator), Discriminator(config.discriminator)
+
+
+def check_sizes(config: RunConfig, G: Mapping[str, Tensor], D: Mapping[str, Tensor]) -> None:
+    """Check that the tensors of both networks are as many as a configuration asks for, before any is allocated.
+
+    Raises:
+        ValueError: If it asks for more than there are.
+    """
+    for name, kind, wanted, state in (
+        ("generator", Generator, config.generator, G),
+        ("discriminator", Discriminator, config.discriminator, D),
+    ):
+        with torch.device("meta"):
+            network = kind(replace(wanted, spectral_norm=False, init="xavier"))  # type: ignore[type-var, arg-type]
+        asked, found = (sum(map(Tensor.numel, tensors)) for tensors in (network.parameters(), state.values()))
+        if asked > found:
+            raise ValueError(f"its configuration asks for a {name} of {asked:,} weights where it holds {found:,}")
 
 
 def build(config: RunConfig, engine: Engine | None = None) -> Parts:

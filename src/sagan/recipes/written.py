@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sagan.reading import read_bytes, value_of, whatever_happens
+from sagan.reading import MAX_DEPTH, read_bytes, value_of, whatever_happens
 from sagan.recipes.config import RunConfig, from_json
 from sagan.recipes.presets import PRESETS
 from sagan.words import did_you_mean
 
 SUFFIXES = (".json", ".yaml", ".yml")
+MAX_VALUES = 10_000
+MAX_BYTES = 2**20
 SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
@@ -41,7 +43,10 @@ def read_config(file: str | Path) -> Written:
     if path.suffix not in SUFFIXES:
         raise ValueError(f"--config takes a file that ends in {', '.join(SUFFIXES)}, found {path}")
     with whatever_happens(lambda why: WrittenError(f"--config {path} cannot be read: {why}")):
-        text = read_bytes(path).decode("utf-8")
+        data = read_bytes(path)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB, as no configuration has")
+        text = data.decode("utf-8")
         values = value_of(text) if path.suffix == ".json" else _yaml(text)
     if not isinstance(values, dict):
         raise ValueError(f"--config {path} holds no configuration keys; expected such as train: {{batch_size: 32}}")
@@ -74,9 +79,30 @@ def _yaml(text: str) -> object:
     except ImportError as error:
         raise ValueError('YAML needs the package PyYAML: pip install "sagan-torch[yaml]", or write JSON') from error
     try:
+        _check_yaml(yaml.compose(text, Loader=yaml.SafeLoader))
         return _with_numbers(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def _check_yaml(root: Any) -> None:
+    """Check that a text comes to few values, counting what an alias stands for each time, and not to itself.
+
+    Raises:
+        ValueError: If there are more than ``MAX_VALUES``, which a few lines of aliases of aliases come to.
+    """
+    left = iter(range(MAX_VALUES))
+
+    def walk(node: Any, depth: int) -> None:
+        if next(left, None) is None or depth > MAX_DEPTH:
+            raise ValueError(f"it comes to more than {MAX_VALUES:,} values, or more than {MAX_DEPTH} inside each other")
+        if not isinstance(getattr(node, "value", None), list):
+            return
+        for part in node.value:
+            for inner in part if isinstance(part, tuple) else (part,):
+                walk(inner, depth + 1)
+
+    walk(root, 0)
 
 
 def _with_numbers(value: Any) -> Any:

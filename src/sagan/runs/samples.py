@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, sampling_norm_of
+from sagan.npy import read_npy
 from sagan.reading import whatever_happens
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import RunError, step_of
@@ -41,7 +42,7 @@ def read_samples(path: Path) -> NDArray[np.uint8]:
     """
     with whatever_happens(lambda why: RunError(f"{path} holds no samples of a run ({why}); remove it")):
         with path.open("rb") as file:
-            images: NDArray[np.uint8] = np.lib.format.read_array(file, allow_pickle=False)
+            images: NDArray[np.uint8] = read_npy(file, path.stat().st_size)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
             raise ValueError(f"an array of {images.dtype} {images.shape}")
     return images

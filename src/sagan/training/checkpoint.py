@@ -14,9 +14,10 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from sagan.bombs import check_directory, check_torch_zip
 from sagan.places import could_not_write
 from sagan.reading import BytesError, check_version, whatever_happens
-from sagan.training.contents import FINITE, checksum, not_finite, num_bytes
+from sagan.training.contents import FINITE, check_stored, checksum, not_finite, num_bytes
 from sagan.whole import settle
 
 FORMAT = "sagan checkpoint"
@@ -86,10 +87,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise _unreadable(path)
     with whatever_happens(lambda _: _unreadable(path)):
+        check_directory(path)
         with zipfile.ZipFile(path) as archive:  # what torch.save writes; torch.load does not compare its checksums
+            check_torch_zip(archive, path.stat().st_size)
             if archive.testzip() is not None:
                 raise _unreadable(path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
+        check_stored(contents)
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no sagan checkpoint; give a run folder or a file from its checkpoints folder")
     try:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sagan.bombs import MAX_OBJECTS
+
 FINITE = ("G", "D", "ema", "optimizer_g", "optimizer_d", "controls")
 """Parts of a checkpoint whose tensors hold numbers to train or sample with."""
 SCALARS = (bool, int, float, str, bytes, type(None))
@@ -61,6 +63,30 @@ def not_finite(value: object, name: str = "") -> str | None:
         items = enumerate(value)
     found = (not_finite(item, f"{name}/{key}" if name else str(key)) for key, item in items)
     return next((one for one in found if one is not None), None)
+
+
+def check_stored(value: object) -> None:
+    """Check that containers can be walked through, and that each tensor is as large as what is stored of it.
+
+    A file can say of four bytes that they are a tensor of terabytes, each number the same; a copy would have them all.
+    And a container can hold another twice, which holds another twice, and so on.
+
+    Raises:
+        ValueError: If a tensor is larger, or there are more than ``MAX_OBJECTS`` objects.
+        RecursionError: If containers hold themselves.
+    """
+    _check_stored(value, iter(range(MAX_OBJECTS)))
+
+
+def _check_stored(value: object, left: Iterator[int]) -> None:
+    if next(left, None) is None:
+        raise ValueError(f"it holds more than {MAX_OBJECTS:,} objects")
+    if isinstance(value, Tensor):
+        if value.layout is not torch.strided or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(f"a tensor {tuple(value.shape)} is larger than what is stored of it")
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_stored(item, left)
 
 
 def num_bytes(value: object) -> int:
