@@ -6,12 +6,13 @@
     ./dev python benchmarks/fuzz.py --report                          # writes the table from what is there
 
 Two engines change small files that are right (benchmarks/fuzz_targets.py): hypothesis draws changes from a list of what
-hurts formats (benchmarks/fuzz_bytes.py), atheris lets libFuzzer look for bytes that reach new lines of this package. Both
-run in a process of their own with bounds on memory and on the processor's time for a file.
+hurts formats (benchmarks/fuzz_bytes.py), atheris lets libFuzzer look for bytes that reach new lines of this package.
+Both run in a process of their own with bounds on memory and on the processor's time for a file.
 
-What may happen: the file loads (where check sums cover it, as what it was made from), or a sentence of this package names
-it. Everything else is a find: another error, a recursion without end, memory beyond the bound, even where that is caught
-and told in a sentence, time beyond the bound, the death of the process, and a folder that code in a pickle would make.
+What may happen: the file loads (where check sums cover it, as what it was made from), or a sentence of this package
+names it. Everything else is a find: another error, a recursion without end, memory beyond the bound, even where that is
+caught and told in a sentence, time beyond the bound, the death of the process, and a folder that code in a pickle would
+make.
 
 Results are added to results/reliability/fuzz.json whenever a target ends, so that the same command goes on where it was
 interrupted; `--again` starts anew. Files that are finds are kept under `runs/fuzz/`.
@@ -23,10 +24,10 @@ import faulthandler
 import hashlib
 import importlib.util
 import json
+import multiprocessing
 import os
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 RESULTS = ROOT / "results" / "reliability"
 KEPT = ROOT / "runs" / "fuzz"
 ENGINES = ("hypothesis", "atheris")
@@ -85,6 +87,8 @@ class Judge:
         """Read a file; give `loaded` or `refused` with "", or the kind of find with where it came from."""
         seed = self.seeds[index]
         place = self._place(seed, data)
+        if seed.file is not None:
+            self._restore(self.folder / self.target.file)
         try:
             found = self._read(place)
         except Exception as error:
@@ -108,7 +112,7 @@ class Judge:
         return place
 
     def _restore(self, place: Path) -> None:
-        place.unlink()
+        place.unlink(missing_ok=True)
         beside = self.target.beside()
         if place.name in beside:
             place.write_bytes(beside[place.name])
@@ -213,7 +217,11 @@ class Tally:
 
 def child(name: str, engine: str, seconds: float, seed: int, folder: Path) -> None:
     """Fuzz a target until the time is over; this is a process of its own."""
-    faulthandler.enable()
+    said = os.open(folder / "said", os.O_WRONLY | os.O_CREAT)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    faulthandler.enable(said)
+    os.environ |= {"OMP_NUM_THREADS": "1", "SAGAN_CACHE": str(folder / "cache")}
     import torch
 
     torch.set_num_threads(1)
@@ -321,24 +329,24 @@ def run(name: str, engine: str, seconds: float, seed: int) -> Row:
 
 def watched(name: str, engine: str, seconds: float, seed: int, folder: Path) -> tuple[str, str]:
     """Run a process and wait for it; give how it died, "" if it ended well, and what it said."""
-    words = [sys.executable, __file__, "--child", name, engine, str(seconds), str(seed), str(folder)]
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "SAGAN_CACHE": str(folder / "cache")}
-    with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(words, env=environment, stdout=said, stderr=subprocess.STDOUT, cwd=folder)
-        last, since, died = b"", time.monotonic(), ""
-        while process.poll() is None:
-            time.sleep(0.2)
-            now = (folder / "tally.json").read_bytes() if (folder / "tally.json").exists() else b""
-            if now != last:
-                last, since = now, time.monotonic()
-            if time.monotonic() - since > STUCK_S:
-                process.send_signal(signal.SIGABRT)  # faulthandler says where it is
-                process.wait()
-                died = "hangs"
-    if process.returncode and not died:
-        died = f"the process ended with {process.returncode}"
-    return died, (folder / "said").read_text(encoding="utf-8", errors="replace")
+    # Both begin with what is imported already; atheris must watch imports, and starts anew.
+    how = multiprocessing.get_context("fork" if engine == "hypothesis" else "spawn")
+    process = how.Process(target=child, args=(name, engine, seconds, seed, folder))
+    process.start()
+    last, since, died = b"", time.monotonic(), ""
+    while process.is_alive():
+        process.join(0.2)
+        now = (folder / "tally.json").read_bytes() if (folder / "tally.json").exists() else b""
+        if now != last:
+            last, since = now, time.monotonic()
+        if time.monotonic() - since > STUCK_S and process.pid is not None:
+            os.kill(process.pid, signal.SIGABRT)  # faulthandler says where it is
+            process.join()
+            died = "hangs"
+    if process.exitcode and not died:
+        died = f"the process ended with {process.exitcode}"
+    said = folder / "said"
+    return died, said.read_text(encoding="utf-8", errors="replace") if said.exists() else ""
 
 
 def added(total: Row, more: Row) -> Row:
@@ -363,10 +371,11 @@ def render(report: dict[str, Any]) -> str:
     lines = [
         "# Hostile files",
         "",
-        "Made by `benchmarks/fuzz.py`, which says what is done and what counts as a find; raw: `fuzz.json`. Seconds are of the",
-        "clock, with the start of each process, beside other work of the machine; cases are files that were read.",
+        "Made by `benchmarks/fuzz.py`, which says what is done and what counts as a find; raw: `fuzz.json`. Seconds",
+        "are of the clock, with the start of each process; cases are files that were read. A file may ask for so much",
+        "memory beyond what the process has after its imports, and take so many seconds of a processor.",
         "",
-        "| target | engine | seconds | cases | loaded | refused | finds | memory, at most (MiB) | time for a file, at most (s) |",
+        "| target | engine | seconds | cases | loaded | refused | finds | MiB a file | s a file |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in report["rows"]:
@@ -379,8 +388,8 @@ def render(report: dict[str, Any]) -> str:
     if finds:
         lines += ["", "| target | engine | find | at | bytes | times |", "|---|---|---|---|---|---|"]
         lines += [
-            f"| {row['target']} | {row['engine']} | {find['kind'].replace('|', '/')} | {find['place']} | {find['bytes']:,} "
-            f"| {find['times']:,} |"
+            f"| {row['target']} | {row['engine']} | {find['kind'].replace('|', '/')} | {find['place']} "
+            f"| {find['bytes']:,} | {find['times']:,} |"
             for row, find in finds
         ]
     return "\n".join(lines) + "\n"
@@ -414,6 +423,11 @@ def main() -> None:
         print("atheris is not installed (uv sync --group fuzz): hypothesis alone is run", file=sys.stderr)
         arguments.engine = [engine for engine in arguments.engine if engine != "atheris"]
     report = read_report(arguments.out / "fuzz.json")
+    if "hypothesis" in arguments.engine and not arguments.report:  # once, for all that are forked
+        import hypothesis  # noqa: F401
+
+        import sagan.data.sources
+        import sagan.generators.pretrained  # noqa: F401
     if not arguments.report:
         for name in arguments.target:
             for engine in arguments.engine:
@@ -451,16 +465,17 @@ def go_on(report: dict[str, Any], target: Any, engine: str, arguments: argparse.
         print(f"  FIND {find['kind']} at {find['place']}: {find['bytes']} bytes, {find['times']} times", flush=True)
 
 
-def read_order() -> Iterator[tuple[str, str]]:
-    """Give all rows that there can be, in their order."""
+def read_targets() -> list[str]:
+    """Name all targets."""
     import fuzz_targets
 
-    return ((name, engine) for name in fuzz_targets.TARGETS for engine in ENGINES)
+    return list(fuzz_targets.TARGETS)
+
+
+def read_order() -> Iterator[tuple[str, str]]:
+    """Give all rows that there can be, in their order."""
+    return ((name, engine) for name in read_targets() for engine in ENGINES)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2], sys.argv[3], float(sys.argv[4]), int(sys.argv[5]), Path(sys.argv[6]))
-    else:
-        main()
+    main()

@@ -1,8 +1,8 @@
 """What is fuzzed: every reader, small files that are right for it, and how its answers are judged.
 
-A target takes bytes, lays them where a user would have the file, and reads them as the package does. Some of its seeds are
-the inner part of a file (the pickle of a checkpoint, a member of an archive) with what packs it again, check sums and
-all: else nearly every change would end at the first sum.
+A target takes bytes, lays them where a user would have the file, and reads them as the package does. Some of its seeds
+are the inner part of a file (the pickle of a checkpoint, a member of an archive) with what packs it again, check sums
+and all: else nearly every change would end at the first sum.
 """
 
 import gzip
@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -791,4 +791,4 @@ _TARGETS = (
 )
 WHOLE_FOLDER = frozenset(("shards", "idx", "images", "table"))
 """Targets whose reader is given the folder."""
-TARGETS = {target.name: replace(target) for target in _TARGETS}
+TARGETS = {target.name: target for target in _TARGETS}

@@ -1,0 +1,409 @@
+"""Bombs in each container, and files that claim more than they hold: refused before memory or time is spent on them."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import struct
+import tarfile
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sagan import bombs
+from sagan.bombs import Bounded, check_directory, check_pickle, read_up_to
+from sagan.data import named
+from sagan.data.config import DataConfig, DataError
+from sagan.data.decode import UnreadableError, decode_picture
+from sagan.data.sources import find_source
+from sagan.exchange.foreign import ForeignError, read_foreign
+from sagan.generators.pretrained import load
+from sagan.generators.weights import WeightsError, _checksum, load_weights, save_weights
+from sagan.metrics.weights import read_state_dict
+from sagan.models.config import GeneratorConfig
+from sagan.models.generator import Generator
+from sagan.npy import read_npy, read_npz
+from sagan.reading import BytesError, value_of
+from sagan.recipes.config import to_json
+from sagan.recipes.written import read_config
+from sagan.training.checkpoint import CheckpointError, load_checkpoint
+
+CANARY = "canary"
+
+
+class Runs:
+    def __reduce__(self):
+        return os.mkdir, (CANARY,)
+
+
+def pictures_of(file, **options):
+    return find_source(DataConfig(path=str(file), **options), file.parent / "cache").load()
+
+
+def directory(count, claims=None, name="%07d.png"):
+    """Write a zip file that is nothing but a directory of so many members."""
+    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 0, 0, 33, 0, 0, 0, len(name % 0), 0, 0, 0, 0, 0, 0)
+    entries = b"".join(entry + (name % i).encode() for i in range(count))
+    claimed = min(65535, count if claims is None else claims)
+    return entries + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, claimed, claimed, len(entries), 0, 0)
+
+
+def tarred(members, compression=""):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def saved(contents, **options):
+    buffer = io.BytesIO()
+    torch.save(contents, buffer, **options)
+    return buffer.getvalue()
+
+
+def rezipped(data, changes, compression=zipfile.ZIP_STORED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", compression) as new:
+        for info in old.infolist():
+            new.writestr(info.filename, changes.get(info.filename, old.read(info)))
+    return buffer.getvalue()
+
+
+def key_bomb(levels):
+    """Write a pickle of {((((), ()), ((), ())), ...): 1}, whose hash is never done."""
+    return b"\x80\x02})" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(levels)) + b"K\x01s."
+
+
+def list_bomb(levels):
+    found = []
+    for _ in range(levels):
+        found = [found, found]
+    return found
+
+
+# ---- zip files
+
+
+def test_a_zip_says_how_many_members_are_read(tmp_path, monkeypatch):
+    file = tmp_path / "a.zip"
+    file.write_bytes(directory(100))
+    check_directory(file)
+    monkeypatch.setattr(bombs, "MAX_DIRECTORY_BYTES", 1000)
+    with pytest.raises(BytesError, match="its directory has"):
+        check_directory(file)
+    with pytest.raises(DataError, match=r"a.zip is not a whole zip file \(its directory has"):
+        pictures_of(file)
+
+
+def test_a_directory_of_64_bits_counts_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr(bombs, "MAX_DIRECTORY_BYTES", 1000)
+    plain = directory(100)
+    length = len(plain) - 22
+    wide = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 100, 100, length, 0)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, length, 1)
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    file = tmp_path / "a.zip"
+    file.write_bytes(plain[:length] + wide + locator + end)
+    with zipfile.ZipFile(file) as archive:
+        assert len(archive.infolist()) == 100
+    with pytest.raises(BytesError, match="its directory has"):
+        check_directory(file)
+
+
+def test_members_that_are_only_claimed_cost_nothing(tmp_path):
+    file = tmp_path / "a.zip"
+    data = bytearray(directory(3))
+    data[-14:-10] = struct.pack("<HH", 0xFFFF, 0xFFFF)  # of entries, in the last record
+    file.write_bytes(data)
+    assert len(pictures_of(file).names) == 3
+    data[-10:-6] = struct.pack("<I", 500_000_000)  # a directory of the length that ten million would have
+    file.write_bytes(data)
+    with pytest.raises(DataError, match="not a whole zip file"):
+        pictures_of(file)
+
+
+@pytest.mark.slow("reads a directory of 200,000 members")
+def test_two_hundred_thousand_members_are_read(tmp_path):
+    file = tmp_path / "a.zip"
+    file.write_bytes(directory(200_000))
+    assert len(pictures_of(file).names) == 200_000
+
+
+def test_archives_in_archives_stay_packed(tmp_path):
+    inner = directory(3)
+    for _ in range(3):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("inner.zip", inner)
+        inner = buffer.getvalue()
+    (tmp_path / "a.zip").write_bytes(inner)
+    with pytest.raises(DataError, match="unpack archives first"):
+        pictures_of(tmp_path / "a.zip")
+
+
+# ---- NumPy's files
+
+
+def test_an_npz_that_would_come_to_much_more_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "a.npz"
+    np.savez_compressed(file, images=np.zeros((500, 32, 32, 3), np.uint8))
+    assert len(pictures_of(file).names) == 500
+    monkeypatch.setattr(bombs, "UNPACKED_BYTES", 2**20)
+    with pytest.raises(DataError, match=r"a.npz cannot be read .* \(it would come to 1 MiB"):
+        pictures_of(file)
+    np.savez_compressed(file, images=np.zeros((3, 4, 4, 3), np.uint8), more=np.zeros((500, 32, 32, 3), np.uint8))
+    assert len(pictures_of(file).names) == 3, "what is not read is not counted"
+
+
+def test_a_header_may_not_claim_more_than_there_is(tmp_path):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((3, 4, 4, 3), np.uint8))
+    data = buffer.getvalue().replace(b"(3, 4, 4, 3)", b"(3, 4, 4, 3000000000)").replace(b" " * 9, b"", 1)
+    with pytest.raises(BytesError, match="its header claims 144,000,000,000 bytes where 144 follow"):
+        read_npy(io.BytesIO(data), len(data))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", data)
+    with pytest.raises(DataError, match="its header claims"):
+        pictures_of(tmp_path / "a.npz")
+
+
+def test_arrays_are_read_as_numpy_does(tmp_path):
+    arrays = {"a": np.arange(6.0).reshape(2, 3).T, "b": np.array(["x", "yz"]), "c": np.array(3)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    found, names = read_npz(tmp_path / "a.npz", ("a", "b"))
+    assert names == ["a", "b", "c"] and list(found) == ["a", "b"]
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+# ---- streams and tar files
+
+
+def test_a_bounded_stream_ends_with_an_error():
+    stream = Bounded(io.BytesIO(b"x" * 100), 50)
+    assert (stream.read(50), stream.tell()) == (b"x" * 50, 50)
+    with pytest.raises(BytesError, match="more than 0 MiB"):
+        stream.read(1)
+    with pytest.raises(BytesError):
+        stream.seek(51)
+    assert (stream.seek(10), stream.read(2)) == (10, b"xx")
+    with pytest.raises(BytesError):
+        Bounded(io.BytesIO(b"x" * 100), 50).read()
+    assert Bounded(io.BytesIO(b"x" * 50), 50).read() == b"x" * 50
+    assert read_up_to(io.BytesIO(b"abc"), 2) == b"ab"
+
+
+def test_a_gzip_that_comes_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(named, "MAX_IDX_BYTES", 2**20)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0" * 2**21))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\0")
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.*comes to more than 1 MiB"):
+        pictures_of(tmp_path)
+
+
+def cifar(**more):
+    return {"c/batches.meta.txt": b"cat\ndog\n", "c/data_batch_1.bin": (b"\1" + b"\7" * 3072) * 2, **more}
+
+
+def test_a_cifar_archive_that_comes_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    file = tmp_path / "a.tar.gz"
+    file.write_bytes(tarred(cifar(), "gz"))
+    assert pictures_of(file).class_names == ("cat", "dog")
+    monkeypatch.setattr(named, "MAX_CIFAR_BYTES", 2**20)
+    file.write_bytes(tarred(cifar(more=b"\0" * 2**21), "gz"))
+    with pytest.raises(DataError, match=r"a.tar.gz is not a whole .tar.gz archive \(.*more than 1 MiB"):
+        pictures_of(file)
+    header = tarfile.TarInfo("name")  # an extended header, which the library reads as a whole
+    header.type, header.size = tarfile.XHDTYPE, 2**21
+    file.write_bytes(gzip.compress(header.tobuf() + b"\0" * 2**21))
+    with pytest.raises(DataError, match="more than 1 MiB"):
+        pictures_of(file)
+
+
+def test_pickles_in_a_cifar_archive_stay_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.tar.gz").write_bytes(tarred({"c/data_batch_1": pickle.dumps(Runs())}, "gz"))
+    with pytest.raises(DataError, match="expected CIFAR's binary version"):
+        pictures_of(tmp_path / "a.tar.gz")
+    assert not Path(CANARY).exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [(b"9" * 30, None), (b"9" * 5000, None), (b"-" + b"9" * 18, None), (b"x" * 2**21, "has 2,097,152 bytes")],
+)
+def test_labels_of_any_length(label, message, tmp_path, picture_bytes):
+    pytest.importorskip("webdataset")
+    members = {"a.png": picture_bytes, "a.cls": label, "b.png": picture_bytes, "b.cls": label}
+    (tmp_path / "a.tar").write_bytes(tarred(members))
+    if message is None:
+        assert pictures_of(tmp_path / "a.tar").class_names == (label.decode(),)
+        return
+    with pytest.raises(DataError, match=message):
+        pictures_of(tmp_path / "a.tar")
+
+
+@pytest.fixture
+def picture_bytes():
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_picture_of_more_pixels_than_may_be_is_not_decoded(picture_bytes):
+    huge = picture_bytes.replace(struct.pack(">II", 4, 4), struct.pack(">II", 60_000, 60_000), 1)
+    with pytest.raises(UnreadableError, match=r"too many pixels|damaged"):
+        decode_picture(huge)
+
+
+# ---- tables and texts
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"0.png," + b"9" * 5000,
+        b"/a" * 60_000 + b"/0.png,x",
+        b'0.png,"[' + b"," * 100_000 + b'"',
+        b"0.png," + b"\xc2\xb2" * 20,
+    ],
+)
+def test_rows_of_a_table_cost_what_they_hold(row, tmp_path, picture_bytes):
+    for i in range(2):
+        (tmp_path / f"{i}.png").write_bytes(picture_bytes)
+    (tmp_path / "labels.csv").write_bytes(b"file,label\n" + row + b"\n1.png,dog\n")
+    found = pictures_of(tmp_path, labels="labels.csv")
+    assert len(found.names) == 2
+
+
+YAML = {
+    "laughs": "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)),
+    "itself": "train: &t {a: *t}\n",
+    "merged": "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i}\n  <<: [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)),
+    "deep": "train: " + "[" * 300 + "]" * 300,
+    "digits": "seed: " + "9" * 5000,
+    "long": "#" * 2**21,
+}
+
+
+@pytest.mark.parametrize("text", YAML.values(), ids=YAML)
+def test_yaml_comes_to_what_it_says(text, tmp_path):
+    pytest.importorskip("yaml")
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"--config .*a\.yaml") as raised:
+        read_config(tmp_path / "a.yaml")
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 600
+
+
+def test_yaml_with_a_few_aliases_is_read(tmp_path):
+    pytest.importorskip("yaml")
+    (tmp_path / "a.yaml").write_text("preset: demo\ntrain: &t {lr_g: 0.5}\n")
+    assert read_config(tmp_path / "a.yaml").config.train.lr_g == 0.5
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '{"\\uDFFF": 1}', '["\\ud83d"]'])
+def test_half_a_character_is_no_text(text):
+    with pytest.raises(BytesError, match="half of a character"):
+        value_of(text)
+    assert value_of('"\\ud83d\\ude00 \\u00e4"') == "\U0001f600 ä"
+
+
+# ---- pickles and weights
+
+
+def test_the_weight_of_a_pickle_is_told_without_making_it():
+    fine = {"a": [1, (2, 3)], "b": {"c": [torch.float32] * 3}, ("x", 1): None}
+    check_pickle(io.BytesIO(pickle.dumps(fine)))
+    for protocol in (0, 2, 4):
+        with pytest.raises(BytesError, match="more than 4,000,000 objects"):
+            check_pickle(io.BytesIO(pickle.dumps(list_bomb(60), protocol)))
+    with pytest.raises(BytesError, match="more than 4,000,000 objects"):
+        check_pickle(io.BytesIO(key_bomb(60)))
+    with pytest.raises(BytesError, match="no pickle"):
+        check_pickle(io.BytesIO(b"nothing"))
+
+
+def test_a_network_of_many_tensors_is_no_bomb():
+    layers = {f"layer{i}.weight": torch.zeros(1) for i in range(1000)}
+    with zipfile.ZipFile(io.BytesIO(saved(layers))) as archive:
+        check_pickle(archive.open("archive/data.pkl"))
+
+
+def grown():
+    """Make lists that hold each other twice so that no pickle shows it: the outer ones are filled first."""
+    levels = [[] for _ in range(60)]
+    for inner, outer in pairwise(levels):
+        outer += [inner, inner]
+    return levels
+
+
+HOSTILE = {
+    "code": lambda c: saved({**c, "G": Runs()}),
+    "plain pickle": lambda c: pickle.dumps(Runs(), protocol=0),
+    "lists": lambda c: saved({**c, "more": list_bomb(60)}),
+    "lists, outer first": lambda c: saved({**c, "all": grown()}),
+    "keys": lambda c: rezipped(saved(c), {"archive/data.pkl": key_bomb(60)}),
+    "old form": lambda c: saved({**c, "more": list_bomb(60)}, _use_new_zipfile_serialization=False),
+    "64 GiB in four bytes": lambda c: saved({**c, "w": torch.zeros(1).expand(1 << 34)}),
+    "compressed": lambda c: rezipped(saved(c), {}, zipfile.ZIP_DEFLATED),
+}
+
+
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_pickles_are_refused_by_whoever_reads_them(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "step-00000001.pt"
+    file.write_bytes(make({"format": "sagan checkpoint", "format_version": 1, "step": 1}))
+    with pytest.raises(CheckpointError, match=r"step-00000001\.pt"):
+        load_checkpoint(file)
+    with pytest.raises(ForeignError, match=r"step-00000001\.pt"):
+        read_foreign(file)
+    with pytest.raises(ValueError, match=r"step-00000001\.pt"):
+        read_state_dict(file)
+    assert not Path(CANARY).exists()
+
+
+def test_weights_are_not_allocated_where_the_file_has_others(tmp_path):
+    from safetensors.torch import load as load_bytes
+    from safetensors.torch import save
+
+    config = GeneratorConfig(size_px=16, num_classes=2, z_dim=2, base_width=1, attention=())
+    file = tmp_path / "g.safetensors"
+    save_weights(Generator(config).eval(), file, ["a", "b"], {})
+    data = file.read_bytes()
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    tensors = load_bytes(data)
+    metadata["config"] = metadata["config"].replace('"base_width": 1', '"base_width": 1000000')
+    file.write_bytes(save(tensors, {**metadata, "checksum": _checksum(tensors, metadata)}))
+    with pytest.raises(WeightsError, match=r"g\.safetensors does not fit .* where it asks for"):
+        load_weights(file)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_a_checkpoint_holds_the_weights_that_its_configuration_asks_for(network, tiny_config, tiny_state, tmp_path):
+    import dataclasses
+
+    state, _ = tiny_state()
+    config = tiny_config()
+    wide = dataclasses.replace(getattr(config, network), base_width=1_000_000)
+    file = tmp_path / "step-00000001.pt"
+    contents = {"format": "sagan checkpoint", "format_version": 1, "class_names": ["a", "b", "c"]}
+    contents |= {**state.state_dict(), "config": to_json(dataclasses.replace(config, **{network: wide}))}
+    file.write_bytes(saved(contents))
+    with pytest.raises(CheckpointError, match=rf"step-00000001\.pt is whole .* asks for a {network} of"):
+        load(file, device="cpu")
+    contents["config"] = to_json(config)
+    contents["G"] = {f"{name}x": tensor for name, tensor in contents["G"].items()}
+    file.write_bytes(saved(contents))
+    with pytest.raises(CheckpointError, match=r"step-00000001\.pt is whole but cannot be right"):
+        load(file, device="cpu")
