@@ -87,7 +87,8 @@ def _snapshot(path: Path) -> Snapshot:
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     with _cannot_be_right(path):
-        check_sizes(config, contents["G"], contents["D"])
+        for network, part in (("G", config.generator), ("D", config.discriminator)):
+            check_sizes(part, (tensor.shape for tensor in contents[network].values()))
     return Snapshot(path, config, tuple(contents["class_names"]), contents)
 
 

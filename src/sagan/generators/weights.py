@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -19,6 +18,7 @@ from sagan.models.generator import Generator
 from sagan.ops.spectral import folded_state_dict
 from sagan.places import could_not_write
 from sagan.reading import object_of, value_of, whatever_happens
+from sagan.recipes.build import check_sizes
 from sagan.recipes.config import built
 from sagan.training.contents import checksum, not_finite, num_bytes
 from sagan.whole import write_whole
@@ -114,38 +114,19 @@ def load_weights(path: Path) -> Weights:
     metadata = _metadata(path)
     config, class_names, provenance = _header(path, metadata)
     with whatever_happens(lambda why: WeightsError(f"{path} does not fit the configuration that it carries: {why}")):
-        network = _structure(path, config)
+        with safe_open(path, framework="pt") as file:
+            check_sizes(config, [file.get_slice(name).get_shape() for name in file.keys()])  # noqa: SIM118 - no mapping
         tensors = load_file(path)
         if metadata["format_version"] != "1" and metadata.get("checksum") != _checksum(tensors, metadata):
             raise WeightsError(f"{path} is damaged: its checksum is not that of its content; get or export it again")
         found = not_finite(tensors)
         if found is not None:
             raise WeightsError(f"{path} cannot be sampled from: {found} is not finite; export an earlier checkpoint")
-        generator = network.to_empty(device="cpu")
+        # The normalisation is in the weights already; only the structure without it fits.
+        generator = Generator(dataclasses.replace(config, spectral_norm=False))
         generator.load_state_dict(tensors)
     generator.config = config
     return Weights(generator.eval().requires_grad_(False), class_names, provenance)
-
-
-def _structure(path: Path, config: GeneratorConfig) -> Generator:
-    """Make a generator without memory for its weights, once the file is seen to have tensors of just these shapes.
-
-    The normalisation is in the weights already; only the structure without it fits. How it would be initialised does
-    not matter.
-
-    Raises:
-        ValueError: If the file has others: what its configuration asks for is then never allocated.
-    """
-    with torch.device("meta"):
-        network = Generator(dataclasses.replace(config, spectral_norm=False, init="xavier"))
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    with safe_open(path, framework="pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
-    differing = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
-    if differing:
-        name = differing[0]
-        raise ValueError(f"{name} is {found.get(name, 'missing')} where it asks for {wanted.get(name, 'none')}")
-    return network
 
 
 def _metadata(path: Path) -> dict[str, str]:
