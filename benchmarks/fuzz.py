@@ -304,13 +304,14 @@ def by_atheris(one: Any, seeds: Sequence[Any], seconds: float, seed: int, folder
 
 def run(name: str, engine: str, seconds: float, seed: int) -> Row:
     """Fuzz a target for so long, in as many processes as it takes; give what happened."""
-    total: Row = {"cases": 0, "loaded": 0, "refused": 0, "seconds": 0.0, "finds": []}
+    total: Row = {"cases": 0, "loaded": 0, "refused": 0, "seconds": 0.0, "processor_s": 0.0, "finds": []}
     while total["seconds"] < seconds:
         with tempfile.TemporaryDirectory(prefix="sagan-fuzz-") as place:
             folder = Path(place)
-            began = time.monotonic()
+            began, used = time.monotonic(), processor_s()
             died, said = watched(name, engine, seconds - total["seconds"], seed + total["cases"], folder)
             total["seconds"] += time.monotonic() - began
+            total["processor_s"] += processor_s() - used
             if not (folder / "tally.json").exists():
                 raise SystemExit(f"{name} by {engine} did not start:\n{said[-3000:]}")
             found = json.loads((folder / "tally.json").read_text(encoding="utf-8"))
@@ -323,8 +324,13 @@ def run(name: str, engine: str, seconds: float, seed: int) -> Row:
                 finds.append({"kind": died, "place": "", "bytes": len(data), "file": file, "times": 1})
                 print(said[-2000:], file=sys.stderr)
             total = added(total, found | {"finds": finds})
-    total["seconds"] = round(total["seconds"], 1)
-    return total
+    return total | {key: round(total[key], 1) for key in ("seconds", "processor_s")}
+
+
+def processor_s() -> float:
+    """Give the seconds of processors that processes took that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def watched(name: str, engine: str, seconds: float, seed: int, folder: Path) -> tuple[str, str]:
@@ -372,8 +378,9 @@ def render(report: dict[str, Any]) -> str:
         "# Hostile files",
         "",
         "Made by `benchmarks/fuzz.py`, which says what is done and what counts as a find; raw: `fuzz.json`. Seconds",
-        "are of the clock, with the start of each process; cases are files that were read. A file may ask for so much",
-        "memory beyond what the process has after its imports, and take so many seconds of a processor.",
+        "are of the clock and, in brackets, of the processor, with the start of each process; cases are files that",
+        "were read. A file may ask for so much memory beyond what the process has after its imports, and take so many",
+        "seconds of the processor.",
         "",
         "| target | engine | seconds | cases | loaded | refused | finds | MiB a file | s a file |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -382,7 +389,8 @@ def render(report: dict[str, Any]) -> str:
         counts = " | ".join(f"{row[key]:,}" for key in ("cases", "loaded", "refused"))
         bounds = f"{row['memory_mib']:,} | {row['limit_s']:g}"
         lines.append(
-            f"| {row['target']} | {row['engine']} | {row['seconds']:.0f} | {counts} | {len(row['finds'])} | {bounds} |"
+            f"| {row['target']} | {row['engine']} | {row['seconds']:.0f} ({row['processor_s']:.0f}) | {counts} "
+            f"| {len(row['finds'])} | {bounds} |"
         )
     finds = [(row, find) for row in report["rows"] for find in row["finds"]]
     if finds:
@@ -440,22 +448,15 @@ def go_on(report: dict[str, Any], target: Any, engine: str, arguments: argparse.
     """Run what is missing of a target, and write it down."""
     rows = {(row["target"], row["engine"]): row for row in report["rows"]}
     key = (target.name, engine)
-    empty = {
-        "target": target.name,
-        "engine": engine,
-        "seconds": 0.0,
-        "cases": 0,
-        "loaded": 0,
-        "refused": 0,
-        "finds": [],
-    }
+    empty = {"target": target.name, "engine": engine, "seconds": 0.0, "processor_s": 0.0}
+    empty |= {"cases": 0, "loaded": 0, "refused": 0, "finds": []}
     row = empty if arguments.again else rows.get(key, empty)
     missing = 60 * arguments.minutes - row["seconds"]
     if missing <= 0:
         return
     found = run(target.name, engine, missing, arguments.seed + row["cases"])
-    seconds = round(row["seconds"] + found["seconds"], 1)
-    rows[key] = added(row, found) | {"seconds": seconds, "memory_mib": target.memory_mib, "limit_s": target.seconds}
+    took = {name: round(row[name] + found[name], 1) for name in ("seconds", "processor_s")}
+    rows[key] = added(row, found) | took | {"memory_mib": target.memory_mib, "limit_s": target.seconds}
     order = list(read_order())
     report["rows"] = sorted(rows.values(), key=lambda row: order.index((row["target"], row["engine"])))
     write(report, arguments.out)

@@ -48,7 +48,12 @@ def test_whatever_is_in_a_file_it_loads_or_is_refused_in_a_sentence(name, judge)
     indices = st.integers(0, len(found.seeds) - 1)
 
     @hypothesis.settings(
-        max_examples=12, deadline=None, derandomize=True, database=None, phases=[hypothesis.Phase.generate]
+        max_examples=12,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(indices, drawn.changes())
     def look(index, changes):

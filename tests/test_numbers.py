@@ -30,6 +30,7 @@ from sagan.recipes.presets import PRESETS
 ROOT = Path(__file__).parents[1]
 DRAWN = {
     "results/gpu/README.md",
+    "results/reliability/fuzz.md",  # drawn again by tests/test_fuzz.py
     "results/reliability/kills.md",  # drawn again by tests/test_kills_command.py
     "results/reliability/versions.md",
     *(str(p.relative_to(ROOT)) for p in ROOT.glob("results/quality/[cfm]*.md")),
