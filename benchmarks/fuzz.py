@@ -133,8 +133,10 @@ class Judge:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error and those that it came from."""
-    while error is not None:
+    """Give an error and those that it came from, each once: they can go round in a circle."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

@@ -371,12 +371,15 @@ def read_packed_pictures(path: Path) -> object:
 
 
 def index_seeds() -> list[Seed]:
+    from sagan.data.packed import fingerprint
     from sagan.data.shards import checked_index
 
     data = packed_bytes()
     found = read_info(data)
-    record = {"sagan_shards": 2, **found, "fingerprint": "f" * 64}
-    record["shards"] = [{"file": "shard-0.npy", "bytes": len(data), "pictures": 3, "pixels_sha256": "0" * 64}]
+    digest = found["pixels_sha256"]
+    labels = np.array([0, 1, 0])
+    record = {"sagan_shards": 2, **found, "fingerprint": fingerprint(digest, labels, ("cat", "dog"), (4, 4))}
+    record["shards"] = [{"file": "shard-0.npy", "bytes": len(data), "pictures": 3, "pixels_sha256": digest}]
     text = json.dumps(checked_index(record)).encode()
 
     def pack(body: bytes) -> bytes:

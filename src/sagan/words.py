@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 LETTERS_A_MISTAKE = 4
 """A word of so many letters may have one wrong: `evalute` is evaluate, `cat` is not pants."""
+LONG = 100
 SHORTEST = 3
 """A word of at least so many letters may have one wrong all the same: `dgo` is dog; and it is near to a name of which
 it is a part: `tench` to `tench, Tinca tinca`."""
@@ -25,9 +26,11 @@ def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     found = []
     for order, name in enumerate(known):
         candidate = name.casefold()
-        mistakes = edits(wanted, candidate)
         letters = max(len(wanted), len(candidate))
         allowed = max(1, letters // LETTERS_A_MISTAKE) if letters >= SHORTEST else 0
+        # So many at least; a word of a million letters is then not compared.
+        mistakes = abs(len(wanted) - len(candidate))
+        mistakes = mistakes if mistakes > allowed and letters > LONG else edits(wanted, candidate)
         is_part = len(wanted) >= SHORTEST and wanted in re.split(r"[\W_]+", candidate)
         if mistakes <= allowed or is_part:
             found.append((mistakes, order, name))

@@ -159,9 +159,11 @@ def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callab
         layout = _layout(str(file), found, config, read)
         layout = replace(layout, left_out=(*layout.left_out, *((name, TWICE) for name in twice)))
         refuse_lost_folders(str(file), layout, found.shown, config.may_lose)
-    except DataError:
+    except DataError as error:
         archive.close()
-        raise
+        if str(file) in str(error):
+            raise
+        raise DataError(f"{file}: {error}") from error  # of a table in it
     return layout, found, read
 
 

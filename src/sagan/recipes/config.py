@@ -19,6 +19,8 @@ from sagan.words import nearest
 
 C = TypeVar("C")
 FORM, FORMAT_VERSION = "sagan_config", 2
+SHOWN = 100
+"""Letters of a wrong value that a message has, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,13 +219,13 @@ def built(kind: type[C], values: object, prefix: str) -> C:
         ValueError: If a key is unknown (the nearest is named), or a value is of another type or cannot be.
     """
     if not isinstance(values, dict):
-        raise ValueError(f"configuration {prefix or 'file'}: expected an object with keys, found {values!r}")
+        raise ValueError(f"configuration {prefix or 'file'}: expected an object with keys, found {_shown(values)}")
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in hints:
             near = nearest(key, hints)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(hints)}"
-            raise ValueError(f"unknown configuration key {prefix}{key}; {hint}")
+            raise ValueError(f"unknown configuration key {prefix}{key[:SHOWN]}; {hint}")
     return kind(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
 
 
@@ -243,4 +245,9 @@ def _value(hint: Any, value: object, name: str) -> object:
             return float(value)
         if option in (int, str, bool) and type(value) is option:
             return value
-    raise ValueError(f"configuration key {name}: {value!r} is not of the type {hint}")
+    raise ValueError(f"configuration key {name}: {_shown(value)} is not of the type {hint}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
