@@ -62,6 +62,8 @@ ROWS = ROOT / "results" / "reliability" / "kills.jsonl"
 SHORTLY_S = 0.03
 MISSES = 30
 """So many draws in a row may be over before they are struck."""
+EACH = -1
+"""In place of the seed where nothing is drawn."""
 REFUSED = 2
 """Exit code of what is refused with a sentence."""
 Row = dict[str, Any]
@@ -270,6 +272,9 @@ def report(rows: Sequence[Row]) -> list[str]:
     killed = sum(KINDS[row["kind"]].struck != "halted" for row in rows)
     bad = [row for row in rows if row["lost"]]
     lines += ["", f"In all {len(rows)} strokes, {killed} of them with SIGKILL; in {len(bad)} something was lost."]
+    each = sum(row["seed"] == EACH for row in rows)
+    if each:
+        lines[-1] += f" {each} were before each change of the disk in turn (`--each`), the others at drawn moments."
     victims = Counter(row["victim"] for row in rows if len(KINDS[row["kind"]].victims) > 1)
     if victims:
         told = ", ".join(f"{victim} {count}" for victim, count in sorted(victims.items()))
@@ -319,7 +324,7 @@ def strike_all(args: argparse.Namespace, work: Path) -> None:
     """Strike what was not struck yet, and say how much is left."""
     make_ready()
     place, rows = Place(work), read_rows(args.rows)
-    seed = args.seed if not args.each else -1
+    seed = EACH if args.each else args.seed
     todo = [one for one in wanted(args, place) if again(rows.get((one[0], seed, one[1])), args)]
     began = time.monotonic()
     for done, (name, number, moment) in enumerate(todo, 1):
