@@ -279,6 +279,7 @@ def report(rows: Sequence[Row]) -> list[str]:
     if victims:
         told = ", ".join(f"{victim} {count}" for victim, count in sorted(victims.items()))
         lines += ["", f"Where one of several processes was drawn: {told}."]
+    lines += [""] if bad else []
     for row in bad:
         lines.append(f"- {row['kind']} {row['number']}, {row['victim']}, {row['moment']}: {'; '.join(row['lost'])}")
     return lines
