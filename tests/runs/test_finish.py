@@ -1,5 +1,6 @@
 """After the last step: what was left undone is done by resuming."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,13 @@ def test_what_an_interruption_left_undone_at_the_end_is_done_by_resuming(
 ) -> None:
     out = tmp_path / "run"
     train(tiny_full(4), out=out, console=console)
-    for name in ("generator.safetensors", "attention.png"):
+    timeline = (out / "timeline.png").read_bytes()
+    for name in ("generator.safetensors", "attention.png", "curves.png"):
         (out / name).unlink()
+    (out / "timeline.png").write_bytes(b"of an earlier checkpoint")
+    os.utime(out / "timeline.png", (0, 0))
     assert train(resume=out, console=console).finished
     assert all(f"sagan {verb} {out}" in console.file.getvalue() for verb in ("sample", "attention", "studio"))
     assert load(out / "generator.safetensors").provenance["step"] == 4
-    assert (out / "attention.png").exists()
+    assert (out / "attention.png").exists() and (out / "curves.png").exists()
+    assert (out / "timeline.png").read_bytes() == timeline

@@ -25,6 +25,7 @@ from sagan.runs.samples import weights_caption
 from sagan.runs.scores import Scores
 from sagan.runs.timeline import Timeline
 from sagan.runs.watch import Watcher
+from sagan.training.checkpoint import checkpoint_path
 from sagan.training.engine import Engine
 from sagan.training.hooks import Hook, named, plain_state
 
@@ -138,12 +139,29 @@ def on_the_first(scene: Scene, monitor: Monitor | None) -> dict[str, Hook]:
         "previews": Previews(config, folder / "samples", dataset, scene.train_indices, scene.heldout_indices),
         "board": Board(folder, scene.console),
         "checkpoints": Checkpoints(checkpoints, about(config, dataset)),
-        "curves": Curves(folder, caption(scene, monitor)),
-        "timeline": Timeline(config, folder, class_names),
-    }
+    } | of_the_whole(scene, monitor)
     if monitor is not None:
         hooks["scores"] = Scores(config, folder / "evaluations", monitor, class_names)
     return hooks
+
+
+def of_the_whole(scene: Scene, monitor: Monitor | None) -> dict[str, Hook]:
+    """Make the hooks that draw a whole run, each into the file of its name."""
+    timeline = Timeline(scene.config, scene.folder, scene.dataset.class_names)
+    return {"curves": Curves(scene.folder, caption(scene, monitor)), "timeline": timeline}
+
+
+def undrawn(scene: Scene, monitor: Monitor | None, step: int) -> list[Hook]:
+    """Make those whose picture is older than the checkpoint of a step, as a kill leaves it; none but on process 0."""
+    if not scene.engine.writes:
+        return []
+    saved = checkpoint_path(scene.folder / "checkpoints", step)
+    hooks = of_the_whole(scene, monitor)
+    return [hook for name, hook in hooks.items() if _is_older(scene.folder / f"{name}.png", saved)]
+
+
+def _is_older(file: Path, than: Path) -> bool:
+    return than.exists() and not (file.exists() and file.stat().st_mtime >= than.stat().st_mtime)
 
 
 def looks(scene: Scene) -> dict[str, Batches]:

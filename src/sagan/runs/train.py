@@ -16,8 +16,9 @@ from sagan.generators.pretrained import EXPORTED
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
 from sagan.runs.folder import RunError, clear_unfinished, folder_for, make_empty, quoted
-from sagan.runs.hooks import Scene, check_names, hooks_of
+from sagan.runs.hooks import Scene, check_names, hooks_of, undrawn
 from sagan.runs.lock import run_lock
+from sagan.runs.log import LOG, truncate_log
 from sagan.runs.prepare import Order, Run, prepare
 from sagan.runs.signals import stop_signals
 from sagan.runs.start_from import check_start
@@ -116,6 +117,7 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
     total = scene.config.train.total_steps
     if state.step == total:
         scene.console.print(f"all {total:,} steps are done already; --steps N asks for more")
+        _draw_undrawn(run)
         scene.engine.close()
         return TrainResult(scene.folder, state.step, True, None)
     record = Record(scene.config.train, state, scene.engine, saved=state.step if run.states else None)
@@ -131,6 +133,15 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
         reason = record.stop_reason or "asked for by a hook on another process"
         return TrainResult(scene.folder, state.step, False, None, reason)
     return TrainResult(scene.folder, state.step, False, record.stopped_by)
+
+
+def _draw_undrawn(run: Run) -> None:
+    """Draw what a kill between the last checkpoint and the end of a run left undrawn."""
+    scene, state = run.scene, run.parts.state
+    record, hooks = Record(scene.config.train, state, scene.engine), undrawn(scene, run.monitor, state.step)
+    if hooks:
+        record.history[:] = truncate_log(scene.folder / LOG, state.step, scene.console)
+    Hooks(hooks, record, scene.console.print).save()
 
 
 def _finished(result: TrainResult, run: Run) -> TrainResult:
