@@ -228,7 +228,7 @@ LEFT_OF_A_SHARD = [f".shard-00001-of-00004.npy.{what}" for what in ("lock", "par
 def test_what_a_process_leaves_that_is_killed_behind_its_index_is_cleared_away(pictures, tmp_path, config):
     pack(config, pictures, tmp_path / "set", True)
     whole = content(tmp_path / "set")
-    for name in ("packing.json", "packing.json.77.tmp", ".index.json.lock", *LEFT_OF_A_SHARD):
+    for name in ("packing.json", "packing.json.77.tmp", "index.json.77.tmp", ".index.json.lock", *LEFT_OF_A_SHARD):
         (tmp_path / "set" / name).touch()
     pack(config, pictures, tmp_path / "set", True)
     assert content(tmp_path / "set") == whole

@@ -314,8 +314,9 @@ def _write_index(job: _Job, *, skip_unreadable: bool, progress: bool) -> None:
 
 def _clear(folder: Path, *more: str) -> None:
     """Remove what belongs to packing from a folder that has its index: the plan, what kills left, and more."""
-    for leftover in (*folder.glob(f"{PLAN}*"), *folder.glob(".shard-*"), *(folder / name for name in more)):
-        leftover.unlink(missing_ok=True)
+    for name in (f"{PLAN}*", f"{INDEX}.*.tmp", ".shard-*", *more):
+        for leftover in folder.glob(name):
+            leftover.unlink(missing_ok=True)
 
 
 def _index(job: _Job, opened: Sequence[ImageSet], pixels_sha256: str) -> dict[str, Any]:
