@@ -43,10 +43,10 @@ def read_config(file: str | Path) -> Written:
     if path.suffix not in SUFFIXES:
         raise ValueError(f"--config takes a file that ends in {', '.join(SUFFIXES)}, found {path}")
     with whatever_happens(lambda why: WrittenError(f"--config {path} cannot be read: {why}")):
-        data = read_bytes(path)
-        if len(data) > MAX_BYTES:
+        content = read_bytes(path)
+        if len(content) > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB, as no configuration has")
-        text = data.decode("utf-8")
+        text = content.decode("utf-8")
         values = value_of(text) if path.suffix == ".json" else _yaml(text)
     if not isinstance(values, dict):
         raise ValueError(f"--config {path} holds no configuration keys; expected such as train: {{batch_size: 32}}")
