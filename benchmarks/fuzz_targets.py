@@ -550,7 +550,7 @@ def yaml_seeds() -> list[Seed]:
         "defaults: &d {lr_g: 0.1}\ntrain:\n  <<: *d\n  batch_size: 8\n",
         laughs,
         "train: &t {a: *t}\n",
-        "train: " + "[" * 5000,
+        "train: " + "[" * 1200,
         "!!python/object/apply:os.mkdir [" + CANARY + "]\n",
         "seed: " + "9" * 5000,
         "seed: 2020-13-45\n? [a]\n: 1\n",

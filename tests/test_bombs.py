@@ -407,3 +407,39 @@ def test_a_checkpoint_holds_the_weights_that_its_configuration_asks_for(network,
     file.write_bytes(saved(contents))
     with pytest.raises(CheckpointError, match=r"step-00000001\.pt is whole but cannot be right"):
         load(file, device="cpu")
+
+
+# ---- what benchmarks/fuzz.py found beside them
+
+
+@pytest.mark.parametrize("count", range(1, 16))
+def test_an_idx_file_that_ends_in_its_header_is_refused(count, tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1])[:count])
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 0]))
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte in .* is not a whole IDX file"):
+        pictures_of(tmp_path)
+
+
+def test_a_table_in_a_damaged_zip_is_named(tmp_path, picture_bytes):
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("metadata.csv", "file_name,label\na.png,cat\nb.png,dog\n")
+        archive.writestr("a.png", picture_bytes)
+        archive.writestr("b.png", picture_bytes)
+    file.write_bytes(file.read_bytes().replace(b"PK\x03\x04", b"PK\x03\x05", 1))
+    with pytest.raises(DataError, match=r"a\.zip: metadata\.csv cannot be read: cannot be unpacked"):
+        pictures_of(file)
+
+
+def test_a_wrong_value_of_a_configuration_is_cut(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"seed": "9" * 5000, "x" * 10: 1}))
+    with pytest.raises(ValueError, match=r"a\.json: .*9\.\.\. is not of the type|unknown") as raised:
+        read_config(tmp_path / "a.json")
+    assert len(str(raised.value)) < 500
+
+
+def test_a_key_of_a_million_letters_is_compared_with_nothing():
+    from sagan.words import nearest
+
+    assert nearest("x" * 1_000_000, ["seed", "train"]) == []
+    assert nearest("trian", ["seed", "train"]) == ["train"]

@@ -48,7 +48,7 @@ def test_whatever_is_in_a_file_it_loads_or_is_refused_in_a_sentence(name, judge)
     indices = st.integers(0, len(found.seeds) - 1)
 
     @hypothesis.settings(
-        max_examples=12,
+        max_examples=8,
         deadline=None,
         derandomize=True,
         database=None,

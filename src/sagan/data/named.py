@@ -254,6 +254,11 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> Pixels:
         raise DataError(f"cannot read {name} in {folder} ({error}); expected Fashion-MNIST's four files") from error
     head = 4 + 4 * dimensions
     shape = tuple(int(size) for size in np.frombuffer(data[4:head], ">i4")) if len(data) >= head else ()
-    if data[:4] != bytes([0, 0, 8, dimensions]) or min(shape) < 0 or len(data) - head != np.prod(shape, dtype=np.int64):
+    if (
+        data[:4] != bytes([0, 0, 8, dimensions])
+        or not shape
+        or min(shape) < 0
+        or len(data) - head != np.prod(shape, dtype=np.int64)
+    ):
         raise DataError(f"{name} in {folder} is not a whole IDX file of {dimensions} dimension(s); download it again")
     return np.frombuffer(data, np.uint8, offset=head).reshape(shape)

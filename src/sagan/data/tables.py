@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sagan.data.config import DataError
+from sagan.data.formats import UnreadableError
 from sagan.data.layout import MANY_FOLDERS, Layout
 from sagan.data.names import shown_names
 from sagan.reading import BytesError, value_of
@@ -53,7 +54,11 @@ def labelled_by(
     Raises:
         DataError: If the table cannot be read, says no classes, or names none of the pictures.
     """
-    classes = _classes(table, read(table), column)
+    try:
+        data = read(table)
+    except UnreadableError as error:  # a member of a damaged zip file
+        raise DataError(f"{table} cannot be read: {error}") from error
+    classes = _classes(table, data, column)
     if classes is None:
         return layout
     base = table.rpartition("/")[0] if folder is None else folder
