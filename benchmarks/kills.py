@@ -269,7 +269,7 @@ def report(rows: Sequence[Row]) -> list[str]:
         signals = {"killed": "SIGKILL", "preempted": "SIGTERM, SIGKILL", "halted": "SIGSTOP, SIGCONT"}
         how = signals.get(kind.struck, "clock, SIGKILL")
         lines.append(f"| {name} | {kind.what} | {how} | {len(mine)} | {early} | {slow} | {bad} |")
-    killed = sum(KINDS[row["kind"]].struck != "halted" for row in rows)
+    killed = sum(was_killed(row) for row in rows)
     bad = [row for row in rows if row["lost"]]
     lines += ["", f"In all {len(rows)} strokes, {killed} of them with SIGKILL; in {len(bad)} something was lost."]
     each = sum(row["seed"] == EACH for row in rows)
@@ -283,6 +283,12 @@ def report(rows: Sequence[Row]) -> list[str]:
     for row in bad:
         lines.append(f"- {row['kind']} {row['number']}, {row['victim']}, {row['moment']}: {'; '.join(row['lost'])}")
     return lines
+
+
+def was_killed(row: Row) -> bool:
+    """Say whether SIGKILL came; what is preempted may have ended before."""
+    struck = KINDS[row["kind"]].struck
+    return struck != "halted" and (struck != "preempted" or row["code"] == -9)
 
 
 WHAT = "The words at the top of its file say what a stroke is, and what has to be equal afterwards."

@@ -103,10 +103,10 @@ def test_it_goes_on_with_what_was_not_struck(kills, tmp_path, monkeypatch):
 
 def test_the_page_counts_and_names_what_was_lost(kills):
     rows = [row(again=[2, 0], ended_s=3.5), row(number=2), row("halted", again=[], lost=["values step-2"])]
-    rows.append(row("one of two", victim="process 1"))
+    rows += [row("one of two", victim="process 1"), row("preemption", code=143)]
     page = "\n".join(kills.report(rows))
     assert "| steps | a run, anywhere | SIGKILL | 2 | 1 | 3.5 | 0 |" in page
-    assert "In all 4 strokes, 3 of them with SIGKILL; in 1 something was lost." in page
+    assert "In all 5 strokes, 3 of them with SIGKILL; in 1 something was lost." in page
     assert "- halted 1, all, before change 3: values step-2" in page
     assert "process 1 1" in page
 
