@@ -125,7 +125,7 @@ class Judge:
         if any(asks_for_memory(one) for one in chain(error)):
             return "asks for too much memory", where(error)
         own = type(error).__module__.partition(".")[0] == "sagan" or type(error) is ValueError
-        said = str(error)
+        said = str(error).replace(str(self.folder), "")
         names = any(name in said for name in (place.name, place.parent.name))
         if own and names and "\n" not in said.strip() and len(said) < MOST_SENTENCE:
             return "refused", ""

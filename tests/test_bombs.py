@@ -438,6 +438,15 @@ def test_a_wrong_value_of_a_configuration_is_cut(tmp_path):
     assert len(str(raised.value)) < 500
 
 
+def test_a_long_line_of_class_names_is_cut(tmp_path):
+    from sagan.data.names import read_class_names
+
+    (tmp_path / "names.txt").write_text("9" * 5000)
+    with pytest.raises(DataError, match=r"names\.txt holds ") as raised:
+        read_class_names(tmp_path / "names.txt")
+    assert len(str(raised.value)) < 500
+
+
 def test_a_key_of_a_million_letters_is_compared_with_nothing():
     from sagan.words import nearest
 

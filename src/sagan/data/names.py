@@ -31,7 +31,7 @@ def read_class_names(file: str | Path) -> dict[str, str]:
         pairs = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
     for pair in pairs:
         if len(pair) != 2 or not all(isinstance(part, str) and part.strip() for part in pair):
-            raise DataError(f"{path} holds {pair!r}; expected a folder name and a readable name")
+            raise DataError(f"{path} holds {repr(pair)[:100]}; expected a folder name and a readable name")
     return {folder.strip(): name.strip() for folder, name in pairs}
 
 
