@@ -66,11 +66,7 @@ def run(arguments: list[str]) -> int:
         return _compare(*a.compare)
     _check_sides(a)
     _check_there(a)
-    if a.out is not None:
-        check_place("--out", a.out, (".json",), folder=True)
-    if a.neighbours_picture is not None:
-        check_place("--neighbours", a.neighbours_picture, PICTURES, folder=True)
-
+    _check_places(a)
     from sagan.data import DataConfig
     from sagan.evaluation import evaluate as judge
     from sagan.evaluation import export_statistics, read_statistics
@@ -105,6 +101,14 @@ def _compare(*paths: Path) -> int:
     first, second = (report_from_json(text, str(path)) for text, path in zip(read, paths, strict=True))
     print(comparison(first, second, [path.name for path in paths]))
     return 0
+
+
+def _check_places(a: Arguments) -> None:
+    """Check that what is to be written can be."""
+    if a.out is not None:
+        check_place("--out", a.out, (".json",), folder=True)
+    if a.neighbours_picture is not None:
+        check_place("--neighbours", a.neighbours_picture, PICTURES, folder=True)
 
 
 def _check_sides(a: Arguments) -> None:
