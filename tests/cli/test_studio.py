@@ -38,7 +38,7 @@ def test_what_is_opened(run: Run, served: list[object], tmp_path: Path) -> None:
         (("empty",), "empty is no run folder: it has none of config.json, checkpoints, generator.safetensors, .lock"),
         (("a.txt",), "a.txt is neither a run folder nor a checkpoint (.pt) nor a weights file (.safetensors)"),
         (("a.pt", "--port", "70000"), "--port must be from 0 to 65535, found 70000"),
-        ((), "paths"),
+        ((), "nothing to show; name a run folder"),
     ],
 )
 def test_what_cannot_be_opened(words: tuple[str, ...], message: str, run: Run, error: Mistake, tmp_path: Path) -> None:

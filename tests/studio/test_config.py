@@ -14,5 +14,5 @@ def test_names_are_as_short_as_they_can_be_told_apart():
 
 
 def test_something_must_be_named():
-    with pytest.raises(ValueError, match="paths is empty"):
+    with pytest.raises(ValueError, match="nothing to show; name a run folder"):
         StudioConfig(paths=())

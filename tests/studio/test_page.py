@@ -105,6 +105,31 @@ def test_a_walk_is_scrubbed_and_keeps_its_ends(studio_page, weights):
     assert (pixels(page, "#frame") != end).any()
 
 
+def test_the_ends_of_a_walk_stay_for_another_seed_and_equal_ones_are_said(studio_page, weights):
+    page = studio_page(weights())
+    settled(page, lambda: page.click("#tab-walk"), "walk")
+    assert page.text_content("#walk-hint") == ""
+    settled(page, lambda: page.select_option("#from", "2"), "walk")
+    settled(page, lambda: page.select_option("#to", "4"), "walk")
+    settled(page, lambda: page.fill("#seed", "12"), "walk")
+    assert (page.input_value("#from"), page.input_value("#to")) == ("2", "4")
+    assert "--index 2 --end-seed 12 --end-index 4" in page.text_content("#walk-command")
+    settled(page, lambda: page.select_option("#to", "2"), "walk")
+    assert "nothing moves" in page.text_content("#walk-hint")
+    settled(page, lambda: page.check("[name=mode][value=direction]"), "walk")
+    assert page.text_content("#walk-hint") == ""
+
+
+def test_the_seed_that_is_drawn_with_is_the_one_that_stands_there(studio_page, weights):
+    page = studio_page(weights())
+    for typed, used in (("-5", "0"), ("99999999999999999999", "9007199254740991"), ("2.5", "2")):
+        settled(page, lambda typed=typed: page.fill("#seed", typed), "samples")
+        page.press("#seed", "Tab")
+        assert page.input_value("#seed") == used
+        assert f"--seed {used} " in page.text_content("#command")
+        assert page.is_hidden("#error")
+
+
 def test_what_is_shown_is_saved_with_its_command(studio_page, weights):
     page = studio_page(weights())
     shown = tiles(page)

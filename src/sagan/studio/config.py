@@ -31,7 +31,9 @@ class StudioConfig:
 
     def __post_init__(self) -> None:
         if not self.paths:
-            raise ValueError("paths is empty; name a run folder, a checkpoint or a weights file")
+            raise ValueError(
+                "nothing to show; name a run folder, a checkpoint or a weights file: sagan studio runs/mine"
+            )
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be from 0 to 65535, found {self.port}")
         for path in self.paths:

@@ -56,7 +56,7 @@ export class LooksPanel {
       this.follow(frame);
       const gamma = el("span");
       const range = el("span", { className: "range" });
-      figures.append(el("figure", {}, frame, el("figcaption", {}, el("b", { textContent: `feat${block.position}` }), gamma, range)));
+      figures.append(el("figure", {}, frame, el("figcaption", {}, el("b", { textContent: `feat${block.position}`, title: `the attention block whose grid of places has ${block.position} rows` }), gamma, range)));
       return { canvas, gamma, range };
     });
     subject.places = { picture, maps };

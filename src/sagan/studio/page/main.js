@@ -41,11 +41,14 @@ function askFor(source) {
     source: source.key,
     classes: wanted,
     num: Math.min(+$("num").value, mostOfEach(wanted.length)),
-    seed: Math.max(0, Math.floor(+$("seed").value || 0)),
+    seed: seed(),
     truncation: truncation > 3 ? null : truncation,
     page: PAGE,
   };
 }
+
+/** The seed that is drawn with: a whole number from 0, whatever was typed. */
+const seed = () => Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.floor(+$("seed").value || 0)));
 
 /** As many of each class are drawn at most. */
 const mostOfEach = (count) => Math.floor(MOST_PICTURES / Math.max(1, count));
@@ -81,7 +84,7 @@ async function refresh() {
     complain(null);
     drawn("samples", { ms: performance.now() - before });
     choose(Math.min(chosen, main().names.length - 1));
-    if (view === "walk") await walk.open(chosen);
+    if (view === "walk") await walk.open(chosen, true);
   } catch (error) {
     if (!(error instanceof Stale)) $("grids").setAttribute("aria-busy", "false");
     failed(error);
@@ -297,6 +300,7 @@ function listen() {
     });
   });
   for (const id of ["seed", "num", "truncation"]) $(id).addEventListener("input", refresh);
+  $("seed").addEventListener("change", () => { $("seed").value = seed(); });
   $("beside").addEventListener("change", refresh);
   $("source").addEventListener("change", () => { own = null; screenful(current()); useSource(); });
   for (const id of ["reroll", "reroll-thumb"]) $(id).addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 100000); refresh(); });

@@ -23,10 +23,13 @@ export class WalkView {
     return document.querySelector("[name=mode]:checked").value;
   }
 
-  /** Offer the samples that are there now as ends, starting from the one that is chosen. */
-  open(chosen) {
+  /** Offer the samples that are there now as ends, from the one that is chosen; keep: the ends stay while the classes do. */
+  open(chosen, keep = false) {
     const { images, names, source } = this.scene.samples();
     const count = images.shape[0];
+    const before = ["from", "to", "to-class"].map((id) => [id, $(id).value]);
+    const same = this.names?.join("\n") === names.join("\n");
+    this.names = names;
     const options = () => names.map((name, i) => el("option", { value: i, textContent: `${i}: ${name}` }));
     $("from").replaceChildren(...options());
     $("to").replaceChildren(...options());
@@ -35,6 +38,7 @@ export class WalkView {
     $("to").value = other >= 0 ? other : (chosen + 1) % count;
     $("to-class").replaceChildren(...source.classes.map((name, i) => el("option", { value: i, textContent: name })));
     $("to-class").value = source.classes.findIndex((name) => name !== names[chosen]);
+    if (keep && same) for (const [id, value] of before) $(id).value = value;
     document.querySelector("[name=mode][value=classes]").disabled = source.classes.length < 2;
     $("direction").max = source.directions;
     return this.refresh();
@@ -57,6 +61,8 @@ export class WalkView {
     const { images } = this.scene.samples();
     for (const id of ["from", "to"]) paint($(`${id}-picture`), ...picture(images, +$(id).value));
     const ask = this.ask();
+    const still = this.mode === "classes" ? ask.classes[0] === ask.classes[1] : this.mode === "samples" && ask.index === ask.end_index;
+    $("walk-hint").textContent = still ? "Both ends are the same picture, so nothing moves: choose another end, or more samples." : "";
     try {
       const message = await postArrays("/api/pictures", ask, "walk");
       this.frames = message.arrays.images;
