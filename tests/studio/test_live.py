@@ -45,6 +45,11 @@ def test_a_run_without_log_or_configuration(tmp_path):
     assert (told["step"], told["total"], told["silent_s"], told["panels"]) == (0, None, None, [])
 
 
+def test_a_run_that_was_saved_before_it_logged_says_so(run_folder):
+    (run_folder / "log.jsonl").write_text("")
+    assert (run_told(run_folder)["step"], run_told(run_folder)["stand"]) == (4, "nothing logged yet")
+
+
 def test_what_was_saved_and_what_was_logged_are_told_apart(run_folder, save_step):
     assert (run_told(run_folder)["step"], run_told(run_folder)["stand"]) == (4, "")
     save_step(6)

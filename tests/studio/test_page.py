@@ -156,6 +156,7 @@ def test_several_stand_beside_each_other(studio_page, weights):
     settled(page, lambda: page.check("#beside"), "looks")
     assert page.locator(".grid-title").all_text_contents() == ["tiny.safetensors", "other.safetensors"]
     assert page.locator("#subjects .subject").count() == 2
+    assert page.text_content("#save-name") == "Save those of tiny.safetensors"
     settled(page, lambda: page.check("#classes input >> nth=0"), "looks")
     assert "other.safetensors has none of the classes" in page.text_content("#grids")
     assert page.locator("#subjects .subject").count() == 1

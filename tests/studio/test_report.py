@@ -67,6 +67,16 @@ def test_a_report_shows_the_run_without_a_server(written, open_page):
 
 
 @pytest.mark.long("a real browser draws the report")
+def test_a_log_without_values_is_not_taken_for_health(run_folder, tmp_path, open_page):
+    (run_folder / "log.jsonl").write_text("")
+    write_report(run_folder, tmp_path / "report.html")
+    page = open_page(tmp_path / "report.html")
+    assert page.text_content("#health") == "Not known: its log has no values yet."
+    assert page.text_content("#charts") == "Its log has no values yet."
+    assert page.text_content("#state").endswith("nothing logged yet")
+
+
+@pytest.mark.long("a real browser draws the report")
 def test_a_report_of_a_run_that_goes_on_says_what_was_saved(run_folder, tmp_path, open_page):
     with (run_folder / "log.jsonl").open("a") as log:
         log.write('\n{"step": 9, "loss_d": 1.0, "loss_g": 1.0}\n')

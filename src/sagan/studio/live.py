@@ -79,7 +79,8 @@ def saved_step(folder: Path) -> int | None:
 def stand(step: int, logged: int, saved: int | None) -> str:
     """Say what a run has saved and logged, where that is not its step; "" where both are."""
     said = [] if saved == step else ["nothing saved yet" if saved is None else f"last saved at step {saved:,}"]
-    return "; ".join([*said, *([f"last logged at step {logged:,}"] if logged < step else [])])
+    last = f"last logged at step {logged:,}" if logged else "nothing logged yet"
+    return "; ".join([*said, *([last] if logged < step else [])])
 
 
 def log_lines(folder: Path) -> list[Line]:

@@ -80,6 +80,7 @@ async function refresh() {
       one.grid.show(arrays.images, names);
     }));
     $("grids").setAttribute("aria-busy", "false");
+    $("save-name").textContent = shown.length > 1 ? `Save those of ${current().name}` : "Save";
     tellCommand($("command"), shown.find((one) => one.source.key === current().key).command);
     complain(null);
     drawn("samples", { ms: performance.now() - before });

@@ -31,7 +31,10 @@ function tellState() {
     const what = `${line.health} ${line.over ? "was over " : ""}at step ${number(line.step)}: ${line.quantity} ${(+line.value).toPrecision(3)}`;
     return el("li", { className: line.over ? "over" : "", textContent: `${what}.${line.over || !line.helps ? "" : ` What usually helps: ${line.helps}.`}` });
   });
-  $("health").replaceChildren(...(found.length ? found : [el("li", { className: "fine", textContent: "Nothing, as far as its log goes: no losses that diverge, no discriminator that wins or is fooled, no samples that grow alike." })]));
+  const fine = told.panels.length
+    ? "Nothing, as far as its log goes: no losses that diverge, no discriminator that wins or is fooled, no samples that grow alike."
+    : "Not known: its log has no values yet.";
+  $("health").replaceChildren(...(found.length ? found : [el("li", { className: "fine", textContent: fine })]));
 }
 
 function showSamples() {
@@ -109,6 +112,6 @@ function showConfiguration() {
 tellState();
 showSamples();
 showTime();
-$("charts").replaceChildren(...told.panels.map(chart));
+$("charts").replaceChildren(...(told.panels.length ? told.panels.map(chart) : [el("p", { className: "hint", textContent: "Its log has no values yet." })]));
 showValues();
 showConfiguration();

@@ -90,7 +90,7 @@ class Card {
     this.panels = told.panels;
     this.heading(told);
     this.health.replaceChildren(...told.health.toReversed().map(warning));
-    this.charts.replaceChildren(...told.panels.map(chart));
+    this.charts.replaceChildren(...(told.panels.length ? told.panels.map(chart) : [el("p", { className: "hint", textContent: "No curves yet: its log has no values." })]));
     this.time.hidden = !told.samples.length;
     if (told.samples.length) {
       this.slider.max = told.samples.length - 1;
