@@ -140,6 +140,17 @@ def test_a_run_and_its_samples_over_time(client, run_folder):
     assert "no samples of step 3" in answer.json()["error"]
 
 
+def test_curves_are_handed_out_as_a_picture(client, run_folder):
+    studio = client(run_folder)
+    answer = studio.http.get("/api/runs/0/curves.png")
+    assert answer.headers["content-disposition"] == 'attachment; filename="curves.png"'
+    with Image.open(io.BytesIO(answer.content)) as curves:
+        assert np.asarray(curves.convert("L")).std() > 5
+    (run_folder / "log.jsonl").write_text("")
+    answer = studio.http.get("/api/runs/0/curves.png")
+    assert (answer.status_code, "nothing to draw" in answer.json()["error"]) == (400, True)
+
+
 def test_a_file_of_weights_is_no_run(client, weights):
     assert "name its run folder" in client(weights()).http.get("/api/runs/0").json()["error"]
 

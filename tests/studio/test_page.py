@@ -236,6 +236,10 @@ def test_a_run_goes_on_before_your_eyes(studio_page, run_folder):
     assert "train longer" in page.text_content(".health")
     assert (pixels(page, "#run .tile canvas") == 40).all()
     settled(page, lambda: None, "run")
+    with page.expect_download() as waiting:
+        page.click("#run button:has-text('Curves PNG')")
+    with Image.open(waiting.value.path()) as curves:
+        assert np.asarray(curves.convert("L")).std() > 5
     page.fill("#run input[type=range]", "0")
     page.wait_for_function("document.querySelector('#run output').textContent === 'step 2'")
     page.wait_for_function(
@@ -292,6 +296,15 @@ def test_nearest_pictures_appear(studio_page, weights, tmp_path, monkeypatch):
     assert np.array_equal(pixels(page, "#near-pictures canvas"), images[7])
     assert "nearest of 20 pictures" in page.text_content("#near-hint")
     assert "not the pictures that it was trained on" in page.text_content("#near-hint")
+    with page.expect_download() as waiting:
+        page.click("#near-save")
+    with Image.open(waiting.value.path()) as figure:
+        shown = {tuple(pixel) for pixel in np.asarray(figure).reshape(-1, 3)}
+        assert {tuple(pixel) for pixel in images[7].reshape(-1, 3)} <= shown
+        assert "nearest of 20 pictures" in figure.info["nearest"]
+        assert shlex.split(figure.info["command"])[:2] == ["sagan", "sample"]
+    settled(page, lambda: page.click("#reroll"), "samples")
+    assert page.is_hidden("#near-save")  # of pictures that are not shown any more
 
 
 def test_a_failure_is_a_sentence_and_the_page_goes_on(studio_page, weights, monkeypatch):

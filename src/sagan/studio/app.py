@@ -10,6 +10,7 @@ import numpy as np
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -24,10 +25,10 @@ from sagan.studio.config import StudioConfig
 from sagan.studio.drawing import Drawn, check_item, draw, looks
 from sagan.studio.guard import Guard
 from sagan.studio.live import run_told, samples_at
-from sagan.studio.nearest import TrainingPictures, data_of_run
+from sagan.studio.nearest import Neighbours, TrainingPictures, data_of_run
 from sagan.studio.newest import BusyError, Newest, StaleError, Turn
 from sagan.studio.own import opened, own_picture, save_own
-from sagan.studio.saving import TYPES, command_of, content_of, saved_file
+from sagan.studio.saving import TYPES, SavedFile, command_of, content_of, curves_file, nearest_file, saved_file
 from sagan.studio.sources import Loaded, Loader, Source
 
 PAGE_TYPES = {
@@ -99,13 +100,7 @@ class Studio:
 
     def near(self, asked: Looks) -> bytes:
         """Give the training pictures nearest to a picture."""
-        source = self.source(asked.pictures.source)
-        loaded = source.generator()
-        config = asked.pictures.config(loaded.generator)
-        data = self._pictures_of(source, loaded.generator)
-        drawn = self._remembered(loaded, config) or draw(loaded.generator, config, lambda _: None)
-        check_item(asked.item, len(drawn.images))
-        found = data.near(drawn.images[asked.item])
+        loaded, data, _, found = self._nearest(asked)
         told = {
             "classes": found.names,
             "count": len(data),
@@ -113,6 +108,22 @@ class Studio:
             "others": data.differ_from(loaded.generator.provenance),
         }
         return packed(told, {"images": found.images, "distances": found.distances.astype(np.float32)})
+
+    def near_file(self, asked: Looks) -> SavedFile:
+        """Give a picture and the training pictures nearest to it, as one figure."""
+        loaded, data, sample, found = self._nearest(asked)
+        config = asked.pictures.config(loaded.generator)
+        return nearest_file(loaded, config, sample, found, f"{len(data):,} pictures of {data.config.path}")
+
+    def _nearest(self, asked: Looks) -> tuple[Loaded, TrainingPictures, NDArray[np.uint8], Neighbours]:
+        source = self.source(asked.pictures.source)
+        loaded = source.generator()
+        config = asked.pictures.config(loaded.generator)
+        data = self._pictures_of(source, loaded.generator)
+        drawn = self._remembered(loaded, config) or draw(loaded.generator, config, lambda _: None)
+        check_item(asked.item, len(drawn.images))
+        sample = drawn.images[asked.item]
+        return loaded, data, sample, data.near(sample)
 
     def _remember(self, asked: Pictures, loaded: Loaded, config: SampleConfig, drawn: Drawn) -> None:
         """Keep the latest pictures, of samples and of walks each, of a few sources."""
@@ -197,6 +208,11 @@ def _add_pictures(app: FastAPI, studio: Studio) -> None:
     async def near(asked: Looks) -> Response:
         return _message(await studio.newest.run(f"near {asked.pictures.page}", lambda _: studio.near(asked)))
 
+    @app.post("/api/nearest/save")
+    async def near_saved(asked: Looks) -> Response:
+        lane = f"save {asked.pictures.page}"
+        return _attachment(*await studio.newest.run(lane, lambda _: studio.near_file(asked)))
+
     @app.post("/api/command")
     def command(asked: Saved) -> dict[str, str]:
         return {"command": command_of(studio.source(asked.pictures.source).generator(), asked)}
@@ -221,6 +237,12 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/runs/{key}")
     def run(key: str) -> dict[str, object]:
         return run_told(folder_of(key).path)
+
+    @app.get("/api/runs/{key}/curves.png")
+    async def curves(key: str) -> Response:
+        source = folder_of(key)
+        drawn = await studio.newest.run(f"curves {key}", lambda _: curves_file(source.path, source.name))
+        return _attachment("curves.png", drawn, "")
 
     @app.get("/api/runs/{key}/samples/{step}")
     def samples(key: str, step: int) -> Response:

@@ -5,10 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sagan.figures import save_image, strip, training_curves
 from sagan.generators.attention import write_attention
+from sagan.generators.config import SampleConfig
 from sagan.generators.samples import write_asked
 from sagan.studio.asks import Saved
 from sagan.studio.commands import attention_command, sample_command
+from sagan.studio.live import log_lines
+from sagan.studio.nearest import Neighbours
 from sagan.studio.sources import Loaded
 
 TYPES = {"png": "image/png", "gif": "image/gif", "webp": "image/webp", "npz": "application/octet-stream"}
@@ -57,6 +64,40 @@ def saved_file(loaded: Loaded, asked: Saved) -> SavedFile:
             write_asked(loaded.generator, out, config, metadata=notes)
 
     return SavedFile(name, content_of(name, write), command)
+
+
+def nearest_file(
+    loaded: Loaded, config: SampleConfig, sample: NDArray[np.uint8], found: Neighbours, of: str
+) -> SavedFile:
+    """Draw a sample and the training pictures nearest to it in a row; the command draws the sample again.
+
+    Args:
+        loaded: What drew the sample.
+        config: With which choices.
+        sample: It, uint8 (H, W, 3).
+        found: What lies nearest to it.
+        of: Which pictures were looked through.
+    """
+    command = sample_command(loaded.file, config, "samples.png")
+    images = np.concatenate([sample[None], found.images])
+    names = found.names or [""] * len(found.images)
+    labels = ["sample", *(f"{name} {far:.2f}".strip() for name, far in zip(names, found.distances, strict=True))]
+    caption = f"nearest of {of}, by the colours of 8x8 cells (0 is equal); seed {config.seed}"
+    notes = {"command": command, "seed": str(config.seed), "nearest": caption}
+    figure = strip(images, labels=labels, caption=caption)
+    return SavedFile(
+        "nearest.png", content_of("nearest.png", lambda out: save_image(figure, out, metadata=notes)), command
+    )
+
+
+def curves_file(folder: Path, name: str) -> bytes:
+    """Draw the curves of a run's log, as curves.png in its folder.
+
+    Raises:
+        ValueError: If there is nothing to draw yet.
+    """
+    figure = training_curves(log_lines(folder), title=name)
+    return content_of("curves.png", lambda out: save_image(figure, out))
 
 
 def content_of(name: str, write: Callable[[Path], object]) -> bytes:

@@ -126,6 +126,7 @@ async function choose(item) {
   const present = shown.filter((one) => one.ask);
   present.forEach((one) => one.grid.mark(Math.min(item, one.names.length - 1)));
   $("near-pictures").replaceChildren();
+  $("near-actions").hidden = true;
   $("near-hint").textContent = "";
   if (view !== "samples") return;
   try {
@@ -166,12 +167,23 @@ async function nearest() {
       return el("figure", {}, canvas, el("figcaption", { className: "caption", textContent: `${names[i] ?? ""} ${arrays.distances.data[i].toFixed(2)}` }));
     }));
     $("near-hint").textContent = `The nearest of ${count.toLocaleString("en")} pictures of ${data}, by the colours of 8x8 cells (0 is equal).${others ? " These are not the pictures that it was trained on." : ""}`;
+    $("near-actions").hidden = false;
     drawn("near");
   } catch (error) {
     $("near-hint").textContent = "";
     failed(error);
   }
   $("near").disabled = false;
+}
+
+async function saveNearest() {
+  try {
+    const done = await download("/api/nearest/save", { pictures: lookedAt.ask, item: lookedAt.item });
+    say(`saved ${done.name}`);
+    complain(null);
+  } catch (error) {
+    failed(error);
+  }
 }
 
 // -------------------------------------------------------------------------------------------------- a picture of one's own
@@ -306,6 +318,7 @@ function listen() {
   $("source").addEventListener("change", () => { own = null; screenful(current()); useSource(); });
   for (const id of ["reroll", "reroll-thumb"]) $(id).addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 100000); refresh(); });
   $("near").addEventListener("click", nearest);
+  $("near-save").addEventListener("click", saveNearest);
   $("file").addEventListener("change", () => openOwn($("file").files[0]));
   const drop = $("drop");
   for (const kind of ["dragover", "dragleave", "drop"]) {

@@ -2,7 +2,7 @@
 
 import { chart } from "./chart.js";
 import { $, complain, drawn, el, paint, picture } from "./dom.js";
-import { get, getArrays, Stale } from "./wire.js";
+import { download, get, getArrays, Stale } from "./wire.js";
 
 const EVERY_MS = 3000;
 
@@ -75,12 +75,23 @@ class Card {
     this.grid = el("div", { className: "grid" });
     this.time = el("section", { className: "view" }, el("div", { className: "row" }, el("h3", { textContent: "Samples over time" }), this.when), this.slider, this.grid);
     this.charts = el("div", { className: "charts" });
-    this.box = el("section", { className: "view" }, ...(named ? [el("h2", { textContent: source.name })] : []), this.head, this.bar, this.health, this.time, this.charts);
+    this.saved = el("button", { type: "button", textContent: "Curves PNG", "aria-label": `Save the curves of ${source.name} as PNG`, hidden: true });
+    this.saved.addEventListener("click", () => this.save());
+    this.box = el("section", { className: "view" }, ...(named ? [el("h2", { textContent: source.name })] : []), this.head, this.bar, this.health, this.time, this.charts, el("div", { className: "actions" }, this.saved));
     this.time.hidden = true;
     this.slider.addEventListener("input", () => {
       this.latest = +this.slider.value === +this.slider.max;
       this.samples();
     });
+  }
+
+  async save() {
+    try {
+      await download(`/api/runs/${this.source.key}/curves.png`);
+      complain(null);
+    } catch (error) {
+      if (!(error instanceof Stale)) complain(error);
+    }
   }
 
   async read() {
@@ -91,6 +102,7 @@ class Card {
     this.heading(told);
     this.health.replaceChildren(...told.health.toReversed().map(warning));
     this.charts.replaceChildren(...(told.panels.length ? told.panels.map(chart) : [el("p", { className: "hint", textContent: "No curves yet: its log has no values." })]));
+    this.saved.hidden = !told.panels.length;
     this.time.hidden = !told.samples.length;
     if (told.samples.length) {
       this.slider.max = told.samples.length - 1;

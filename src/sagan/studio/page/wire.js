@@ -47,9 +47,9 @@ export const postArrays = async (path, body, lane) => unpack(await (await send(p
 const bytes = (data) => ({ method: "POST", headers: { "content-type": "application/octet-stream" }, body: data });
 export const sendPicture = async (path, data) => unpack(await (await send(path, bytes(data), "own")).arrayBuffer());
 
-/** Have a file made and hand it to the browser; gives the command that makes it again. */
+/** Have a file made and hand it to the browser; gives the command that makes it again. Without a body it is just fetched. */
 export async function download(path, body) {
-  const answer = await send(path, body instanceof Blob ? bytes(body) : json(body), "save");
+  const answer = await send(path, body === undefined ? {} : body instanceof Blob ? bytes(body) : json(body), "save");
   const name = /filename="([^"]+)"/.exec(answer.headers.get("content-disposition"))[1];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
