@@ -116,10 +116,11 @@ def pins(text: str) -> list[Requirement]:
 
 
 def asked() -> list[Requirement]:
-    """Give what pyproject.toml asks for and continuous integration installs."""
+    """Give what pyproject.toml asks for and continuous integration installs: the group dev, and those that it names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = project["dependency-groups"]
-    words = [*project["project"]["dependencies"], *(word for group in groups.values() for word in group)]
+    included = [word["include-group"] for word in groups["dev"] if isinstance(word, dict)]
+    words = [*project["project"]["dependencies"], *(word for name in ("dev", *included) for word in groups[name])]
     return [Requirement(word) for word in words if isinstance(word, str)]
 
 

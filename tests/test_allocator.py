@@ -42,6 +42,7 @@ def test_freed_memory_goes_back_by_default_and_stays_when_asked_for() -> None:
     assert kept["kept_mb"] > 150  # type: ignore[operator]
 
 
+@pytest.mark.long("a process of its own")
 @pytest.mark.parametrize("variable", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
 def test_a_users_own_setting_wins(variable: str) -> None:
     value = "2" if variable == "MALLOC_ARENA_MAX" else "glibc.malloc.arena_max=2"

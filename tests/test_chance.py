@@ -111,7 +111,7 @@ def test_after_a_crash_each_file_has_a_process_of_its_own(chance, monkeypatch):
     assert [(row["code"], row["passed"]) for row in rows] == [(0, 1), (-11, 0)]
 
 
-@pytest.mark.long("a test run in a process of its own")
+@pytest.mark.slow("a test run in a process of its own")
 def test_a_seed_moves_what_tests_draw_and_nothing_else(tmp_path):
     for name in ("conftest.py", "browser.py"):
         (tmp_path / name).write_text((ROOT / "tests" / name).read_text())

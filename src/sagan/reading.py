@@ -51,7 +51,8 @@ def value_of(data: bytes | str) -> Any:
     _check_depth(value)
     if SURROGATE.search(data if isinstance(data, bytes) else data.encode("utf-8", "replace")):
         try:
-            json.dumps(value, ensure_ascii=False).encode()
+            # "\udc80" to "\udcff" stand for bytes of file names that are no UTF-8.
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
             raise BytesError("it has half of a character (\\ud800 to \\udfff), which no text can hold") from error
     return value

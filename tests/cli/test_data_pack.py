@@ -11,7 +11,7 @@ Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
 
 
-@pytest.mark.long("packs and trains")
+@pytest.mark.slow("packs and trains")
 def test_two_parts_make_a_folder_that_trains_like_the_file(
     run: Run, pictures: Path, tmp_path: Path, error: Mistake, tiny: list[str]
 ) -> None:

@@ -71,7 +71,7 @@ def test_mistakes_on_the_command_line(run: Run, tmp_path: Path, digits_run: Path
     assert not (tmp_path / "r").exists() or not list((tmp_path / "r").glob("*.json"))
 
 
-@pytest.mark.long("a process of its own")
+@pytest.mark.slow("a process of its own")
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs a user to change to")
 def test_no_permission_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
     (pictures / "dark" / "0.png").chmod(0)
