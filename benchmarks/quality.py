@@ -170,9 +170,7 @@ def child(told: dict[str, Any]) -> int:
     caption = (
         f"{row['cost_s']:g} processor seconds, {row['step']:,} steps of {config.train.batch_size}, seed {task.seed}"
     )
-    save_sheet(
-        sheet(generator, f"{task.arm}: {chosen(task.arm).why}", caption), sheet_file(task.set, task.arm, task.seed)
-    )
+    save_sheet(sheet(generator, task.arm, caption), sheet_file(task.set, task.arm, task.seed))
     row |= {"batch_size": config.train.batch_size, "protocol": protocol(half, network), "versions": versions()}
     print(json.dumps(row))
     return 0

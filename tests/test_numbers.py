@@ -1139,7 +1139,7 @@ def contest_arms(files: list[Path]) -> dict[str, dict[float, float]]:
     """Give the distances of each arm of the screening at its points, of seed 0."""
     found: dict[str, dict[float, float]] = {}
     for line in read_lines(first(files, "contest-clothes.jsonl")):
-        if line.get("seed") == 0 and line["point_s"] in POINTS and (line["budget_s"] == POINTS[-1] or "fd" in line):
+        if line.get("seed") == 0 and line["point_s"] in POINTS and "fd" in line:
             found.setdefault(line["arm"], {})[line["point_s"]] = line["fd"]
     return found
 
@@ -1167,7 +1167,12 @@ def contest_bounds(files: list[Path]) -> list[str]:
     lines = read_lines(first(files, "contest-clothes.jsonl"))
     floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
     minutes = elapsed([file for file in files if file.parent.name == "clothing-64"]) / 60
-    return [f"have {floor:.1f}", f"{stored:.1f}", f"{minutes:.0f} minutes"]
+    long = [line for line in lines if line.get("arm", "").endswith("+ema-ramp") and line["budget_s"] == 5280.0]
+    latest = max(long, key=lambda line: line["point_s"])
+    told = (
+        f"{latest['point_s']:,.0f} of {latest['budget_s']:,.0f} s, is still at 32 px, and stands at {latest['fd']:.1f}"
+    )
+    return [f"have {floor:.1f}", f"{stored:.1f}", f"{minutes:.0f} minutes", told]
 
 
 @computes
