@@ -30,6 +30,7 @@ from sagan.recipes.presets import PRESETS
 ROOT = Path(__file__).parents[1]
 DRAWN = {
     "results/gpu/README.md",
+    "results/reliability/determinism.md",  # drawn again by tests/test_determinism.py
     "results/reliability/fuzz.md",  # drawn again by tests/test_fuzz.py
     "results/reliability/kills.md",  # drawn again by tests/test_kills_command.py
     "results/reliability/versions.md",
