@@ -77,3 +77,10 @@ def test_a_signal_is_passed_on_to_all(script, capfd, tmp_path, name):
     number = {"SIGINT": 2, "SIGTERM": 15}[name]
     assert launch(["train"], 2, tmp_path) == 128 + number
     assert "the others were ended" not in capfd.readouterr().err
+
+
+def test_the_one_that_was_killed_is_named_though_the_others_ended_of_it_meanwhile(script, capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("sagan.runs.launch.CHECK_EVERY_S", 1.5)  # both have ended when they are looked at
+    script("sys.exit(1) if rank == 0 else os.kill(os.getpid(), signal.SIGKILL)")
+    assert launch(["train"], 2, tmp_path) == 1
+    assert "sagan: process 1 of 2 was killed by SIGKILL; the others were ended" in capfd.readouterr().err

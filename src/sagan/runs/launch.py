@@ -124,11 +124,11 @@ def _first_failure(children: list[subprocess.Popen[bytes]], passed_on: list[int]
     """Wait until all have ended well, or one has failed: its number."""
     while True:
         codes = [child.poll() for child in children]
-        # In order: where process 0 failed too, it is the one that has told the user why.
-        for rank, code in enumerate(codes):
-            well = {0, 128 + signal.SIGINT, 128 + signal.SIGTERM, *(-number for number in passed_on)}
-            if code is not None and code not in well:
-                return rank
+        well = {None, 0, 128 + signal.SIGINT, 128 + signal.SIGTERM, *(-number for number in passed_on)}
+        failed = [rank for rank, code in enumerate(codes) if code not in well]
+        if failed:
+            # One that was killed is the cause; else process 0, if it failed, is the one that has told the user why.
+            return next((rank for rank in failed if (codes[rank] or 0) < 0), failed[0])
         if None not in codes:
             return None
         time.sleep(CHECK_EVERY_S)
