@@ -3,6 +3,7 @@
 import sys
 import traceback
 from importlib import resources
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -113,7 +114,9 @@ class Studio:
         """Give a picture and the training pictures nearest to it, as one figure."""
         loaded, data, sample, found = self._nearest(asked)
         config = asked.pictures.config(loaded.generator)
-        return nearest_file(loaded, config, sample, found, f"{len(data):,} pictures of {data.config.path}")
+        return nearest_file(
+            loaded, config, sample, found, f"{len(data):,} pictures of {Path(str(data.config.path)).name}"
+        )
 
     def _nearest(self, asked: Looks) -> tuple[Loaded, TrainingPictures, NDArray[np.uint8], Neighbours]:
         source = self.source(asked.pictures.source)
