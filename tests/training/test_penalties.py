@@ -17,7 +17,7 @@ from sagan.sampling import training_draws
 from sagan.training.config import EngineConfig, TrainConfig
 from sagan.training.engine import Engine
 from sagan.training.regularisers import gradient_penalties
-from sagan.training.step import d_step, g_step, train_step
+from sagan.training.step import d_draws, d_step, g_draws, g_step, train_step
 
 
 def small(open_gates, **fields):
@@ -139,7 +139,7 @@ def test_the_step_adds_penalties_on_pictures_before_augmentation(tiny_state, pic
     ]
     loss = discriminator_loss("relativistic", real, fake)
     expected = gradient_of(D, loss + 0.25 * norms[0] + 0.125 * norms[1])
-    metrics = d_step(state, config, engine.images(batch), y, 0, engine, seed=0)
+    metrics = d_step(state, config, engine.images(batch), y, d_draws(state, config, 0, engine, 0), engine)
     close([p.grad for p in state.D.parameters()], expected)
     assert metrics["r1"].item() == pytest.approx(norms[0].item(), rel=1e-3)
     assert metrics["r2"].item() == pytest.approx(norms[1].item(), rel=1e-3)
@@ -150,7 +150,7 @@ def test_gs_step_pairs_with_the_pictures_that_d_saw_last(tiny_state, pictures, e
     state, config = tiny_state(loss="relativistic", d_steps=2)
     for k in (0, 1):
         batch = pictures(k)
-        d_step(state, config, engine.images(batch), batch.labels, k, engine, seed=0)
+        d_step(state, config, engine.images(batch), batch.labels, d_draws(state, config, k, engine, 0), engine)
     G, D, x, y = copy.deepcopy(state.G), copy.deepcopy(state.D), engine.images(batch), batch.labels
     z, _ = training_draws(0, "G", 0, 0, 8, 8, 3)
     with frozen_spectral(D):
@@ -159,7 +159,7 @@ def test_gs_step_pairs_with_the_pictures_that_d_saw_last(tiny_state, pictures, e
         loss = generator_loss("relativistic", D(G(z, y), y), real)
     expected = gradient_of(G, loss)
     before = [buffer.clone() for buffer in state.D.buffers()]
-    metrics = g_step(state, config, engine, 0, (x, y))
+    metrics = g_step(state, config, g_draws(state, config, engine, 0), engine, (x, y))
     assert metrics["loss_g"].item() == pytest.approx(loss.item(), rel=1e-4)
     close([p.grad for p in state.G.parameters()], expected)
     assert all(torch.equal(a, b) for a, b in zip(before, state.D.buffers(), strict=True))
@@ -182,7 +182,7 @@ def test_micro_batches_average_to_the_whole(tiny_state, pictures, engine):
         batch, x = twin(pictures)
         generated = iter((0.5 * x.flip(0)).chunk(accumulate))
         state.G.forward = lambda z, y, generated=generated: next(generated).clone()
-        metrics = d_step(state, config, x, batch.labels, 0, engine, seed=0)
+        metrics = d_step(state, config, x, batch.labels, d_draws(state, config, 0, engine, 0), engine)
         gradients.append([*(p.grad for p in state.D.parameters()), metrics["r1"], metrics["r2"]])
     close(*gradients)
 
@@ -195,11 +195,15 @@ def test_large_attention_maps_are_kept_where_they_are_differentiated_twice(tiny_
         assert isinstance(block, SelfAttention2d) and block.implementation == expected
     state, config = tiny_state(*networks, batch_size=2, r1=1.0)
     torch.nn.init.constant_(state.D.attention["32"].gamma, 0.5)
-    metrics = d_step(state, config, torch.rand(2, 3, 64, 64), torch.tensor([0, 1]), 0, engine, seed=0)
+    metrics = d_step(
+        state, config, torch.rand(2, 3, 64, 64), torch.tensor([0, 1]), d_draws(state, config, 0, engine, 0), engine
+    )
     assert 0.0 < metrics["r1"].item() < float("inf")
     state.D.attention["32"].implementation = "auto"
     with pytest.raises(RuntimeError, match="tiled attention has no second derivative"):
-        d_step(state, config, torch.rand(2, 3, 64, 64), torch.tensor([0, 1]), 0, engine, seed=0)
+        d_step(
+            state, config, torch.rand(2, 3, 64, 64), torch.tensor([0, 1]), d_draws(state, config, 0, engine, 0), engine
+        )
 
 
 def test_a_step_in_bf16_is_finite(tiny_state, pictures):

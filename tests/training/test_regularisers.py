@@ -12,7 +12,7 @@ from sagan.randomness import keyed_generator
 from sagan.sampling import training_draws
 from sagan.training.config import TrainConfig
 from sagan.training.regularisers import consistency_penalty, lecam_penalty, move_controls, new_controls
-from sagan.training.step import d_step, g_step, train_step
+from sagan.training.step import d_draws, d_step, g_draws, g_step, train_step
 
 
 def scalar(value):
@@ -87,7 +87,7 @@ def test_the_step_adds_lecam_to_ds_loss_alone(tiny_state, pictures, engine):
     real, fake = logits[:8], logits[8:]
     penalty = (real + 2.0).square().mean() + (fake - 3.0).square().mean()
     expected = gradient_of(D, discriminator_loss("hinge", real, fake) + 0.5 * penalty)
-    metrics = d_step(state, config, engine.images(batch), batch.labels, 0, engine, seed=0)
+    metrics = d_step(state, config, engine.images(batch), batch.labels, d_draws(state, config, 0, engine, 0), engine)
     close([p.grad for p in state.D.parameters()], expected)
     assert metrics["lecam"].item() == pytest.approx(penalty.item(), rel=1e-4)
     assert metrics["loss_d"].item() == pytest.approx(discriminator_loss("hinge", real, fake).item(), rel=1e-4)
@@ -120,7 +120,7 @@ def test_with_consistency_d_learns_from_pictures_as_they_are(tiny_state, picture
     real, fake, real_t, fake_t = logits.split(8)
     moved = (real_t - real).square().mean() + (fake_t - fake).square().mean()
     expected = gradient_of(D, discriminator_loss("hinge", real, fake) + 2.0 * moved)
-    metrics = d_step(state, config, engine.images(batch), batch.labels, 0, engine, seed=0)
+    metrics = d_step(state, config, engine.images(batch), batch.labels, d_draws(state, config, 0, engine, 0), engine)
     close([p.grad for p in state.D.parameters()], expected)
     assert metrics["consistency"].item() == pytest.approx(moved.item(), rel=1e-3)
     assert moved.item() > 1e-6
@@ -131,7 +131,7 @@ def test_with_consistency_g_learns_from_pictures_as_they_are(tiny_state, engine)
     G, D, seen = copy.deepcopy(state.G), state.D, []
     z, y = training_draws(0, "G", 0, 0, 8, 8, 3)
     D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
-    g_step(state, config, engine, seed=0)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     with torch.no_grad(), frozen_spectral(D):
         torch.testing.assert_close(seen[0], G(z, y), atol=1e-5, rtol=1e-4)
 
@@ -143,8 +143,8 @@ def test_pictures_are_augmented_with_the_probability_of_now(tiny_state, pictures
     seen = []
     state.D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
     batch = pictures(0)
-    d_step(state, config, engine.images(batch), batch.labels, 0, engine, seed=0)
-    g_step(state, config, engine, seed=0)
+    d_step(state, config, engine.images(batch), batch.labels, d_draws(state, config, 0, engine, 0), engine)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     holes = (torch.cat(seen).eq(0.0).all(1).sum((1, 2)) >= 16).tolist()
     drawn = torch.cat(
         [

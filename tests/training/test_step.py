@@ -14,7 +14,7 @@ from sagan.ops.spectral import SpectralNorm, frozen_spectral, spectral_norms
 from sagan.randomness import keyed_generator
 from sagan.sampling import training_draws
 from sagan.training import step as step_module
-from sagan.training.step import d_step, g_step, mean_logit, set_learning_rate, train_step
+from sagan.training.step import d_draws, d_step, g_draws, g_step, mean_logit, set_learning_rate, train_step
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def one_d_step(pictures, engine):
 
     def do(state, config, k=0):
         batch = pictures(k, config.batch_size)
-        return d_step(state, config, engine.images(batch), batch.labels, 0, engine, seed=0)
+        return d_step(state, config, engine.images(batch), batch.labels, d_draws(state, config, 0, engine, 0), engine)
 
     return do
 
@@ -62,7 +62,7 @@ def test_trap_08_a_g_step_moves_only_those_of_g(tiny_state, engine, moves, snaps
     state, config = tiny_state()
     moves.clear()
     before = snapshot_of(state.D)
-    g_step(state, config, engine, seed=0)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     assert moves == dict.fromkeys(norms_of(state.G), 1)
     assert_same(before, snapshot_of(state.D))
 
@@ -73,7 +73,7 @@ def test_trap_08_with_accumulation_vectors_move_in_the_first_micro_batch_only(ti
     one_d_step(state, config)
     assert moves == dict.fromkeys(norms_of(state.D) | norms_of(state.G), 1)
     moves.clear()
-    g_step(state, config, engine, seed=0)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     assert moves == dict.fromkeys(norms_of(state.G), 1)
     assert not any(norm.frozen for norm in norms_of(state.G) | norms_of(state.D))
 
@@ -92,7 +92,7 @@ def test_gradients_are_averaged_over_the_processes_with_those_of_the_last_micro_
     one_d_step(state, config)
     assert kept == [(state.D, True), (state.D, True), (state.D, False)]
     kept.clear()
-    g_step(state, config, engine, seed=0)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     assert kept == [(state.G, True), (state.G, True), (state.G, False)]
 
 
@@ -108,7 +108,7 @@ def test_trap_12_a_g_step_leaves_d_alone(tiny_state, engine, snapshot_of, assert
     open_gates(state.D)
     before = snapshot_of(state.D)
     old = snapshot_of(state.G)
-    g_step(state, config, engine, seed=0)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     assert_same(before, snapshot_of(state.D))
     assert all(parameter.grad is None for parameter in state.D.parameters())
     assert all(parameter.requires_grad for parameter in state.D.parameters())
@@ -204,7 +204,7 @@ def test_a_g_step_is_the_published_update(tiny_state, engine, loss):
         expected = generator_loss(loss, D(G(z, y), y))
     expected.backward()
 
-    metrics = g_step(state, config, engine, seed=0)
+    metrics = g_step(state, config, g_draws(state, config, engine, 0), engine)
 
     assert metrics["loss_g"].item() == pytest.approx(expected.item(), rel=1e-5)
     assert_first_adam_step(state.G, G, config.lr_g)
@@ -252,7 +252,7 @@ def test_the_auxiliary_head_adds_cross_entropy_for_g(tiny_state, engine):
     entropy = F.cross_entropy(output.classes, y)
     (0.5 * entropy - output.source.mean()).backward()
 
-    metrics = g_step(state, config, engine, seed=0)
+    metrics = g_step(state, config, g_draws(state, config, engine, 0), engine)
 
     assert metrics["class_loss_g"].item() == pytest.approx(entropy.item(), rel=1e-4)
     for after, before in zip(state.G.parameters(), G.parameters(), strict=True):
@@ -314,7 +314,7 @@ def test_a_g_step_on_more_images_is_the_published_update_on_those(tiny_state, en
     G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
     z, y = training_draws(0, "G", 0, 0, 16, 8, 3)
     (-D(G(z, y), y).mean()).backward()
-    metrics = g_step(state, config, engine, seed=0)
+    metrics = g_step(state, config, g_draws(state, config, engine, 0), engine)
     assert metrics["loss_g"].item() == pytest.approx(-D(G(z, y), y).mean().item(), abs=1e-5)
     for (name, found), expected in zip(state.G.named_parameters(), G.parameters(), strict=True):
         clear = expected.grad.abs() > 1e-5
@@ -361,7 +361,7 @@ def test_augmentation_is_of_all_that_d_sees_and_g_learns_through_it(tiny_state, 
     seen = []
     state.D.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
     one_d_step(state, config)
-    g_step(state, config, engine, seed=0)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     assert [len(x) for x in seen] == [16, 8]
     holes = torch.cat(seen).eq(0.0).all(1)  # (24, 16, 16)
     assert (holes.sum((1, 2)) >= 16).all()
@@ -480,7 +480,7 @@ def test_gs_vectors_can_move_in_its_own_step_only(tiny_state, one_d_step, engine
     moves.clear()
     one_d_step(state, config)
     assert not norms_of(state.G) & moves.keys()
-    g_step(state, config, engine, seed=0)
+    g_step(state, config, g_draws(state, config, engine, 0), engine)
     assert {norm: moves[norm] for norm in norms_of(state.G)} == dict.fromkeys(norms_of(state.G), 1)
 
 
@@ -524,5 +524,5 @@ def test_running_averages_can_move_in_gs_own_step_only(tiny_state, one_d_step, e
         same = [torch.equal(a, b) for a, b in zip(before, middle, strict=True)]
         assert len(same) > 0
         assert all(same) if rule == "g_step_only" else not any(same)
-        g_step(state, config, engine, seed=0)
+        g_step(state, config, g_draws(state, config, engine, 0), engine)
         assert not any(torch.equal(a, b) for a, b in zip(middle, running(state), strict=True))

@@ -280,6 +280,9 @@ class EngineConfig:
     compile: Compile = "auto"
     """Run the networks through torch.compile: equal up to rounding; `auto` is off, as compiling takes minutes. `graphs`
     also asks for CUDA graphs, which save launches and memory; needs a CUDA device and `accumulate` 1."""
+    step_graph: bool = False
+    """On CUDA, record the step as one CUDA graph and replay it: equal up to rounding, and faster where networks are
+    small, so that kernels take longer to launch than to compute. For one process."""
     cudnn_benchmark: bool = False
     """On CUDA, let cuDNN try its kernels at the first step of each shape and keep the fastest: some percent faster, but
     two runs may choose otherwise and then no longer agree bit for bit."""
@@ -292,6 +295,8 @@ class EngineConfig:
             raise ValueError("deterministic cannot be with cudnn_benchmark, whose choice of kernels varies: drop one")
         if self.deterministic and self.compile in ("on", "graphs"):
             raise ValueError(f"deterministic cannot be with compile {self.compile}, which times kernels: drop one")
+        if self.step_graph and self.compile == "graphs":
+            raise ValueError("step_graph cannot be with compile graphs, which records parts of the step: drop one")
         for field, kind in (("device", Device), ("precision", Precision), ("compile", Compile)):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")

@@ -29,7 +29,9 @@ def decay_at(config: TrainConfig, step: int) -> float:
 
 
 @torch.no_grad()
-def update_ema(average: nn.Module, source: nn.Module, decay: float, *, running: AverageRunning = "copy") -> None:
+def update_ema(
+    average: nn.Module, source: nn.Module, decay: float | Tensor, *, running: AverageRunning = "copy"
+) -> None:
     """Move ``average`` towards ``source``: parameters by p <- decay * p + (1 - decay) * source, buffers by copying.
 
     Spectral vectors are buffers: averages of them are not singular vectors, so they are copied, and whoever samples
@@ -38,13 +40,19 @@ def update_ema(average: nn.Module, source: nn.Module, decay: float, *, running: 
     Args:
         average: The moving average, changed in place.
         source: The network in training, of the same structure.
-        decay: 0 copies; 0.9999 averages over about 10,000 updates.
+        decay: 0 copies; 0.9999 averages over about 10,000 updates. A tensor (), on the device, may change between
+            replays of a CUDA graph.
         running: Whether running averages of batch normalisation are copied like all buffers, or averaged like weights.
 
     Source: Yazici et al. 2019; Brock et al. 2019.
     """
     kept_parameters: list[Tensor] = list(average.parameters())
-    torch._foreach_lerp_(kept_parameters, list(source.parameters()), 1.0 - decay)
+    if isinstance(decay, Tensor):
+        ways = torch._foreach_sub(list(source.parameters()), kept_parameters)
+        torch._foreach_mul_(ways, 1.0 - decay)
+        torch._foreach_add_(kept_parameters, ways)
+    else:
+        torch._foreach_lerp_(kept_parameters, list(source.parameters()), 1.0 - decay)
     for (name, kept), buffer in zip(average.named_buffers(), source.buffers(), strict=True):
         if running == "average" and name.rpartition(".")[2] in ("running_mean", "running_var"):
             kept.lerp_(buffer, 1.0 - decay)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T", bound="tuple[Tensor | None, ...]")
 
 # How long one exchange of gradients may take; a process that is gone is noticed long before (see heartbeat.py).
 STEP_TIMEOUT = timedelta(minutes=10)
@@ -53,6 +54,7 @@ class Engine:
     Attributes:
         device: Where everything lies.
         reason: Why this device and precision, and whether networks are compiled, for people.
+        step_graph: Whether the loop records its steps as CUDA graphs.
         process: Which process of how many this is.
 
     Raises:
@@ -89,6 +91,8 @@ class Engine:
         self.graphs = self.compiles and config.compile == "graphs"
         how = ("compiled, as CUDA graphs" if self.graphs else "compiled") if self.compiles else "not compiled"
         self.reason += f", {how} ({why})"
+        self.step_graph, why = records_steps(config, self.device, self.process)
+        self.reason += why
 
     @property
     def writes(self) -> bool:
@@ -118,11 +122,9 @@ class Engine:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    def draws(self, pair: tuple[Tensor, Tensor | None], accumulate: int) -> tuple[Tensor, Tensor | None]:
-        """Take this process's part of the noise and the labels of a global batch, and move it to the device."""
-        rows = self.rows(len(pair[0]), accumulate)
-        z, y = pair
-        return self.tensor(z[rows]), None if y is None else self.tensor(y[rows])
+    def draws(self, draws: T) -> T:
+        """Move what was drawn for an update to the device."""
+        return type(draws)(*(None if each is None else self.tensor(each) for each in draws))  # type: ignore[arg-type]
 
     def images(self, batch: RealBatch) -> Tensor:
         """Move stored pictures to the device as network input, mirrored where the batch says so.
@@ -297,6 +299,16 @@ def _has_bf16() -> bool:
     """Tell whether this processor multiplies bf16 numbers in hardware, as far as PyTorch can say."""
     checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(check is not None and check() for check in checks)
+
+
+def records_steps(config: EngineConfig, device: torch.device, process: Process) -> tuple[bool, str]:
+    """Tell whether steps are replayed as one CUDA graph, and why not where that is asked for, for people."""
+    if not config.step_graph:
+        return False, ""
+    if device.type != "cuda" or process.world_size > 1:
+        missing = "a CUDA device" if device.type != "cuda" else "a single process"
+        return False, f", no step graph (asked for, but it needs {missing})"
+    return True, ", each step as one CUDA graph"
 
 
 def compiles(wanted: Compile, device: torch.device) -> tuple[bool, str]:

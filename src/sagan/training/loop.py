@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sagan.training.engine import RealBatch
 from sagan.training.hooks import Hooks
+from sagan.training.replay import StepGraph
 from sagan.training.step import NextBatch, batches_of_step, train_step
 
 
@@ -23,6 +24,7 @@ def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callabl
         Whether all steps are done.
     """
     record, state, config = hooks.record, hooks.record.state, hooks.record.config
+    do_step = StepGraph() if record.engine.step_graph else train_step
     unread: Exception | None = None
     with hooks.running():
         if state.step == 0:
@@ -36,7 +38,7 @@ def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callabl
                 record.stop(str(error))
             if hooks.stopped(received()):
                 break
-            hooks.step(train_step(state, config, batches.__getitem__, record.engine, seed))
+            hooks.step(do_step(state, config, batches.__getitem__, record.engine, seed))
             if hooks.due():  # after a rollback the state is that of a checkpoint, which is saved
                 hooks.save(last=state.step == config.total_steps)
         hooks.save(last=True)

@@ -7,6 +7,7 @@ the configuration have the rules of other sources. With accumulation they move i
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,30 @@ from sagan.training.update import update_weights
 NextBatch = Callable[[int], RealBatch]
 
 
+class Draws(NamedTuple):
+    """What chance decides in an update of a network: this process's part of it, on the host."""
+
+    z: Tensor
+    """Noise (B, z_dim)."""
+    y: Tensor | None
+    """Classes to generate, int64 (B,); None if unconditional."""
+    fake: Tensor
+    """Uniform numbers in [0, 1) for the augmentation of generated images (B, n)."""
+    real: Tensor
+    """The same for real ones. G's update looks at those with the relativistic loss alone; without it they are none."""
+
+
+class StepInputs(NamedTuple):
+    """All that a step computes with beside the training state: the rest is arithmetic on the device."""
+
+    batches: tuple[RealBatch, ...]
+    """Real pictures of the updates of D."""
+    d: tuple[Draws, ...]
+    """Of the updates of D."""
+    g: Draws
+    """Of the update of G."""
+
+
 def train_step(
     state: TrainState, config: TrainConfig, next_batch: NextBatch, engine: Engine, seed: int
 ) -> dict[str, Tensor]:
@@ -50,22 +75,50 @@ def train_step(
         Scalar tensors, averaged over the processes and those of D over its updates: loss_d, loss_g, real_logits,
         fake_logits (means), and with the auxiliary head also class_loss_d and class_loss_g.
     """
+    set_schedules(state, config)
+    inputs = step_inputs(state, config, next_batch, engine, seed)
+    metrics = compute_step(state, config, inputs, engine, decay_at(config, state.step))
+    state.step += 1
+    return metrics
+
+
+def set_schedules(state: TrainState, config: TrainConfig) -> None:
+    """Set what the step decides about: how far blocks have faded in, and the learning rates."""
     set_fade(state, config)
+    factor = config.rollback_lr_factor**state.rollbacks
+    set_learning_rate(state.optimizer_d, config.lr_d * factor, state.step, config)
+    set_learning_rate(state.optimizer_g, config.lr_g * factor, state.step, config)
+
+
+def step_inputs(state: TrainState, config: TrainConfig, next_batch: NextBatch, engine: Engine, seed: int) -> StepInputs:
+    """Gather a step's pictures and draw its noise, labels and augmentation; arguments as for :func:`train_step`."""
+    return StepInputs(
+        tuple(next_batch(position) for position in batches_of_step(state, config)),
+        tuple(d_draws(state, config, update, engine, seed) for update in range(config.d_steps)),
+        g_draws(state, config, engine, seed),
+    )
+
+
+def compute_step(
+    state: TrainState, config: TrainConfig, inputs: StepInputs, engine: Engine, ema_decay: float | Tensor
+) -> dict[str, Tensor]:
+    """Do all of a step that is computed on the device, without counting it; gives what :func:`train_step` does.
+
+    What it does there depends, beside tensors, on the recipe and on whether a penalty is due and LeCam has begun.
+    """
     d_metrics: list[dict[str, Tensor]] = []
     real: tuple[Tensor, Tensor] | None = None
-    for update, position in enumerate(batches_of_step(state, config)):
-        batch = next_batch(position)
+    for batch, draws in zip(inputs.batches, inputs.d, strict=True):
         x, y = engine.images(batch), engine.tensor(batch.labels)
-        d_metrics.append(d_step(state, config, x, y, update, engine, seed))
+        d_metrics.append(d_step(state, config, x, y, draws, engine))
         real = (x, y) if config.loss == "relativistic" else None
-    metrics = mean_metrics(d_metrics) | g_step(state, config, engine, seed, real)
+    metrics = mean_metrics(d_metrics) | g_step(state, config, inputs.g, engine, real)
     if state.ema is not None:
-        update_ema(state.ema, state.G, decay_at(config, state.step), running=config.ema_running)
+        update_ema(state.ema, state.G, ema_decay, running=config.ema_running)
     metrics = engine.mean(metrics)
     move_controls(state.controls, config, state.step, metrics)
     if metrics.pop("real_signs", None) is not None:
         metrics["augment_p"] = state.controls["augment_p"].clone()
-    state.step += 1
     return metrics
 
 
@@ -81,8 +134,29 @@ def batches_of_step(state: TrainState, config: TrainConfig) -> range:
     return range(state.draw_step * config.d_steps, (state.draw_step + 1) * config.d_steps)
 
 
+def penalty_due(state: TrainState, config: TrainConfig) -> bool:
+    """Tell whether D's gradients on images count in this step."""
+    return config.penalises and state.step % config.penalty_every == 0
+
+
+def lecam_begun(state: TrainState, config: TrainConfig) -> bool:
+    """Tell whether LeCam counts in this step."""
+    return config.lecam > 0.0 and state.step >= config.lecam_start
+
+
+def d_draws(state: TrainState, config: TrainConfig, update: int, engine: Engine, seed: int) -> Draws:
+    """Draw what an update of D of this step needs; this process's part of it."""
+    z, y = training_draws(seed, "D", state.draw_step, update, config.batch_size, *_sizes(state))
+    rows = engine.rows(config.batch_size, config.accumulate)
+    real, fake = (
+        augment_draws(config, seed, which, state.draw_step, update, config.batch_size)[rows]
+        for which in ("real", "fake")
+    )
+    return Draws(z[rows], None if y is None else y[rows], fake, real)
+
+
 def d_step(
-    state: TrainState, config: TrainConfig, x: Tensor, y: Tensor, update: int, engine: Engine, seed: int
+    state: TrainState, config: TrainConfig, x: Tensor, y: Tensor, draws: Draws, engine: Engine
 ) -> dict[str, Tensor]:
     """Update D once on real images x (B, 3, H, W) in [-1, 1] with classes y (B,), and as many generated ones.
 
@@ -91,16 +165,11 @@ def d_step(
     G runs in training mode without gradients: its batch statistics and spectral vectors see this batch, its weights
     stay.
     """
-    set_learning_rate(state.optimizer_d, config.lr_d * config.rollback_lr_factor**state.rollbacks, state.step, config)
     state.optimizer_d.zero_grad(set_to_none=True)
-    z, y_fake = engine.draws(
-        training_draws(seed, "D", state.draw_step, update, config.batch_size, *_sizes(state)), config.accumulate
-    )
+    z, y_fake, fake_draws, real_draws = engine.draws(draws)
     if config.loss == "relativistic" and y_fake is not None:
         y_fake = y  # pairs are of one class
-    penalised = config.penalises and state.step % config.penalty_every == 0
-    real_draws = augment_draws(config, seed, "real", state.draw_step, update, config.batch_size, engine)
-    fake_draws = augment_draws(config, seed, "fake", state.draw_step, update, config.batch_size, engine)
+    penalised = penalty_due(state, config)
     metrics: list[dict[str, Tensor]] = []
     D = engine.training(state.D)
     for part in micro_batches(state, config, engine, state.D, len(x)):
@@ -212,11 +281,22 @@ def generator_at_rest(G: nn.Module, config: TrainConfig) -> Iterator[None]:
         yield
 
 
+def g_draws(state: TrainState, config: TrainConfig, engine: Engine, seed: int) -> Draws:
+    """Draw what the update of G of this step needs; this process's part of it."""
+    z, y = training_draws(seed, "G", state.draw_step, 0, config.generator_batch, *_sizes(state))
+    rows = engine.rows(config.generator_batch, config.accumulate)
+    fake = augment_draws(config, seed, "g", state.draw_step, 0, config.generator_batch)[rows]
+    real = fake[:0]
+    if config.loss == "relativistic":
+        real = augment_draws(config, seed, "g real", state.draw_step, 0, config.generator_batch)[rows]
+    return Draws(z[rows], None if y is None else y[rows], fake, real)
+
+
 def g_step(
     state: TrainState,
     config: TrainConfig,
+    draws: Draws,
     engine: Engine,
-    seed: int,
     real: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Update G once, on ``config.generator_batch`` images. D gets no gradient, and its vectors rest with ``once``.
@@ -224,16 +304,12 @@ def g_step(
     ``real`` are the pictures and classes that generated ones are paired with by the relativistic loss: the latest that
     D learnt from. They are of this process.
     """
-    set_learning_rate(state.optimizer_g, config.lr_g * config.rollback_lr_factor**state.rollbacks, state.step, config)
     state.optimizer_g.zero_grad(set_to_none=True)
-    z, y = engine.draws(
-        training_draws(seed, "G", state.draw_step, 0, config.generator_batch, *_sizes(state)), config.accumulate
-    )
-    draws = augment_draws(config, seed, "g", state.draw_step, 0, config.generator_batch, engine)
+    z, y, fake_draws, real_draws = engine.draws(draws)
     pairs = None
     if real is not None:
         y = None if y is None else real[1]
-        pairs = (*real, augment_draws(config, seed, "g real", state.draw_step, 0, config.generator_batch, engine))
+        pairs = (*real, real_draws)
     metrics: list[dict[str, Tensor]] = []
     G = engine.training(state.G)
     at_rest = frozen_spectral(state.D) if config.d_vectors == "once" else nullcontext()
@@ -244,7 +320,7 @@ def g_step(
                 # In fp32 like the real images, also under autocast: D must not tell them apart by their rounding.
                 x_fake = fp32(G(z[part], classes))
                 if not config.consistency:
-                    x_fake = augmented(state, config, x_fake, draws[part])
+                    x_fake = augmented(state, config, x_fake, fake_draws[part])
                 output = state.D(x_fake, classes)
                 paired = None if pairs is None else logits_of_pairs(state, config, pairs, part)
                 loss, seen_metrics = g_loss(config, output, classes, paired)
@@ -283,7 +359,7 @@ def d_loss(
         metrics["real_signs"] = signs(real_logits)
     if config.lecam:
         metrics["lecam"] = lecam_penalty(real_logits, fake_logits, state.controls)
-        loss = loss + (config.lecam if state.step >= config.lecam_start else 0.0) * metrics["lecam"]
+        loss = loss + (config.lecam if lecam_begun(state, config) else 0.0) * metrics["lecam"]
     if isinstance(output, ClassifierLogits):
         class_loss = classification_loss(fp32(output.classes[:num_real]), classes[:num_real])
         if config.auxiliary_on_fake:
@@ -352,14 +428,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float, step: int, co
         group["lr"] = lr
 
 
-def augment_draws(
-    config: TrainConfig, seed: int, which: str, step: int, update: int, batch_size: int, engine: Engine
-) -> Tensor:
-    """Draw the uniform numbers in [0, 1) that augmentation uses for this process's part of a batch, (B, n)."""
+def augment_draws(config: TrainConfig, seed: int, which: str, step: int, update: int, batch_size: int) -> Tensor:
+    """Draw the uniform numbers in [0, 1) that augmentation uses for a global batch, (B, n)."""
     generator = keyed_generator(seed, f"augment {which}", step, update)
     count = num_draws(config.augment) + (config.adaptive_augment is not None)
-    draws = generator.random((batch_size, count), dtype="float32")
-    return engine.tensor(torch.from_numpy(draws)[engine.rows(batch_size, config.accumulate)])
+    return torch.from_numpy(generator.random((batch_size, count), dtype="float32"))
 
 
 def mean_metrics(metrics: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -22,7 +22,10 @@ class Refused:
     def note(self, network: str, number: Tensor) -> None:
         """Remember the first parameter of the first update that was left out (number 0: none)."""
         before = self.parameter.get(network)
-        self.parameter[network] = number if before is None else torch.where(before == 0, number, before)
+        if before is None:
+            self.parameter[network] = number.clone()
+        else:  # in place: a CUDA graph writes to where it was recorded
+            before.copy_(torch.where(before == 0, number, before))
 
     def first(self, networks: dict[str, nn.Module]) -> str | None:
         """Name a parameter whose gradient was not finite, as ``D/blocks.0.conv1.weight``; None if there is none.

@@ -1,0 +1,226 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sagan.recipes.build import build
+from sagan.training import loop
+from sagan.training.config import EngineConfig
+from sagan.training.engine import Engine, records_steps
+from sagan.training.hooks import Hooks, Record
+from sagan.training.loop import train_loop
+from sagan.training.processes import Process
+from sagan.training.replay import WARM_UP, StepGraph
+from sagan.training.step import train_step
+
+RECIPES = {
+    "plain": {},
+    "several updates of D": {"d_steps": 2},
+    "accumulation": {"accumulate": 2},
+    "falling rates": {"lr_decay_start": 5},
+    "an average that begins late": {"ema_start": 6},
+    "an average that is short at first": {"ema_decay": 0.9, "ema_rampup": 0.5},
+    "augmentation": {"augment": ("color", "translation", "cutout")},
+    "adaptive augmentation": {"adaptive_augment": 0.6, "adaptive_images": 64, "augment": ("translation",)},
+    "LeCam that begins late": {"lecam": 0.1, "lecam_start": 7},
+    "penalties every third step": {"r1": 1.0, "r2": 1.0, "penalty_every": 3, "loss": "relativistic"},
+    "consistency": {"consistency": 1.0, "augment": ("translation",)},
+}
+STEPS = 12
+
+
+class Emulated:
+    """Records without a GPU: what is replayed sees the step, the rates and the inputs as they were when recorded."""
+
+    def __init__(self, state):
+        self.state = state
+        self.recorded = 0
+
+    def __call__(self, work):
+        self.recorded += 1
+        groups = [optimizer.param_groups[0] for optimizer in (self.state.optimizer_d, self.state.optimizer_g)]
+        then = {"step": self.state.step, "rates": [group["lr"] for group in groups]}
+        assert all(group["capturable"] for group in groups)
+        metrics = {}
+
+        def replay():
+            now = {"step": self.state.step, "rates": [group["lr"] for group in groups]}
+            self.see(then, groups)
+            metrics.update(work())
+            self.see(now, groups)
+
+        return replay, metrics
+
+    def see(self, which, groups):
+        self.state.step = which["step"]
+        for group, rate in zip(groups, which["rates"], strict=True):
+            group["lr"] = rate
+
+
+def assert_alike(one, other, tolerance=1e-5):
+    for network in ("G", "D", "ema"):
+        ours, theirs = getattr(one, network).state_dict(), getattr(other, network).state_dict()
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(one.controls, other.controls)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_replayed_steps_do_what_steps_do(tiny_state, pictures, engine, recipe):
+    state, config = tiny_state(total_steps=STEPS, **{"ema_decay": 0.9} | RECIPES[recipe])
+    other = copy.deepcopy(state)
+    emulated = Emulated(state)
+    steps = StepGraph(emulated)
+    for _ in range(STEPS):
+        found, expected = (do(s, config, pictures, engine, 0) for do, s in ((steps, state), (train_step, other)))
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5)
+    assert emulated.recorded
+    assert state.step == STEPS
+    assert_alike(state, other)
+    assert isinstance(state.optimizer_g.param_groups[0]["lr"], float)  # as checkpoints have it
+    assert not state.optimizer_g.param_groups[0]["capturable"]
+
+
+def test_every_kind_of_step_is_recorded_once_after_its_warm_up(tiny_state, pictures, engine):
+    state, config = tiny_state(total_steps=40, ema_decay=0.9, lecam=0.1, lecam_start=8, ema_start=16)
+    emulated = Emulated(state)
+    steps = StepGraph(emulated)
+    found = []
+    for _ in range(24):
+        steps(state, config, pictures, engine, 0)
+        found.append(emulated.recorded)
+    after = [8 * k + WARM_UP for k in range(3)]
+    assert found == [sum(i >= first for first in after) for i in range(24)]
+
+
+def test_after_a_checkpoint_was_loaded_steps_are_recorded_anew(tiny_state, pictures, engine):
+    state, config = tiny_state(total_steps=20, ema_decay=0.9)
+    emulated = Emulated(state)
+    steps = StepGraph(emulated)
+    for _ in range(5):
+        steps(state, config, pictures, engine, 0)
+    kept = copy.deepcopy(state.state_dict())
+    expected = [steps(state, config, pictures, engine, 0)["loss_g"] for _ in range(5)]
+    state.load_state_dict(kept)
+    found = [steps(state, config, pictures, engine, 0)["loss_g"] for _ in range(5)]
+    assert emulated.recorded == 2
+    torch.testing.assert_close(found, expected)
+
+
+def test_metrics_of_a_step_stay_when_the_next_is_replayed(tiny_state, pictures, engine):
+    state, config = tiny_state(total_steps=20, ema_decay=0.9)
+    steps = StepGraph(Emulated(state))
+    metrics = [steps(state, config, pictures, engine, 0)["loss_d"] for _ in range(8)]
+    assert len({float(value) for value in metrics}) == 8
+
+
+def test_what_cannot_be_recorded_is_computed_and_told_once(tiny_state, pictures, engine):
+    state, config = tiny_state(total_steps=20, ema_decay=0.9)
+    other = copy.deepcopy(state)
+
+    def refuse(work):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore words")
+
+    steps = StepGraph(refuse)
+    with pytest.warns(
+        RuntimeWarning, match=r"cannot be recorded as a CUDA graph \(operation not permitted when stream is capturing\)"
+    ) as told:
+        for _ in range(8):
+            steps(state, config, pictures, engine, 0)
+    assert len(told) == 1
+    for _ in range(8):
+        train_step(other, config, pictures, engine, 0)
+    assert_alike(state, other, tolerance=0.0)
+
+
+def test_too_little_memory_is_no_reason_to_go_on(tiny_state, pictures, engine):
+    state, config = tiny_state(total_steps=20, ema_decay=0.9)
+
+    def refuse(work):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    steps = StepGraph(refuse)
+    with pytest.raises(torch.OutOfMemoryError):
+        for _ in range(8):
+            steps(state, config, pictures, engine, 0)
+
+
+def test_without_a_gpu_steps_are_as_always_and_it_is_told():
+    asked = Engine(EngineConfig(device="cpu", step_graph=True))
+    assert not asked.step_graph
+    assert "no step graph (asked for, but it needs a CUDA device)" in asked.reason
+    assert "step graph" not in Engine(EngineConfig(device="cpu")).reason
+    cuda = torch.device("cuda")
+    assert records_steps(
+        EngineConfig(step_graph=True), cuda, Process(rank=0, world_size=1, local_rank=0, local_world_size=1)
+    )[0]
+    assert not records_steps(
+        EngineConfig(step_graph=True), cuda, Process(rank=0, world_size=2, local_rank=0, local_world_size=2)
+    )[0]
+
+
+def test_graphs_of_parts_and_of_the_whole_exclude_each_other():
+    with pytest.raises(ValueError, match="step_graph cannot be with compile graphs"):
+        EngineConfig(step_graph=True, compile="graphs")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize(
+    ("recipe", "precision"), [*((recipe, "fp32") for recipe in RECIPES), ("plain", "bf16"), ("augmentation", "bf16")]
+)
+def test_on_a_gpu_replayed_steps_do_what_steps_do(tiny_config, pictures, recipe, precision):
+    config = tiny_config(total_steps=STEPS, **{"ema_decay": 0.9} | RECIPES[recipe])
+    config = replace(config, engine=EngineConfig(device="cuda", precision=precision, step_graph=True))
+    parts, other = build(config), build(config)
+    steps = StepGraph()
+    losses = []
+    for _ in range(STEPS):
+        found, expected = (
+            do(p.state, config.train, pictures, p.engine, 0) for do, p in ((steps, parts), (train_step, other))
+        )
+        losses.append((float(found["loss_d"]), float(expected["loss_d"])))
+    assert steps._recorded  # it was replayed: a failure would have warned, and warnings are errors
+    tolerance = 1e-3 if precision == "fp32" else 5e-2
+    for ours, theirs in losses:
+        assert ours == pytest.approx(theirs, rel=tolerance, abs=tolerance)
+    if precision == "fp32":
+        assert_alike(parts.state, other.state, tolerance=2e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_on_a_gpu_an_infinite_gradient_is_left_out_of_a_replayed_step_too(tiny_config, pictures):
+    config = tiny_config(total_steps=STEPS)
+    config = replace(config, engine=EngineConfig(device="cuda", precision="fp32", step_graph=True))
+    parts = build(config)
+    steps = StepGraph()
+    for _ in range(WARM_UP + 2):
+        steps(parts.state, config.train, pictures, parts.engine, 0)
+    assert parts.state.refused_by() is None
+    weight = next(parts.state.D.parameters())
+    before = weight.detach().clone()
+    with torch.no_grad():
+        kept = parts.state.G.conv.bias.clone()
+        parts.state.G.conv.bias.fill_(float("nan"))
+    steps(parts.state, config.train, pictures, parts.engine, 0)
+    assert parts.state.refused_by() is not None
+    assert torch.equal(weight, before)
+    assert torch.isnan(parts.state.G.conv.bias).all()
+    with torch.no_grad():
+        parts.state.G.conv.bias.copy_(kept)
+
+
+def test_the_loop_takes_recorded_steps_where_the_engine_says_so(tiny_state, pictures, engine, monkeypatch):
+    state, config = tiny_state(total_steps=3)
+    taken = []
+
+    class Steps:
+        def __call__(self, *args):
+            taken.append(args[0].step)
+            return train_step(*args)
+
+    monkeypatch.setattr(loop, "StepGraph", Steps)
+    monkeypatch.setattr(engine, "step_graph", True)
+    train_loop(Hooks([], Record(config, state, engine)), pictures, 0)
+    assert taken == [0, 1, 2]
