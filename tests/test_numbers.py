@@ -794,6 +794,22 @@ def gpu_folds(files: list[Path]) -> list[str]:
 
 
 @computes
+def gpu_step_graph(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    assert found["card"] == "NVIDIA H200"
+    lines = []
+    for row in found["rows"]:
+        assert (row["precision"], row["batch"]) == ("fp32", 32)
+        plain, graph = row["sides"]["as it is"], row["sides"]["step graph"]
+        lines.append(
+            f"| `{row['preset']}` | {plain['ms']:.1f} ({plain['ms_low']:.1f} to {plain['ms_high']:.1f}, "
+            f"{plain['rounds']} rounds) | {graph['ms']:.1f} ({graph['ms_low']:.1f} to {graph['ms_high']:.1f}) | "
+            f"{row['times_as_fast']:.1f} |"
+        )
+    return lines
+
+
+@computes
 def gpu_tests(files: list[Path]) -> list[str]:
     failed = json.dumps(read(files[0])["tests"])
     assert failed.count("FileNotFoundError") == 3

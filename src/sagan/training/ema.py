@@ -53,8 +53,12 @@ def update_ema(
         torch._foreach_add_(kept_parameters, ways)
     else:
         torch._foreach_lerp_(kept_parameters, list(source.parameters()), 1.0 - decay)
+    copies, originals = list[Tensor](), list[Tensor]()
     for (name, kept), buffer in zip(average.named_buffers(), source.buffers(), strict=True):
         if running == "average" and name.rpartition(".")[2] in ("running_mean", "running_var"):
             kept.lerp_(buffer, 1.0 - decay)
         else:
-            kept.copy_(buffer)
+            copies.append(kept)
+            originals.append(buffer)
+    if copies:  # together: on a GPU each would be a launch
+        torch._foreach_copy_(copies, originals)
