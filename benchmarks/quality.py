@@ -5,6 +5,8 @@
     ./dev python benchmarks/quality.py clothes --data clothing-128.zip --stop-after 3600     # as long as there is time
     ./dev python benchmarks/quality.py clothes --report                          # table and curves from what is there
     ./dev python benchmarks/quality.py clothes --data ... --second-judge decay --archive nudity-0.2.3.tar.gz
+    ./dev python benchmarks/quality.py clothes --data ... --measure-costs grow-32 --arms base decay  # see below
+    ./dev python benchmarks/quality.py clothes --data ... --costs results/quality/step-costs-clothes.json --device cuda
 
 Every arm (`quality_arms.py`) is trained up to 880 processor seconds with one seed, all of them to a quarter of that
 first, then to a half and so on, those that plan with their whole budget first and then the best, so that an early look
@@ -15,6 +17,12 @@ half. The floor is the other half against it. Cost is the processor time of the 
 Arms with stages (growing, transfer) pay for all of them, also for learning from other pictures first; samples of a
 smaller stage are judged enlarged.
 
+With `--costs` a budget is counted in steps, each of which costs what it was measured to take on a processor
+(`quality_costs.py`): another device can then do what a processor would do in those seconds. Such rows say what computed
+them, the page marks them, and they stand beside those of the same arm that were trained by seconds. Each run is trained
+to its end before another takes its place, the arms in the order in which they are named. `--pictures` also draws and
+measures samples while it trains, for a long run: `--only-screen --screen 18000 --arms ARM --pictures`.
+
 It leaves results/quality/contest-SET.jsonl (a line for each judgement), .md (the table), .webp (curves) and a sheet of
 samples, same noise and same classes, for each arm. Runs lie under --work and can be deleted when all is done.
 """
@@ -23,13 +31,17 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from quality_arms import ARMS, SETS, chosen
+
+from sagan.training.config import Compile, Precision
 
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = ROOT / "results" / "quality"
@@ -56,6 +68,12 @@ def read_rows(name: str) -> list[Row]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
+def rows_of(args: argparse.Namespace) -> list[Row]:
+    """Read the judgements so far that were made as these are to be: by steps or by seconds, drawn on the way or not."""
+    kind = bool(args.costs), args.pictures
+    return [row for row in read_rows(args.set) if ("computed_by" in row, row.get("pictures", False)) == kind]
+
+
 def done(rows: Sequence[Row], piece: Slice) -> Row | None:
     """Find the judgement of a slice."""
     arm, seed, budget, point = piece
@@ -67,9 +85,9 @@ def done(rows: Sequence[Row], piece: Slice) -> Row | None:
     return None
 
 
-def screening(arms: Sequence[str], screen_s: float) -> list[Slice]:
+def screening(arms: Sequence[str], screen_s: float, seeds: Sequence[int] = (0,)) -> list[Slice]:
     """List the slices of the screening, all arms to the first point, then all to the second, and so on."""
-    return [(arm, 0, screen_s, share * screen_s) for share in SCREEN_POINTS for arm in arms]
+    return [(arm, seed, screen_s, share * screen_s) for share in SCREEN_POINTS for seed in seeds for arm in arms]
 
 
 def finals(arms: Sequence[str], screen_s: float, final_s: float) -> list[Slice]:
@@ -89,27 +107,32 @@ def best_of(rows: Sequence[Row], arms: Sequence[str], screen_s: float) -> list[s
 def run_slices(args: argparse.Namespace, slices: Sequence[Slice], ends: float) -> bool:
     """Train and judge what is not done yet, ``--jobs`` at a time; False if time ran out before all was done."""
     with ThreadPoolExecutor(args.jobs) as pool:
-        waiting = [piece for piece in slices if done(read_rows(args.set), piece) is None]
-        running: dict[Future[Row], Slice] = {}
+        waiting = [piece for piece in slices if done(rows_of(args), piece) is None]
+        running: dict[Future[bool], list[Slice]] = {}
         while waiting or running:
             while waiting and len(running) < args.jobs and time.monotonic() < ends:
-                piece = next(free(in_order(waiting, read_rows(args.set)), list(running.values())), None)
-                if piece is None:
+                turn = next(free(turns(args, waiting), [turn[0] for turn in running.values()]), None)
+                if turn is None:
                     break
-                waiting.remove(piece)
-                running[pool.submit(run_slice, args, piece)] = piece
+                waiting = [piece for piece in waiting if piece not in turn]
+                running[pool.submit(run_turn, args, turn, ends)] = turn
             if not running:
                 return not waiting
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                piece = running.pop(future)
-                row = future.result()
-                with rows_file(args.set).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-                said = f"FD {row['fd']:.1f}" if "fd" in row else f"ended: {row['ended']}"
-                print(f"{piece[0]} seed {piece[1]} at {piece[3]:g} s: {said} ({len(waiting)} to go)", flush=True)
-                if "fd" not in row:
-                    waiting = [other for other in waiting if other[:3] != piece[:3]]
-    return True
+                turn = running.pop(future)
+                if not future.result():
+                    waiting = [other for other in waiting if other[:3] != turn[0][:3]]
+    return time.monotonic() < ends
+
+
+def turns(args: argparse.Namespace, waiting: Sequence[Slice]) -> list[list[Slice]]:
+    """Give what one process does at a time, in order: a slice or, by steps, all those of a run."""
+    if not args.costs:
+        return [[piece] for piece in in_order(waiting, rows_of(args))]
+    runs: dict[tuple[str, int, float], list[Slice]] = {}
+    for piece in sorted(waiting, key=lambda piece: piece[1]):
+        runs.setdefault(piece[:3], []).append(piece)
+    return list(runs.values())
 
 
 def in_order(waiting: Sequence[Slice], rows: Sequence[Row]) -> list[Slice]:
@@ -124,63 +147,132 @@ def in_order(waiting: Sequence[Slice], rows: Sequence[Row]) -> list[Slice]:
     return sorted(waiting, key=rank)
 
 
-def free(waiting: Sequence[Slice], running: Sequence[Slice]) -> Iterator[Slice]:
-    """Yield the slices whose run nobody is training now."""
+def free(waiting: Iterable[list[Slice]], running: Sequence[Slice]) -> Iterator[list[Slice]]:
+    """Yield the turns whose run nobody is training now."""
     busy = {(arm, seed) for arm, seed, _, _ in running}
-    return (piece for piece in waiting if piece[:2] not in busy)
+    return (turn for turn in waiting if turn[0][:2] not in busy)
 
 
-def run_slice(args: argparse.Namespace, piece: Slice) -> Row:
-    """Train and judge one slice in a process of its own; its words go to a log beside the run."""
-    arm, seed, budget, point = piece
+def run_turn(args: argparse.Namespace, turn: Sequence[Slice], ends: float) -> bool:
+    """Train and judge slices of a run in a process of its own; its words go to a log beside the run.
+
+    Returns:
+        Whether it came to the last of them.
+    """
+    arm, seed, budget, _ = turn[0]
     told = {"set": args.set, "arm": arm, "seed": seed, "budget_s": budget, "data": args.data, "work": args.work}
-    command = [sys.executable, __file__, args.set, "--slice", json.dumps(told | {"point_s": point})]
-    with (Path(args.work) / f"{args.set}.log").open("a", encoding="utf-8") as log:
-        ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
-    about = {"arm": arm, "seed": seed, "budget_s": budget, "point_s": point}
-    if ended.returncode:
-        return about | {"ended": f"exit code {ended.returncode}; see {args.set}.log"}
-    return about | json.loads(ended.stdout.splitlines()[-1])
+    told |= {"points": [point for *_, point in turn], "by_steps": by_steps(args, arm), "pictures": args.pictures}
+    command = [sys.executable, __file__, args.set, "--slice", json.dumps(told)]
+    judged = 0
+    with (
+        (Path(args.work) / f"{args.set}.log").open("a", encoding="utf-8") as log,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        stopped_at(process, ends),
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            row = {"arm": arm, "seed": seed, "budget_s": budget} | json.loads(line)
+            with rows_file(args.set).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            said = f"FD {row['fd']:.1f}" if "fd" in row else f"ended: {row['ended']}"
+            print(f"{arm} seed {seed} at {row['point_s']:g} s: {said}", flush=True)
+            judged += "fd" in row
+    if process.returncode and time.monotonic() < ends:
+        print(f"{arm} seed {seed} failed with exit code {process.returncode}; see {args.set}.log", flush=True)
+    return judged == len(turn)
+
+
+@contextmanager
+def stopped_at(process: subprocess.Popen[str], ends: float) -> Iterator[None]:
+    """Inside the context ask a process to save and stop when time is over."""
+    timer = threading.Timer(min(ends - time.monotonic(), threading.TIMEOUT_MAX), process.terminate)
+    timer.start()
+    try:
+        yield
+        process.wait()
+    finally:
+        timer.cancel()
+
+
+def by_steps(args: argparse.Namespace, arm: str) -> dict[str, Any] | None:
+    """Give what a process is told of how it counts."""
+    if not args.costs:
+        return None
+    how = {"device": args.device, "precision": args.precision, "compile": args.compile}
+    return {"costs": read_costs(args.costs)[arm]} | how
+
+
+def read_costs(file: Path) -> dict[str, dict[str, float]]:
+    """Read the processor seconds of a step, of each arm and each of its legs."""
+    costs: dict[str, dict[str, float]] = json.loads(file.read_text(encoding="utf-8"))["costs"]
+    return costs
 
 
 def child(told: dict[str, Any]) -> int:
-    """Do what :func:`run_slice` asks for, and print the row."""
+    """Do what :func:`run_turn` asks for, and print the rows."""
     import torch
-    from quality_judge import first_judge, halves, judge, protocol, save_sheet, sheet
-    from quality_train import Task, train_until, weights_at
+    from quality_train import BySteps, StoppedError, Task, train_until
 
-    import sagan
-    from sagan.machine import versions
     from sagan.training.health import DivergedError
 
     torch.set_num_threads(1)
-    point = told.pop("point_s")
-    task = Task(**told)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is what a processor computes
+    points, counted = told.pop("points"), told.pop("by_steps")
+    task = Task(**told, by_steps=BySteps(**counted) if counted else None)
     task.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        row = train_until(task, point)
-    except DivergedError as error:
-        print(json.dumps({"ended": str(error)}))
-        return 0
-    config = task.config
-    half, _ = halves(task.set, task.data, config.generator.size_px, str(Path(task.work) / "cache"))
-    network = first_judge()
-    generator = sagan.load(weights_at(task, point))
-    row |= judge(generator, half, network)
-    caption = (
-        f"{row['cost_s']:g} processor seconds, {row['step']:,} steps of {config.train.batch_size}, seed {task.seed}"
-    )
-    save_sheet(sheet(generator, task.arm, caption), sheet_file(task.set, task.arm, task.seed))
-    row |= {"batch_size": config.train.batch_size, "protocol": protocol(half, network), "versions": versions()}
-    print(json.dumps(row))
+    for point in points:
+        about = {"point_s": point} | computed(task)
+        try:
+            row = about | train_until(task, point)
+        except DivergedError as error:
+            print(json.dumps(about | {"ended": str(error)}), flush=True)
+            return 0
+        except StoppedError:
+            return 0
+        print(json.dumps(judged_row(task, row)), flush=True)
     return 0
 
 
-def sheet_file(name: str, arm: str, seed: int) -> Path:
+def computed(task: Any) -> Row:
+    """Say what computed the steps of a task, where their cost is not the time that they took."""
+    if task.by_steps is None:
+        return {}
+    import torch
+    from raw import processor
+
+    engine = task.config.engine
+    name = torch.cuda.get_device_name() if engine.device == "cuda" else processor()
+    found = {"computed_by": name, "computed_in": engine.precision, "compile": engine.compile}
+    return found | ({"pictures": True} if task.pictures else {})
+
+
+def judged_row(task: Any, row: Row) -> Row:
+    """Judge the weights that a task left at a point, and draw their sheet."""
+    from quality_judge import first_judge, halves, judge, protocol, save_sheet, sheet
+    from quality_train import weights_at
+
+    import sagan
+    from sagan.machine import versions
+
+    config = task.config
+    half, _ = halves(task.set, task.data, config.generator.size_px, str(Path(task.work) / "cache"))
+    network = first_judge()
+    generator = sagan.load(weights_at(task, row["point_s"]))
+    row = row | judge(generator, half, network)
+    caption = (
+        f"{row['cost_s']:g} processor seconds, {row['step']:,} steps of {config.train.batch_size}, seed {task.seed}"
+        f"{'; steps counted, not seconds' if task.by_steps else ''}"
+    )
+    save_sheet(sheet(generator, task.arm, caption), sheet_file(task))
+    return row | {"batch_size": config.train.batch_size, "protocol": protocol(half, network), "versions": versions()}
+
+
+def sheet_file(task: Any) -> Path:
     """Say where the sheet of an arm lies: of the last point that was judged."""
-    folder = QUALITY / f"contest-{name}"
+    folder = QUALITY / f"contest-{task.set}"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{arm}-{seed}.webp"
+    long = f"-{task.budget_s:g}" if task.pictures else ""
+    return folder / f"{task.arm}-{task.seed}{long}{'-by-steps' if task.by_steps else ''}.webp"
 
 
 def measure_bounds(args: argparse.Namespace) -> None:
@@ -227,7 +319,7 @@ def second_judge(args: argparse.Namespace) -> int:
     """Ask the second judge about the winner and the base, once."""
     from mobilenet import load_mobilenet
     from quality_judge import halves, judge, protocol, values
-    from quality_train import Task, weights_at
+    from quality_train import weights_at
 
     import sagan
     from sagan.evaluation.reference import real_batches
@@ -239,7 +331,7 @@ def second_judge(args: argparse.Namespace) -> int:
     found: dict[str, Any] = {}
     for arm in dict.fromkeys((args.second_judge, "base")):
         for seed in FINAL_SEEDS:
-            task = Task(set=args.set, arm=arm, seed=seed, budget_s=args.final, data=args.data, work=args.work)
+            task = final_task(args, arm, seed)
             half, other = halves(args.set, args.data, task.config.generator.size_px, str(Path(args.work) / "cache"))
             found[f"{arm} seed {seed}"] = judge(sagan.load(weights_at(task, args.final)), half, network)
     found["floor"] = values(real_batches(other), half, network)
@@ -247,6 +339,28 @@ def second_judge(args: argparse.Namespace) -> int:
         found["stored"] = judge(sagan.load(ROOT / stored), half, network)
     file.write_text(json.dumps({"values": found, "protocol": protocol(half, network)}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
+    return 0
+
+
+def final_task(args: argparse.Namespace, arm: str, seed: int) -> Any:
+    """Give what trains, or has trained, an arm up to the budget of the long runs."""
+    from quality_train import BySteps, Task
+
+    counted = by_steps(args, arm)
+    how = BySteps(**counted) if counted else None
+    return Task(set=args.set, arm=arm, seed=seed, budget_s=args.final, data=args.data, work=args.work, by_steps=how)
+
+
+def measure_costs(args: argparse.Namespace) -> int:
+    """Measure what a step of each arm costs, against an arm that has been trained by seconds, also on another set."""
+    from quality_costs import measure_costs
+
+    place, _, arm = args.measure_costs.rpartition(":")
+    other = argparse.Namespace(**vars(args))
+    if place:
+        other.set, other.data = place, str(Path(args.data).with_name(SETS[place].file))
+    tasks = [final_task(args, arm, 0) for arm in args.arms]
+    measure_costs(tasks, final_task(other, arm, 0), QUALITY / f"step-costs-{args.set}.json")
     return 0
 
 
@@ -262,8 +376,19 @@ def read_args() -> argparse.Namespace:
     )
     parser.add_argument("--final", type=float, default=FINAL_S, metavar="S", help="processor seconds of the long runs")
     parser.add_argument("--only-screen", action="store_true", help="no long runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the screening")
     parser.add_argument("--jobs", type=int, default=2, help="arms side by side, each on one thread")
-    parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="S", help="start nothing after that")
+    parser.add_argument(
+        "--stop-after", type=float, default=float("inf"), metavar="S", help="save and stop after so many seconds"
+    )
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="count steps, each of which costs what this says")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="with --costs: what computes")
+    parser.add_argument("--precision", default="fp32", choices=get_args(Precision), help="with --costs")
+    parser.add_argument("--compile", default="off", choices=get_args(Compile), help="with --costs, where an arm can be")
+    parser.add_argument("--pictures", action="store_true", help="with --costs: draw and measure samples on the way")
+    parser.add_argument(
+        "--measure-costs", metavar="[SET:]ARM", help="measure those of --arms against this arm's run by seconds"
+    )
     parser.add_argument("--report", action="store_true", help="only write table and curves")
     parser.add_argument("--second-judge", metavar="ARM", help="ask the second judge about this winner, once")
     parser.add_argument("--archive", type=Path, help="the second judge's file, see mobilenet.py")
@@ -274,6 +399,11 @@ def read_args() -> argparse.Namespace:
     args.arms = args.arms or wanted
     for arm in args.arms:
         chosen(arm)
+    if not args.costs and (args.pictures or args.device != "cpu"):
+        parser.error("--pictures and --device go with --costs, which counts steps in place of seconds")
+    missing = set(args.arms) - read_costs(args.costs).keys() if args.costs and not args.slice else set()
+    if missing:
+        parser.error(f"{args.costs} has no costs of {', '.join(sorted(missing))}; --measure-costs adds them")
     return args
 
 
@@ -286,12 +416,14 @@ def main() -> int:
     QUALITY.mkdir(parents=True, exist_ok=True)
     if args.second_judge:
         return second_judge(args)
+    if args.measure_costs:
+        return measure_costs(args)
     ends = time.monotonic() + args.stop_after
     if not args.report:
         measure_bounds(args)
-        whole = run_slices(args, screening(args.arms, args.screen), ends)
+        whole = run_slices(args, screening(args.arms, args.screen, args.seeds), ends)
         if whole and not args.only_screen:
-            best = best_of(read_rows(args.set), args.arms, args.screen)
+            best = best_of(rows_of(args), args.arms, args.screen)
             run_slices(args, finals(best, args.screen, args.final), ends)
     from quality_report import write_report
 

@@ -174,6 +174,12 @@ ARMS = {
         changes={"train.fade_steps": 200},
         only=("clothes",),
     ),
+    "grow-16-32-short": Arm(
+        why="0.15 of the budget at 16 px, 0.25 at 32, then 64",
+        stages=(Stage(share=0.15, size_px=16), Stage(share=0.25, size_px=32)),
+        changes={"train.fade_steps": 200},
+        only=("clothes",),
+    ),
     "grow-16": Arm(
         why="half the budget at 16 px, then 32",
         stages=(Stage(share=0.5, size_px=16),),

@@ -11,27 +11,51 @@ from sagan.figures.curves import band_curves
 Row = dict[str, Any]
 CURVES = 8
 """So many arms are drawn: the best, and the base."""
+MARK = " †"
+"""Stands behind arms of which steps were counted, not seconds."""
 
 
-def table(name: str, rows: Sequence[Row]) -> list[str]:
+def table(rows: Sequence[Row]) -> list[str]:
     """Write the judgements as a table in Markdown: each arm at the latest point that all its seeds have reached."""
     lines = [
         "| arm | what it changes | processor seconds | steps | seeds | FD(efficientnet-lite0) | precision | recall "
         "| coverage |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    found = [summary(arm, [row for row in rows if row.get("arm") == arm]) for arm in arms_of(rows)]
+    found = [summary(arm, mine) for arm, mine in by_arm(rows).items()]
     for row in sorted(found, key=lambda row: (-row["point_s"], row["fd"])):
         lines.append(
-            f"| {row['arm']} | {chosen(row['arm']).why} | {row['cost_s']:,.0f} | {row['step']:,.0f} | {row['seeds']} | "
+            f"| {row['arm']} | {chosen(row['name']).why} | {row['cost_s']:,.0f} | "
+            f"{row['step']:,.0f} | {row['seeds']} | "
             f"{row['fd']:.1f} | {row['precision']:.2f} | {row['recall']:.2f} | {row['coverage']:.2f} |"
         )
     return lines
 
 
-def arms_of(rows: Sequence[Row]) -> list[str]:
-    """List the arms that were judged, in their order."""
-    return list(dict.fromkeys(row["arm"] for row in rows if "fd" in row and "arm" in row))
+def by_arm(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Give the judgements of each arm, in their order, runs that drew samples on the way apart.
+
+    A mark tells those of which steps were counted, not seconds.
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if "fd" in row and "arm" in row:
+            alone = f", {row['budget_s']:,.0f} s" if row.get("pictures") else ""
+            found.setdefault(row["arm"] + alone + (MARK if "computed_by" in row else ""), []).append(row)
+    return found
+
+
+def note(rows: Sequence[Row]) -> list[str]:
+    """Say what the mark means, where it is used."""
+    how = {(row["computed_by"], row["computed_in"]) for row in rows if "computed_by" in row}
+    if not how:
+        return []
+    computed = ", ".join(f"{name} ({arithmetic})" for name, arithmetic in sorted(how))
+    return [
+        f"{MARK.strip()} Computed by {computed}: as many steps as so many processor seconds are, by what a step was "
+        "measured to cost on one core (`step-costs-*.json`).",
+        "",
+    ]
 
 
 def summary(arm: str, rows: Sequence[Row]) -> Row:
@@ -43,7 +67,7 @@ def summary(arm: str, rows: Sequence[Row]) -> Row:
     at = [max((row for row in rows if row["seed"] == s and row["point_s"] == max(points)), key=_budget) for s in seeds]
     keys = ("cost_s", "step", "fd", "precision", "recall", "density", "coverage")
     means = {key: sum(row[key] for row in at) / len(at) for key in keys}
-    return {"arm": arm, "point_s": max(points), "seeds": len(seeds), **means}
+    return {"arm": arm, "name": rows[0]["arm"], "point_s": max(points), "seeds": len(seeds), **means}
 
 
 def _budget(row: Row) -> float:
@@ -52,16 +76,14 @@ def _budget(row: Row) -> float:
 
 def curves(rows: Sequence[Row], title: str, caption: str) -> Any:
     """Draw quality over cost: the best arms and the base."""
-    order = sorted(
-        (summary(arm, [r for r in rows if r.get("arm") == arm]) for arm in arms_of(rows)), key=lambda r: r["fd"]
-    )
-    names = [row["arm"] for row in order if row["arm"] != "base"][: CURVES - 1]
+    arms = by_arm(rows)
+    best = sorted((summary(arm, mine) for arm, mine in arms.items()), key=lambda row: row["fd"])
+    names = [row["arm"] for row in best if row["name"] != "base"][: CURVES - 1]
     groups = {}
-    for arm in [*names, *(["base"] if "base" in arms_of(rows) else [])]:
-        mine = [row for row in rows if row.get("arm") == arm and "fd" in row]
+    for arm in [*names, *(name for name in ("base", f"base{MARK}") if name in arms)]:
         groups[arm] = [
-            [{"step": round(row["point_s"]), "fd": row["fd"]} for row in mine if row["seed"] == seed]
-            for seed in sorted({row["seed"] for row in mine})
+            [{"step": round(row["point_s"]), "fd": row["fd"]} for row in arms[arm] if row["seed"] == seed]
+            for seed in sorted({row["seed"] for row in arms[arm]})
         ]
     return band_curves(
         groups, "fd", label="FD(efficientnet-lite0) over processor seconds", title=title, caption=caption
@@ -91,7 +113,7 @@ def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
                 f"precision {row['precision']:.2f}, recall {row['recall']:.2f}.",
                 "",
             ]
-    lines += [*table(name, rows), ""]
+    lines += [*table(rows), "", *note(rows)]
     lines += [f"- {row['arm']} seed {row['seed']} ended at {row['point_s']:g} s: {row['ended']}" for row in ended]
     lines += [
         "",
@@ -103,4 +125,4 @@ def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     picture = curves(rows, f"Quality over cost: {name}", f"{made['samples']} samples against {made['reference']}")
     picture.save(folder / f"contest-{name}.webp", quality=85, method=6)
-    return f"{page.name}: {len(judged)} judgements of {len(arms_of(rows))} arms"
+    return f"{page.name}: {len(judged)} judgements of {len(by_arm(rows))} arms"

@@ -4,6 +4,9 @@ Cost is what this process spends, all of its threads, from the first step to the
 standing statistics of the weights that it leaves. A run that is called again goes on from its last checkpoint, which
 keeps what was spent until then. An arm with stages is a run for each of them, which starts from the one before and
 counts what that spent.
+
+By steps (:class:`BySteps`), cost is the number of steps times what one was measured to take on a processor, and any
+device may compute them.
 """
 
 import json
@@ -22,9 +25,12 @@ from sagan.recipes.config import RunConfig, from_json
 from sagan.runs.grow import networks_at
 from sagan.runs.train import train
 from sagan.training.checkpoint import checkpoints
+from sagan.training.config import Compile, Device, EngineConfig, Precision
 
 PROBE_STEPS, PROBE_FROM = 30, 10
 """Steps of a trial that tells how many a budget allows, and the first that counts."""
+PREVIEWS, LINES_A_PREVIEW, PREVIEWS_A_SCORE = 40, 4, 4
+"""Sheets of samples in each run of a task that draws, lines of the log for each, and sheets for a measurement."""
 SAVE_EVERY_S = 120.0
 """Processor seconds after which a checkpoint is made, so that an interrupted run loses no more."""
 
@@ -67,6 +73,45 @@ class Budget(sagan.Hook):
         self.steps_before = int(state.get("steps_before", 0))  # type: ignore[call-overload]
 
 
+class StoppedError(Exception):
+    """A signal stopped the training; it is saved and can go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BySteps:
+    """Train as many steps as a budget of processor seconds is, on any device."""
+
+    costs: Mapping[str, float]
+    """Processor seconds of a step, for each leg of the arm."""
+    device: Device = "cpu"
+    precision: Precision = "fp32"
+    compile: Compile = "off"
+    """What an arm cannot be trained with is `off` for it."""
+
+
+class Steps(Budget):
+    """Ends the run after the steps that a budget is; each counts what it costs on a processor."""
+
+    def __init__(self, leg: "Leg", until_s: float, before: Budget | None) -> None:
+        super().__init__(until_s, before)
+        self.leg = leg
+
+    def on_start(self, record: Any) -> None:
+        """Count what is done."""
+        self.on_step(record)
+
+    def on_step(self, record: Any) -> None:
+        """Count, and end the run after the last one."""
+        self.count(record.step)
+        if record.step >= self.leg.steps_until(self.until_s):
+            record.stop(f"as many steps as {self.until_s:g} processor seconds are")
+
+    def count(self, step: int) -> None:
+        """Say what so many steps are."""
+        self.steps_done = self.steps_before + step
+        self.spent_s = self.leg.starts_s + step * (self.leg.step_s or 0.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One arm with one seed on one set of pictures, up to a budget."""
@@ -79,6 +124,10 @@ class Task:
     data: str
     work: str
     """Folder for runs and decoded pictures."""
+    by_steps: BySteps | None = None
+    """Unset counts the seconds that it really takes."""
+    pictures: bool = False
+    """Draw and measure samples while training, by steps alone: that is no part of the cost."""
 
     @property
     def way(self) -> Arm:
@@ -88,13 +137,25 @@ class Task:
     @property
     def folder(self) -> Path:
         """Where its runs lie: arms that plan with their budget have some for each, others one that goes on."""
-        horizon = f"-{self.budget_s:g}" if self.way.plans else ""
-        return Path(self.work) / f"{self.set}-{self.arm}-{self.seed}{horizon}"
+        horizon = f"-{self.budget_s:g}" if self.way.plans or self.pictures else ""
+        kind = "-by-steps" if self.by_steps else ""
+        return Path(self.work) / f"{self.set}-{self.arm}-{self.seed}{horizon}{kind}{'-drawn' if self.pictures else ''}"
 
     @property
     def config(self) -> RunConfig:
         """What it trains."""
-        return configuration(self.set, self.way, self.data, str(Path(self.work) / "cache"), self.seed)
+        config = configuration(self.set, self.way, self.data, str(Path(self.work) / "cache"), self.seed)
+        return config if self.by_steps is None else on_engine(config, self.by_steps)
+
+
+def on_engine(config: RunConfig, by_steps: BySteps) -> RunConfig:
+    """Give a configuration with a device, the pictures kept there; compiled if it can be."""
+    device, precision = by_steps.device, by_steps.precision
+    config = replace(config, data=replace(config.data, keep="memory" if device == "cpu" else "device"))
+    try:
+        return replace(config, engine=EngineConfig(device=device, precision=precision, compile=by_steps.compile))
+    except ValueError:  # as with penalties of D's gradient
+        return replace(config, engine=EngineConfig(device=device, precision=precision, compile="off"))
 
 
 def weights_at(task: Task, point_s: float) -> Path:
@@ -109,17 +170,25 @@ def train_until(task: Task, point_s: float, init_from: Path | None = None) -> di
         task: What to train.
         point_s: Processor seconds after which it leaves.
         init_from: A run that its first leg starts from; what that spent does not count.
+
+    Raises:
+        StoppedError: If a signal ended it before.
     """
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     budget: Budget | None = None
     before = init_from
     for leg in legs(task):
-        run, budget = task.folder / leg.name, Budget(min(point_s, leg.ends_s), budget)
+        run, until_s = task.folder / leg.name, min(point_s, leg.ends_s)
+        budget = Budget(until_s, budget) if leg.step_s is None else Steps(leg, until_s, budget)
         if checkpoints(run / "checkpoints"):
             config = from_json((run / "config.json").read_text())
-            train(config, resume=run, hooks=[budget], console=console)
+            result = train(config, resume=run, hooks=[budget], console=console)
         else:
-            train(prepared(task, leg, before), out=run, init_from=before, hooks=[budget], console=console)
+            result = train(prepared(task, leg, before), out=run, init_from=before, hooks=[budget], console=console)
+        if result.signal is not None:
+            raise StoppedError(f"at step {result.step:,} of {leg.name}")
+        if isinstance(budget, Steps):
+            budget.count(result.step)  # also of a run that was done before
         before = run
         if point_s <= leg.ends_s:
             break
@@ -140,7 +209,14 @@ class Leg:
     starts_s: float
     """Processor seconds that all before may spend."""
     ends_s: float
+    step_s: float | None = None
+    """What a step costs, where that is not measured as it is done."""
     last: bool = False
+
+    def steps_until(self, point_s: float) -> int:
+        """Give the steps that it does until a point of the budget."""
+        assert self.step_s is not None
+        return max(1, round((point_s - self.starts_s) / self.step_s))
 
 
 def legs(task: Task) -> list[Leg]:
@@ -155,7 +231,8 @@ def legs(task: Task) -> list[Leg]:
         start = end
     grows = any(stage.size_px is not None for stage in arm.stages)
     config = with_fields(networks_at(whole, whole.generator.size_px, fades=grows), arm.later)
-    return [*found, Leg(name="run", config=config, starts_s=start, ends_s=task.budget_s, last=True)]
+    found.append(Leg(name="run", config=config, starts_s=start, ends_s=task.budget_s, last=True))
+    return found if task.by_steps is None else [replace(leg, step_s=task.by_steps.costs[leg.name]) for leg in found]
 
 
 def other_data(task: Task) -> str:
@@ -167,20 +244,31 @@ def other_data(task: Task) -> str:
 def prepared(task: Task, leg: Leg, before: Path | None) -> RunConfig:
     """Give the configuration of a fresh run: checkpoints as often as time asks, and the steps that rates fall over."""
     config, arm = leg.config, task.way
-    step_s = probe(task, config, before)
+    step_s = leg.step_s or probe(task, config, before)
+    total = max(2, round((leg.ends_s - leg.starts_s) / step_s))
     changes: dict[str, Any] = {"save_every": max(1, round(SAVE_EVERY_S / step_s)), "keep_last": 1}
     if arm.decay_from is not None and leg.last:
-        total = max(2, round((task.budget_s - leg.starts_s) / step_s))
         start = round((arm.decay_from * task.budget_s - leg.starts_s) / step_s)
         changes |= {"total_steps": total, "lr_decay_start": max(0, start)}
+    if task.pictures:
+        every = max(1, total // PREVIEWS)
+        changes |= {"sample_every": every, "log_every": max(1, every // LINES_A_PREVIEW)}
+        changes |= {"evaluate_every": PREVIEWS_A_SCORE * every} | ({"total_steps": total} if leg.last else {})
     return replace(config, train=replace(config.train, **changes))
 
 
 def probe(task: Task, config: RunConfig, before: Path | None) -> float:
     """Measure the processor seconds of a step, the median of some."""
+    counted = sorted(tried(task, config, before, PROBE_STEPS)[1][PROBE_FROM:])
+    return counted[len(counted) // 2]
+
+
+def tried(
+    task: Task, config: RunConfig, before: Path | None, steps: int, **train_fields: Any
+) -> tuple[Path, list[float]]:
+    """Train a few steps, in a folder of their own; gives that, and the processor seconds of each."""
     budget = Budget(float("inf"))
-    short = replace(config, train=replace(config.train, total_steps=PROBE_STEPS, log_every=PROBE_STEPS))
+    short = replace(config, train=replace(config.train, **{"total_steps": steps, "log_every": steps} | train_fields))
     out = task.folder / f"probe-{time.time_ns()}"
     train(short, out=out, init_from=before, hooks=[budget], console=Console(quiet=True))
-    counted = sorted(budget.steps[PROBE_FROM:])
-    return counted[len(counted) // 2]
+    return out, budget.steps

@@ -1,16 +1,22 @@
 """benchmarks/quality.py: which slices it trains, in which order, and what its page says; a small contest, slow."""
 
+import argparse
 import importlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("quality", "quality_arms", "quality_train", "quality_judge", "quality_report", "mobilenet")
+MODULES = (
+    *("quality", "quality_arms", "quality_train", "quality_judge", "quality_report", "quality_costs"),
+    *("mobilenet", "raw"),
+)
+GROWN = "grow-16-32+batch-16+narrow-d+ema-ramp"
 
 
 @pytest.fixture
@@ -135,9 +141,113 @@ def test_the_best_of_the_screening_and_the_base_go_on(modules):
 
 
 def test_an_arm_is_trained_by_one_process_at_a_time(modules):
-    waiting = [("base", 0, 1.0, 2.0), ("base", 1, 1.0, 2.0), ("decay", 0, 1.0, 1.0)]
+    waiting = [[("base", 0, 1.0, 2.0)], [("base", 1, 1.0, 2.0)], [("decay", 0, 1.0, 1.0)]]
     left = list(modules["quality"].free(waiting, [("base", 0, 1.0, 1.0)]))
     assert left == waiting[1:]
+
+
+def by_steps_task(modules, arm, costs, **about):
+    train = modules["quality_train"]
+    fields = {"set": "clothes", "seed": 0, "budget_s": 100.0, "data": "x", "work": "w"} | about
+    return train.Task(arm=arm, by_steps=train.BySteps(**costs), **fields)
+
+
+def test_a_budget_in_steps_is_that_in_seconds_over_what_a_step_costs(modules):
+    train = modules["quality_train"]
+    task = by_steps_task(modules, GROWN, {"costs": {"stage-1": 0.1, "stage-2": 0.25, "run": 0.5}})
+    first, second, last = train.legs(task)
+    assert [leg.steps_until(leg.ends_s) for leg in (first, second, last)] == [300, 120, 80]
+    assert last.steps_until(80.0) == 40
+    stopped = []
+    record = type("Record", (), {"step": 119, "stop": lambda self, why: stopped.append(why)})()
+    before = train.Steps(first, 30.0, None)
+    before.count(300)
+    budget = train.Steps(second, 60.0, before)
+    budget.on_start(record)
+    assert (budget.steps_done, budget.spent_s, stopped) == (419, 59.75, [])
+    record.step = 120
+    budget.on_step(record)
+    assert (budget.steps_done, budget.spent_s) == (420, 60.0) and stopped == [
+        "as many steps as 60 processor seconds are"
+    ]
+
+
+def test_arms_by_steps_have_runs_of_their_own_on_a_device(modules):
+    costs = {"costs": {"run": 0.5}, "device": "cuda", "compile": "graphs"}
+    task = by_steps_task(modules, "base", costs)
+    seconds = modules["quality_train"].Task(set="clothes", arm="base", seed=0, budget_s=100.0, data="x", work="w")
+    assert task.folder != seconds.folder
+    assert (task.config.data.keep, task.config.engine.device, task.config.engine.compile) == (
+        "device",
+        "cuda",
+        "graphs",
+    )
+    assert task.config.engine.precision == "fp32"
+    assert by_steps_task(modules, "r1-lazy", costs).config.engine.compile == "off"
+    assert seconds.config.data.keep == "memory"
+    drawn = by_steps_task(modules, "base", costs, pictures=True)
+    (leg,) = modules["quality_train"].legs(drawn)
+    train = modules["quality_train"].prepared(drawn, leg, None).train
+    assert (train.total_steps, train.sample_every, train.evaluate_every, train.log_every) == (200, 5, 20, 1)
+    assert drawn.folder != task.folder
+
+
+def test_by_steps_a_process_takes_all_of_a_run_in_the_order_of_the_arms(modules, tmp_path, monkeypatch):
+    quality = modules["quality"]
+    monkeypatch.setattr(quality, "QUALITY", tmp_path)
+    args = argparse.Namespace(set="clothes", costs=Path("costs.json"), pictures=False)
+    counted = row("narrow", 0, 220.0, 5.0) | {"computed_by": "a GPU", "computed_in": "fp32"}
+    quality.rows_file("clothes").write_text(
+        "".join(json.dumps(one) + "\n" for one in (counted, row("base", 0, 1, 2.0)))
+    )
+    assert [one["arm"] for one in quality.rows_of(args)] == ["narrow"]
+    waiting = quality.screening(["decay", "base"], 100.0, (0, 1))
+    turns = quality.turns(args, waiting)
+    assert [(turn[0][:2], [point for *_, point in turn]) for turn in turns] == [
+        ((arm, seed), [25.0, 50.0, 100.0]) for seed in (0, 1) for arm in ("decay", "base")
+    ]
+    args.costs = None
+    assert [one["arm"] for one in quality.rows_of(args)] == ["base"]
+    assert all(len(turn) == 1 for turn in quality.turns(args, waiting))
+
+
+def test_a_process_is_asked_to_stop_when_time_is_over(modules):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with modules["quality"].stopped_at(process, time.monotonic()):
+        pass
+    assert process.returncode != 0
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    with modules["quality"].stopped_at(process, float("inf")):
+        pass
+    assert process.returncode == 0
+
+
+def test_legs_with_the_same_work_share_a_cost_and_others_are_measured_against_the_reference(modules, monkeypatch):
+    costs, task = modules["quality_costs"], modules["quality_train"].Task
+    about = {"set": "clothes", "seed": 0, "budget_s": 100.0, "data": "x", "work": "w"}
+    measured = []
+    monkeypatch.setattr(costs, "ratio", lambda leg, other: measured.append((leg.name, other.name)) or 2.0)
+    known = {}
+    paid = {"stage-1": 0.1, "stage-2": 0.2, "run": 0.4}
+    assert costs.costs_of(task(arm=f"{GROWN}+decay", **about), task(arm=GROWN, **about), paid, known) == paid
+    assert not measured
+    one = costs.costs_of(task(arm=f"{GROWN}+wide-g", **about), task(arm=GROWN, **about), paid, known)
+    assert one == {"stage-1": 0.2, "stage-2": 0.4, "run": 0.8}
+    assert costs.costs_of(task(arm="base", **about), task(arm=GROWN, **about), paid, known) == {"run": 0.8}
+    assert costs.costs_of(task(arm="base+ema-ramp", **about), task(arm=GROWN, **about), paid, known) == {"run": 0.8}
+    assert measured == [("stage-1", "stage-1"), ("stage-2", "stage-2"), ("run", "run"), ("run", "run")]
+
+
+def test_the_page_marks_arms_of_which_steps_were_counted(modules, tmp_path):
+    counted = {"computed_by": "a GPU", "computed_in": "fp32"}
+    rows = [row("base", 0, 880.0, 6.0), row("base", 0, 880.0, 7.0) | counted]
+    rows += [row("base", 0, 9000.0, 3.0, budget=9000.0) | counted | {"pictures": True}]
+    modules["quality_report"].write_report("clothes", rows, tmp_path)
+    page = (tmp_path / "contest-clothes.md").read_text()
+    assert "| base | the preset as it is | 880 | 8,800 | 1 | 6.0 |" in page
+    assert "| base † | the preset as it is | 880 | 8,800 | 1 | 7.0 |" in page
+    assert "| base, 9,000 s † | the preset as it is | 9,000 | 90,000 | 1 | 3.0 |" in page
+    assert "† Computed by a GPU (fp32): as many steps as so many processor seconds are" in page
 
 
 def test_the_page_averages_seeds_where_all_of_them_are(modules, tmp_path):
@@ -177,13 +287,34 @@ def test_constants_are_read_from_a_graph(modules):
     np.testing.assert_array_equal(found["some/weights"], values)
 
 
+TRY = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import quality, pathlib\n"
+    "quality.QUALITY = pathlib.Path(sys.argv.pop(1)); sys.exit(quality.main())\n"
+)
+
+
+@pytest.mark.slow("two short trainings by steps, and their judgements")
+def test_a_small_contest_by_steps(tmp_path):
+    script, costs = tmp_path / "try.py", tmp_path / "costs.json"
+    script.write_text(TRY)
+    costs.write_text(json.dumps({"costs": {"base": {"run": 0.5}, "decay": {"run": 0.25}}}))
+    words = [sys.executable, str(script), str(ROOT / "benchmarks"), str(tmp_path), "digits", "--arms", "base", "decay"]
+    words += ["--work", str(tmp_path / "work"), "--costs", str(costs), "--only-screen", "--screen", "8", "--jobs", "1"]
+    subprocess.run(words, check=True, cwd=ROOT)
+    rows = [json.loads(line) for line in (tmp_path / "contest-digits.jsonl").read_text().splitlines()][1:]
+    found = [(one["arm"], one["point_s"], one["cost_s"], one["step"]) for one in rows]
+    assert found == [
+        *(("base", 2.0, 2.0, 4), ("base", 4.0, 4.0, 8), ("base", 8.0, 8.0, 16)),
+        *(("decay", 2.0, 2.0, 8), ("decay", 4.0, 4.0, 16), ("decay", 8.0, 8.0, 32)),
+    ]
+    assert {one["computed_in"] for one in rows} == {"fp32"} and all(0 <= one["precision"] <= 1 for one in rows)
+    assert "| decay † |" in (tmp_path / "contest-digits.md").read_text()
+
+
 @pytest.mark.slow("three short trainings, each in processes of its own, and their judgements")
 def test_a_small_contest_goes_on_where_it_stopped(tmp_path, monkeypatch):
     script = tmp_path / "try.py"
-    script.write_text(
-        "import sys; sys.path.insert(0, sys.argv.pop(1)); import quality, pathlib\n"
-        "quality.QUALITY = pathlib.Path(sys.argv.pop(1)); sys.exit(quality.main())\n"
-    )
+    script.write_text(TRY)
     words = [sys.executable, str(script), str(ROOT / "benchmarks"), str(tmp_path), "digits"]
     words += [
         "--work",
