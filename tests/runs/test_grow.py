@@ -11,9 +11,11 @@ from sagan.generators.pretrained import load
 from sagan.generators.snapshot import Snapshot
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.models.generator import Generator
+from sagan.ops.spectral import refresh_spectral
 from sagan.recipes.build import build_networks
+from sagan.runs import start_from as start
 from sagan.runs.folder import RunError
-from sagan.runs.grow import grow_from
+from sagan.runs.grow import grow_from, networks_at
 from sagan.runs.stages import stages_of, train_grown
 from sagan.runs.train import train
 from sagan.training.checkpoint import checkpoints, load_checkpoint
@@ -99,6 +101,22 @@ def test_at_the_start_the_whole_is_the_inner_part_enlarged(grown, fields):
         big.D.fade.fill_(1.0)
         assert (big.G(z, y) - F.interpolate(small.G(z, y), scale_factor=2.0)).abs().max() > 1e-2
         assert (big.D(x, y) - small.D(F.avg_pool2d(x, 2), y)).abs().max() > 1e-4
+
+
+def test_a_network_that_does_not_grow_starts_from_one_that_has_grown(grown, tmp_path, monkeypatch):
+    _, big, whole = grown()
+    config = networks_at(whole, 32, fades=False)
+    monkeypatch.setattr(start, "read_snapshot", lambda _: Snapshot(None, whole, NAMES, copy.deepcopy(big.state_dict())))
+    monkeypatch.setattr(start, "_weights_alone", lambda _: None)
+    plain = new_state(*build_networks(config), config.train)
+    assert "average" in start.start_from(plain, tmp_path, NAMES)
+    set_fade(replace(big, step=10**6), whole.train)
+    z, y = torch.randn(4, config.generator.z_dim), torch.tensor([0, 1, 2, 0])
+    refresh_spectral(big.ema)  # as those of an average are before it is taken over
+    images = big.ema.eval()(z, y)
+    torch.testing.assert_close(plain.G.eval()(z, y), images)
+    big.D.eval()
+    torch.testing.assert_close(plain.D.eval()(images, y), big.D(images, y))
 
 
 def test_half_faded_in_both_count_half(grown):

@@ -6,7 +6,7 @@ takes over all weights, the moving average and what the optimisers remember of t
 in (``fades``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from sagan.recipes.config import RunConfig
 from sagan.training.state import TrainState
 
 Network = Generator | Discriminator
+SMALL_HEADS = ("norm_small", "conv_small", "from_rgb_small", "fade")
+"""Layers and buffers that networks have for fading in."""
 
 
 def networks_at(config: RunConfig, size_px: int, *, fades: bool) -> RunConfig:
@@ -55,6 +57,11 @@ def source_of(key: str, network: Network) -> str | None:
         return f"{layer.removesuffix('_small')}.{rest}"
     new = layer in ("norm", "conv", "fade") or key.startswith(f"blocks.{len(network.blocks) - 1}.")
     return None if new else key
+
+
+def without_small_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out what a network that has grown keeps of the head of the smaller one, which counts for nothing then."""
+    return {key: value for key, value in weights.items() if key.partition(".")[0] not in SMALL_HEADS}
 
 
 def grow_from(state: TrainState, snapshot: Snapshot, class_names: tuple[str, ...]) -> str:

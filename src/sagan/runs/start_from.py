@@ -7,7 +7,7 @@ from sagan.generators.snapshot import stored
 from sagan.generators.staged import newest_stage
 from sagan.generators.weights import load_weights
 from sagan.ops.spectral import refresh_spectral
-from sagan.runs.grow import grow_from
+from sagan.runs.grow import grow_from, without_small_heads
 from sagan.runs.transfer import transfer_from_folded, transfer_weights
 from sagan.training.checkpoint import checkpoints
 from sagan.training.state import TrainState
@@ -50,15 +50,18 @@ def start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...]
         return grow_from(state, read_snapshot(path), class_names)
     if alone is not None:
         weights = load_weights(alone)
-        kept = transfer_from_folded(state.G, weights.generator.state_dict(), weights.class_names, class_names)
+        kept = transfer_from_folded(
+            state.G, without_small_heads(weights.generator.state_dict()), weights.class_names, class_names
+        )
         said = f"generator: {kept}; the discriminator starts fresh (a weights file has none)"
     else:
         snapshot = read_snapshot(path)
         contents = snapshot.contents
         ema = contents["ema"]
-        kept = transfer_weights(state.G, contents["G"] if ema is None else ema, snapshot.class_names, class_names)  # type: ignore[arg-type]
+        G, D = without_small_heads(contents["G"] if ema is None else ema), without_small_heads(contents["D"])  # type: ignore[arg-type]
+        kept = transfer_weights(state.G, G, snapshot.class_names, class_names)
         refresh_spectral(state.G)  # an average's vectors are those of the network that was averaged
-        transfer_weights(state.D, contents["D"], snapshot.class_names, class_names)  # type: ignore[arg-type]
+        transfer_weights(state.D, D, snapshot.class_names, class_names)
         said = f"both networks{'' if ema is None else ', the generator from its moving average'}: {kept}"
     if state.ema is not None:
         state.ema.load_state_dict(state.G.state_dict())
