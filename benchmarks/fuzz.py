@@ -43,6 +43,8 @@ KEPT = ROOT / "runs" / "fuzz"
 ENGINES = ("hypothesis", "atheris")
 STUCK_S = 180
 """A process that has not ended a file after so long is ended, whatever it waits for."""
+STARTING_S = 1800
+"""What a process may take to begin, where the machine has little time for it."""
 NOTED_S = 0.5
 BATCH = 400
 """Files that hypothesis draws before it starts anew."""
@@ -70,13 +72,17 @@ class Judge:
         self.whole_folder = target.name in fuzz_targets.WHOLE_FOLDER
         self.seeds = target.seeds()
         self.right: list[object] = []
-        """What seeds that are files hold, where check sums cover it."""
+        """What seeds that are files and can be read hold, where check sums cover it."""
         for name, data in target.beside().items():
             place = (folder / target.file).parent / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-        if target.checked:
-            self.right = [self._read(self._place(self.seeds[0], self.seeds[0].body))]
+        for seed in self.seeds if target.checked else ():
+            if seed.pack is None:
+                with contextlib.suppress(Exception):  # of a hostile one
+                    self.right.append(self._read(self._place(seed, seed.body)))
+        if target.checked and not self.right:
+            raise SystemExit(f"{target.name}: no seed can be read")
 
     def packed(self, index: int, body: bytes) -> bytes:
         """Give the file that a seed makes of a changed body."""
@@ -347,7 +353,7 @@ def watched(name: str, engine: str, seconds: float, seed: int, folder: Path) -> 
         now = (folder / "tally.json").read_bytes() if (folder / "tally.json").exists() else b""
         if now != last:
             last, since = now, time.monotonic()
-        if time.monotonic() - since > STUCK_S and process.pid is not None:
+        if time.monotonic() - since > (STUCK_S if now else STARTING_S) and process.pid is not None:
             os.kill(process.pid, signal.SIGABRT)  # faulthandler says where it is
             process.join()
             died = "hangs"

@@ -8,6 +8,8 @@ over; the next call goes on. A finished part leaves PART.json in the folder, a f
 reason, and is tried again by the next call.
 
 - card: the rates of a large matrix product and of a copy, which bound every step.
+- reliability: equal bits with `--engine.deterministic`, also after kills and SIGTERM; gradients that are not finite; too
+  little memory; samples and runs that change between a GPU and a processor.
 - checks: every form of attention in every way of computing it, and both networks, in fp32 and bf16 against float64; a
   resumed run against an uninterrupted one; the tests of ops, models and training, with the versions that are here.
 - layers: each 3x3 convolution of the preset `sagan-128` in each of its forms (as `benchmarks/folding.py`).
@@ -35,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gpu_checks
+import gpu_reliability
 import gpu_report
 import gpu_speed
 import gpu_training
@@ -56,6 +59,7 @@ class Part:
 
 PARTS = (
     Part("card", 15, 40),
+    Part("reliability", 30, 75),
     Part("checks", 30, 110),
     Part("layers", 20, 60),
     Part("step", 45, 80),
@@ -67,7 +71,9 @@ PARTS = (
     Part("train-128", 70, 90),
     Part("train-64", 70, 3600),
 )
-WORK: dict[str, Callable[[Setting], dict[str, object]]] = gpu_checks.PARTS | gpu_speed.PARTS | gpu_training.PARTS
+WORK: dict[str, Callable[[Setting], dict[str, object]]] = (
+    gpu_checks.PARTS | gpu_reliability.PARTS | gpu_speed.PARTS | gpu_training.PARTS
+)
 STARTING_S = 15.0
 """What a process takes to start, at most."""
 

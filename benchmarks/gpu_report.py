@@ -25,7 +25,7 @@ GOAL = (
 
 def report(out: Path) -> str:
     """Write all that the files in a folder say."""
-    sections = [card_section(out), checks_section(out), layers_section(out)]
+    sections = [card_section(out), reliability_section(out), checks_section(out), layers_section(out)]
     steps = [step_section(out, part, title) for part, title in STEP_PARTS.items()]
     if any(steps):
         sections += [f"## Speed of the training step\n\n{GOAL}\n", *steps]
@@ -62,6 +62,19 @@ def card_section(out: Path) -> str:
     return (
         "Made by `python benchmarks/gpu_day.py --minutes 9 --studiogan PATH --data clothing-128.zip --out results/gpu` "
         f"in several calls.\n\n{made_with(found)}. A large matrix product: {', '.join(rates)}.\n"
+    )
+
+
+def reliability_section(out: Path) -> str:
+    """Say which promises about faults and equal bits hold."""
+    found = read_part(out, "reliability")
+    if found is None:
+        return ""
+    rows = [(row["what"], "yes" if row["passes"] else "**no**", row["found"].replace("|", "/")) for row in found["rows"]]
+    listed = table(("promise", "holds", "found"), rows).replace("|---|---:|---:|", "|---|---|---|")
+    return (
+        f"## Faults and equal bits\n\n{made_with(found)}. Small runs, each process started anew (`benchmarks/"
+        f"gpu_reliability.py`); {found['passed']} of {len(found['rows'])} hold.\n\n{listed}\n"
     )
 
 

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     import torch
 
 
+NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",
+)
+
+
 def versions() -> dict[str, str]:
     """Give the versions that a run's numbers depend on."""
     names = ("torch", "numpy", "lightning-fabric", "pillow")
@@ -70,5 +78,12 @@ def has_cuda_driver() -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error is that of a processor or GPU without memory left."""
-    said = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
+    return isinstance(error, MemoryError) or tells_of_no_memory(str(error))
+
+
+def tells_of_no_memory(said: str) -> bool:
+    """Tell whether words are those of PyTorch, or of a library below it, that found no memory left.
+
+    cuDNN says that it has no engine where none of its kernels gets the memory that it works in.
+    """
+    return any(words in said for words in NO_MEMORY)

@@ -95,7 +95,10 @@ class Batches:
         resident = self.dataset.resident
         if resident is None:
             return torch.from_numpy(self.dataset.images[chosen])
-        return resident.index_select(0, torch.from_numpy(chosen).to(resident.device))
+        places = torch.from_numpy(chosen)
+        if resident.device.type == "cuda":  # else the copy would wait for all that the GPU has still to do
+            return resident.index_select(0, places.pin_memory().to(resident.device, non_blocking=True))
+        return resident.index_select(0, places.to(resident.device))
 
     def picture_indices(self, position: int) -> Labels:
         """Give the indices into the data set of the position-th global batch, int64 (batch_size,)."""

@@ -40,6 +40,7 @@ RESUMABLE = {
     "data.skip_unreadable",
     "data.keep",
     "engine.deterministic",
+    "engine.device",
     "generator.num_classes",
     "discriminator.num_classes",
 }

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -51,10 +52,7 @@ def advice(config: RunConfig, error: BaseException) -> str:
         config: What was trained.
         error: Where the memory ended; what it holds is let go of first.
     """
-    error.__traceback__ = error.__context__ = error.__cause__ = None
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    let_go(error)
     batch, now = config.train.batch_size, config.train.batch_size // config.train.accumulate
     smaller = [size for size in micro_batches(config.train) if size < now]
     said = f"out of memory: steps of {now:,} images at a time do not fit here"
@@ -70,6 +68,22 @@ def advice(config: RunConfig, error: BaseException) -> str:
         f"{said}, {plan.micro_batch:,} do. A new run with --train.accumulate {plan.config.train.accumulate} takes its "
         f"batches of {batch:,} in such parts, one with --batch-size {plan.micro_batch} has smaller ones"
     )
+
+
+def let_go(error: BaseException) -> None:
+    """Free what the functions held that an error ended, the networks of a training above all.
+
+    Whoever handles the error holds its traceback, and that their variables; so these are cleared, too.
+    """
+    last: BaseException | None = error
+    while last is not None:
+        traceback.clear_frames(last.__traceback__)
+        before, last.__traceback__ = last.__cause__ or last.__context__, None
+        last.__cause__ = last.__context__ = None
+        last = before
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def warn_of_limit(config: RunConfig) -> str | None:

@@ -31,11 +31,14 @@ def peak_resident_bytes() -> int | None:
 def available_bytes(device: torch.device) -> int | None:
     """Give the memory that processes can still take on a device without pushing others out; None if unknown.
 
-    For a CPU this is what Linux calls available, or less where a control group (a container) sets a limit; elsewhere
-    all the memory of the machine.
+    For a GPU this is what is free, or less where this process may take a share of it only
+    (``torch.cuda.set_per_process_memory_fraction``). For a CPU it is what Linux calls available, or less where a
+    control group (a container) sets a limit; elsewhere all the memory of the machine.
     """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        free, all_of_it = torch.cuda.mem_get_info(device)
+        allowed = int(cuda_share(device) * all_of_it) - torch.cuda.memory_reserved(device)
+        return min(free, max(0, allowed))
     kilobytes = _proc(Path("/proc/meminfo")).get("MemAvailable")
     if kilobytes is not None:
         return min(kilobytes * 1024, control_group_room(Path("/sys/fs/cgroup")))
@@ -43,6 +46,11 @@ def available_bytes(device: torch.device) -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def cuda_share(device: torch.device | None = None) -> float:
+    """Give the share of a GPU's memory that this process may take, 1 where it was not limited or uses no GPU."""
+    return torch.cuda.get_per_process_memory_fraction(device) if torch.cuda.is_initialized() else 1.0
 
 
 def control_group_room(root: Path) -> int:

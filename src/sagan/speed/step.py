@@ -11,12 +11,13 @@ import torch
 from sagan.allocator import keep_freed_memory
 from sagan.data import Batch
 from sagan.generators.pretrained import STANDING_BATCH_SIZE
+from sagan.machine import tells_of_no_memory
 from sagan.randomness import keyed_generator
 from sagan.recipes.build import build
 from sagan.recipes.config import RunConfig, from_json, to_json
 from sagan.sampling import generate, sample_labels, sample_latents, sampling_copy
 from sagan.speed.clock import Spread, timed, timed_rounds
-from sagan.speed.memory import available_bytes, peak_resident_bytes, resident_bytes
+from sagan.speed.memory import available_bytes, cuda_share, peak_resident_bytes, resident_bytes
 from sagan.training.ema import update_ema
 from sagan.training.engine import Engine
 from sagan.training.state import TrainState
@@ -79,6 +80,7 @@ def measure_step(config: RunConfig, *, rounds: int = 20, warm_up: int = 2, limit
         "warm_up": warm_up,
         "limit_s": min(limit_s, 1e9),
         "threads": torch.get_num_threads(),
+        "share": cuda_share(),
     }
     # -P: a file in the working folder that is called like a library must not be imported.
     command = [sys.executable, "-P", "-m", "sagan.speed.step"]
@@ -88,7 +90,7 @@ def measure_step(config: RunConfig, *, rounds: int = 20, warm_up: int = 2, limit
         answer = json.loads(lines[-1])
         return StepCost(**answer | {"seconds": Spread(**answer["seconds"])})
     last_words = done.stderr.strip().splitlines()[-1:] or ["nothing"]
-    if done.returncode == -9 or "out of memory" in done.stderr or "can't allocate memory" in done.stderr:
+    if done.returncode == -9 or tells_of_no_memory(done.stderr):
         raise MemoryError(f"a step of {config.train.batch_size} images needs more memory than there is")
     if last_words[0].startswith("ValueError: "):
         raise ValueError(last_words[0].removeprefix("ValueError: "))
@@ -188,6 +190,8 @@ def answer() -> None:
     request = json.load(sys.stdin)
     keep_freed_memory()  # as the command line does for its own process
     torch.set_num_threads(request.pop("threads"))
+    if (share := request.pop("share")) < 1.0:
+        torch.cuda.set_per_process_memory_fraction(share)
     print(json.dumps(asdict(measure_step_here(from_json(request.pop("config")), **request))))
 
 

@@ -66,10 +66,7 @@ def kernels_as_before() -> Iterator[None]:
     except RuntimeError as error:
         if not is_not_deterministic(error):
             raise
-        raise NotDeterministicError(
-            f"{_operation(error)} has no form here that gives the same bits each time, which --engine.deterministic "
-            "asks for; leave it away, or go on with a run that has saved by --resume RUN --engine.no-deterministic"
-        ) from error
+        raise NotDeterministicError(_sentence(error)) from error
     finally:
         cudnn.benchmark, memory.fill_uninitialized_memory = before
         torch.use_deterministic_algorithms(only[0], warn_only=only[1])
@@ -85,7 +82,17 @@ def is_not_deterministic(error: RuntimeError) -> bool:
     return "use_deterministic_algorithms" in said and ("implementation" in said or CUBLAS in said)
 
 
-def _operation(error: RuntimeError) -> str:
-    """Name the operation that was refused."""
+def _sentence(error: RuntimeError) -> str:
+    """Say which operation was refused and what to do."""
     said = str(error)
-    return said.split(" does not have")[0] if " does not have" in said else "a matrix product of cuBLAS"
+    if " does not have" not in said:
+        # PyTorch asks once in a process, at the first matrix product, whatever is set later.
+        return (
+            "this process multiplied matrices on a GPU before --engine.deterministic was asked for, and cuBLAS is told "
+            f"only once how to sum; start Python with {CUBLAS}={CUBLAS_SAME[0]} set, or train in a fresh process"
+        )
+    return (
+        f"{said.split(' does not have')[0]} has no form here that gives the same bits each time, which "
+        "--engine.deterministic asks for; leave it away, or go on with a run that has saved by --resume RUN "
+        "--engine.no-deterministic"
+    )
