@@ -8,8 +8,8 @@ over; the next call goes on. A finished part leaves PART.json in the folder, a f
 reason, and is tried again by the next call.
 
 - card: the rates of a large matrix product and of a copy, which bound every step.
-- reliability: equal bits with `--engine.deterministic`, also after kills and SIGTERM; gradients that are not finite; too
-  little memory; samples and runs that change between a GPU and a processor.
+- reliability: equal bits with `--engine.deterministic`, also after kills and SIGTERM; gradients that are not finite;
+  too little memory; samples and runs that change between a GPU and a processor.
 - checks: every form of attention in every way of computing it, and both networks, in fp32 and bf16 against float64; a
   resumed run against an uninterrupted one; the tests of ops, models and training, with the versions that are here.
 - layers: each 3x3 convolution of the preset `sagan-128` in each of its forms (as `benchmarks/folding.py`).

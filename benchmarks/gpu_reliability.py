@@ -80,12 +80,20 @@ class Lab:
         return found | {"error": words[0].replace(str(self.folder), "").replace(f"{ROOT}/", "")[:400]}
 
     def config(self, precision: str, device: str | None = None) -> RunConfig:
-        """Give the configuration of a small run with pictures drawn in between, same bits asked for."""
+        """Give the configuration of a small run with pictures drawn in between, same bits asked for.
+
+        With a device it is one that a processor has done soon, without the pictures.
+        """
         config = small_config(self.setting, precision)
         engine = replace(config.engine, device=device or self.setting.device, deterministic=True)
         train = replace(config.train, total_steps=1000, save_every=SAVED, log_every=SAVED, sample_every=HALF)
-        train = replace(train, evaluate_every=0, keep_last=10)
-        return replace(config, engine=engine, train=train, data=self.data(config))
+        config = replace(config, engine=engine, train=replace(train, evaluate_every=0, keep_last=10))
+        if device is not None and not self.setting.toy:
+            width = config.generator.base_width // 2
+            G, D = (replace(network, base_width=width) for network in (config.generator, config.discriminator))
+            quick = replace(config.train, batch_size=config.train.batch_size // 2, sample_every=0)
+            config = replace(config, generator=G, discriminator=D, train=quick)
+        return replace(config, data=self.data(config))
 
     def data(self, config: RunConfig) -> Any:
         """Point a configuration at pictures of its size, which are noise."""

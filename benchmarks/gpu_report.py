@@ -70,7 +70,9 @@ def reliability_section(out: Path) -> str:
     found = read_part(out, "reliability")
     if found is None:
         return ""
-    rows = [(row["what"], "yes" if row["passes"] else "**no**", row["found"].replace("|", "/")) for row in found["rows"]]
+    rows = [
+        (row["what"], "yes" if row["passes"] else "**no**", row["found"].replace("|", "/")) for row in found["rows"]
+    ]
     listed = table(("promise", "holds", "found"), rows).replace("|---|---:|---:|", "|---|---|---|")
     return (
         f"## Faults and equal bits\n\n{made_with(found)}. Small runs, each process started anew (`benchmarks/"

@@ -61,6 +61,23 @@ def test_all_parts_run_once_and_fill_the_table(day, tmp_path, capsys):
         assert (tmp_path / "clothing-64" / name).stat().st_size > 0
 
 
+@pytest.mark.slow("twenty processes that train, sample and are killed")
+def test_what_is_promised_of_faults_and_bits_holds_on_a_processor(day, tmp_path):
+    reliability, setting = importlib.import_module("gpu_reliability"), importlib.import_module("gpu_setting")
+    found = reliability.reliability(setting.Setting(out=tmp_path, device="cpu", toy=True, seconds=3600.0))
+    assert [row for row in found["rows"] if not row["passes"]] == []
+    assert found["passed"] == len(found["rows"]) >= 16
+    (tmp_path / "reliability.json").write_text(json.dumps(found))
+    page = importlib.import_module("gpu_report").report(tmp_path)
+    assert "| kill in a save, resumed, fp32 | yes | ended with -9, went on from step 4: the same bits |" in page
+
+
+def test_a_promise_that_could_not_be_tried_is_a_row_and_the_others_stay(day):
+    reliability = importlib.import_module("gpu_reliability")
+    rows = reliability.guarded("memory", lambda: [][0])
+    assert rows == [{"what": "memory", "passes": False, "found": "IndexError: list index out of range"}]
+
+
 def test_a_failed_part_says_why_and_is_tried_again(day, tmp_path, monkeypatch):
     good = day.WORK["card"]
     monkeypatch.setitem(day.WORK, "card", lambda _: [][0])

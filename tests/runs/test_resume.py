@@ -13,6 +13,8 @@ from rich.console import Console
 from sagan.cli import main
 from sagan.data import DataConfig
 from sagan.generators.pretrained import read_snapshot
+from sagan.recipes.config import RunConfig
+from sagan.runs.resume import resumed_config
 from sagan.runs.train import RunError, train
 
 
@@ -27,6 +29,14 @@ def test_resume_refuses_other_settings_by_name(tmp_path: Path, console: Console,
         train(resume=out, out=tmp_path / "x", console=console)
     with pytest.raises(RunError, match="no such run folder"):
         train(resume=tmp_path / "nothing", console=console)
+
+
+def test_a_run_may_go_on_on_another_device_and_not_in_another_precision() -> None:
+    old = RunConfig()
+    moved = replace(old, engine=replace(old.engine, device="cpu", deterministic=True))
+    assert resumed_config(old, moved, None) == moved
+    with pytest.raises(RunError, match=r"engine\.precision differs"):
+        resumed_config(old, replace(old, engine=replace(old.engine, precision="bf16")), None)
 
 
 def test_resume_refuses_changed_pictures(tmp_path: Path, console: Console, tiny_full) -> None:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -64,18 +65,34 @@ def test_advice_passes_on_that_nothing_fits(config, planned):
     assert fits.advice(config, MemoryError()).endswith("do not fit here: take a smaller --size")
 
 
-def test_what_the_error_held_is_let_go_of(config, planned):
-    planned(4)
+class Large:
+    """Stands for the networks of a training."""
 
-    def fail():
-        large = bytearray(10)
-        raise MemoryError(len(large))
 
-    with pytest.raises(MemoryError) as caught:
-        fail()
-    assert caught.value.__traceback__ is not None
-    fits.advice(config, caught.value)
-    assert caught.value.__traceback__ is None
+def test_what_the_error_held_is_let_go_of_before_steps_are_tried(config, monkeypatch):
+    held, left = [], []
+
+    def allocate():
+        large = Large()
+        held.append(weakref.ref(large))
+        raise RuntimeError("CUDA out of memory")
+
+    def train():
+        large = Large()
+        held.append(weakref.ref(large))
+        try:
+            allocate()
+        except RuntimeError as error:
+            raise RuntimeError("CUDA out of memory, said again") from error
+
+    def make_plan(*_, **__):
+        left.extend(one() for one in held)
+        raise ValueError("tried")
+
+    monkeypatch.setattr(fits, "make_plan", make_plan)
+    with pytest.raises(fits.OutOfMemoryError, match="tried"), fits.saying_what_fits(config):
+        train()
+    assert left == [None, None]
 
 
 @pytest.mark.parametrize(("room", "tried"), [(sys.maxsize, 0), (400_000_000_000, 0), (1_200_000_000, 1)])

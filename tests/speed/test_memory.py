@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sagan.speed.memory import available_bytes, control_group_room, resident_bytes
+from sagan.speed.memory import available_bytes, control_group_room, cuda_share, resident_bytes
 
 MIB = 2**20
 GROW = """
@@ -54,3 +54,13 @@ def test_an_older_container_s_limit_is_seen(tmp_path: Path) -> None:
     (folder / "memory.usage_in_bytes").write_text("1200")
     assert control_group_room(tmp_path) == 0
     assert control_group_room(tmp_path / "nowhere") == sys.maxsize
+
+
+def test_of_a_gpu_a_process_has_what_is_free_or_the_share_that_it_may_take(monkeypatch):
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60, 80))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 5)
+    assert cuda_share(gpu) == 1.0 and available_bytes(gpu) == 60
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 0.25)
+    assert cuda_share(gpu) == 0.25 and available_bytes(gpu) == 15

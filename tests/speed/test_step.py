@@ -58,6 +58,8 @@ def test_a_device_that_is_not_there_is_one_sentence(tiny_config: Make) -> None:
         (-9, "", MemoryError, "8 images needs more memory than there is"),
         (1, "RuntimeError: DefaultCPUAllocator: can't allocate memory", MemoryError, "8 images"),
         (1, "torch.OutOfMemoryError: CUDA out of memory. Tried to", MemoryError, "8 images"),
+        (1, "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling", MemoryError, "8 images"),
+        (1, "RuntimeError: GET was unable to find an engine to execute this computation", MemoryError, "8 images"),
         (1, "Traceback\nKeyError: 'u'", RuntimeError, "code 1; it said: KeyError: 'u'"),
     ],
 )

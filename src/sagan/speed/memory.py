@@ -50,7 +50,8 @@ def available_bytes(device: torch.device) -> int | None:
 
 def cuda_share(device: torch.device | None = None) -> float:
     """Give the share of a GPU's memory that this process may take, 1 where it was not limited or uses no GPU."""
-    return torch.cuda.get_per_process_memory_fraction(device) if torch.cuda.is_initialized() else 1.0
+    used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return torch.cuda.get_per_process_memory_fraction(device) if used else 1.0
 
 
 def control_group_room(root: Path) -> int:
