@@ -72,6 +72,6 @@ def result() -> Callable[..., dict[str, Any]]:
                 reports[which] = {"step": 4, "values": [{"metric": FD, "value": value, "protocol": {}}]}
         counts = {"generator": 1000, "discriminator": 500, "attention": 0, "residual": 0}
         record = {"status": "finished", "step": 4, "reports": reports, "pairs": {}, "health": [], "parameters": counts}
-        return record | {"log": list(log), "device": "cpu", "threads": 1} | changes
+        return record | {"log": list(log), "monitor": None, "device": "cpu", "threads": 1} | changes
 
     return make

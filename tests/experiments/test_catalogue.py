@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from sagan.experiments.catalogue import EXPERIMENTS, recipe_rows, stage_rows, structure_rows, table1_rows, table2_rows
+from sagan.experiments.catalogue import (
+    ALL,
+    EXPERIMENTS,
+    figure5_rows,
+    figure6_rows,
+    recipe_rows,
+    stage_rows,
+    structure_rows,
+    table1_rows,
+    table2_rows,
+    ttur_rows,
+)
 from sagan.experiments.scales import paper, small, smoke
 from sagan.recipes.build import build, build_networks, with_classes
 from sagan.recipes.config import RunConfig, differences
@@ -88,6 +99,52 @@ def test_the_stages_are_those_of_the_paper() -> None:
 
 def test_the_last_stage_is_the_first_row_of_table_1() -> None:
     assert config_of(stage_rows(small()), "SN on G/D + TTUR") == config_of(table1_rows(small()), "no attention")
+
+
+def test_sagan_is_the_row_of_table_1_with_attention_at_its_place() -> None:
+    attention = config_of(table1_rows(small()), "attention feat16")
+    for rows in (table2_rows, figure5_rows, figure6_rows):
+        assert config_of(rows(small()), "SAGAN") == attention
+    assert config_of(table2_rows(paper()), "SAGAN") == config_of(table1_rows(paper()), "attention feat64")
+    assert config_of(figure5_rows(paper()), "SAGAN") == config_of(table1_rows(paper()), "attention feat32")
+
+
+@pytest.mark.parametrize(("scale", "times"), [(paper, 1), (small, 4), (smoke, 4)])
+def test_long_runs_differ_in_their_learning_rates_alone(scale, times: int) -> None:
+    base, rows = scale().base.train, ttur_rows(scale())
+    configs = {row.name: row.config for row in rows}
+    rates = {name: (config.train.lr_g, config.train.lr_d) for name, config in configs.items() if config is not None}
+    assert rates == {
+        "equal rates, high": (base.lr_d, base.lr_d),
+        "equal rates, low": (base.lr_g, base.lr_g),
+        "TTUR": (base.lr_g, base.lr_d),
+    }
+    assert base.lr_d == 4 * base.lr_g
+    for config in configs.values():
+        assert config is not None
+        assert {*differences(config, rows[0].config)} <= {"train.lr_g", "train.lr_d"}
+        assert config.train.total_steps == times * base.total_steps
+    # The paper's stages, in longer runs.
+    stages = {row.name: row.config for row in stage_rows(paper())}
+    assert config_of(ttur_rows(paper()), "TTUR") == stages["SN on G/D + TTUR"]
+    assert config_of(ttur_rows(paper()), "equal rates, high") == stages["SN on G/D"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("scale", [paper, small])
+def test_rows_are_compared_with_rows_before_them_or_with_the_block_in_their_place(name: str, scale) -> None:
+    rows = EXPERIMENTS[name].rows(scale())
+    names = [row.name for row in rows]
+    for i, row in enumerate(rows):
+        assert {*row.against} <= {*names} - {row.name}
+        assert all(other in names[:i] or other.startswith("residual") or name == "figure6" for other in row.against)
+    assert any(row.against for row in rows) or len(rows) == 1
+
+
+def test_all_is_every_experiment_that_has_no_pictures_of_its_own() -> None:
+    named = [name for group in ALL for name in group]
+    assert len({*named}) == len(named)
+    assert {*named} == {name for name, experiment in EXPERIMENTS.items() if experiment.data is None}
 
 
 def test_structure_compares_every_position_that_exists() -> None:

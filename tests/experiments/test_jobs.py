@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from sagan.cli.main import main
-from sagan.experiments.jobs import run
-from sagan.experiments.row import read_result
+from sagan.experiments.jobs import Pace, run, updates
+from sagan.experiments.row import Order, read_result
+from sagan.experiments.sweep import RUNS
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -27,7 +28,7 @@ def test_a_process_that_ends_badly_is_told_and_the_others_go_on(
     orders[0].run.parent.mkdir(parents=True)
     orders[0].run.write_text("in the way")
     said = Console(file=sys.stdout, width=200)
-    assert run(sweep, orders, said, jobs=2) == 1
+    assert run(orders, sweep.out / RUNS, said, jobs=2) == 1
     out = capsys.readouterr().out
     assert "NOT DONE: no attention, seed 0 (exit code 2" in out
     assert "is a file; choose another --out" in out
@@ -57,3 +58,56 @@ def test_an_interrupted_sweep_goes_on(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"resuming at step {saved:,}" in log.read_text()
     (result,) = Path("out/rows").glob("*/result.json")
     assert json.loads(result.read_text())["step"] == 300
+
+
+def order_of(smoke_sweep, name: str, experiment: str = "table2") -> Order:
+    return next(order for order in smoke_sweep(experiment).orders() if order.name == name)
+
+
+def test_what_a_row_takes_is_told_by_those_that_ended(smoke_sweep) -> None:
+    acgan, sngan = order_of(smoke_sweep, "AC-GAN"), order_of(smoke_sweep, "SNGAN-projection")
+    assert (updates(acgan), updates(sngan)) == (4 * 2, 4 * 6)
+    assert updates(sngan, 1) == 3 * 6
+    pace = Pace()
+    assert pace.estimate_s(sngan, 0) == 0.0
+    pace.add(acgan, 2, 10.0)  # went on from step 2: four updates
+    assert pace.estimate_s(sngan, 0) == pytest.approx(60.0)
+    assert pace.estimate_s(sngan, 3) == pytest.approx(15.0)
+
+
+@pytest.mark.slow("starts a row, in a process of its own")
+def test_when_the_time_is_over_rows_save_and_nothing_more_is_started(
+    capsys: pytest.CaptureFixture[str], smoke_sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = smoke_sweep("figure3", steps=20_000, seeds=2)
+    orders, said = sweep.orders(["SN on D"]), Console(file=sys.stdout, width=200)
+    monkeypatch.setattr("sagan.experiments.jobs.GRACE_S", 300.0)  # a busy machine needs longer to save
+
+    class Clock:
+        """A clock that is over the time once a row trains."""
+
+        @staticmethod
+        def monotonic() -> float:
+            return 1000.0 if list(Path("out/runs").glob("*/checkpoints/step-*.pt")) else 0.0
+
+        sleep = staticmethod(time.sleep)
+
+    monkeypatch.setattr("sagan.experiments.jobs.time", Clock)
+    assert run(orders, sweep.out / RUNS, said, jobs=1, stop_after_s=900.0) == 128 + signal.SIGTERM
+    out = capsys.readouterr().out
+    assert out.count("started:") == 1
+    assert "the time is over" in out
+    assert "stopped; what was trained is saved" in out
+    assert read_result(orders[0].result) is None
+    (saved,) = {path.parent.parent for path in Path("out/runs").glob("*/checkpoints/step-*.pt")}
+    assert saved == orders[0].run
+
+
+def test_nothing_is_started_that_could_not_end_in_time(
+    capsys: pytest.CaptureFixture[str], smoke_sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagan.experiments.jobs.Pace.estimate_s", lambda *_: 60.0)
+    sweep = smoke_sweep()
+    code = run(sweep.orders(), sweep.out / RUNS, Console(file=sys.stdout, width=200), stop_after_s=50.0)
+    assert code == 128 + signal.SIGTERM
+    assert "5 of 5 were not started: the time left is too short" in capsys.readouterr().out

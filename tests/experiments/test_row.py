@@ -169,3 +169,17 @@ def test_a_row_goes_on_from_its_checkpoint(order: Order) -> None:
     assert work(through) == 0
     a, b = (load(path, device="cpu").network.state_dict() for path in (order.run, through.run))
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.long("trains a row")
+def test_a_row_goes_on_with_what_it_began_to_compute_on(order: Order) -> None:
+    from sagan.runs.train import train
+
+    begun = replace(order.config, engine=replace(order.config.engine, channels_last=False))
+    train(replace(begun, train=replace(begun.train, total_steps=2)), out=order.run)
+    config_file = order.run / "config.json"
+    config_file.write_text(config_file.read_text().replace('"total_steps": 2', '"total_steps": 4'))
+    assert work(order) == 0
+    result = read_result(order.result)
+    assert result is not None
+    assert result["step"] == 4

@@ -3,7 +3,7 @@
 import pytest
 
 from sagan.experiments.scales import scale_of
-from sagan.experiments.settings import Settings, SweepError, changed, with_defaults
+from sagan.experiments.settings import Settings, SweepError, changed, groups_of, with_defaults
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -17,6 +17,14 @@ def test_which_pictures() -> None:
         with_defaults(Settings(experiment="tabel1", scale="small", data="digits", seeds=0))
     assert with_defaults(Settings(experiment="structure", scale="small", data="", seeds=0)).data == "pairs"
     assert with_defaults(Settings(experiment="table1", scale="small", data="digits", seeds=0)).seeds == 3
+
+
+def test_several_experiments_keep_their_groups() -> None:
+    assert groups_of("table1") == [["table1"]]
+    assert groups_of("structure,ttur,figure3,table1,table1") == [["figure3", "table1"], ["ttur"], ["structure"]]
+    assert [group[0] for group in groups_of("all")] == ["table1", "recipe-ablation", "ttur"]
+    with pytest.raises(SweepError, match="did you mean table1"):
+        groups_of("figure3,tabel1")
 
 
 def test_changed_steps_keep_the_share_of_the_cadences() -> None:

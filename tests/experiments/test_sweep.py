@@ -10,8 +10,9 @@ import pytest
 from sagan.experiments.row import RESULT
 from sagan.experiments.scales import scale_of
 from sagan.experiments.settings import Settings, SweepError, changed
-from sagan.experiments.sweep import Sweep, command_of, read_sweep, remember, stage_steps
+from sagan.experiments.sweep import Sweep, command_of, read_sweep, remember, stage_steps, together
 from sagan.runs.log import LOG
+from sagan.training.config import EngineConfig
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -55,6 +56,43 @@ def test_pictures_of_an_experiment_are_asked_for_where_a_shared_row_has_none(smo
     table1 = smoke_sweep("table1")
     fake_result(table1, "no attention", 0)
     assert "SN on G/D + TTUR" in [o.name for o in smoke_sweep("figure4").orders()]
+
+
+def test_a_row_that_several_ask_for_is_one_order_with_all_that_they_ask(smoke_sweep) -> None:
+    names = ("table1", "table2", "figure4", "figure5", "figure6")
+    orders = together([smoke_sweep(name, seeds=2) for name in names])
+    assert len({o.key for o in orders}) == len(orders) == 2 * (5 + 2 + 2)
+    assert [o.config.seed for o in orders] == [0] * 9 + [1] * 9
+    shared = {(o.name, o.config.seed): o for o in orders}["attention feat16", 0]
+    assert shared.measures == ("fd", "intra")  # pixels have no score
+    assert (shared.attention, shared.by_class) == (True, True)
+    assert {(o.name, o.config.seed): o for o in orders}["no attention", 0].samples_at == (2, 4)
+
+
+def test_what_computes_and_where_pictures_are_kept_names_no_other_row(smoke_sweep) -> None:
+    sweep = smoke_sweep()
+    other = replace(sweep, keep="device", engine=EngineConfig(precision="fp32", compile="on"))
+    (a, *_), (b, *_) = sweep.orders(), other.orders()
+    assert (b.config.data.keep, b.config.engine.compile) == ("device", "on")
+    assert a.key == b.key
+    assert a.result == b.result
+
+
+@pytest.mark.slow("packs the pictures of pairs")
+def test_a_stored_sweep_is_found_where_only_what_it_does_not_use_has_changed(smoke_sweep) -> None:
+    sweep = smoke_sweep("structure", data="pairs")
+    remember(sweep, "first")
+    file = sweep.folder / "sweep.json"
+    contents = json.loads(file.read_text())
+    contents["judging"]["num"] += 1
+    contents["base"]["train"]["evaluate_every"] += 1  # nothing is monitored here
+    contents["base"]["train"]["save_every"] += 1
+    file.write_text(json.dumps(contents))
+    assert read_sweep(sweep.folder).scale == sweep.scale
+    contents["judging"]["pairs_num"] += 1
+    file.write_text(json.dumps(contents))
+    with pytest.raises(SweepError, match=r"had others of: judging\.pairs_num"):
+        read_sweep(sweep.folder)
 
 
 def test_only_some_rows_and_unknown_ones(smoke_sweep) -> None:

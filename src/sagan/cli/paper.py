@@ -21,7 +21,7 @@ class ShowFlags:
     name: tyro.conf.Positional[str]
     """The experiment; `sagan paper list` has them."""
     scale: ScaleName = "paper"
-    """paper: as published; small: narrow networks, minutes a row; smoke: a few steps."""
+    """paper: as published; small: narrow networks, half an hour a row on a core; smoke: a few steps."""
     size: int | None = None
     """Image size in pixels, where the scale has several."""
 

@@ -7,7 +7,7 @@ import tyro
 from sagan.cli.parse import parse, typed
 from sagan.data.there import check_there
 from sagan.experiments.config import PaperConfig
-from sagan.experiments.settings import settings_of, with_defaults
+from sagan.experiments.settings import groups_of, settings_of, with_defaults
 from sagan.places import check_file
 
 WHAT = (
@@ -21,13 +21,15 @@ class PaperFlags(PaperConfig):
     """Flags of ``sagan paper run``: the configuration."""
 
     name: tyro.conf.Positional[str]
-    """The experiment; `sagan paper list` has them."""
+    """The experiment; `sagan paper list` has them. Several joined by commas, or `all` on the same pictures: rows that
+    they share are trained once."""
 
 
 def run(arguments: list[str]) -> int:
     """Parse, run, print the files that were drawn; the exit code is that of the rows."""
     flags = parse(PaperFlags, arguments, "paper run", description=WHAT)
-    check_there(with_defaults(settings_of(flags)).data, typed(arguments, "--data"))
+    for group in groups_of(flags.name):
+        check_there(with_defaults(settings_of(flags, group[0])).data, typed(arguments, "--data"))
     if flags.feature_weights is not None:
         check_file("--feature-weights", flags.feature_weights)
     from sagan.cli.terminal import error_console

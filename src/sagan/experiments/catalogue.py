@@ -1,4 +1,4 @@
-"""The paper's tables and figures as lists of presets, and two experiments of our own."""
+"""The paper's tables and figures as lists of presets, and three experiments of our own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -7,11 +7,14 @@ from typing import Literal
 from sagan.experiments import published
 from sagan.experiments.published import Cells, Published
 from sagan.experiments.scales import Scale, adapted
+from sagan.models.config import default_attention
 from sagan.recipes.config import RunConfig
 from sagan.recipes.presets import acgan, at_size, recipe_steps, sngan_projection
 from sagan.words import did_you_mean
 
 Measure = Literal["fd", "score", "intra", "pairs"]
+LONGER = 4
+"""How many times the steps of a scale below the paper's the long runs take."""
 
 
 class SweepError(ValueError):
@@ -30,6 +33,8 @@ class Row:
     """The published numbers by measure."""
     curve: dict[int, Published] = field(default_factory=dict)
     """Published FID by step."""
+    against: tuple[str, ...] = ()
+    """The rows that it is compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +62,25 @@ class Experiment:
 def table1_rows(scale: Scale) -> tuple[Row, ...]:
     """List the models of table 1: no attention, attention, and the residual block in its place."""
     positions = published.ATTENTION if scale.base.generator.size_px >= 128 else (8, 16, 32)
+    bare = "no attention"
     return (
-        Row(name="no attention", config=scale.base, published=published.NO_ATTENTION),
+        Row(name=bare, config=scale.base, published=published.NO_ATTENTION),
         *(
-            Row(name=f"attention feat{k}", config=with_attention(scale.base, k), published=published.ATTENTION[k])
+            Row(
+                name=f"attention feat{k}",
+                config=with_attention(scale.base, k),
+                published=published.ATTENTION[k],
+                against=(bare, f"residual feat{k}"),
+            )
             for k in positions
         ),
         *(
-            Row(name=f"residual feat{k}", config=with_residual(scale.base, k), published=published.RESIDUAL[k])
+            Row(
+                name=f"residual feat{k}",
+                config=with_residual(scale.base, k),
+                published=published.RESIDUAL[k],
+                against=(bare,),
+            )
             for k in positions
         ),
     )
@@ -74,6 +90,7 @@ def stage_rows(scale: Scale) -> tuple[Row, ...]:
     """List the stages of figures 3 and 4; all update G and D once a step and have no attention."""
     base = scale.base
     equal = replace(base, train=replace(base.train, lr_g=base.train.lr_d))
+    before = {"SN on G/D": ("SN on D",), "SN on G/D + TTUR": ("SN on G/D",)}
     stages = {
         "SN on D": (replace(equal, generator=replace(base.generator, spectral_norm=False)), published.SN_ON_D),
         "SN on G/D": (equal, published.SN_ON_BOTH),
@@ -88,9 +105,32 @@ def stage_rows(scale: Scale) -> tuple[Row, ...]:
                 1000 * thousands: Published(value=value, source=published.FIGURE4_SOURCE)
                 for thousands, value in fids.items()
             },
+            against=before.get(name, ()),
         )
         for name, (config, fids) in stages.items()
     )
+
+
+def ttur_rows(scale: Scale) -> tuple[Row, ...]:
+    """List two learning rates and equal ones, at D's of the two and at G's, in a run four times as long.
+
+    Each step is one update of G and of D, whatever the rates: equal steps are equal cost. The paper's equal rates are
+    D's; its case for two rates is that equal ones get worse again late in a run, the `paper` scale's million steps.
+    """
+    base = scale.base if scale.name == "paper" else _longer(scale.base)
+    train = base.train
+    equal = ("equal rates, high", "equal rates, low")
+    return (
+        Row(name=equal[0], config=replace(base, train=replace(train, lr_g=train.lr_d))),
+        Row(name=equal[1], config=replace(base, train=replace(train, lr_d=train.lr_g)), against=equal[:1]),
+        Row(name="TTUR", config=base, against=equal),
+    )
+
+
+def _longer(config: RunConfig) -> RunConfig:
+    """Give a run four times the steps, and sixteen measurements."""
+    total = LONGER * config.train.total_steps
+    return replace(config, train=replace(config.train, total_steps=total, evaluate_every=max(1, total // 16)))
 
 
 def structure_rows(scale: Scale) -> tuple[Row, ...]:
@@ -115,8 +155,13 @@ def table2_rows(scale: Scale) -> tuple[Row, ...]:
     sngan = replace(sngan, train=replace(sngan.train, total_steps=850_000, lr_decay_start=800_000))
     return (
         Row(name="AC-GAN", config=_recipe(scale, acgan()), published=published.ACGAN),
-        Row(name="SNGAN-projection", config=_recipe(scale, sngan), published=published.SNGAN),
-        Row(name="SAGAN", config=_sagan(scale, 64), published=published.SAGAN),
+        Row(name="SNGAN-projection", config=_recipe(scale, sngan), published=published.SNGAN, against=("AC-GAN",)),
+        Row(
+            name="SAGAN",
+            config=_sagan(scale, 64),
+            published=published.SAGAN,
+            against=("AC-GAN", "SNGAN-projection"),
+        ),
     )
 
 
@@ -127,20 +172,24 @@ def figure5_rows(scale: Scale) -> tuple[Row, ...]:
 
 def figure6_rows(scale: Scale) -> tuple[Row, ...]:
     """List the models of figure 6, as in table 2."""
-    return tuple(replace(row, published={}) for row in reversed(table2_rows(scale)) if row.name != "AC-GAN")
+    rows = [row for row in reversed(table2_rows(scale)) if row.name != "AC-GAN"]
+    return tuple(replace(row, published={}, against=row.against[1:]) for row in rows)
 
 
 def recipe_rows(scale: Scale) -> tuple[Row, ...]:
     """List the way from the recipe that fails to the one that works, one switch more in each row."""
     steps = recipe_steps()
     ends = {0: published.STUDIO, len(steps) - 1: published.BEST_KNOWN}
+    names = [name if i == 0 else f"+ {name}" for i, (name, _) in enumerate(steps)]
     return tuple(
         Row(
-            name=name if i == 0 else f"+ {name}",
+            name=names[i],
             config=_recipe(scale, config, keep_average=True),
             published=ends.get(i, {}),
+            # With the row before, and the end with the start.
+            against=tuple(dict.fromkeys([names[i - 1], *([names[0]] if i == len(steps) - 1 else [])])) if i else (),
         )
-        for i, (name, config) in enumerate(steps)
+        for i, (_, config) in enumerate(steps)
     )
 
 
@@ -149,15 +198,12 @@ def _recipe(scale: Scale, recipe: RunConfig, *, keep_average: bool = False) -> R
 
 
 def _sagan(scale: Scale, position: int) -> RunConfig:
-    """Put attention at a position, or where the paper's own is at this size: a quarter of it, half of 32 px."""
-    at_position = with_attention(scale.base, position)
-    if at_position is not None:
-        return at_position
-    return replace(
-        scale.base,
-        generator=replace(scale.base.generator, attention=None),
-        discriminator=replace(scale.base.discriminator, attention=None),
-    )
+    """Put attention at a position, or where the paper's own is at this size: a quarter of it, half of 32 px.
+
+    Said by its height, so that it is the same row as that of table 1.
+    """
+    heights = (position, *default_attention(scale.base.generator.size_px))
+    return next(config for height in heights if (config := with_attention(scale.base, height)) is not None)
 
 
 def with_attention(config: RunConfig, position: int) -> RunConfig | None:
@@ -239,6 +285,13 @@ EXPERIMENTS: dict[str, Experiment] = {
             rows=recipe_rows,
         ),
         Experiment(
+            name="ttur",
+            title="Two learning rates against equal ones, in runs four times as long",
+            question="Do equal learning rates get worse late in a run, and two not? Equal steps, which cost the same.",
+            measures=("fd", "score"),
+            rows=ttur_rows,
+        ),
+        Experiment(
             name="structure",
             title="Structure: do parts far apart agree?",
             question="Does attention help where two parts far apart must agree, and not on textures?",
@@ -249,6 +302,14 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
     )
 }
+
+
+ALL: tuple[tuple[str, ...], ...] = (
+    ("table1", "table2", "figure3", "figure4", "figure5", "figure6"),
+    ("recipe-ablation",),
+    ("ttur",),
+)
+"""All experiments on the same pictures, in groups: what is compared with the paper's own claims comes first."""
 
 
 def experiment_of(name: str) -> Experiment:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from sagan.data.parallel import cores
 from sagan.experiments.catalogue import Row
-from sagan.experiments.jobs import default_jobs
+from sagan.experiments.jobs import default_jobs, updates
 from sagan.experiments.row import Order
 from sagan.experiments.sweep import Sweep
 from sagan.recipes.config import RunConfig
@@ -14,8 +14,8 @@ from sagan.runs.folder import size
 from sagan.speed.plan import Plan, long_time, make_plan
 
 
-def cost(sweep: Sweep, orders: Sequence[Order], rows: Sequence[Row], *, measured: bool, jobs: int | None = None) -> str:
-    """Say what is still to run and, if it is to be measured with a few real steps, what that takes on this machine."""
+def cost(sweep: Sweep, orders: Sequence[Order], rows: Sequence[Row]) -> str:
+    """Say what an experiment is and what of it is still to run."""
     total = len(rows) * sweep.settings.seeds
     dashes = [row.name for row in sweep.rows if row.config is None]
     lines = [
@@ -26,26 +26,30 @@ def cost(sweep: Sweep, orders: Sequence[Order], rows: Sequence[Row], *, measured
     ]
     if dashes:
         lines.append(f"not at this size: {', '.join(dashes)}")
-    if orders and measured:
-        jobs = min(jobs or default_jobs(), len(orders))
-        plan = _plan(orders[0].config)
-        seconds = plan.total_s * sum(o.config.train.total_steps for o in orders) / orders[0].config.train.total_steps
-        threads = max(1, cores() // jobs)
-        lines += [
-            f"the first row ({orders[0].name}): {long_time(plan.total_s)} of training, "
-            f"{size(plan.peak_bytes) if plan.peak_bytes is not None else 'unknown'} memory, measured here with "
-            f"{plan.costs[max(plan.costs)].threads} thread(s); measuring it comes on top",
-            f"all of them, {jobs} at a time (with {threads} thread(s) each on a processor): about "
-            f"{long_time(seconds / jobs)}, less where a row alone keeps several cores busy, more with attention",
-        ]
-        accumulate = plan.config.train.accumulate
-        if accumulate > 1:
-            lines.append(
-                f"note: a whole batch of {plan.config.train.batch_size} does not fit this memory; that is for "
-                f"{accumulate} micro-batches of {plan.micro_batch}, which rows do not make: they need a larger machine"
-            )
-        if plan.busy:
-            lines.append("note: other programs kept this machine busy meanwhile; on a quiet one this is quicker")
+    return "\n".join(lines)
+
+
+def time_needed(orders: Sequence[Order], jobs: int | None = None) -> str:
+    """Measure the first row with a few real steps, and say what all of them take on this machine."""
+    jobs = min(jobs or default_jobs(), len(orders))
+    plan = _plan(orders[0].config)
+    seconds = plan.total_s * sum(map(updates, orders)) / updates(orders[0])
+    threads = max(1, cores() // jobs)
+    lines = [
+        f"the first row ({orders[0].name}): {long_time(plan.total_s)} of training, "
+        f"{size(plan.peak_bytes) if plan.peak_bytes is not None else 'unknown'} memory, measured here with "
+        f"{plan.costs[max(plan.costs)].threads} thread(s); measuring it comes on top",
+        f"all of them, {jobs} at a time (with {threads} thread(s) each on a processor): about "
+        f"{long_time(seconds / jobs)}, less where a row alone keeps several cores busy, more with attention",
+    ]
+    accumulate = plan.config.train.accumulate
+    if accumulate > 1:
+        lines.append(
+            f"note: a whole batch of {plan.config.train.batch_size} does not fit this memory; that is for "
+            f"{accumulate} micro-batches of {plan.micro_batch}, which rows do not make: they need a larger machine"
+        )
+    if plan.busy:
+        lines.append("note: other programs kept this machine busy meanwhile; on a quiet one this is quicker")
     return "\n".join(lines)
 
 

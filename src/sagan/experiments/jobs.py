@@ -1,4 +1,4 @@
-"""Work off the rows of a sweep side by side, each in a process of its own."""
+"""Work off rows side by side, each in a process of its own, until all are done or the time is over."""
 
 import os
 import signal
@@ -16,12 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from sagan.data.parallel import cores
 from sagan.experiments.row import Order, read_result, write_order
-from sagan.experiments.sweep import RUNS, Sweep
 from sagan.reading import lines_of
 from sagan.runs.log import LOG
 from sagan.runs.signals import PARENT
 
 CHECK_EVERY_S = 0.2
+GRACE_S = 30.0
+"""How long rows may take to save once the time is over, before they are killed."""
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -32,6 +33,35 @@ class _Running:
     device: int
     task: TaskID
     log: Path
+    first: int
+    """The step that it starts from."""
+    since: float
+    """When it was started."""
+
+
+@dataclass(kw_only=True)
+class Pace:
+    """How long rows take here, as the rows that have ended took."""
+
+    seconds: float = 0.0
+    """Time that rows have taken, all together."""
+    updates: int = 0
+    """Updates of D and G that they did in it."""
+
+    def add(self, order: Order, first: int, seconds: float) -> None:
+        """Count a row that was trained from a step to its end."""
+        self.seconds += seconds
+        self.updates += updates(order, first)
+
+    def estimate_s(self, order: Order, first: int) -> float:
+        """Say what a row takes from a step on; 0 as long as nothing is known."""
+        return self.seconds / self.updates * updates(order, first) if self.updates else 0.0
+
+
+def updates(order: Order, first: int = 0) -> int:
+    """Count the updates of both networks that a row does from a step to its end."""
+    train = order.config.train
+    return (train.total_steps - first) * (1 + train.d_steps)
 
 
 @dataclass(kw_only=True)
@@ -48,6 +78,10 @@ class _Work:
     """Folder of the runs."""
     console: Console
     """Where to report."""
+    deadline: float | None
+    """When rows that still train are stopped, by the monotonic clock."""
+    pace: Pace = field(default_factory=Pace)
+    """How long rows take."""
     running: list[_Running] = field(default_factory=list)
     """Processes that have not ended, or were not looked at since."""
     failed: list[str] = field(default_factory=list)
@@ -64,11 +98,44 @@ class _Work:
 
     def start(self, progress: Progress) -> None:
         """Start what there is a place for."""
-        while self.waiting and self.free and not self.received:
-            order, device = self.waiting.pop(0), self.free.pop(0)
+        while self.free and not self.received and (order := self.next()) is not None:
+            device = self.free.pop(0)
             task = progress.add_task(f"  {title(order)}", total=order.config.train.total_steps, note="")
             self.running.append(_start(order, device, self.jobs, task, self.runs))
             self.console.print(f"started: {title(order)}", highlight=False)
+
+    def next(self) -> Order | None:
+        """Take the first waiting row that can be done in the time that is left; None if there is none."""
+        for order in self.waiting:
+            if self.fits(order):
+                self.waiting.remove(order)
+                return order
+        return None
+
+    def fits(self, order: Order) -> bool:
+        """Tell whether a row can be done in the time that is left, at the pace of those that have ended."""
+        if self.deadline is None:
+            return True
+        return time.monotonic() + self.pace.estimate_s(order, _progress(order)[0]) < self.deadline
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left that could still be done."""
+        return not self.running and (bool(self.received) or not any(map(self.fits, self.waiting)))
+
+    def stop_in_time(self) -> None:
+        """Stop what still trains at the deadline; it saves. What is being measured, or saved, has some time for it."""
+        if self.deadline is None or time.monotonic() < self.deadline:
+            return
+        if not self.received:
+            self.console.print("the time is over: rows that still train save and stop", highlight=False)
+            self.received.append(signal.SIGTERM)
+            for one in self.running:
+                if one.process.poll() is None and not _progress(one.order)[1]:
+                    one.process.terminate()
+        elif time.monotonic() > self.deadline + GRACE_S:
+            for one in self.running:
+                one.process.kill()
 
     def look(self, progress: Progress, everything: TaskID) -> None:
         """Show how far the rows are, and tell of those that have ended."""
@@ -83,7 +150,8 @@ class _Work:
             if (said := _ended(one, self.received)) is not None:
                 self.failed.append(title(one.order))
                 self.console.print(said, highlight=False)
-            elif not self.received:
+            elif one.process.returncode == 0:  # also one that was done when the others were stopped
+                self.pace.add(one.order, one.first, time.monotonic() - one.since)
                 self.console.print(_told(one.order), highlight=False)
                 progress.advance(everything)
 
@@ -94,38 +162,59 @@ class _Work:
                 one.process.terminate()
 
 
-def run(sweep: Sweep, orders: Sequence[Order], console: Console, *, jobs: int | None = None) -> int:
+def run(
+    orders: Sequence[Order],
+    runs: Path,
+    console: Console,
+    *,
+    jobs: int | None = None,
+    stop_after_s: float | None = None,
+) -> int:
     """Work off orders side by side, one process each; gives the exit code: 0, or 128 + the signal that stopped it.
 
     A process that ends badly - killed, out of memory, an error - is told with the end of its output and tried again by
     the next call; the other rows go on meanwhile.
 
     Args:
-        sweep: What the orders belong to.
-        orders: What to do.
+        orders: What to do, in this order.
+        runs: The folder of the runs, with their checkpoints.
         console: Where to report.
         jobs: Rows at a time; unset is one for each GPU, else for each core.
+        stop_after_s: After so many seconds rows that still train save and stop, as by SIGTERM, and none is started that
+            could not end before, as far as those that have ended tell.
     """
     jobs = jobs or default_jobs()
-    runs = sweep.out / RUNS
     runs.mkdir(parents=True, exist_ok=True)
     (runs / ".gitignore").write_text("*\n")  # checkpoints are large and can be made again
-    work = _Work(waiting=list(orders), free=list(range(jobs)), jobs=jobs, runs=runs, console=console)
+    deadline = None if stop_after_s is None else time.monotonic() + stop_after_s
+    work = _Work(waiting=list(orders), free=list(range(jobs)), jobs=jobs, runs=runs, console=console, deadline=deadline)
     shown = console if console.is_terminal else Console(quiet=True)
     with Progress(*_columns(), console=shown, disable=shown.quiet) as progress, ExitStack() as stack:
         for number in STOPPING:
             stack.callback(signal.signal, number, signal.signal(number, work.stop))
         stack.callback(work.end)  # if anything goes wrong here, no row trains on unseen
-        everything = progress.add_task(f"{sweep.experiment.name}: rows", total=len(orders), note="")
-        while (work.waiting and not work.received) or work.running:
+        everything = progress.add_task("rows", total=len(orders), note="")
+        while not work.over:
             work.start(progress)
             time.sleep(CHECK_EVERY_S)
             work.look(progress, everything)
+            work.stop_in_time()
+    return _outcome(work, len(orders), console)
+
+
+def _outcome(work: _Work, asked: int, console: Console) -> int:
+    """Say how it ended, and give the exit code."""
     if work.received:
         console.print("stopped; what was trained is saved. The same command goes on from there.")
         return 128 + work.received[-1]
+    if work.waiting:
+        console.print(
+            f"{len(work.waiting)} of {asked} were not started: the time left is too short for them. The same command "
+            "goes on from there."
+        )
+        return 128 + signal.SIGTERM
     if work.failed:
-        count, failed = f"{len(work.failed)} of {len(orders)}", ", ".join(work.failed)
+        count, failed = f"{len(work.failed)} of {asked}", ", ".join(work.failed)
         console.print(f"{count} did not end well: {failed}. The same command tries them again.")
         return 1
     return 0
@@ -171,7 +260,7 @@ def _start(order: Order, device: int, jobs: int, task: TaskID, runs: Path) -> _R
             # A group of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once.
             start_new_session=True,
         )
-    return _Running(order, process, device, task, log)
+    return _Running(order, process, device, task, log, _progress(order)[0], time.monotonic())
 
 
 def _progress(order: Order) -> tuple[int, str]:

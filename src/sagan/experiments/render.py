@@ -12,11 +12,17 @@ from PIL import Image
 
 from sagan.experiments.catalogue import Row, SweepError
 from sagan.experiments.collect import Table, called, pairs_by_class, quantities, stages, stages_table, table
+from sagan.experiments.effects import LEVEL, effects, effects_table, shares_beyond
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
 from sagan.experiments.sweep import ROWS, SWEEP, Sweep, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
 from sagan.reading import object_of, read_bytes
 from sagan.runs.folder import write_text
+
+DIFFERENCES = (
+    f"A row less the one that it is compared with, and Welch's {100 * LEVEL:.0f} % interval over the seeds: these are "
+    "not paired, and the two sides may spread differently."
+)
 
 
 def render_all(out: Path) -> list[Path]:
@@ -44,6 +50,7 @@ def render(sweep: Sweep) -> list[Path]:
     picture = table_picture(made.columns, made.rows, title=sweep.experiment.title, caption=caption)
     written = [folder / "table.md", folder / "table.csv"]
     write_text(written[0], "\n\n".join(_texts(sweep, made, caption)) + "\n")
+    made = replace(made, numbers=(*made.numbers, *effects_table(effects(sweep)).numbers))
     if "stages" in sweep.experiment.pictures:
         made = replace(made, numbers=(*made.numbers, *stages_table(sweep).numbers))
     write_text(written[1], as_csv(made))
@@ -61,7 +68,10 @@ def _texts(sweep: Sweep, made: Table, caption: str) -> list[str]:
         texts += [markdown(pairs_by_class(sweep))]
     if "stages" in sweep.experiment.pictures:
         texts += ["During training, measured by the monitor:", markdown(stages_table(sweep))]
-    texts += ["Means and standard deviations over the seeds.", "## How it was made", caption]
+    texts += ["Means and standard deviations over the seeds."]
+    if compared := effects(sweep):
+        texts += ["## Differences", DIFFERENCES, markdown(effects_table(compared)), shares_beyond(compared)]
+    texts += ["## How it was made", caption]
     texts += ["\n".join(f"- `{command}`" for command in contents["commands"])]
     return texts + protocols(sweep)
 

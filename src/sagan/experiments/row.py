@@ -75,6 +75,13 @@ NOT_COMPUTED = {
 }
 
 METRICS: dict[Measure, Metric] = {"fd": "fd", "score": "is", "intra": "intra"}
+JUDGED_BY: dict[Measure, tuple[str, ...]] = {
+    "fd": ("features", "num", "real"),
+    "score": ("features", "num"),
+    "intra": ("features", "intra_num"),
+    "pairs": ("pairs_num",),
+}
+"""The fields of :class:`~sagan.experiments.scales.Judging` that a measure depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,13 +206,7 @@ def missing_measures(result: dict[str, Any] | None, measures: Sequence[Measure],
         return []
     made = result["judging"]
     asked = json.loads(json.dumps(asdict(judging)))
-    by: dict[Measure, tuple[str, ...]] = {
-        "fd": ("features", "num", "real"),
-        "score": ("features", "num"),
-        "intra": ("features", "intra_num"),
-        "pairs": ("pairs_num",),
-    }
-    return [m for m in wanted if any(made.get(m, {}).get(field) != asked[field] for field in by[m])]
+    return [m for m in wanted if any(made.get(m, {}).get(field) != asked[field] for field in JUDGED_BY[m])]
 
 
 def possible(measures: Sequence[Measure], judging: Judging) -> list[Measure]:
@@ -225,7 +226,7 @@ def work(order: Order) -> int:
     old = read_result(order.result) if going_on else None
     status, reason = "finished", None
     try:
-        trained = train(order.config, resume=order.run) if going_on else train(order.config, out=order.run)
+        trained = train(_as_begun(order), resume=order.run) if going_on else train(order.config, out=order.run)
         if not trained.finished:
             return 128 + (trained.signal or 0)
     except DivergedError as error:
@@ -253,6 +254,11 @@ def work(order: Order) -> int:
     _keep_pictures(order, result)
     write_text(order.result / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return 0
+
+
+def _as_begun(order: Order) -> RunConfig:
+    """Give what a row goes on with: what computes does not name a row, so it stays as the run began."""
+    return replace(order.config, engine=read_snapshot(order.run).config.engine)
 
 
 def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
@@ -295,7 +301,8 @@ def _measure(order: Order, dataset: ImageSet, result: dict[str, Any], wanted: Se
             result["reports"]["best"] = result["reports"]["final"]
             continue
         report = result["reports"].get(which, {})
-        metrics = [METRICS[m] for m in wanted if m in METRICS]
+        # Within classes the last weights alone are shown: it takes longest.
+        metrics = [METRICS[m] for m in wanted if m in METRICS and (m != "intra" or which == "final")]
         if metrics:
             values = _values(order, dataset, generator, metrics)
             kept = {v["metric"]: v for v in report.get("values", [])} if report.get("step") == step else {}

@@ -1,11 +1,12 @@
 """What a sweep is asked for: an experiment at a scale on a data set, with what was changed of the scale."""
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from sagan.data.there import NAMES
 from sagan.evaluation.config import FeatureName
-from sagan.experiments.catalogue import EXPERIMENTS, SweepError, experiment_of
+from sagan.experiments.catalogue import ALL, EXPERIMENTS, SweepError, experiment_of
 from sagan.experiments.config import PaperConfig
 from sagan.experiments.scales import Scale, ScaleName, scale_of
 from sagan.metrics.config import MonitorConfig
@@ -38,10 +39,23 @@ class Settings:
     """Feature network, in place of the scale's."""
 
 
-def settings_of(config: PaperConfig) -> Settings:
-    """Give what of a configuration decides about numbers; where and how it runs does not."""
+def groups_of(name: str) -> list[list[str]]:
+    """Give the experiments that a name stands for: one, several joined by commas, or ``all``; groups in their order.
+
+    Raises:
+        SweepError: If one of them is unknown.
+    """
+    names = [one for group in ALL for one in group] if name == "all" else list(dict.fromkeys(name.split(",")))
+    for one in names:
+        experiment_of(one)
+    groups = [[one for one in names if one in group] for group in ALL]
+    return [group for group in (*groups, [one for one in names if one not in {*chain(*ALL)}]) if group]
+
+
+def settings_of(config: PaperConfig, experiment: str) -> Settings:
+    """Give what of a configuration decides about an experiment's numbers; where and how it runs does not."""
     return Settings(
-        experiment=config.name,
+        experiment=experiment,
         scale=config.scale,
         data=config.data or "",
         seeds=config.seeds or 0,

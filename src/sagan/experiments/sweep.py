@@ -3,16 +3,19 @@
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sagan.data import open_dataset
+from sagan.data.config import Keep
 from sagan.evaluation import load_network, reference_of, reference_statistics
 from sagan.experiments.catalogue import EXPERIMENTS, Experiment, Row, SweepError, experiment_of
 from sagan.experiments.row import (
+    JUDGED_BY,
+    NOT_COMPUTED,
     Order,
     is_done,
     missing_measures,
@@ -27,6 +30,7 @@ from sagan.experiments.settings import Settings, changed
 from sagan.reading import BytesError, check_version, object_of, read_bytes, whatever_happens
 from sagan.recipes.config import RunConfig, differences, from_json
 from sagan.runs.folder import write_text
+from sagan.training.config import EngineConfig
 
 SWEEP = "sweep.json"
 ROWS, RUNS = "rows", "runs"
@@ -51,6 +55,10 @@ class Sweep:
     """Where its tables and pictures are."""
     out: Path
     """The folder of all results."""
+    keep: Keep = "disk"
+    """Where rows keep their pictures while they train."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """What rows compute on."""
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -60,8 +68,8 @@ class Sweep:
     def config(self, row: Row, seed: int) -> RunConfig:
         """Give what a row trains with a seed."""
         assert row.config is not None
-        data = replace(row.config.data, path=self.settings.data)
-        return replace(row.config, data=data, seed=seed)
+        data = replace(row.config.data, path=self.settings.data, keep=self.keep)
+        return replace(row.config, data=data, engine=self.engine, seed=seed)
 
     def result_folder(self, row: Row, seed: int) -> Path:
         """Give the folder of a row's results; it need not exist."""
@@ -137,6 +145,25 @@ class Sweep:
             run=self.run_folder(row, seed),
             result=self.result_folder(row, seed),
         )
+
+
+def together(sweeps: Sequence[Sweep], names: Sequence[str] = ()) -> list[Order]:
+    """List what experiments have still to do, seed by seed; a row that several ask for once, with all that they ask.
+
+    Raises:
+        SweepError: If a name is no row of one of them.
+    """
+    orders: dict[str, Order] = {}
+    for order in (order for sweep in sweeps for order in sweep.orders(names)):
+        old = orders.get(order.key, order)
+        orders[order.key] = replace(
+            old,
+            measures=tuple(dict.fromkeys((*old.measures, *order.measures))),
+            samples_at=tuple(sorted({*old.samples_at, *order.samples_at})),
+            attention=old.attention or order.attention,
+            by_class=old.by_class or order.by_class,
+        )
+    return sorted(orders.values(), key=lambda order: order.config.seed)
 
 
 def slug(text: str) -> str:
@@ -219,7 +246,7 @@ def remember(sweep: Sweep, command: str) -> None:
     commands = [command]
     if file.exists():
         old = _read(file)
-        found = _changes(old, sweep.scale)
+        found = _changes(old, sweep.experiment, sweep.scale)
         if old["data"]["fingerprint"] != sweep.data["fingerprint"]:
             found.insert(0, "pictures")
         if found:
@@ -233,15 +260,22 @@ def remember(sweep: Sweep, command: str) -> None:
     write_text(file, json.dumps(contents | {"commands": commands}, indent=1) + "\n")
 
 
-def _changes(contents: dict[str, Any], scale: Scale) -> list[str]:
-    """Name the fields in which a stored sweep differs from what its settings mean today."""
+def _changes(contents: dict[str, Any], experiment: Experiment, scale: Scale) -> list[str]:
+    """Name the fields in which the rows of a stored sweep, and how they are judged, differ from those of today."""
     stored = from_json(json.dumps(contents["base"]))
-    fields = [name for name in differences(stored, scale.base) if not name.startswith(("data.path", "data.cache_dir"))]
-    fields = [name for name in fields if name != "monitor.feature_weights"]
-    today = asdict(replace(scale.judging, feature_weights=None))
-    return fields + [
-        f"judging.{name}" for name, value in contents.get("judging", {}).items() if today.get(name) != value
+    rows = zip(experiment.rows(replace(scale, base=stored)), experiment.rows(scale), strict=True)
+    pairs = [(old.config, new.config) for old, new in rows if old.config is not None and new.config is not None]
+    fields = list(dict.fromkeys(name for old, new in pairs for name in differences(old, new)))
+    judged = {name: value for name, value in contents.get("judging", {}).items() if name in judged_by(experiment)}
+    today = asdict(scale.judging)
+    return [name for name in fields if name not in NOT_COMPUTED] + [
+        f"judging.{name}" for name, value in judged.items() if today.get(name) != value
     ]
+
+
+def judged_by(experiment: Experiment) -> set[str]:
+    """Name the fields of how rows are judged that count for an experiment's measures."""
+    return {name for measure in experiment.measures for name in JUDGED_BY[measure]}
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -285,7 +319,8 @@ def read_sweep(folder: Path) -> Sweep:
     with whatever_happens(lambda why: SweepError(f"{file} is damaged ({why}); remove it and give its command again")):
         settings = Settings(**contents["settings"])
         scale = changed(scale_of(settings.scale, settings.size), settings, None)
-        differing, experiment = _changes(contents, scale), EXPERIMENTS[settings.experiment]
+        experiment = EXPERIMENTS[settings.experiment]
+        differing = _changes(contents, experiment, scale)
     if differing:
         raise SweepError(
             f"{folder} was made when the scale {scale.name} had others of: {', '.join(differing)}; its rows cannot be "

@@ -1,0 +1,67 @@
+"""benchmarks/paper_rows.py: the same as `sagan paper run all`, without the command line's packages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sagan.experiments.config import PaperConfig
+from sagan.training.config import EngineConfig
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("own_place")
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import paper_rows
+
+    return paper_rows
+
+
+def test_flags_become_a_configuration_and_the_command_that_does_the_same(rows) -> None:
+    flags = rows.parsed(
+        ["--experiments", "table1", "ttur", "--steps", "30", "--data", "x.zip", "--compile", "on", "--keep", "device"]
+    )
+    config = rows.config_of(flags)
+    assert (config.name, config.steps, config.keep) == ("table1,ttur", 30, "device")
+    assert config.engine == EngineConfig(precision="fp32", compile="on")
+    command = " ".join(rows.command_of(flags))
+    assert command.startswith("table1,ttur --scale small --data x.zip --steps 30 --keep device")
+    assert command.endswith("--engine.precision fp32 --engine.compile on")
+
+
+def test_that_command_is_understood_by_the_command_line(rows) -> None:
+    from sagan.cli.paper_run import WHAT, PaperFlags
+    from sagan.cli.parse import parse
+
+    flags = rows.parsed(["--scale", "smoke", "--seeds", "2", "--jobs", "2", "--device", "cpu"])
+    typed = parse(PaperFlags, rows.command_of(flags), "paper run", description=WHAT)
+    same = {name: getattr(typed, name) for name in PaperConfig.__dataclass_fields__ if name != "out"}
+    assert same == {name: getattr(rows.config_of(flags), name) for name in same}
+
+
+def test_without_the_service_rows_take_turns(rows, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setenv("PATH", "")
+    with rows.service(True, Console(file=sys.stdout)) as works:
+        assert not works
+    assert "take turns on the GPU" in capsys.readouterr().out
+
+
+@pytest.mark.slow("starts processes that load PyTorch")
+def test_it_runs_without_the_packages_of_the_command_line(tmp_path: Path) -> None:
+    without = (
+        "import sys; sys.modules['tyro'] = None; sys.path.insert(0, sys.argv[1]); import paper_rows; "
+        "sys.exit(paper_rows.main(['--scale', 'smoke', '--out', 'out', '--experiments', 'figure5', '--jobs', '1']))"
+    )
+    run = [sys.executable, "-c", without, str(ROOT / "benchmarks")]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "done: SAGAN, seed 0" in done.stderr
+    assert "sagan paper run figure5 --scale smoke" in done.stderr
+    (result,) = (tmp_path / "out" / "rows").glob("sagan-seed0-*/result.json")
+    assert (result.parent / "attention.png").exists()
+    assert not list((tmp_path / "out").glob("figure5-*/table.md"))  # `sagan paper render` draws
