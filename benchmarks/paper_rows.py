@@ -50,6 +50,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=get_args(Device), default="auto")
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help="narrow rows gain by no other")
     parser.add_argument("--compile", choices=get_args(Compile), default="auto")
+    parser.add_argument("--step-graph", action="store_true", help="the whole step as one CUDA graph")
     parser.add_argument("--mps", action="store_true", help="share a GPU by NVIDIA's multi-process service")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and what it takes")
     return parser.parse_args(arguments)
@@ -69,7 +70,9 @@ def config_of(flags: argparse.Namespace) -> PaperConfig:
         feature_weights=flags.feature_weights,
         stop_after_s=flags.stop_after_s,
         keep=flags.keep,
-        engine=EngineConfig(device=flags.device, precision=flags.precision, compile=flags.compile),
+        engine=EngineConfig(
+            device=flags.device, precision=flags.precision, compile=flags.compile, step_graph=flags.step_graph
+        ),
         dry_run=flags.dry_run,
     )
 
@@ -82,7 +85,7 @@ def command_of(flags: argparse.Namespace) -> list[str]:
             command += [f"--{name}", str(getattr(flags, name))]
     for name in ("device", "precision", "compile"):
         command += [f"--engine.{name}", getattr(flags, name)] if getattr(flags, name) != "auto" else []
-    return command
+    return [*command, "--engine.step-graph"] if flags.step_graph else command
 
 
 @contextmanager

@@ -32,6 +32,9 @@ def test_flags_become_a_configuration_and_the_command_that_does_the_same(rows) -
     command = " ".join(rows.command_of(flags))
     assert command.startswith("table1,ttur --scale small --data x.zip --steps 30 --keep device")
     assert command.endswith("--engine.precision fp32 --engine.compile on")
+    graphed = rows.parsed(["--step-graph", "--device", "cuda"])
+    assert rows.config_of(graphed).engine.step_graph
+    assert rows.command_of(graphed)[-1] == "--engine.step-graph"
 
 
 def test_that_command_is_understood_by_the_command_line(rows) -> None:
