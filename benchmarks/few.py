@@ -3,6 +3,7 @@
     ./dev python benchmarks/few.py --data clothing-128.zip                      # everything; goes on where it stopped
     ./dev python benchmarks/few.py --data clothing-128.zip --sets five-100 --arms preset all --stop-after 3600
     ./dev python benchmarks/few.py --report                                     # tables from the lines that are there
+    ./dev python benchmarks/few.py --data ... --costs results/quality/step-costs-clothes.json --device cuda --jobs 8
 
 Each set is drawn from the pictures of one class of the clothes, or of five: 100 or 500 to train on, and others to judge
 by. Each arm is trained on one thread for 300 processor seconds (`quality_train.py` counts them) and judged at the half
@@ -13,21 +14,30 @@ share of these samples that lie near one training picture, in the same features,
 it would be some 0.05 or less. Arms of transfer start from one run on CIFAR-10 that had 150 processor seconds, which is
 told beside their own: at the half they have cost in all what the others cost at the end.
 
+With `--costs` steps are counted, each of which costs what it was measured to take on a processor, and another device
+may compute them, as in the contest (`quality.py`); such lines say what did.
+
 It leaves results/quality/few-pictures.jsonl (a line for each judgement), .md (tables) and a sheet of samples for each
-set, a row an arm. Runs lie under --work and can be deleted when all is done. The file of the other pictures,
+samples for each
+set, a row an arm. and can be deleted when all is done. The file of the other pictures,
 cifar10-15k.zip, lies beside that of the clothes.
 """
 
 import argparse
 import json
+import os
+import signal
+import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from quality import add_engine, by_steps
 from quality_arms import ARMS as CONTEST
 from quality_arms import SETS, Arm
 
@@ -89,6 +99,17 @@ ARMS = {
 }
 STARTED = ("transfer", "freeze")
 """Arms that start from the run on other pictures."""
+COSTS_AS = {
+    "preset": "base",
+    "none": "augment-none",
+    "all": "augment-all",
+    "adaptive": "adaptive",
+    "lecam": "lecam-0.1",
+    "narrow": "narrow",
+    "transfer": "base",
+    "freeze": "base",
+}
+"""The arm of the contest whose step has the same work, where steps are counted; of `freeze` a little more."""
 
 
 class Piece(NamedTuple):
@@ -158,10 +179,13 @@ class Ground:
         data: The file with the pictures.
         work: Folder for runs and pictures.
         source_s: Processor seconds of the run on other pictures.
+        how: Of each arm, what counts its steps in place of seconds; empty counts seconds.
     """
 
-    def __init__(self, data: str | None, work: Path, source_s: float) -> None:
-        self.data, self.work, self.source_s = data, work, source_s
+    def __init__(
+        self, data: str | None, work: Path, source_s: float, how: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
+        self.data, self.work, self.source_s, self.how = data, work, source_s, how or {}
 
     def pictures(self, name: str) -> tuple[Path, Any]:
         """Give the file with the pictures of a set to train on, and those to judge by."""
@@ -183,20 +207,22 @@ class Ground:
 
     def source(self, name: str) -> Path:
         """Give the run on other pictures for a set, trained once for all sets of its base."""
-        from quality_train import train_until
+        from quality_train import train_until, weights_at
 
         base = FEW[name].base
         other = SETS[base].other
         if Path(other).suffix:  # a file, not a name
             other = str(Path(self.data or SETS[base].file).with_name(other))
-        task = few_task(f"{SOURCE}-{base}", base, Piece(name, "preset", 0, self.source_s), other, self.work)
-        train_until(task, self.source_s)
+        piece = Piece(name, "preset", 0, self.source_s)
+        task = few_task(f"{SOURCE}-{base}", base, piece, other, self.work, self.how.get("preset"))
+        if not weights_at(task, self.source_s).exists():
+            train_until(task, self.source_s)
         return task.folder / "run"
 
 
-def few_task(called: str, base: str, piece: Piece, data: str, work: Path) -> Any:
+def few_task(called: str, base: str, piece: Piece, data: str, work: Path, how: Mapping[str, Any] | None = None) -> Any:
     """Give what trains an arm, in a folder that begins with the name of its set."""
-    from quality_train import Task
+    from quality_train import BySteps, Task
 
     class FewTask(Task):
         """An arm that is none of the contest."""
@@ -207,14 +233,16 @@ def few_task(called: str, base: str, piece: Piece, data: str, work: Path) -> Any
 
         @property
         def folder(self) -> Path:
-            return work / f"{called}-{self.arm}-{self.seed}"
+            return work / f"{called}-{self.arm}-{self.seed}{'-by-steps' if self.by_steps else ''}"
 
-    return FewTask(set=base, arm=piece.arm, seed=piece.seed, budget_s=piece.point_s, data=data, work=str(work))
+    about: dict[str, Any] = {"set": base, "arm": piece.arm, "seed": piece.seed, "budget_s": piece.point_s}
+    return FewTask(data=data, work=str(work), by_steps=None if how is None else BySteps(**how), **about)
 
 
 def judged(ground: Ground, piece: Piece) -> Row:
     """Train and judge a piece."""
     import torch
+    from quality import computed
     from quality_judge import SAMPLE_SEED, first_judge, labels_of, protocol, values
     from quality_train import train_until, weights_at
 
@@ -225,8 +253,8 @@ def judged(ground: Ground, piece: Piece) -> Row:
     torch.set_num_threads(1)
     data, reference = ground.pictures(piece.few)
     started = ground.source(piece.few) if piece.arm in STARTED else None
-    task = few_task(piece.few, FEW[piece.few].base, piece, str(data), ground.work)
-    about: Row = piece._asdict() | {"before_s": ground.source_s if started else 0.0}
+    task = few_task(piece.few, FEW[piece.few].base, piece, str(data), ground.work, ground.how.get(piece.arm))
+    about: Row = piece._asdict() | {"before_s": ground.source_s if started else 0.0} | computed(task)
     try:
         about |= train_until(task, piece.point_s, init_from=started)
     except DivergedError as error:
@@ -293,20 +321,73 @@ def add_row(row: Row) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def run_all(ground: Ground, wanted: Sequence[Piece], ends: float) -> None:
-    """Train and judge what is not done yet, until time runs out."""
+def run_all(ground: Ground, wanted: Sequence[Piece]) -> None:
+    """Train and judge what is not done yet."""
     for piece in wanted:
-        if time.monotonic() > ends:
-            print("out of time; the same command goes on", flush=True)
-            return
         if done(read_rows(), piece):
             continue
-        measure_floor(ground, piece.few)
         row = judged(ground, piece)
         add_row(row)
         said = f"FD {row['fd']:.1f}" if "fd" in row else f"ended: {row['ended']}"
         print(f"{piece.few} {piece.arm} seed {piece.seed} at {piece.point_s:g} s: {said}", flush=True)
-        write_report(ground.work)
+
+
+def prepare(ground: Ground, wanted: Sequence[Piece]) -> None:
+    """Make what several arms need: pictures and their judgement, and the run that some start from."""
+    for name in dict.fromkeys(piece.few for piece in wanted):
+        measure_floor(ground, name)
+        if any(piece.few == name and piece.arm in STARTED for piece in wanted):
+            ground.source(name)
+
+
+def in_processes(jobs: int) -> None:
+    """Have so many processes share the work, each with arms of its own; a signal to this one goes to all."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--share"]
+    workers = [subprocess.Popen([*command, str(i)]) for i in range(jobs)]
+    try:
+        for worker in workers:
+            worker.wait()
+    except OutOfTimeError:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait()
+        raise
+
+
+def share_of(wanted: Sequence[Piece], part: int, jobs: int) -> list[Piece]:
+    """Give the pieces that one of several processes does: all those of an arm of a set, with a seed, together."""
+    runs = list(dict.fromkeys(piece[:3] for piece in wanted))[part::jobs]
+    return [piece for piece in wanted if piece[:3] in runs]
+
+
+class OutOfTimeError(Exception):
+    """The time that there was is over; what is trained is saved."""
+
+
+@contextmanager
+def stopped_at(seconds: float) -> Iterator[None]:
+    """Inside the context this process is asked to save and stop, as by SIGTERM, after so many seconds.
+
+    Raises:
+        OutOfTimeError: By then.
+    """
+    from quality_train import StoppedError
+
+    def over(*_: object) -> None:
+        raise OutOfTimeError
+
+    before = signal.signal(signal.SIGTERM, over)
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except StoppedError as error:
+        raise OutOfTimeError from error
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGTERM, before)
 
 
 # Tables and sheets, from the lines alone
@@ -390,8 +471,14 @@ def read_args() -> argparse.Namespace:
     parser.add_argument(
         "--source", type=float, default=SOURCE_S, metavar="S", help="those of the run on other pictures"
     )
-    parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="S", help="start nothing after that")
+    parser.add_argument(
+        "--stop-after", type=float, default=float("inf"), metavar="S", help="save and stop after so many seconds"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="arms side by side, each on one thread")
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="count steps, each of which costs what this says")
+    add_engine(parser)
     parser.add_argument("--report", action="store_true", help="only write page and sheets")
+    parser.add_argument("--share", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -400,10 +487,21 @@ def main() -> int:
     args = read_args()
     args.work.mkdir(parents=True, exist_ok=True)
     QUALITY.mkdir(parents=True, exist_ok=True)
+    sets = args.sets or [name for name, few in FEW.items() if few.base == "clothes"]
+    wanted = pieces(sets, args.arms, args.seeds, args.budget)
+    how = {arm: by_steps(args, COSTS_AS[arm]) or {} for arm in (*args.arms, "preset")} if args.costs else {}
+    ground = Ground(args.data, args.work, args.source, how)
+    if args.share is not None:
+        with suppress(OutOfTimeError), stopped_at(float("inf")):
+            run_all(ground, share_of(wanted, args.share, args.jobs))
+        return 0
     if not args.report:
-        ends = time.monotonic() + args.stop_after
-        sets = args.sets or [name for name, few in FEW.items() if few.base == "clothes"]
-        run_all(Ground(args.data, args.work, args.source), pieces(sets, args.arms, args.seeds, args.budget), ends)
+        try:
+            with stopped_at(args.stop_after):
+                prepare(ground, wanted)
+                run_all(ground, wanted) if args.jobs == 1 else in_processes(args.jobs)
+        except OutOfTimeError:
+            print("out of time; the same command goes on", flush=True)
     write_report(args.work)
     print(f"few-pictures.md: {sum('fd' in row and 'arm' in row for row in read_rows())} judgements")
     return 0

@@ -161,7 +161,8 @@ def run_turn(args: argparse.Namespace, turn: Sequence[Slice], ends: float) -> bo
     """
     arm, seed, budget, _ = turn[0]
     told = {"set": args.set, "arm": arm, "seed": seed, "budget_s": budget, "data": args.data, "work": args.work}
-    told |= {"points": [point for *_, point in turn], "by_steps": by_steps(args, arm), "pictures": args.pictures}
+    told |= {"points": [point for *_, point in turn], "by_steps": by_steps(args, arm)}
+    told |= {"pictures": args.pictures, "out": str(QUALITY)}
     command = [sys.executable, __file__, args.set, "--slice", json.dumps(told)]
     judged = 0
     with (
@@ -198,7 +199,8 @@ def by_steps(args: argparse.Namespace, arm: str) -> dict[str, Any] | None:
     """Give what a process is told of how it counts."""
     if not args.costs:
         return None
-    how = {"device": args.device, "precision": args.precision, "compile": args.compile}
+    how = {"device": args.device, "precision": args.precision}
+    how |= {"compile": args.compile, "step_graph": args.step_graph}
     return {"costs": read_costs(args.costs)[arm]} | how
 
 
@@ -216,8 +218,8 @@ def child(told: dict[str, Any]) -> int:
     from sagan.training.health import DivergedError
 
     torch.set_num_threads(1)
-    torch.backends.cudnn.allow_tf32 = False  # fp32 is what a processor computes
-    points, counted = told.pop("points"), told.pop("by_steps")
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # as a processor computes
+    points, counted, out = told.pop("points"), told.pop("by_steps"), Path(told.pop("out"))
     task = Task(**told, by_steps=BySteps(**counted) if counted else None)
     task.folder.mkdir(parents=True, exist_ok=True)
     for point in points:
@@ -229,7 +231,7 @@ def child(told: dict[str, Any]) -> int:
             return 0
         except StoppedError:
             return 0
-        print(json.dumps(judged_row(task, row)), flush=True)
+        print(json.dumps(judged_row(task, row, out)), flush=True)
     return 0
 
 
@@ -243,11 +245,12 @@ def computed(task: Any) -> Row:
     engine = task.config.engine
     name = torch.cuda.get_device_name() if engine.device == "cuda" else processor()
     found = {"computed_by": name, "computed_in": engine.precision, "compile": engine.compile}
+    found |= {"step_graph": engine.step_graph}
     return found | ({"pictures": True} if task.pictures else {})
 
 
-def judged_row(task: Any, row: Row) -> Row:
-    """Judge the weights that a task left at a point, and draw their sheet."""
+def judged_row(task: Any, row: Row, out: Path) -> Row:
+    """Judge the weights that a task left at a point, and draw their sheet into a folder of ``out``."""
     from quality_judge import first_judge, halves, judge, protocol, save_sheet, sheet
     from quality_train import weights_at
 
@@ -263,13 +266,13 @@ def judged_row(task: Any, row: Row) -> Row:
         f"{row['cost_s']:g} processor seconds, {row['step']:,} steps of {config.train.batch_size}, seed {task.seed}"
         f"{'; steps counted, not seconds' if task.by_steps else ''}"
     )
-    save_sheet(sheet(generator, task.arm, caption), sheet_file(task))
+    save_sheet(sheet(generator, task.arm, caption), sheet_file(task, out))
     return row | {"batch_size": config.train.batch_size, "protocol": protocol(half, network), "versions": versions()}
 
 
-def sheet_file(task: Any) -> Path:
+def sheet_file(task: Any, out: Path) -> Path:
     """Say where the sheet of an arm lies: of the last point that was judged."""
-    folder = QUALITY / f"contest-{task.set}"
+    folder = out / f"contest-{task.set}"
     folder.mkdir(parents=True, exist_ok=True)
     long = f"-{task.budget_s:g}" if task.pictures else ""
     return folder / f"{task.arm}-{task.seed}{long}{'-by-steps' if task.by_steps else ''}.webp"
@@ -364,6 +367,14 @@ def measure_costs(args: argparse.Namespace) -> int:
     return 0
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say what computes where steps are counted."""
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="with --costs: what computes")
+    parser.add_argument("--precision", default="fp32", choices=get_args(Precision), help="with --costs")
+    parser.add_argument("--compile", default="off", choices=get_args(Compile), help="with --costs, where an arm can be")
+    parser.add_argument("--step-graph", action="store_true", help="with --costs: replay steps as one CUDA graph")
+
+
 def read_args() -> argparse.Namespace:
     """Read the flags."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -382,9 +393,7 @@ def read_args() -> argparse.Namespace:
         "--stop-after", type=float, default=float("inf"), metavar="S", help="save and stop after so many seconds"
     )
     parser.add_argument("--costs", type=Path, metavar="FILE", help="count steps, each of which costs what this says")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="with --costs: what computes")
-    parser.add_argument("--precision", default="fp32", choices=get_args(Precision), help="with --costs")
-    parser.add_argument("--compile", default="off", choices=get_args(Compile), help="with --costs, where an arm can be")
+    add_engine(parser)
     parser.add_argument("--pictures", action="store_true", help="with --costs: draw and measure samples on the way")
     parser.add_argument(
         "--measure-costs", metavar="[SET:]ARM", help="measure those of --arms against this arm's run by seconds"

@@ -21,6 +21,7 @@ from rich.console import Console
 
 import sagan
 from sagan.data import NAMES
+from sagan.data.config import Keep
 from sagan.recipes.config import RunConfig, from_json
 from sagan.runs.grow import networks_at
 from sagan.runs.train import train
@@ -87,6 +88,7 @@ class BySteps:
     precision: Precision = "fp32"
     compile: Compile = "off"
     """What an arm cannot be trained with is `off` for it."""
+    step_graph: bool = False
 
 
 class Steps(Budget):
@@ -150,12 +152,13 @@ class Task:
 
 def on_engine(config: RunConfig, by_steps: BySteps) -> RunConfig:
     """Give a configuration with a device, the pictures kept there; compiled if it can be."""
-    device, precision = by_steps.device, by_steps.precision
-    config = replace(config, data=replace(config.data, keep="memory" if device == "cpu" else "device"))
+    engine = EngineConfig(device=by_steps.device, precision=by_steps.precision, step_graph=by_steps.step_graph)
+    keep: Keep = "memory" if by_steps.device == "cpu" else "device"
+    config = replace(config, data=replace(config.data, keep=keep))
     try:
-        return replace(config, engine=EngineConfig(device=device, precision=precision, compile=by_steps.compile))
+        return replace(config, engine=replace(engine, compile=by_steps.compile))
     except ValueError:  # as with penalties of D's gradient
-        return replace(config, engine=EngineConfig(device=device, precision=precision, compile="off"))
+        return replace(config, engine=replace(engine, compile="off"))
 
 
 def weights_at(task: Task, point_s: float) -> Path:

@@ -174,6 +174,8 @@ def test_a_budget_in_steps_is_that_in_seconds_over_what_a_step_costs(modules):
 
 def test_arms_by_steps_have_runs_of_their_own_on_a_device(modules):
     costs = {"costs": {"run": 0.5}, "device": "cuda", "compile": "graphs"}
+    graph = by_steps_task(modules, "r1-lazy", {"costs": {"run": 0.5}, "step_graph": True}).config.engine
+    assert (graph.step_graph, graph.compile) == (True, "off")
     task = by_steps_task(modules, "base", costs)
     seconds = modules["quality_train"].Task(set="clothes", arm="base", seed=0, budget_s=100.0, data="x", work="w")
     assert task.folder != seconds.folder
@@ -309,6 +311,10 @@ def test_a_small_contest_by_steps(tmp_path):
     ]
     assert {one["computed_in"] for one in rows} == {"fp32"} and all(0 <= one["precision"] <= 1 for one in rows)
     assert "| decay † |" in (tmp_path / "contest-digits.md").read_text()
+    assert {file.name for file in (tmp_path / "contest-digits").iterdir()} == {
+        "base-0-by-steps.webp",
+        "decay-0-by-steps.webp",
+    }
 
 
 @pytest.mark.slow("three short trainings, each in processes of its own, and their judgements")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("few", "quality_arms", "quality_train", "quality_judge")
+MODULES = ("few", "quality", "quality_arms", "quality_train", "quality_judge", "raw")
 
 
 @pytest.fixture
@@ -58,6 +59,31 @@ def test_every_arm_but_transfer_differs_from_the_preset(few, tmp_path):
     assert same == {"preset", "transfer"} and {"transfer", "freeze"} == {*few.STARTED}
     assert made["freeze"].config.train.freeze_d == 2
     assert len({task.folder for task in made.values()}) == len(few.ARMS)
+
+
+def test_by_steps_arms_cost_what_those_of_the_contest_with_the_same_work_cost(few, tmp_path):
+    from quality_arms import chosen
+
+    assert {*few.COSTS_AS} == {*few.ARMS}
+    for arm, way in few.ARMS.items():
+        told = {"train.augment", "generator.base_width", "discriminator.base_width"} & way.changes.keys()
+        assert all(way.changes[key] == chosen(few.COSTS_AS[arm]).changes[key] for key in told), arm
+    how = {"costs": {"run": 0.5}, "step_graph": True}
+    task = few.few_task("five-100", "clothes", few.Piece("five-100", "all", 0, 300.0), "x.npz", tmp_path, how)
+    plain = few.few_task("five-100", "clothes", few.Piece("five-100", "all", 0, 300.0), "x.npz", tmp_path)
+    assert task.folder != plain.folder and task.config.engine.step_graph and not plain.config.engine.step_graph
+
+
+def test_processes_share_the_arms_each_with_all_points_of_its_own(few):
+    wanted = few.pieces(["one-100", "five-100"], ["all", "none"], 1, 300.0)
+    parts = [few.share_of(wanted, part, 3) for part in range(3)]
+    assert sorted(piece for part in parts for piece in part) == sorted(wanted)
+    assert all([piece[:3] for piece in part].count(piece[:3]) == 2 for part in parts for piece in part)
+
+
+def test_time_that_is_over_ends_what_is_done(few):
+    with pytest.raises(few.OutOfTimeError), few.stopped_at(0.0):
+        signal.sigtimedwait([], 600)
 
 
 def test_what_is_judged_or_ended_is_done(few):
