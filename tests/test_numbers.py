@@ -1156,7 +1156,7 @@ def contest_arms(files: list[Path]) -> dict[str, dict[float, float]]:
     """Give the distances of each arm of the screening at its points, of seed 0."""
     found: dict[str, dict[float, float]] = {}
     for line in read_lines(first(files, "contest-clothes.jsonl")):
-        if line.get("seed") == 0 and line["point_s"] in POINTS and "fd" in line:
+        if line.get("seed") == 0 and line["point_s"] in POINTS and "fd" in line and "computed_by" not in line:
             found.setdefault(line["arm"], {})[line["point_s"]] = line["fd"]
     return found
 
@@ -1185,6 +1185,7 @@ def contest_bounds(files: list[Path]) -> list[str]:
     floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
     minutes = elapsed([file for file in files if file.parent.name == "clothing-64"]) / 60
     long = [line for line in lines if line.get("arm", "").endswith("+ema-ramp") and line["budget_s"] == 5280.0]
+    long = [line for line in long if "computed_by" not in line]
     latest = max(long, key=lambda line: line["point_s"])
     told = (
         f"{latest['point_s']:,.0f} of {latest['budget_s']:,.0f} s, is still at 32 px, and stands at {latest['fd']:.1f}"
