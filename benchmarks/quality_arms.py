@@ -97,6 +97,7 @@ ARMS = {
     ),
     "wide-g": Arm(why="a wider generator", changes={"generator.base_width": 16}),
     "narrow-d": Arm(why="a narrower discriminator", changes={"discriminator.base_width": 8}),
+    "wide-d": Arm(why="a wider discriminator", changes={"discriminator.base_width": 24}),
     "equal-width": Arm(why="both networks of width 12", changes={"both.base_width": 12}),
     "rates-half": Arm(why="half the learning rates", changes={"train.lr_g": 1.5e-4, "train.lr_d": 6e-4}),
     "rates-double": Arm(why="twice the learning rates", changes={"train.lr_g": 6e-4, "train.lr_d": 2.4e-3}),
