@@ -21,7 +21,6 @@ from rich.console import Console
 
 import sagan
 from sagan.data import NAMES
-from sagan.data.config import Keep
 from sagan.recipes.config import RunConfig, from_json
 from sagan.runs.grow import networks_at
 from sagan.runs.train import train
@@ -34,6 +33,8 @@ PREVIEWS, LINES_A_PREVIEW, PREVIEWS_A_SCORE = 40, 4, 4
 """Sheets of samples in each run of a task that draws, lines of the log for each, and sheets for a measurement."""
 SAVE_EVERY_S = 120.0
 """Processor seconds after which a checkpoint is made, so that an interrupted run loses no more."""
+SAVE_EVERY, LOG_EVERY = 5000, 500
+"""The same in steps on a GPU, which does them fast, and steps between lines of the log, which hold it up."""
 
 
 class Budget(sagan.Hook):
@@ -153,8 +154,9 @@ class Task:
 def on_engine(config: RunConfig, by_steps: BySteps) -> RunConfig:
     """Give a configuration with a device, the pictures kept there; compiled if it can be."""
     engine = EngineConfig(device=by_steps.device, precision=by_steps.precision, step_graph=by_steps.step_graph)
-    keep: Keep = "memory" if by_steps.device == "cpu" else "device"
-    config = replace(config, data=replace(config.data, keep=keep))
+    if by_steps.device != "cpu":
+        data = replace(config.data, keep="device")
+        config = replace(config, data=data, train=replace(config.train, log_every=LOG_EVERY))
     try:
         return replace(config, engine=replace(engine, compile=by_steps.compile))
     except ValueError:  # as with penalties of D's gradient
@@ -249,7 +251,9 @@ def prepared(task: Task, leg: Leg, before: Path | None) -> RunConfig:
     config, arm = leg.config, task.way
     step_s = leg.step_s or probe(task, config, before)
     total = max(2, round((leg.ends_s - leg.starts_s) / step_s))
-    changes: dict[str, Any] = {"save_every": max(1, round(SAVE_EVERY_S / step_s)), "keep_last": 1}
+    on_gpu = config.engine.device == "cuda"
+    often = SAVE_EVERY if on_gpu else max(1, round(SAVE_EVERY_S / step_s))
+    changes: dict[str, Any] = {"save_every": often, "keep_last": 1}
     if arm.decay_from is not None and leg.last:
         start = round((arm.decay_from * task.budget_s - leg.starts_s) / step_s)
         changes |= {"total_steps": total, "lr_decay_start": max(0, start)}

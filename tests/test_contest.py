@@ -191,6 +191,7 @@ def test_arms_by_steps_have_runs_of_their_own_on_a_device(modules):
     (leg,) = modules["quality_train"].legs(drawn)
     train = modules["quality_train"].prepared(drawn, leg, None).train
     assert (train.total_steps, train.sample_every, train.evaluate_every, train.log_every) == (200, 5, 20, 1)
+    assert train.save_every == 5000
     assert drawn.folder != task.folder
 
 
