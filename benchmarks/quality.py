@@ -172,6 +172,8 @@ def run_turn(args: argparse.Namespace, turn: Sequence[Slice], ends: float) -> bo
     ):
         assert process.stdout is not None
         for line in process.stdout:
+            if not line.startswith("{"):  # words of a library
+                continue
             row = {"arm": arm, "seed": seed, "budget_s": budget} | json.loads(line)
             with rows_file(args.set).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
