@@ -52,6 +52,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--compile", choices=get_args(Compile), default="auto")
     parser.add_argument("--step-graph", action="store_true", help="the whole step as one CUDA graph")
     parser.add_argument("--mps", action="store_true", help="share a GPU by NVIDIA's multi-process service")
+    parser.add_argument("--steps-in-turns", type=int, help="steps of every row where --mps does not work")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and what it takes")
     return parser.parse_args(arguments)
 
@@ -140,8 +141,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Do it; gives the exit code: 0 when all rows are done."""
     flags = parsed(arguments)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(f"the same by the command line: sagan paper run {shlex.join(command_of(flags))}")
-    with service(flags.mps, console):
+    with service(flags.mps, console) as together:
+        if flags.steps_in_turns is not None and not together:
+            flags.steps = flags.steps_in_turns
+        console.print(f"the same by the command line: sagan paper run {shlex.join(command_of(flags))}")
         code, _ = run_rows(config_of(flags), command_of(flags), console)
     return code
 

@@ -1,5 +1,6 @@
 """benchmarks/paper_rows.py: the same as `sagan paper run all`, without the command line's packages."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,11 +48,31 @@ def test_that_command_is_understood_by_the_command_line(rows) -> None:
     assert same == {name: getattr(rows.config_of(flags), name) for name in same}
 
 
-def test_without_the_service_rows_take_turns(rows, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_without_the_service_rows_take_turns_and_may_be_shorter(rows, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setenv("PATH", "")
     with rows.service(True, Console(file=sys.stdout)) as works:
         assert not works
     assert "take turns on the GPU" in capsys.readouterr().out
+    asked: list[PaperConfig] = []
+    monkeypatch.setattr(rows, "run_rows", lambda config, *_: (asked.append(config), (0, []))[1])
+    assert rows.main(["--data", "digits", "--mps", "--steps", "6000", "--steps-in-turns", "1000"]) == 0
+    assert rows.main(["--data", "digits", "--steps", "6000"]) == 0
+    assert [config.steps for config in asked] == [1000, 6000]
+
+
+def test_a_service_that_fails_is_ended_and_the_environment_stays(rows, tmp_path: Path, monkeypatch, capsys) -> None:
+    control = tmp_path / rows.CONTROL
+    control.write_text('#!/bin/sh\necho "$@ $(test -t 0 || cat)" >> calls.txt\ntest "$1" != "-d"\n')
+    control.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    before = dict(os.environ)
+    with rows.service(True, Console(file=sys.stdout)) as works:
+        assert not works
+        assert "CUDA_MPS_PIPE_DIRECTORY" not in os.environ
+    assert "does not work here" in capsys.readouterr().out
+    assert dict(os.environ) == before
+    assert "quit" in Path("calls.txt").read_text()
 
 
 @pytest.mark.slow("starts processes that load PyTorch")
