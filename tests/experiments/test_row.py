@@ -40,7 +40,7 @@ def order(tmp_path: Path) -> Order:
         key=row_key(config, "content"),
         measures=("fd",),
         judging=smoke().judging,
-        samples_at=(2,),
+        samples_at=(2, 4),
         attention=False,
         by_class=False,
         run=tmp_path / "run",

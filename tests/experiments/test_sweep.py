@@ -65,6 +65,7 @@ def test_a_row_that_several_ask_for_is_one_order_with_all_that_they_ask(smoke_sw
     assert [o.config.seed for o in orders] == [0] * 9 + [1] * 9
     shared = {(o.name, o.config.seed): o for o in orders}["attention feat16", 0]
     assert shared.measures == ("fd", "intra")  # pixels have no score
+    assert {(o.samples_at, o.attention, o.by_class) for o in orders if o.config.seed} == {((), False, False)}
     assert (shared.attention, shared.by_class) == (True, True)
     assert {(o.name, o.config.seed): o for o in orders}["no attention", 0].samples_at == (2, 4)
 

@@ -128,9 +128,12 @@ def ttur_rows(scale: Scale) -> tuple[Row, ...]:
 
 
 def _longer(config: RunConfig) -> RunConfig:
-    """Give a run four times the steps, and sixteen measurements."""
-    total = LONGER * config.train.total_steps
-    return replace(config, train=replace(config.train, total_steps=total, evaluate_every=max(1, total // 16)))
+    """Give a run four times the steps, as many lines of the log and sheets, and sixteen measurements."""
+    train = config.train
+    total, log, sample = (LONGER * n for n in (train.total_steps, train.log_every, train.sample_every))
+    often = max(1, total // 16)
+    train = replace(train, total_steps=total, log_every=log, sample_every=sample, evaluate_every=often)
+    return replace(config, train=train)
 
 
 def structure_rows(scale: Scale) -> tuple[Row, ...]:

@@ -341,13 +341,13 @@ def _values(order: Order, dataset: ImageSet, generator: TrainedGenerator, metric
 
 
 def _keep_pictures(order: Order, result: dict[str, Any]) -> None:
-    """Keep the samples of some steps as one strip of small pictures, those by class, and the attention figure."""
+    """Keep the samples of the steps that are asked for as a strip of small pictures, those by class, and attention."""
     folder = order.run / "samples"
     files = {int(file.stem.removeprefix("step-")): file for file in folder.glob("step-*.npy")}
-    steps = [step for step in sorted({*order.samples_at, max(files, default=0)}) if step in files]
+    old = read_result(order.result) or {}
+    steps = [step for step in sorted({*order.samples_at, *old.get("samples_at", ())}) if step in files]
     if steps:
         _save_strip([read_samples(files[step]) for step in steps], order.result / SAMPLES)
-    old = read_result(order.result) or {}
     result["samples_at"] = steps
     result["attention"] = old.get("attention", False)
     if order.attention and (order.run / ATTENTION).exists():

@@ -27,6 +27,7 @@ from sagan.experiments.row import (
 )
 from sagan.experiments.scales import Scale, scale_of
 from sagan.experiments.settings import Settings, changed
+from sagan.models.config import default_attention
 from sagan.reading import BytesError, check_version, object_of, read_bytes, whatever_happens
 from sagan.recipes.config import RunConfig, differences, from_json
 from sagan.runs.folder import write_text
@@ -80,14 +81,23 @@ class Sweep:
         return self._place(RUNS, row, seed)
 
     def _place(self, kind: str, row: Row, seed: int) -> Path:
-        key = self.key(row, seed)[:10]
+        keys = [key[:10] for key in (self.key(row, seed), self._key_before(row, seed))]
         # The same row of another experiment may have another name there; its key is what counts.
-        known = sorted((self.out / kind).glob(f"*-{key}"))
-        return known[0] if known else self.out / kind / f"{slug(row.name)}-seed{seed}-{key}"
+        known = [path for key in keys for path in sorted((self.out / kind).glob(f"*-{key}"))]
+        return known[0] if known else self.out / kind / f"{slug(row.name)}-seed{seed}-{keys[0]}"
 
     def key(self, row: Row, seed: int) -> str:
         """Give the key of a row with a seed."""
         return row_key(self.config(row, seed), self.data["fingerprint"])
+
+    def _key_before(self, row: Row, seed: int) -> str:
+        """Give the key that the row had where attention at its usual place went without saying, as SAGAN's once did."""
+        config = self.config(row, seed)
+        usual = default_attention(config.generator.size_px)
+        if (config.generator.attention, config.discriminator.attention) != (usual, usual):
+            return self.key(row, seed)
+        G, D = replace(config.generator, attention=None), replace(config.discriminator, attention=None)
+        return row_key(replace(config, generator=G, discriminator=D), self.data["fingerprint"])
 
     def results(self, row: Row) -> dict[int, dict[str, Any]]:
         """Read what there is of a row by seed."""
@@ -131,6 +141,11 @@ class Sweep:
                     orders.setdefault(order.key, order)
         return list(orders.values())
 
+    def _shown_at(self, row: Row) -> tuple[int, ...]:
+        """Give the steps whose samples are shown; pictures are of the first seed alone."""
+        assert row.config is not None
+        return stage_steps(self.scale) if "stages" in self.experiment.pictures else (row.config.train.total_steps,)
+
     def _order(self, row: Row, seed: int) -> Order:
         return Order(
             name=row.name,
@@ -138,10 +153,9 @@ class Sweep:
             key=self.key(row, seed),
             measures=tuple(possible(self.experiment.measures, self.scale.judging)),
             judging=self.scale.judging,
-            # Sheets over time show the first seed.
-            samples_at=stage_steps(self.scale) if "stages" in self.experiment.pictures and not seed else (),
-            attention="attention" in self.experiment.pictures,
-            by_class="classes" in self.experiment.pictures,
+            samples_at=() if seed else self._shown_at(row),
+            attention=not seed and "attention" in self.experiment.pictures,
+            by_class=not seed and "classes" in self.experiment.pictures,
             run=self.run_folder(row, seed),
             result=self.result_folder(row, seed),
         )
