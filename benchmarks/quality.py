@@ -50,6 +50,8 @@ SCREEN_POINTS = (1 / 4, 1 / 2, 1.0)
 FINAL_POINTS = (1 / 3, 2 / 3, 1.0)
 BEST, FINAL_SEEDS = 3, (0, 1)
 TOLERANCE = 1e-6
+PASSED = 1.03
+"""Times a point, from which weights are no longer those of that point."""
 
 Row = dict[str, Any]
 Slice = tuple[str, int, float, float]
@@ -177,9 +179,9 @@ def run_turn(args: argparse.Namespace, turn: Sequence[Slice], ends: float) -> bo
             row = {"arm": arm, "seed": seed, "budget_s": budget} | json.loads(line)
             with rows_file(args.set).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-            said = f"FD {row['fd']:.1f}" if "fd" in row else f"ended: {row['ended']}"
+            said = f"FD {row['fd']:.1f}" if "fd" in row else f"not judged: {row['ended']}"
             print(f"{arm} seed {seed} at {row['point_s']:g} s: {said}", flush=True)
-            judged += "fd" in row
+            judged += "fd" in row or "passed" in row
     if process.returncode and time.monotonic() < ends:
         print(f"{arm} seed {seed} failed with exit code {process.returncode}; see {args.set}.log", flush=True)
     return judged == len(turn)
@@ -228,6 +230,10 @@ def child(told: dict[str, Any]) -> int:
         about = {"point_s": point} | computed(task)
         try:
             row = about | train_until(task, point)
+            if row["cost_s"] > PASSED * point:  # it went on before this point was judged
+                late = f"it was past this point, at {row['cost_s']:g} s, before it was judged there"
+                print(json.dumps(about | {"ended": late, "passed": True}), flush=True)
+                continue
         except DivergedError as error:
             print(json.dumps(about | {"ended": str(error)}), flush=True)
             return 0

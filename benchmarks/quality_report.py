@@ -114,7 +114,7 @@ def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
                 "",
             ]
     lines += [*table(rows), "", *note(rows)]
-    lines += [f"- {row['arm']} seed {row['seed']} ended at {row['point_s']:g} s: {row['ended']}" for row in ended]
+    lines += [f"- {row['arm']} seed {row['seed']} not judged at {row['point_s']:g} s: {row['ended']}" for row in ended]
     lines += [
         "",
         f"![Quality over cost](contest-{name}.webp)",

@@ -268,7 +268,7 @@ def test_the_page_averages_seeds_where_all_of_them_are(modules, tmp_path):
     assert "Floor (the other half of the pictures): FD(efficientnet-lite0) 2.0, precision 0.90, recall 0.90." in page
     assert "Weights of `results/older`, trained before the contest: FD(efficientnet-lite0) 4.0, precision 0.30" in page
     assert page.index("| decay |") < page.index("| base |")
-    assert "narrow seed 0 ended at 220 s: a weight is not finite" in page
+    assert "narrow seed 0 not judged at 220 s: a weight is not finite" in page
     assert (tmp_path / "contest-clothes.webp").stat().st_size > 1000
 
 
@@ -316,6 +316,13 @@ def test_a_small_contest_by_steps(tmp_path):
         "base-0-by-steps.webp",
         "decay-0-by-steps.webp",
     }
+    # A judgement that is lost cannot be made again once its run has gone on.
+    kept = [one for one in rows if (one["arm"], one["point_s"]) != ("base", 2.0)]
+    (tmp_path / "contest-digits.jsonl").write_text("".join(json.dumps(one) + "\n" for one in [{"floor": True}, *kept]))
+    subprocess.run(words, check=False, cwd=ROOT)
+    late = [json.loads(line) for line in (tmp_path / "contest-digits.jsonl").read_text().splitlines()][-1]
+    assert (late["point_s"], late["passed"], "fd" in late) == (2.0, True, False)
+    assert "past this point" in late["ended"]
 
 
 @pytest.mark.slow("three short trainings, each in processes of its own, and their judgements")

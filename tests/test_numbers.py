@@ -1179,18 +1179,101 @@ def contest_points(files: list[Path]) -> list[str]:
     return ["220 s | 440 s | 880 s", *(row(f"`{name}`", why[name], *cells[name]) for name in order)]
 
 
+LONG_POINTS = (1320.0, 2640.0, 5280.0)
+
+
+def counted_arms(files: list[Path]) -> dict[str, dict[float, float]]:
+    """Give the distances of the arms of which steps were counted, of seed 0."""
+    found: dict[str, dict[float, float]] = {}
+    for line in read_lines(first(files, "contest-clothes.jsonl")):
+        if "computed_by" in line and line["seed"] == 0 and "fd" in line:
+            assert (line["computed_by"], line["computed_in"], line["budget_s"]) == ("NVIDIA H200", "fp32", 5280.0)
+            found.setdefault(line["arm"], {})[line["point_s"]] = line["fd"]
+    return found
+
+
+@computes
+def contest_counted(files: list[Path]) -> list[str]:
+    arms = counted_arms(files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from quality_arms import chosen
+
+        why = {name: chosen(name).why for name in arms}
+    order = sorted(arms, key=lambda name: (-max(arms[name]), arms[name][max(arms[name])]))
+    cells = {name: [f"{at[point]:,.0f}" if point in at else "" for point in LONG_POINTS] for name, at in arms.items()}
+    return ["1,320 s | 2,640 s | 5,280 s", *(row(f"`{name}`", why[name], *cells[name]) for name in order)]
+
+
+def halfway(files: list[Path], arm: str) -> float:
+    """Give the distance of an arm half-way, in whole numbers as the page has it."""
+    return float(f"{counted_arms(files)[arm][2640.0]:.0f}")
+
+
+@computes
+def contest_ahead(files: list[Path]) -> list[str]:
+    noise, wide, pooled, base = (
+        halfway(files, arm) for arm in ("noise-whole+decay", "wide-g+decay", "attention-pooled+decay", "base")
+    )
+    assert max(noise, wide, pooled) < base
+    return [f"at 2,640 s: {noise:.0f} and {wide:.0f} against {base:.0f}", f"pooled keys ({pooled:.0f})"]
+
+
+@computes
+def contest_behind(files: list[Path]) -> list[str]:
+    said = {
+        "wide-d+decay": "discriminator",
+        "d-steps-2+decay": "updates of it",
+        "batch-64+decay": "the batch",
+        "bilinear+decay": "bilinear upsampling",
+        "rates-double+decay": "rates",
+    }
+    found = {words: halfway(files, arm) for arm, words in said.items()}
+    assert min(found.values()) > halfway(files, "base") + 90
+    return [f"{words} ({value:.0f})" for words, value in found.items()]
+
+
+@computes
+def contest_near(files: list[Path]) -> list[str]:
+    said = {
+        "augment-none+decay": "No augmentation",
+        "base+decay+ema-ramp": "short at first",
+        "relativistic+r1-r2-lazy+decay": "R1 and R2",
+    }
+    found = {words: halfway(files, arm) for arm, words in said.items()}
+    assert all(abs(value - halfway(files, "base")) < 40 for value in found.values())
+    return [f"{words} ({value:.0f})" for words, value in found.items()]
+
+
+@computes
+def contest_whole(files: list[Path]) -> list[str]:
+    equal, wide = (counted_arms(files)[arm][5280.0] for arm in ("equal-width+decay", "wide-g+decay"))
+    return [f"At 5,280 s a generator and a discriminator of width 12 have {equal:.0f}", f"a wider generator {wide:.0f}"]
+
+
+@computes
+def contest_grown(files: list[Path]) -> list[str]:
+    arms, lines = contest_arms(files), read_lines(first(files, "contest-clothes.jsonl"))
+    name = "grow-16-32+batch-16+narrow-d"
+    ramped = [line for line in lines if line.get("arm") == f"{name}+ema-ramp" and "computed_by" not in line]
+    at = {line["point_s"]: line["fd"] for line in ramped}
+    stored = only(line["fd"] for line in lines if "stored" in line)
+    own = counted_arms(files)["grow-16-32-short+ema-ramp+decay"]
+    assert own[2640.0] > own[1320.0]
+    return [
+        f"at 880 s ({arms[name][880.0]:.0f} against {arms['base'][880.0]:,.0f}",
+        f"at 32 px ({at[2640.0]:.0f} at 2,640 s",
+        f"at 64 px it ends at {at[5280.0]:.0f} at 5,280 s",
+        f"{stored:.1f}",
+    ]
+
+
 @computes
 def contest_bounds(files: list[Path]) -> list[str]:
     lines = read_lines(first(files, "contest-clothes.jsonl"))
     floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
     minutes = elapsed([file for file in files if file.parent.name == "clothing-64"]) / 60
-    long = [line for line in lines if line.get("arm", "").endswith("+ema-ramp") and line["budget_s"] == 5280.0]
-    long = [line for line in long if "computed_by" not in line]
-    latest = max(long, key=lambda line: line["point_s"])
-    told = (
-        f"{latest['point_s']:,.0f} of {latest['budget_s']:,.0f} s, is still at 32 px, and stands at {latest['fd']:.1f}"
-    )
-    return [f"have {floor:.1f}", f"{stored:.1f}", f"{minutes:.0f} minutes", told]
+    return [f"have {floor:.1f}", f"{stored:.1f}", f"{minutes:.0f} minutes"]
 
 
 @computes
