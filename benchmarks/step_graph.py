@@ -25,8 +25,7 @@ from sagan.recipes.presets import PRESETS
 from sagan.speed.clock import spread, timed
 from sagan.speed.step import random_batch
 from sagan.training.config import EngineConfig
-from sagan.training.replay import StepGraph
-from sagan.training.step import train_step
+from sagan.training.replay import step_with
 
 WARM_UP = 6
 Step = Callable[[], object]
@@ -44,8 +43,7 @@ def sides(args: argparse.Namespace, preset: str, precision: str) -> tuple[dict[s
         on = name == "step graph"
         engine = EngineConfig(device=args.device, precision=precision, step_graph=on)  # type: ignore[arg-type]
         parts = build(replace(config, engine=engine))
-        do = StepGraph() if parts.engine.step_graph else train_step
-        found[name] = partial(do, parts.state, config.train, lambda _: batch, parts.engine, 0)  # type: ignore[arg-type]
+        found[name] = partial(step_with(parts.engine), parts.state, config.train, lambda _: batch, parts.engine, 0)  # type: ignore[arg-type]
     return found, config.train.batch_size
 
 

@@ -11,9 +11,13 @@ import torch
 
 from sagan.recipes.build import build_networks
 from sagan.recipes.config import RunConfig
-from sagan.speed.step import measure_step, random_batch
+from sagan.speed import step as step_module
+from sagan.speed.step import measure_step, measure_step_here, random_batch
+from sagan.training import engine as engine_module
 from sagan.training.config import EngineConfig
+from sagan.training.replay import WARM_UP
 from sagan.training.state import new_state
+from sagan.training.step import train_step
 
 Make = Callable[..., RunConfig]
 
@@ -83,3 +87,22 @@ def test_the_pictures_to_measure_with_have_the_run_s_shape(tiny_config: Make) ->
     assert random_batch(tiny_config(batch_size=6), 4).images.shape == (4, 16, 16, 3)
     unconditional = tiny_config(generator={"num_classes": 0}, discriminator={"num_classes": 0})
     assert random_batch(unconditional).labels.unique().tolist() == [0]
+
+
+def test_a_step_that_is_to_be_recorded_is_measured_when_it_is(
+    monkeypatch: pytest.MonkeyPatch, tiny_config: Make
+) -> None:
+    config = tiny_config()
+    done: list[int] = []
+
+    def steps(_: object) -> Callable[..., Any]:
+        def step(state: Any, *args: Any) -> Any:
+            done.append(state.step)
+            return train_step(state, *args)
+
+        return step
+
+    monkeypatch.setattr(step_module, "step_with", steps)
+    monkeypatch.setattr(engine_module, "records_steps", lambda *_: (True, ""))
+    measure_step_here(config, rounds=2, warm_up=1, limit_s=60.0)
+    assert done == list(range(WARM_UP + 1 + 2))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sagan.recipes.build import build
-from sagan.training import loop
+from sagan.training import replay
 from sagan.training.config import EngineConfig
 from sagan.training.engine import Engine, records_steps
 from sagan.training.hooks import Hooks, Record
@@ -219,7 +219,7 @@ def test_the_loop_takes_recorded_steps_where_the_engine_says_so(tiny_state, pict
             taken.append(args[0].step)
             return train_step(*args)
 
-    monkeypatch.setattr(loop, "StepGraph", Steps)
+    monkeypatch.setattr(replay, "StepGraph", Steps)
     monkeypatch.setattr(engine, "step_graph", True)
     train_loop(Hooks([], Record(config, state, engine)), pictures, 0)
     assert taken == [0, 1, 2]

@@ -20,8 +20,9 @@ from sagan.speed.clock import Spread, timed, timed_rounds
 from sagan.speed.memory import available_bytes, cuda_share, peak_resident_bytes, resident_bytes
 from sagan.training.ema import update_ema
 from sagan.training.engine import Engine
+from sagan.training.replay import WARM_UP, step_with
 from sagan.training.state import TrainState
-from sagan.training.step import mean_logit, train_step
+from sagan.training.step import mean_logit
 
 LOOK_IMAGES = 64
 
@@ -111,10 +112,12 @@ def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: 
     batch = random_batch(config)
     train = replace(config.train, total_steps=10**9)  # a learning rate that falls to 0 would fall within the rounds
 
-    def step() -> None:
-        train_step(state, train, lambda _: batch, engine, config.seed)
+    do_step = step_with(engine)
 
-    for _ in range(warm_up):
+    def step() -> None:
+        do_step(state, train, lambda _: batch, engine, config.seed)
+
+    for _ in range(max(warm_up, WARM_UP + 1) if engine.step_graph else warm_up):
         step()
     processor = time.process_time()
     seconds = timed_rounds(step, engine.device, rounds, warm_up=0, limit_s=limit_s)

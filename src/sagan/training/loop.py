@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from sagan.training.engine import RealBatch
 from sagan.training.hooks import Hooks
-from sagan.training.replay import StepGraph
-from sagan.training.step import NextBatch, batches_of_step, train_step
+from sagan.training.replay import step_with
+from sagan.training.step import NextBatch, batches_of_step
 
 
 def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callable[[], int] = lambda: 0) -> bool:
@@ -24,7 +24,7 @@ def train_loop(hooks: Hooks, next_batch: NextBatch, seed: int, received: Callabl
         Whether all steps are done.
     """
     record, state, config = hooks.record, hooks.record.state, hooks.record.config
-    do_step = StepGraph() if record.engine.step_graph else train_step
+    do_step = step_with(record.engine)
     unread: Exception | None = None
     with hooks.running():
         if state.step == 0:

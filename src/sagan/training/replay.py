@@ -22,6 +22,7 @@ from sagan.training.step import (
     penalty_due,
     set_schedules,
     step_inputs,
+    train_step,
 )
 from sagan.training.update import Refused
 
@@ -126,6 +127,11 @@ class StepGraph:
                 RuntimeWarning,
                 stacklevel=3,
             )
+
+
+def step_with(engine: Engine) -> Callable[[TrainState, TrainConfig, NextBatch, Engine, int], Metrics]:
+    """Give what does the steps of a run: :func:`train_step`, or a :class:`StepGraph` if the engine asks for one."""
+    return StepGraph() if engine.step_graph else train_step
 
 
 def kind_of(state: TrainState, config: TrainConfig) -> Kind:
