@@ -59,7 +59,7 @@ class Part:
 
 PARTS = (
     Part("card", 15, 40),
-    Part("reliability", 30, 75),
+    Part("reliability", 30, 110),
     Part("checks", 30, 110),
     Part("layers", 20, 60),
     Part("step", 45, 80),

@@ -1,6 +1,8 @@
-"""What `benchmarks/gpu_reliability.py` has done in processes of their own: `python gpu_processes.py TASK < JSON`.
+"""What `benchmarks/gpu_reliability.py` has done in processes of their own.
 
-Each task reads what is given as JSON and prints what it found as the last line of its output.
+`python gpu_processes.py` imports everything once, which takes long where the disk is slow, and never touches a GPU
+itself. Each line of its input is an order, for which it forks a process; that finds its GPU as a fresh one does. A line
+of JSON: `task`, `given` (its arguments), and `end`, a file that tells how the process ended and what it found.
 """
 
 import contextlib
@@ -10,6 +12,8 @@ import os
 import re
 import signal
 import sys
+import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -226,5 +230,44 @@ TASKS: dict[str, Callable[[Found], Found]] = {
     "memory": memory,
 }
 
+
+def serve() -> None:
+    """Fork a process for each order, until there are no more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for tasks
+    for line in sys.stdin:
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            look_after(json.loads(line))
+            os._exit(0)
+
+
+def look_after(order: Found) -> None:
+    """Do a task in a process, wait for its end, and write down how it ended."""
+    end, start = Path(order["end"]), time.monotonic()
+    said, answer = end.with_suffix(".said"), end.with_suffix(".answer")
+    process = os.fork()
+    if process == 0:
+        stream = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for number in (1, 2):
+            os.dup2(stream, number)
+        code = 1
+        try:
+            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+            answer.write_text(json.dumps(TASKS[order["task"]](order["given"])))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+        os._exit(code)
+    status = os.waitpid(process, 0)[1]
+    found: Found = {"code": os.waitstatus_to_exitcode(status), "seconds": time.monotonic() - start}
+    if found["code"] == 0:
+        found |= json.loads(answer.read_text())
+    else:
+        found["error"] = (said.read_text(errors="replace").strip().splitlines() or [""])[-1]
+    end.with_suffix(".part").write_text(json.dumps(found))
+    end.with_suffix(".part").replace(end)
+
+
 if __name__ == "__main__":
-    print(json.dumps(TASKS[sys.argv[1]](json.load(sys.stdin))))
+    serve()

@@ -1,15 +1,18 @@
 """The part `reliability` of `benchmarks/gpu_day.py`: what the project promises of faults and of equal bits, on a GPU.
 
-Trainings, kills and samples are processes of their own, as they are for people; they run side by side. What has not
-ended in time is said to have not ended.
+Trainings, kills and samples are processes of their own, as they are for people, forked from one that has imported all;
+they run side by side. What has not ended in time is said to have not ended.
 """
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +40,7 @@ LEVELS = {"exact": 1, "usual": 8}
 LIMIT_BYTES = 2_800_000_000
 WRITING_S = 3.0
 TOO_LONG = "did not end in time"
+ASK_AGAIN_S = 0.05
 
 
 class Lab:
@@ -50,34 +54,47 @@ class Lab:
     def __init__(self, setting: Setting, folder: Path) -> None:
         self.setting, self.folder = setting, folder
         self.end = time.monotonic() + setting.seconds - WRITING_S
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1" if setting.toy else "2",
+            "SAGAN_CACHE": str(folder / "cache"),
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), os.environ.get("PYTHONPATH", ""))),
+            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # to see whether there is a GPU without touching it
+        }
+        environment.pop("CUBLAS_WORKSPACE_CONFIG", None)
+        self.starter = subprocess.Popen(
+            [sys.executable, str(ROOT / "benchmarks" / "gpu_processes.py")],
+            stdin=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        self.lock, self.count = threading.Lock(), 0
+
+    def close(self) -> None:
+        """End all processes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.starter.pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            self.starter.communicate()
 
     def do(self, task: str, name: str = "", **given: Any) -> Row:
         """Do a task of gpu_processes in a process; give what it found, or what became of it."""
         if name:
             given["folder"] = str(self.folder / name)
-        command = [sys.executable, str(ROOT / "benchmarks" / "gpu_processes.py"), task]
-        environment = os.environ | {"OMP_NUM_THREADS": "1" if self.setting.toy else "2"}
-        environment["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), environment.get("PYTHONPATH", "")))
-        environment.pop("CUBLAS_WORKSPACE_CONFIG", None)
-        environment["SAGAN_CACHE"] = str(self.folder / "cache")
-        start = time.monotonic()
-        try:
-            done = subprocess.run(
-                command,
-                input=json.dumps(given),
-                capture_output=True,
-                text=True,
-                check=False,
-                env=environment,
-                timeout=max(1.0, self.end - start),
-            )
-        except subprocess.TimeoutExpired:
-            return {"code": None, "error": TOO_LONG}
-        found: Row = {"code": done.returncode, "seconds": time.monotonic() - start}
-        if done.returncode == 0:
-            return found | dict(json.loads(done.stdout.splitlines()[-1]))
-        words = done.stderr.strip().splitlines()[-1:] or [""]
-        return found | {"error": words[0].replace(str(self.folder), "").replace(f"{ROOT}/", "")[:400]}
+        with self.lock:
+            self.count += 1
+            end = self.folder / f"task-{self.count}.json"
+            assert self.starter.stdin is not None
+            self.starter.stdin.write(json.dumps({"task": task, "given": given, "end": str(end)}) + "\n")
+            self.starter.stdin.flush()
+        while not end.exists():
+            if time.monotonic() > self.end:
+                return {"code": None, "error": TOO_LONG}
+            time.sleep(ASK_AGAIN_S)
+        found: Row = json.loads(end.read_text())
+        if "error" in found:
+            found["error"] = found["error"].replace(str(self.folder), "").replace(f"{ROOT}/", "")[:400]
+        return found
 
     def config(self, precision: str, device: str | None = None) -> RunConfig:
         """Give the configuration of a small run with pictures drawn in between, same bits asked for.
@@ -136,15 +153,18 @@ def reliability(setting: Setting) -> dict[str, object]:
     """Do all of it at the same time, and say of each promise whether it held."""
     with tempfile.TemporaryDirectory() as place:
         lab = Lab(setting, Path(place))
-        prepare(lab)
         work: dict[str, Callable[[], list[Row]]] = {"memory": lambda: memory_rows(lab)}
         for precision in setting.precisions:
             work[f"bits, {precision}"] = lambda precision=precision: bits_rows(lab, precision)
             work[f"updates, {precision}"] = lambda precision=precision: update_rows(lab, precision)
         work |= {"refusals": lambda: refusal_rows(lab), "devices": lambda: device_rows(lab)}
-        with ThreadPoolExecutor(len(work)) as pool:
-            futures = {name: pool.submit(guarded, name, job) for name, job in work.items()}
-            groups = {name: future.result() for name, future in futures.items()}
+        try:
+            prepare(lab)
+            with ThreadPoolExecutor(len(work)) as pool:
+                futures = {name: pool.submit(guarded, name, job) for name, job in work.items()}
+                groups = {name: future.result() for name, future in futures.items()}
+        finally:
+            lab.close()
     rows = [row for group in groups.values() for row in group]
     return facts(setting) | {"rows": rows, "passed": sum(row["passes"] for row in rows)}
 

@@ -12,6 +12,7 @@ from PIL import Image
 from sagan.data import DataConfig
 from sagan.experiments.row import (
     Order,
+    RowError,
     is_done,
     missing_measures,
     read_order,
@@ -75,6 +76,15 @@ def test_the_key_of_the_defaults_does_not_know_of_their_fields() -> None:
 def test_an_order_survives_its_file(order: Order, tmp_path: Path) -> None:
     write_order(order, tmp_path / "order.json")
     assert read_order(tmp_path / "order.json") == order
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1, "config": {}}', "\\xff", '{"a": ' * 200])
+def test_a_file_that_is_no_order_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "order.json"
+    file.write_text(text)
+    with pytest.raises(RowError, match=r"order\.json is no order of a row \(") as caught:
+        read_order(file)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_row_is_trained_measured_and_left(order: Order, tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from sagan.generators.pretrained import read_snapshot
-from sagan.runs.signals import end_with_parent
+from sagan.runs.signals import end_with_parent, stop_signals
 
 
 @pytest.mark.slow("a process of its own that is stopped and goes on")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_finish_the_step_and_save(tmp_path: Path, number: signal.Signals, code: int) -> None:
     out = tmp_path / "run"
     flags = ["--base-width", "4", "--train.batch-size", "8", "--train.log-every", "1", "--train.sample-every", "0"]
@@ -54,6 +55,44 @@ def test_signals_finish_the_step_and_save(tmp_path: Path, number: signal.Signals
     )
     assert done.returncode == 0, done.stderr
     assert int(read_snapshot(out).contents["step"]) == step + 2  # type: ignore[call-overload]
+
+
+IN_A_TERMINAL = """
+import os, pty, sys
+child, terminal = pty.fork()
+if not child:
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+said = b""
+while b"step 1 of" not in said:
+    said += os.read(terminal, 4096)
+os.close(terminal)  # as closing its window does
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.slow("a run in a terminal of its own")
+def test_a_closed_terminal_has_the_step_finished_and_saved(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    flags = ["--base-width", "4", "--train.batch-size", "8", "--train.log-every", "1", "--train.sample-every", "0"]
+    command = ["-m", "sagan", "train", "--preset", "demo", "--steps", "1000000", "--out", str(out), *flags]
+    closed = subprocess.run(
+        [sys.executable, "-c", IN_A_TERMINAL, *command], capture_output=True, text=True, check=False
+    )
+    assert closed.returncode == 129, closed.stderr
+    assert int(read_snapshot(out).contents["step"]) >= 1  # type: ignore[call-overload]
+
+
+def test_where_nohup_had_it_ignored_a_closed_terminal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals(Console(quiet=True)) as received:
+            signal.raise_signal(signal.SIGHUP)
+            assert received() == 0
+            signal.raise_signal(signal.SIGTERM)
+            assert received() == signal.SIGTERM
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 STARTED = """

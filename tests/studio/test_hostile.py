@@ -18,6 +18,7 @@ from sagan.generators.config import SampleConfig
 from sagan.generators.pretrained import load
 from sagan.sampling import generate
 from sagan.studio import guard, serve
+from sagan.studio.app import page_files
 from sagan.studio.live import log_lines, run_told
 from sagan.studio.report import write_report
 
@@ -100,6 +101,40 @@ def test_slow_clients_are_hung_up_on(served, weights, monkeypatch):
         with contextlib.suppress(ConnectionResetError):
             assert line.recv(1) == b""
         line.close()
+    assert alive(address)
+
+
+def test_a_client_that_asks_on_and_never_reads_is_hung_up_on(served, weights, monkeypatch):
+    monkeypatch.setattr(serve, "PATIENCE_S", 0.3)
+    address = served(weights())
+    name = max((files := page_files()), key=lambda name: len(files[name]))
+    request = f"GET /page/{name} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    place = urlsplit(address)
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.settimeout(60)
+        line.connect((place.hostname, place.port))
+        line.sendall(request * (32 * 2**20 // len(files[name])))  # far more than systems keep for a reader
+        waiting = threading.Event()
+        with pytest.raises(OSError):
+            for _ in range(600):
+                waiting.wait(0.1)
+                line.send(b"G")
+            pytest.fail("it was never hung up on")
+    assert alive(address)
+
+
+def test_a_length_that_is_said_in_two_ways_is_refused(served, weights):
+    address = served(weights())
+    hidden = b"GET /api/state HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    both = b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % (5 + len(hidden))
+    with dial(address) as line:
+        line.sendall(JSON_POST + both + hidden)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := line.recv(65536):
+                answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1  # the hidden one is not answered
     assert alive(address)
 
 

@@ -58,6 +58,8 @@ def open_silently(config: DataConfig, size_px: Size, *, progress: bool) -> Image
     source = find_source(config, cache, size=size, progress=progress)
     file = _cached_file(source, size, cache)
     image_set = _open_cached(file) or _pack_cached(source, size, file, progress=progress)
+    for stored in getattr(image_set.images, "files", ()):
+        stored.cached = True
     if not config.skip_unreadable:
         refuse_unreadable(image_set.info.unreadable, source.name)
     elif image_set.info.unreadable:

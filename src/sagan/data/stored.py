@@ -14,7 +14,9 @@ from sagan.data.config import DataError
 from sagan.data.decode import Pixels
 from sagan.data.pictures import Labels
 
-MEND = "bring a good copy, or delete it and pack the data again (in the cache folder the same command does that)"
+MEND = "bring a good copy, or delete it and pack the data again"
+DAMAGED = ".damaged"
+"""What the name of a file in the cache folder gets behind it once a picture in it is found damaged."""
 
 Checksums = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -31,7 +33,12 @@ class PixelFile:
         offset: Where the first picture starts.
         shape: (N, H, W, 3).
         checksums: CRC-32 of each picture, uint32 (N,); a file of version 1 has none.
+
+    Attributes:
+        cached: Whether it lies in the cache folder, where it can be made again: damaged, it is set aside.
     """
+
+    cached = False
 
     def __init__(
         self, file: Path, descriptor: int, offset: int, shape: tuple[int, ...], checksums: Checksums | None
@@ -57,10 +64,24 @@ class PixelFile:
         except OSError as error:
             raise DataError(f"cannot read {self.file} ({error.strerror or error}); check the disk") from error
         if count < self._bytes:
-            raise DataError(f"{self.file} was cut off: it ends before picture {index:,} does; {MEND}")
+            raise DataError(f"{self.file} was cut off: it ends before picture {index:,} does; {self._mend()}")
         if self._checksums is not None and zlib.crc32(into) != self._checksums[index]:
             where = f"picture {index:,} (bytes {start:,} to {start + self._bytes - 1:,})"
-            raise DataError(f"{self.file} is damaged: {where} is not what was written; {MEND}")
+            raise DataError(f"{self.file} is damaged: {where} is not what was written; {self._mend()}")
+
+    def _mend(self) -> str:
+        """Say what to do about damage, after doing what can be done."""
+        aside = self.file.with_name(self.file.name + DAMAGED)
+        if not self.cached:
+            return MEND
+        try:
+            if os.path.samestat(os.fstat(self._descriptor), self.file.stat()):  # not one that was packed meanwhile
+                self.file.replace(aside)
+        except FileNotFoundError:  # another process was the first to see it
+            pass
+        except OSError:
+            return f"{MEND} (in the cache folder the same command does that)"
+        return f"it is called {aside.name} now, and the same command packs the pictures again"
 
 
 class StoredPixels:

@@ -386,20 +386,25 @@ def write_order(order: Order, file: Path) -> None:
 
 
 def read_order(file: Path) -> Order:
-    """Read what :func:`write_order` wrote."""
-    plain = object_of(read_bytes(file))
-    return Order(
-        name=plain["name"],
-        config=from_json(json.dumps(plain["config"])),
-        key=plain["key"],
-        measures=tuple(plain["measures"]),
-        judging=Judging(**plain["judging"]),
-        samples_at=tuple(plain["samples_at"]),
-        attention=plain["attention"],
-        by_class=plain["by_class"],
-        run=Path(plain["run"]),
-        result=Path(plain["result"]),
-    )
+    """Read what :func:`write_order` wrote.
+
+    Raises:
+        ValueError: If the file is none of those.
+    """
+    with whatever_happens(lambda why: RowError(f"{file} is no order of a row ({why}); give the sweep's command again")):
+        plain = object_of(read_bytes(file))
+        return Order(
+            name=plain["name"],
+            config=from_json(json.dumps(plain["config"])),
+            key=plain["key"],
+            measures=tuple(plain["measures"]),
+            judging=Judging(**plain["judging"]),
+            samples_at=tuple(plain["samples_at"]),
+            attention=plain["attention"],
+            by_class=plain["by_class"],
+            run=Path(plain["run"]),
+            result=Path(plain["result"]),
+        )
 
 
 def main() -> int:

@@ -1,10 +1,10 @@
-"""What Ctrl-C does, and SIGTERM: the step is finished and saved; a second Ctrl-C leaves at once."""
+"""What Ctrl-C does, SIGTERM, and a closed terminal: the step is finished and saved; a second Ctrl-C leaves at once."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,11 +12,14 @@ from rich.console import Console
 PARENT = "SAGAN_PARENT"
 """The variable that tells a process which one started it, and that it is not to go on without that one."""
 LOOK_EVERY_S = 1.0
+HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # unknown to Windows
 
 
 @contextmanager
 def stop_signals(console: Console) -> Iterator[Callable[[], int]]:
-    """Take SIGINT and SIGTERM while training, and give what tells which of them came: its number, or 0.
+    """Take SIGINT, SIGTERM and SIGHUP while training, and give what tells which of them came: its number, or 0.
+
+    A terminal that is closed sends SIGHUP and takes no words any more; where `nohup` has it ignored it stays so.
 
     The loop asks before each step, and the processes of a run agree there: all stop after the same step, wherever the
     signal came. A second SIGINT interrupts at once. Outside the main thread, where Python gives no signals, none is
@@ -29,17 +32,36 @@ def stop_signals(console: Console) -> Iterator[Callable[[], int]]:
         if received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received = number
+        if number == HANG_UP:
+            silence(terminals)
         console.print("finishing the step and saving (Ctrl-C again leaves without saving) ...")
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
-    old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+    taken = [signal.SIGINT, signal.SIGTERM]
+    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+        taken.append(HANG_UP)
+    old = {number: signal.signal(number, handle) for number in taken}
     try:
         yield lambda: received
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def silence(terminals: Sequence[int]) -> None:
+    """Let what is written to terminals that are gone vanish: whoever writes there would fail.
+
+    Args:
+        terminals: Descriptors that were terminals.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in terminals:
+        if not os.isatty(stream):  # which one that was closed is no more
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def end_with_parent() -> None:

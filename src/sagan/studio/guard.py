@@ -48,6 +48,8 @@ def refusal(method: str, headers: Headers) -> tuple[int, str] | None:
         return 403, "this request came from another page; open the studio's own"
     if method not in ("GET", "HEAD", "POST"):
         return 405, f"the studio takes GET and POST, not {method[:20]}"
+    if "content-length" in headers and "transfer-encoding" in headers:  # two readers could see two requests
+        return 400, "say how long this is in one way: by Content-Length or in chunks"
     if method == "POST":
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in TYPES:

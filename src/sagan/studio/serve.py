@@ -77,14 +77,29 @@ class Patient(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take a piece of a request; once it is being answered, nothing is waited for."""
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._answering and not self.flow.write_paused:
             self._stop()
 
     def on_response_complete(self) -> None:
         """Wait for the answer to be taken, and for the next request."""
         super().on_response_complete()
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering or self.flow.write_paused:
             self._wait()
+
+    def pause_writing(self) -> None:
+        """Wait for answers to be taken, of which there are too many: whoever asks on must also read."""
+        super().pause_writing()
+        self._wait()
+
+    def resume_writing(self) -> None:
+        """Go on with the answer that had to wait."""
+        super().resume_writing()
+        if self._answering:
+            self._stop()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _wait(self) -> None:
         self._stop()

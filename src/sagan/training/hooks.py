@@ -21,8 +21,8 @@ from sagan.training.state import TrainState
 Line = dict[str, object]
 """A line of the log: ``step`` and what was found out after that step."""
 State = Mapping[str, object]
-# What the processes agree on when a hook, no signal, asks for the end: below every signal that is listened to.
-BY_HOOK = 1
+# What ended a run where a hook, no signal, asked for it: no number that a signal has.
+BY_HOOK = -1
 # A checkpoint that could not be written is tried again this often before the next one is due.
 TRIES = 10
 
@@ -245,9 +245,11 @@ class Hooks:
         Args:
             signal: The number of the signal that this process received, or 0.
         """
-        mine = signal or (BY_HOOK if self.record.stop_reason is not None else 0)
-        self.record.stopped_by = self.record.engine.largest(mine)
-        return self.record.stopped_by > 0
+        # A signal on one process counts for more than a hook on another.
+        mine = signal + 1 if signal else int(self.record.stop_reason is not None)
+        agreed = self.record.engine.largest(mine)
+        self.record.stopped_by = BY_HOOK if agreed == 1 else max(0, agreed - 1)
+        return agreed > 0
 
     def hand_out(self, line: Line) -> None:
         """Hand a line to every hook; one that is made meanwhile waits until all have this one."""
