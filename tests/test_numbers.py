@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from sagan.experiments import published
+from sagan.experiments.effects import LEVEL, effects, effects_table, shares_beyond, welch_interval
 from sagan.experiments.render import render
 from sagan.experiments.sweep import read_sweep
 from sagan.ops.resample import CUDA_KERNEL_POSITIONS
@@ -35,7 +36,7 @@ DRAWN = {
     "results/reliability/kills.md",  # drawn again by tests/test_kills_command.py
     "results/reliability/versions.md",
     *(str(p.relative_to(ROOT)) for p in ROOT.glob("results/quality/[cfm]*.md")),
-    *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/*/table.md")),
+    *(str(file.relative_to(ROOT)) for file in ROOT.glob("results/paper/**/table.md")),
 }
 PAGES = ["README.md", "ARCHITECTURE.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))]
 PAGES += [name for p in sorted(ROOT.glob("results/**/*.md")) if (name := str(p.relative_to(ROOT))) not in DRAWN]
@@ -179,7 +180,9 @@ def test_a_wrong_digit_is_found() -> None:
 # Pages that are drawn from the files.
 
 
-@pytest.mark.parametrize("sweep", sorted(ROOT.glob("results/paper/*/sweep.json")), ids=lambda file: file.parent.name)
+@pytest.mark.parametrize(
+    "sweep", sorted(ROOT.glob("results/paper/**/sweep.json")), ids=lambda file: "/".join(file.parts[-3:-1])
+)
 def test_tables_of_the_paper_are_drawn_again(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: dict[str, str] = {}
     monkeypatch.setattr("sagan.experiments.render.write_text", lambda file, text: written.update({file.name: text}))
@@ -362,6 +365,68 @@ def scale(files: list[Path]) -> list[str]:
     ]
 
 
+SHOWN = ("above chance (0 to 1)", f"{FD}, last step")
+
+
+def differences(files: Sequence[Path], quantity: str) -> list[str]:
+    """Give the lines of the differences in a quantity."""
+    found = [one for one in effects(read_sweep(only(files).parent)) if one.quantity.column == quantity]
+    return [f"{100 * LEVEL:.0f} % interval", *(row(*cells) for cells in effects_table(found).rows)]
+
+
+def says(files: Sequence[Path], quantity: str) -> dict[tuple[str, str], str]:
+    """Give what the interval of each difference says."""
+    found = [one for one in effects(read_sweep(only(files).parent)) if one.quantity.column == quantity]
+    return {(one.row, one.against): one.in_words.partition(":")[0] for one in found}
+
+
+@computes
+def shares(files: list[Path]) -> list[str]:
+    """Count the intervals of the differences that are shown, each experiment's once."""
+    return [
+        shares_beyond(
+            [one for file in files for one in effects(read_sweep(file.parent)) if one.quantity.column in SHOWN]
+        )
+    ]
+
+
+@computes
+def structure_differences(files: list[Path]) -> list[str]:
+    return differences(files, SHOWN[0])
+
+
+@computes
+def structure_carried(files: list[Path]) -> list[str]:
+    found = says(files, SHOWN[0])
+    for height in (8, 16):
+        assert found[f"attention feat{height}", f"residual feat{height}"] == "higher"
+        assert found[f"residual feat{height}", "no attention"] == "holds 0"
+    assert (found["attention feat8", "no attention"], found["attention feat16", "no attention"]) == (
+        "higher",
+        "holds 0",
+    )
+    return []
+
+
+@computes
+def stages_differences(files: list[Path]) -> list[str]:
+    return differences(files, SHOWN[1])
+
+
+@computes
+def stages_carried(files: list[Path]) -> list[str]:
+    found = says(files, SHOWN[1])
+    assert found == {("SN on G/D", "SN on D"): "holds 0", ("SN on G/D + TTUR", "SN on G/D"): "higher"}
+    return []
+
+
+@computes
+def table1_differences(files: list[Path]) -> list[str]:
+    found = says(files, SHOWN[1])
+    assert set(found.values()) == {"holds 0"}
+    return differences(files, SHOWN[1])
+
+
 @computes
 def structure_table(files: list[Path]) -> list[str]:
     def cells(runs: list[dict[str, Any]]) -> list[object]:
@@ -393,7 +458,14 @@ def structure_order(files: list[Path]) -> list[str]:
     others = [above_chance(run) for name in found if not name.startswith("attention") for run in found[name]]
     assert (len(having), len(others)) == (6, 9)
     assert min(having) > max(others)
-    return [f"({span(having, 2)} against {span(others, 2)})", f"1 in {math.comb(15, 6):,}"]
+    low, high = welch_interval(having, others) or (math.nan, math.nan)
+    assert low > 0
+    more = statistics.fmean(having) - statistics.fmean(others)
+    return [
+        f"({span(having, 2)} against {span(others, 2)})",
+        f"1 in {math.comb(15, 6):,}",
+        f"{more:.2f} more ({100 * LEVEL:.0f} % interval {low:.2f} to {high:.2f})",
+    ]
 
 
 @computes
@@ -409,7 +481,10 @@ def structure_weights(files: list[Path]) -> list[str]:
 def structure_textures(files: list[Path]) -> list[str]:
     means = {name: statistics.fmean(map(textures, runs)) for name, runs in structure(files).items()}
     assert means["attention feat16"] < means["no attention"]
-    assert max(means, key=means.__getitem__).startswith("residual")
+    assert max(means, key=means.__getitem__) == "residual feat16"
+    none = list(map(textures, structure(files)["no attention"]))
+    sides = [welch_interval(list(map(textures, structure(files)[f"attention feat{k}"])), none) for k in (8, 16)]
+    assert all(side is not None and side[0] < 0 < side[1] for side in sides)
     return []
 
 
@@ -561,6 +636,81 @@ def long_run(files: list[Path]) -> list[str]:
         f"{steps} steps of {batch} pictures are {steps * batch:,} pictures",
         f"at {first * 1000 * 256 / 1e6:.1f} million",
     ]
+
+
+# One seed, longer.
+
+
+def longer(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Give the rows of one seed by name, with their logs."""
+    found = {read(file)["name"]: read(file) | {"log": read_lines(file.with_name("log.jsonl"))} for file in files}
+    assert {(one["config"]["seed"], one["status"], tuple(one["health"])) for one in found.values()} == {
+        (0, "finished", ())
+    }
+    return found
+
+
+def watched(run: dict[str, Any]) -> dict[int, float]:
+    return {line["step"]: line[f"score/{FD}"] for line in run["log"] if f"score/{FD}" in line}
+
+
+@computes
+def longer_table(files: list[Path]) -> list[str]:
+    found = longer(files)
+    steps = sorted(watched(found["no attention"]))
+    cells = {
+        name: [*(f"{watched(run)[step]:.0f}" for step in steps), f"{final(run, FD):.0f}", f"{final(run, SCORE):.2f}"]
+        for name, run in found.items()
+    }
+    drawn = only(run["reports"]["final"]["values"][0]["protocol"]["generated"] for run in found.values())
+    head = " | ".join(f"{step:,}" for step in steps)
+    return [
+        f"distance at step {head} | last step, {drawn:,} samples | score, last step |",
+        *(row(name, *cells[name]) for name in (*ROWS, "AC-GAN")),
+    ]
+
+
+@computes
+def longer_budget(files: list[Path]) -> list[str]:
+    found = longer(files)
+    train = [run["config"]["train"] for run in found.values()]
+    watching = only(run["monitor"]["values"][0]["protocol"]["generated"] for run in found.values())
+    real = only(run["reports"]["final"]["values"][0]["protocol"]["reference_count"] for run in found.values())
+    return [
+        f"{only(one['total_steps'] for one in train):,} steps of {only(one['batch_size'] for one in train)}",
+        f"{watching} samples during training, against {real:,} pictures",
+        f"{span([run['training_s'] / 60 for run in found.values()])} minutes a row, {len(found)} side by side",
+    ]
+
+
+@computes
+def longer_fall(files: list[Path]) -> list[str]:
+    found = longer([file for file in files if "longer" in file.parts])
+    before = photos([file for file in files if "longer" not in file.parts])
+    early = [v["value"] for name in ROWS for run in before[name] for v in run["monitor"]["values"] if v["metric"] == FD]
+    late = [watched(found[name])[max(watched(found[name]))] for name in ROWS]
+    assert max(late) < min(early) / 2
+    for run in found.values():
+        values = [value for _, value in sorted(watched(run).items())]
+        assert values == sorted(values, reverse=True)
+    steps = [only(run["step"] for name in ROWS for run in some[name]) for some in (wrapped(found), before)]
+    return [f"{span(late)} at step {steps[0]:,} against {span(early)} at step {steps[1]}"]
+
+
+def wrapped(found: dict[str, dict[str, Any]]) -> Runs:
+    return {name: [run] for name, run in found.items()}
+
+
+@computes
+def longer_within(files: list[Path]) -> list[str]:
+    found = longer(files)
+    acgan, ours = (final(found[name], f"intra-{FD}") for name in ("AC-GAN", "attention feat16"))
+    assert acgan > ours
+    assert final(found["AC-GAN"], SCORE) == max(final(run, SCORE) for run in found.values())
+    assert final(found["AC-GAN"], FD) == max(final(run, FD) for run in found.values())
+    values = found["AC-GAN"]["reports"]["final"]["values"]
+    each = only(v["protocol"]["generated_per_class"] for v in values if v["metric"].startswith("intra"))
+    return [f"{acgan:.0f} and {ours:.0f}", f"{each} samples of each class"]
 
 
 # Runs that are kept.

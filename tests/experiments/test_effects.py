@@ -71,6 +71,7 @@ def test_what_has_no_value_is_not_compared(tmp_path, result, sweep_of) -> None:
     }
     (one,) = effects(sweep_of(tmp_path, "figure3", given))
     assert (one.row, one.interval, one.in_words) == ("SN on G/D + TTUR", None, "no interval: too few seeds")
+    assert shares_beyond([one]) == "No difference has an interval: there are too few seeds."
     assert effects_table([one]).rows[0][3:] == ("+4.00", "-", "no interval: too few seeds")
 
 

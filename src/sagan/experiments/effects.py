@@ -98,6 +98,8 @@ def effects_table(found: Sequence[Effect]) -> Table:
 def shares_beyond(found: Sequence[Effect]) -> str:
     """Say how many of the intervals hold zero, and what chance alone would leave."""
     made = [one for one in found if one.interval is not None]
+    if not made:
+        return "No difference has an interval: there are too few seeds."
     without = [one for one in made if one.in_words in ("higher", "lower")]
     return (
         f"{len(without)} of {len(made)} intervals do not hold 0; were there no differences at all, about "

@@ -114,13 +114,15 @@ def how_made(sweep: Sweep) -> str:
     average = (
         f"moving average {train.ema_decay} from step {train.ema_start:,}" if train.ema_decay else "no moving average"
     )
+    asked, found = sweep.settings.seeds, {seed for row in sweep.rows for seed in sweep.results(row)}
+    seeds = f"{asked}" if len(found) in (0, asked) else f"{len(found)} of {asked}"
     devices = {f"{r['device']}, {r['threads']} thread(s)" for row in sweep.rows for r in sweep.results(row).values()}
     told = [
         f"{sweep.data['source']}, {sweep.data['images']:,} pictures at {base.generator.size_px} px; "
         f"{train.total_steps:,} steps of {train.batch_size}; base width {base.generator.base_width} (G) and "
         f"{base.discriminator.base_width} (D); learning rates {train.lr_g:g} (G) and {train.lr_d:g} (D), Adam betas "
         f"({train.beta1:g}, {train.beta2:g}); {average}: so the first row, `sagan paper show` has the others",
-        f"{sweep.settings.seeds} seed(s); {', '.join(sorted(devices)) or 'not run yet'}",
+        f"{seeds} seed(s); {', '.join(sorted(devices)) or 'not run yet'}",
     ]
     if sweep.experiment.measures != ("pairs",):
         real = "all" if judging.real is None else f"{min(judging.real, sweep.data['images']):,}"
