@@ -176,6 +176,28 @@ def test_the_command_is_kept_without_folders(tmp_path: Path) -> None:
     assert command_of(typed) == "sagan paper run table1 --data 'my pictures' --seeds 2"
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda held: held["base"].update(sagan_config=3), r"the configuration in .*sweep\.json is of version 3"),
+        (lambda held: held["base"].update(train=7), r"sweep\.json is damaged \("),
+        (lambda held: held["data"].clear(), r"sweep\.json is damaged \("),
+    ],
+)
+def test_what_a_sweep_holds_in_its_parts_is_named_too(smoke_sweep, change, said: str) -> None:
+    sweep = smoke_sweep()
+    remember(sweep, "sagan paper run table1")
+    file = sweep.folder / "sweep.json"
+    held = json.loads(file.read_text())
+    change(held)
+    file.write_text(json.dumps(held))
+    with pytest.raises(ValueError, match=said):
+        remember(sweep, "sagan paper run table1")
+    if held["data"]:
+        with pytest.raises(ValueError, match=said):
+            read_sweep(sweep.folder)
+
+
 def test_damaged_files_are_named(tmp_path: Path, smoke_sweep) -> None:
     sweep = smoke_sweep()
     fake_result(sweep, "attention feat8", 0)

@@ -395,7 +395,7 @@ def read_order(file: Path) -> Order:
         plain = object_of(read_bytes(file))
         return Order(
             name=plain["name"],
-            config=from_json(json.dumps(plain["config"])),
+            config=from_json(json.dumps(plain["config"]), f"the configuration in {file}"),
             key=plain["key"],
             measures=tuple(plain["measures"]),
             judging=Judging(**plain["judging"]),

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -260,9 +261,10 @@ def remember(sweep: Sweep, command: str) -> None:
     commands = [command]
     if file.exists():
         old = _read(file)
-        found = _changes(old, sweep.experiment, sweep.scale)
-        if old["data"]["fingerprint"] != sweep.data["fingerprint"]:
-            found.insert(0, "pictures")
+        with _naming(file):
+            found = _changes(old, sweep.experiment, sweep.scale, file)
+            if old["data"]["fingerprint"] != sweep.data["fingerprint"]:
+                found.insert(0, "pictures")
         if found:
             raise SweepError(
                 f"{sweep.folder} holds this experiment with other settings of: {', '.join(found)}; give the same flags "
@@ -274,9 +276,14 @@ def remember(sweep: Sweep, command: str) -> None:
     write_text(file, json.dumps(contents | {"commands": commands}, indent=1) + "\n")
 
 
-def _changes(contents: dict[str, Any], experiment: Experiment, scale: Scale) -> list[str]:
+def _naming(file: Path) -> AbstractContextManager[None]:
+    """Inside the context whatever a stored sweep holds ends in an error that names its file."""
+    return whatever_happens(lambda why: SweepError(f"{file} is damaged ({why}); remove it and give its command again"))
+
+
+def _changes(contents: dict[str, Any], experiment: Experiment, scale: Scale, file: Path) -> list[str]:
     """Name the fields in which the rows of a stored sweep, and how they are judged, differ from those of today."""
-    stored = from_json(json.dumps(contents["base"]))
+    stored = from_json(json.dumps(contents["base"]), f"the configuration in {file}")
     rows = zip(experiment.rows(replace(scale, base=stored)), experiment.rows(scale), strict=True)
     pairs = [(old.config, new.config) for old, new in rows if old.config is not None and new.config is not None]
     fields = list(dict.fromkeys(name for old, new in pairs for name in differences(old, new)))
@@ -330,11 +337,11 @@ def read_sweep(folder: Path) -> Sweep:
     if not file.is_file():
         raise SweepError(f"{folder} has no {SWEEP}: `sagan paper run` makes one")
     contents = _read(file)
-    with whatever_happens(lambda why: SweepError(f"{file} is damaged ({why}); remove it and give its command again")):
+    with _naming(file):
         settings = Settings(**contents["settings"])
         scale = changed(scale_of(settings.scale, settings.size), settings, None)
         experiment = EXPERIMENTS[settings.experiment]
-        differing = _changes(contents, experiment, scale)
+        differing = _changes(contents, experiment, scale, file)
     if differing:
         raise SweepError(
             f"{folder} was made when the scale {scale.name} had others of: {', '.join(differing)}; its rows cannot be "

@@ -16,11 +16,13 @@ from typing import IO
 from sagan.data.parallel import cores
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import folder_for
-from sagan.runs.signals import PARENT
+from sagan.runs.signals import HANG_UP, PARENT
 from sagan.training.config import Device
 from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
 
 CHECK_EVERY_S = 0.2
+# How processes end that saved because a signal asked for it.
+SAVED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, HANG_UP) if number is not None}
 # How long the others may take to end by themselves when one has failed, and then after being asked to.
 GRACE_S, TERM_S = 3.0, 10.0
 
@@ -124,7 +126,7 @@ def _first_failure(children: list[subprocess.Popen[bytes]], passed_on: list[int]
     """Wait until all have ended well, or one has failed: its number."""
     while True:
         codes = [child.poll() for child in children]
-        well = {None, 0, 128 + signal.SIGINT, 128 + signal.SIGTERM, *(-number for number in passed_on)}
+        well = {None, 0, *SAVED, *(-number for number in passed_on)}
         failed = [rank for rank, code in enumerate(codes) if code not in well]
         if failed:
             # One that was killed is the cause; else process 0, if it failed, is the one that has told the user why.

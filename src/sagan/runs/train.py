@@ -80,8 +80,7 @@ def train(
     run together, and process 0 alone writes and reports.
 
     Returns:
-        How it ended. Ctrl-C, SIGTERM and a closed terminal finish the step, save and return, on all processes wherever
-        the signal came.
+        How it ended. Ctrl-C, SIGTERM and a closed terminal finish the step, save and return, on all processes.
 
     Raises:
         RunError: If the folder is in use or holds another run, the disk is too small, or a resumed field differs.
