@@ -18,8 +18,7 @@ With `--costs` steps are counted, each of which costs what it was measured to ta
 may compute them, as in the contest (`quality.py`); such lines say what did.
 
 It leaves results/quality/few-pictures.jsonl (a line for each judgement), .md (tables) and a sheet of samples for each
-samples for each
-set, a row an arm. and can be deleted when all is done. The file of the other pictures,
+set, a row an arm. Runs lie under --work and can be deleted when all is done. The file of the other pictures,
 cifar10-15k.zip, lies beside that of the clothes.
 """
 
@@ -37,9 +36,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from quality import add_engine, by_steps
+from quality import add_engine, by_steps, check_engine
 from quality_arms import ARMS as CONTEST
 from quality_arms import SETS, Arm
+from quality_report import MARK, note
 
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = ROOT / "results" / "quality"
@@ -241,8 +241,7 @@ def few_task(called: str, base: str, piece: Piece, data: str, work: Path, how: M
 
 def judged(ground: Ground, piece: Piece) -> Row:
     """Train and judge a piece."""
-    import torch
-    from quality import computed
+    from quality import as_a_processor, computed
     from quality_judge import SAMPLE_SEED, first_judge, labels_of, protocol, values
     from quality_train import train_until, weights_at
 
@@ -250,7 +249,7 @@ def judged(ground: Ground, piece: Piece) -> Row:
     from sagan.machine import versions
     from sagan.training.health import DivergedError
 
-    torch.set_num_threads(1)
+    as_a_processor()
     data, reference = ground.pictures(piece.few)
     started = ground.source(piece.few) if piece.arm in STARTED else None
     task = few_task(piece.few, FEW[piece.few].base, piece, str(data), ground.work, ground.how.get(piece.arm))
@@ -340,8 +339,12 @@ def prepare(ground: Ground, wanted: Sequence[Piece]) -> None:
             ground.source(name)
 
 
-def in_processes(jobs: int) -> None:
-    """Have so many processes share the work, each with arms of its own; a signal to this one goes to all."""
+def in_processes(jobs: int) -> int:
+    """Have so many processes share the work, each with arms of its own; a signal to this one goes to all.
+
+    Returns:
+        How many of them failed; their words are on the terminal.
+    """
     command = [sys.executable, __file__, *sys.argv[1:], "--share"]
     workers = [subprocess.Popen([*command, str(i)]) for i in range(jobs)]
     try:
@@ -353,6 +356,7 @@ def in_processes(jobs: int) -> None:
         for worker in workers:
             worker.wait()
         raise
+    return sum(worker.returncode != 0 for worker in workers)
 
 
 def share_of(wanted: Sequence[Piece], part: int, jobs: int) -> list[Piece]:
@@ -404,7 +408,8 @@ def table(name: str, rows: Sequence[Row]) -> Iterator[str]:
     for row in sorted((row for row in mine if "arm" in row), key=lambda row: (-row["point_s"], row["fd"])):
         by_heart = "-" if row["by_heart"] is None else f"{row['by_heart']:.2f}"
         yield (
-            f"| {row['arm']} | {ARMS[row['arm']].why} | {row['cost_s']:.0f} | {row['before_s']:.0f} | "
+            f"| {row['arm']}{MARK if 'computed_by' in row else ''} | {ARMS[row['arm']].why} | {row['cost_s']:.0f} | "
+            f"{row['before_s']:.0f} | "
             f"{row['step']:,} | {row['fd']:.1f} | {row['precision']:.2f} | {row['recall']:.2f} | "
             f"{row['coverage']:.2f} | {by_heart} | {row['copies']:.2f} | {', '.join(row['warned']) or 'nothing'} |"
         )
@@ -422,7 +427,7 @@ def page(rows: Sequence[Row]) -> list[str]:
         lines += [f"## {FEW[name].in_words}", ""]
         missing = [arm for arm in ARMS if not any((row["few"], row.get("arm")) == (name, arm) for row in rows)]
         if len(missing) < len(ARMS):
-            lines += [*table(name, rows), ""]
+            lines += [*table(name, rows), "", *note([row for row in rows if row["few"] == name])]
         ended = [row for row in rows if row["few"] == name and "ended" in row]
         lines += [f"- {row['arm']} ended at {row['point_s']:g} s: {row['ended']}" for row in ended]
         lines += [f"Not measured yet: {', '.join(missing)}.", ""] if missing else []
@@ -479,7 +484,9 @@ def read_args() -> argparse.Namespace:
     add_engine(parser)
     parser.add_argument("--report", action="store_true", help="only write page and sheets")
     parser.add_argument("--share", type=int, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_engine(parser, args)
+    return args
 
 
 def main() -> int:
@@ -495,16 +502,22 @@ def main() -> int:
         with suppress(OutOfTimeError), stopped_at(float("inf")):
             run_all(ground, share_of(wanted, args.share, args.jobs))
         return 0
+    failed = 0
     if not args.report:
         try:
             with stopped_at(args.stop_after):
                 prepare(ground, wanted)
-                run_all(ground, wanted) if args.jobs == 1 else in_processes(args.jobs)
+                if args.jobs == 1:
+                    run_all(ground, wanted)
+                else:
+                    failed = in_processes(args.jobs)
         except OutOfTimeError:
             print("out of time; the same command goes on", flush=True)
     write_report(args.work)
     print(f"few-pictures.md: {sum('fd' in row and 'arm' in row for row in read_rows())} judgements")
-    return 0
+    if failed:
+        print(f"{failed} of {args.jobs} processes failed; the same command goes on", flush=True)
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

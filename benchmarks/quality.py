@@ -101,7 +101,8 @@ def finals(arms: Sequence[str], screen_s: float, final_s: float) -> list[Slice]:
 def best_of(rows: Sequence[Row], arms: Sequence[str], screen_s: float) -> list[str]:
     """Give the arms with the smallest distances at the end of the screening, and the base."""
     at_end = {arm: done(rows, (arm, 0, screen_s, screen_s)) for arm in arms}
-    order = sorted((arm for arm in arms if at_end[arm]), key=lambda arm: at_end[arm]["fd"])  # type: ignore[index]
+    judged = {arm: row["fd"] for arm, row in at_end.items() if row is not None and "fd" in row}
+    order = sorted(judged, key=judged.__getitem__)
     others = [arm for arm in order if arm != "base"][:BEST]
     return [*others, "base"] if "base" in arms else others
 
@@ -216,13 +217,11 @@ def read_costs(file: Path) -> dict[str, dict[str, float]]:
 
 def child(told: dict[str, Any]) -> int:
     """Do what :func:`run_turn` asks for, and print the rows."""
-    import torch
     from quality_train import BySteps, StoppedError, Task, train_until
 
     from sagan.training.health import DivergedError
 
-    torch.set_num_threads(1)
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # as a processor computes
+    as_a_processor()
     points, counted, out = told.pop("points"), told.pop("by_steps"), Path(told.pop("out"))
     task = Task(**told, by_steps=BySteps(**counted) if counted else None)
     task.folder.mkdir(parents=True, exist_ok=True)
@@ -241,6 +240,14 @@ def child(told: dict[str, Any]) -> int:
             return 0
         print(json.dumps(judged_row(task, row, out)), flush=True)
     return 0
+
+
+def as_a_processor() -> None:
+    """Have this process use one thread, and a GPU compute fp32 as a processor does: without TF32."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def computed(task: Any) -> Row:
@@ -383,6 +390,14 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step-graph", action="store_true", help="with --costs: replay steps as one CUDA graph")
 
 
+def check_engine(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse flags of :func:`add_engine` where seconds are counted, which a processor spends as it always does."""
+    names = ("device", "precision", "compile", "step_graph")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) != parser.get_default(name)]
+    if given and not args.costs:
+        parser.error(f"{given[0]} goes with --costs, which counts steps in place of seconds")
+
+
 def read_args() -> argparse.Namespace:
     """Read the flags."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -416,8 +431,9 @@ def read_args() -> argparse.Namespace:
     args.arms = args.arms or wanted
     for arm in args.arms:
         chosen(arm)
-    if not args.costs and (args.pictures or args.device != "cpu"):
-        parser.error("--pictures and --device go with --costs, which counts steps in place of seconds")
+    if not args.costs and args.pictures:
+        parser.error("--pictures goes with --costs, which counts steps in place of seconds")
+    check_engine(parser, args)
     missing = set(args.arms) - read_costs(args.costs).keys() if args.costs and not args.slice else set()
     if missing:
         parser.error(f"{args.costs} has no costs of {', '.join(sorted(missing))}; --measure-costs adds them")

@@ -1,10 +1,10 @@
 """What a step of each arm of `benchmarks/quality.py` costs, in processor seconds, for each leg of it.
 
-With that a budget is a number of steps, which any device may compute: the same steps give the same quality, but for
-rounding. One arm, the reference, has been trained by seconds before: its costs are the means over that run, with all
-that went on beside the steps. Others are measured against it, a few steps of either by turns, so that whatever else the
-machine does slows both alike. Legs with the same work in a step (other rates, another moving average) share one
-measurement, so that noise gives neither more steps.
+With that a budget is a number of steps, which any device may compute: a step is the same but for rounding. One arm,
+the reference, has been trained by seconds before: its costs are the means over that run, with all that went on beside
+the steps. Others are measured against it, a few steps of either by turns, so that whatever else the machine does slows
+both alike. Legs with the same work in a step (other rates, another moving average) share one measurement, so that noise
+gives neither more steps.
 """
 
 import json

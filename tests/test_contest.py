@@ -138,6 +138,16 @@ def test_the_best_of_the_screening_and_the_base_go_on(modules):
     rows = [row(arm, 0, 880.0, fd) for arm, fd in zip(names, (9.0, 5.0, 8.0, 3.0, 4.0), strict=True)]
     assert modules["quality"].best_of(rows, names, 880.0) == ["batch-16", "batch-64", "decay", "base"]
     assert modules["quality"].best_of(rows[:2], names, 880.0) == ["decay", "base"]
+    ended = {"arm": "decay", "seed": 0, "budget_s": 880.0, "point_s": 880.0, "ended": "a weight is not finite"}
+    assert modules["quality"].best_of([rows[0], ended, rows[2]], names, 880.0) == ["bilinear", "base"]
+
+
+@pytest.mark.parametrize("flag", ["--device=cuda", "--precision=bf16", "--compile=on", "--step-graph", "--pictures"])
+def test_flags_of_counted_steps_are_refused_where_seconds_are_counted(modules, monkeypatch, capsys, flag):
+    monkeypatch.setattr(sys, "argv", ["quality.py", "clothes", flag])
+    with pytest.raises(SystemExit):
+        modules["quality"].read_args()
+    assert f"{flag.partition('=')[0]} goes with --costs" in capsys.readouterr().err
 
 
 def test_an_arm_is_trained_by_one_process_at_a_time(modules):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("few", "quality", "quality_arms", "quality_train", "quality_judge", "raw")
+MODULES = ("few", "quality", "quality_arms", "quality_report", "quality_train", "quality_judge", "raw")
 
 
 @pytest.fixture
@@ -106,6 +106,18 @@ def test_the_page_tells_its_lines_and_what_is_missing(few):
     assert "| 90.0 | 0.90 | 0.80 | 0.70 |" in page
     assert "Not measured yet: preset, adaptive, lecam, narrow, transfer, freeze." in page
     assert page.count("Not measured yet: preset, none, all") == 3
+    assert "†" not in page
+    counted = row("one-100", "all", 300.0, 500.25) | {"computed_by": "a GPU", "computed_in": "fp32"}
+    page = "\n".join(few.page([counted]))
+    assert "| all † | colour" in page and page.count("† Computed by a GPU (fp32)") == 1
+
+
+def test_processes_that_fail_are_counted(few, monkeypatch, tmp_path):
+    script = tmp_path / "share.py"
+    script.write_text("import sys; assert sys.argv[1:-1] == ['--jobs', '3', '--share']; sys.exit(int(sys.argv[-1]))")
+    monkeypatch.setattr(few, "__file__", str(script))
+    monkeypatch.setattr(sys, "argv", ["few.py", "--jobs", "3"])
+    assert few.in_processes(3) == 2
 
 
 def test_the_kept_page_is_that_of_the_kept_lines(few):
