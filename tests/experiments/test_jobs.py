@@ -11,9 +11,12 @@ import pytest
 from rich.console import Console
 
 from sagan.cli.main import main
-from sagan.experiments.jobs import Pace, run, updates
-from sagan.experiments.row import Order, read_result
+from sagan.data.parallel import cores
+from sagan.experiments import jobs
+from sagan.experiments.jobs import Pace, default_jobs, run, updates
+from sagan.experiments.row import Order, measured_on, read_result
 from sagan.experiments.sweep import RUNS
+from sagan.training.config import EngineConfig
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -111,3 +114,18 @@ def test_nothing_is_started_that_could_not_end_in_time(
     code = run(sweep.orders(), sweep.out / RUNS, Console(file=sys.stdout, width=200), stop_after_s=50.0)
     assert code == 128 + signal.SIGTERM
     assert "5 of 5 were not started: the time left is too short" in capsys.readouterr().out
+
+
+def test_what_has_all_its_results_is_done_although_the_time_is_over() -> None:
+    said = Console(quiet=True)
+    work = jobs._Work(waiting=[], free=[0], jobs=1, runs=Path("out"), console=said, deadline=0.0, done=2)
+    work.received.append(signal.SIGTERM)
+    assert jobs._outcome(work, 2, said) == 0
+    assert jobs._outcome(work, 3, said) == 128 + signal.SIGTERM
+
+
+def test_rows_for_a_processor_leave_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1000)
+    assert (default_jobs(), default_jobs("cpu")) == (1000, cores())
+    assert [measured_on(EngineConfig(device=device)) for device in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from sagan.generators.pretrained import read_snapshot
-from sagan.runs.signals import end_with_parent, stop_signals
+from sagan.runs.signals import end_with_parent, stop_signals, stopping
 
 
 @pytest.mark.slow("a process of its own that is stopped and goes on")
@@ -91,6 +91,9 @@ def test_where_nohup_had_it_ignored_a_closed_terminal_stays_ignored() -> None:
             signal.raise_signal(signal.SIGTERM)
             assert received() == signal.SIGTERM
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert stopping() == [signal.SIGINT, signal.SIGTERM]
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert stopping() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     finally:
         signal.signal(signal.SIGHUP, before)
 

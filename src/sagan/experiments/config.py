@@ -48,7 +48,7 @@ class PaperConfig:
     keep: Keep = "disk"
     """Where rows keep their pictures while they train, as in `sagan train`; the results are the same."""
     engine: EngineConfig = field(default_factory=EngineConfig)
-    """What rows compute on, as in `sagan train`; it names no other rows."""
+    """What rows compute on, as in `sagan train`; it names no other rows, and one that has begun keeps its own."""
     dry_run: bool = False
     """Say what would run and what it takes, and stop."""
 

@@ -31,7 +31,7 @@ def cost(sweep: Sweep, orders: Sequence[Order], rows: Sequence[Row]) -> str:
 
 def time_needed(orders: Sequence[Order], jobs: int | None = None) -> str:
     """Measure the first row with a few real steps, and say what all of them take on this machine."""
-    jobs = min(jobs or default_jobs(), len(orders))
+    jobs = min(jobs or default_jobs(orders[0].config.engine.device), len(orders))
     plan = _plan(orders[0].config)
     seconds = plan.total_s * sum(map(updates, orders)) / updates(orders[0])
     threads = max(1, cores() // jobs)

@@ -18,12 +18,12 @@ from sagan.data.parallel import cores
 from sagan.experiments.row import Order, read_result, write_order
 from sagan.reading import lines_of
 from sagan.runs.log import LOG
-from sagan.runs.signals import PARENT
+from sagan.runs.signals import PARENT, stopping
+from sagan.training.config import Device
 
 CHECK_EVERY_S = 0.2
 GRACE_S = 30.0
 """How long rows may take to save once the time is over, before they are killed."""
-STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @dataclass
@@ -86,6 +86,8 @@ class _Work:
     """Processes that have not ended, or were not looked at since."""
     failed: list[str] = field(default_factory=list)
     """Titles of the rows that ended badly."""
+    done: int = 0
+    """How many rows have their results."""
     received: list[int] = field(default_factory=list)
     """Signals that stop the sweep."""
 
@@ -151,6 +153,7 @@ class _Work:
                 self.failed.append(title(one.order))
                 self.console.print(said, highlight=False)
             elif one.process.returncode == 0:  # also one that was done when the others were stopped
+                self.done += 1
                 self.pace.add(one.order, one.first, time.monotonic() - one.since)
                 self.console.print(_told(one.order), highlight=False)
                 progress.advance(everything)
@@ -179,18 +182,18 @@ def run(
         orders: What to do, in this order.
         runs: The folder of the runs, with their checkpoints.
         console: Where to report.
-        jobs: Rows at a time; unset is one for each GPU, else for each core.
+        jobs: Rows at a time; unset is one for each GPU that they may use, else for each core.
         stop_after_s: After so many seconds rows that still train save and stop, as by SIGTERM, and none is started that
             could not end before, as far as those that have ended tell.
     """
-    jobs = jobs or default_jobs()
+    jobs = jobs or default_jobs(*(order.config.engine.device for order in orders[:1]))
     runs.mkdir(parents=True, exist_ok=True)
     (runs / ".gitignore").write_text("*\n")  # checkpoints are large and can be made again
     deadline = None if stop_after_s is None else time.monotonic() + stop_after_s
     work = _Work(waiting=list(orders), free=list(range(jobs)), jobs=jobs, runs=runs, console=console, deadline=deadline)
     shown = console if console.is_terminal else Console(quiet=True)
     with Progress(*_columns(), console=shown, disable=shown.quiet) as progress, ExitStack() as stack:
-        for number in STOPPING:
+        for number in stopping():
             stack.callback(signal.signal, number, signal.signal(number, work.stop))
         stack.callback(work.end)  # if anything goes wrong here, no row trains on unseen
         everything = progress.add_task("rows", total=len(orders), note="")
@@ -204,6 +207,8 @@ def run(
 
 def _outcome(work: _Work, asked: int, console: Console) -> int:
     """Say how it ended, and give the exit code."""
+    if work.done == asked:  # also where the time was over while the last of them were measured
+        return 0
     if work.received:
         console.print("stopped; what was trained is saved. The same command goes on from there.")
         return 128 + work.received[-1]
@@ -213,11 +218,9 @@ def _outcome(work: _Work, asked: int, console: Console) -> int:
             "goes on from there."
         )
         return 128 + signal.SIGTERM
-    if work.failed:
-        count, failed = f"{len(work.failed)} of {asked}", ", ".join(work.failed)
-        console.print(f"{count} did not end well: {failed}. The same command tries them again.")
-        return 1
-    return 0
+    count, failed = f"{len(work.failed)} of {asked}", ", ".join(work.failed)
+    console.print(f"{count} did not end well: {failed}. The same command tries them again.")
+    return 1
 
 
 def _columns() -> tuple[TextColumn | BarColumn | MofNCompleteColumn | TimeRemainingColumn, ...]:
@@ -235,8 +238,10 @@ def title(order: Order) -> str:
     return f"{order.name}, seed {order.config.seed}"
 
 
-def default_jobs() -> int:
-    """Count what rows can run on side by side: GPUs, else cores."""
+def default_jobs(device: Device = "auto") -> int:
+    """Count what rows can run on side by side: GPUs, else cores; those alone if they compute on a processor."""
+    if device == "cpu":
+        return cores()
     return torch.cuda.device_count() or (1 if torch.backends.mps.is_available() else cores())
 
 

@@ -36,6 +36,7 @@ from sagan.runs.samples import read_samples
 from sagan.runs.signals import end_with_parent
 from sagan.runs.train import DivergedError, train
 from sagan.training.checkpoint import checkpoints
+from sagan.training.config import EngineConfig
 
 FORMAT = 1
 RESULT = "result.json"
@@ -323,6 +324,11 @@ def _weights(order: Order) -> dict[str, Path]:
     return {"final": order.run} | ({"best": best} if best.exists() and order.config.train.evaluate_every else {})
 
 
+def measured_on(engine: EngineConfig) -> str:
+    """Give the device that rows are measured on: a GPU of NVIDIA where they may use one, else the processor."""
+    return "cuda" if engine.device in ("auto", "cuda") and torch.cuda.is_available() else "cpu"
+
+
 def _values(order: Order, dataset: ImageSet, generator: TrainedGenerator, metrics: Sequence[Metric]) -> dict[str, Any]:
     judging = order.judging
     reference = reference_of(dataset, "all", at_most=judging.real)
@@ -333,7 +339,7 @@ def _values(order: Order, dataset: ImageSet, generator: TrainedGenerator, metric
         num=judging.num,
         intra_num=judging.intra_num,
         seed=SEED,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=measured_on(order.config.engine),
         cache_dir=order.config.data.cache_dir,
     )
     found = evaluate(generator, reference, config, network=network, progress=False)

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sagan.data import open_dataset
 from sagan.data.config import Keep
 from sagan.evaluation import load_network, reference_of, reference_statistics
@@ -19,6 +17,7 @@ from sagan.experiments.row import (
     NOT_COMPUTED,
     Order,
     is_done,
+    measured_on,
     missing_measures,
     possible,
     published_config,
@@ -244,7 +243,7 @@ def make_ready(sweep: Sweep, *, progress: bool = True) -> None:
         network = load_network(judging.features, judging.feature_weights, num_images=judging.num)
         dataset = open_dataset(replace(base.data, path=sweep.settings.data), base.generator.size_px)
         reference = reference_of(dataset, "all", at_most=judging.real)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = measured_on(sweep.engine)
         reference_statistics(network, reference, device=device, cache_dir=base.data.cache_dir, progress=progress)
 
 

@@ -40,15 +40,19 @@ def stop_signals(console: Console) -> Iterator[Callable[[], int]]:
         yield lambda: 0
         return
     terminals = [stream for stream in (1, 2) if os.isatty(stream)]
-    taken = [signal.SIGINT, signal.SIGTERM]
-    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
-        taken.append(HANG_UP)
-    old = {number: signal.signal(number, handle) for number in taken}
+    old = {number: signal.signal(number, handle) for number in stopping()}
     try:
         yield lambda: received
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def stopping() -> list[signal.Signals]:
+    """List the signals that end what trains, saved: SIGINT, SIGTERM and, unless `nohup` has it ignored, SIGHUP."""
+    taken = [signal.SIGINT, signal.SIGTERM]
+    heard = HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN
+    return [*taken, HANG_UP] if HANG_UP is not None and heard else taken
 
 
 def silence(terminals: Sequence[int]) -> None:
