@@ -28,11 +28,13 @@ from sagan.data.config import Keep
 from sagan.experiments.config import PaperConfig
 from sagan.experiments.paper import run_rows
 from sagan.experiments.scales import ScaleName
+from sagan.experiments.settings import groups_of
 from sagan.training.config import Compile, Device, EngineConfig, Precision
 
 CONTROL = "nvidia-cuda-mps-control"
 TRY = "import torch; x = torch.randn(64, 64, device='cuda'); print(float((x @ x).sum()))"
 TRY_S = 60
+OUT = Path("results/paper")
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -41,7 +43,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--experiments", nargs="+", default=["all"], help="names, or all (default)")
     parser.add_argument("--data", help="pictures, as in `sagan train`")
     parser.add_argument("--scale", choices=get_args(ScaleName), default="small")
-    parser.add_argument("--out", type=Path, default=Path("results/paper"))
+    parser.add_argument("--out", type=Path, default=OUT)
     for flag in ("--steps", "--num", "--seeds", "--jobs"):
         parser.add_argument(flag, type=int)
     parser.add_argument("--stop-after-s", type=float, help="then rows that still train save and stop")
@@ -81,9 +83,9 @@ def config_of(flags: argparse.Namespace) -> PaperConfig:
 def command_of(flags: argparse.Namespace) -> list[str]:
     """Give the arguments of `sagan paper run` that do the same, which results keep."""
     command = [",".join(flags.experiments), "--scale", flags.scale]
-    for name in ("data", "steps", "num", "seeds", "jobs", "keep"):
-        if getattr(flags, name) is not None:
-            command += [f"--{name}", str(getattr(flags, name))]
+    for name in ("data", "steps", "num", "seeds", "jobs", "stop_after_s", "feature_weights", "out", "keep"):
+        if getattr(flags, name) not in (None, OUT):
+            command += [f"--{name.replace('_', '-')}", str(getattr(flags, name))]
     for name in ("device", "precision", "compile"):
         command += [f"--engine.{name}", getattr(flags, name)] if getattr(flags, name) != "auto" else []
     return [*command, "--engine.step-graph"] if flags.step_graph else command
@@ -138,9 +140,14 @@ def ended() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do it; gives the exit code: 0 when all rows are done."""
+    """Do it; gives the exit code: 0 when all rows are done, 2 when what is asked for cannot be."""
     flags = parsed(arguments)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        config_of(flags), groups_of(",".join(flags.experiments))
+    except ValueError as error:
+        console.print(str(error), markup=False)
+        return 2
     with service(flags.mps, console) as together:
         if flags.steps_in_turns is not None and not together:
             flags.steps = flags.steps_in_turns

@@ -42,10 +42,19 @@ def test_that_command_is_understood_by_the_command_line(rows) -> None:
     from sagan.cli.paper_run import WHAT, PaperFlags
     from sagan.cli.parse import parse
 
-    flags = rows.parsed(["--scale", "smoke", "--seeds", "2", "--jobs", "2", "--device", "cpu"])
+    asked = ["--scale", "smoke", "--seeds", "2", "--jobs", "2", "--device", "cpu", "--stop-after-s", "60", "--out", "o"]
+    flags = rows.parsed([*asked, "--feature-weights", "w.pth"])
     typed = parse(PaperFlags, rows.command_of(flags), "paper run", description=WHAT)
-    same = {name: getattr(typed, name) for name in PaperConfig.__dataclass_fields__ if name != "out"}
+    same = {name: getattr(typed, name) for name in PaperConfig.__dataclass_fields__}
     assert same == {name: getattr(rows.config_of(flags), name) for name in same}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("--experiments=tabel1", "table1"), ("--jobs=0", "--jobs must be at least 1")]
+)
+def test_what_cannot_be_is_said_in_a_sentence(rows, capsys, word: str, said: str) -> None:
+    assert rows.main([word]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_without_the_service_rows_take_turns_and_may_be_shorter(rows, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
