@@ -23,7 +23,7 @@ class TrainFlags(ConfigFlags):
     out: Path | None = None
     """The new run folder; unset is runs/NAME-NUMBER."""
     resume: Path | None = None
-    """Go on with the run in this folder (only --steps and cadences may change)."""
+    """Go on with the run in this folder (only --steps, cadences and the device may change)."""
     init_from: Path | None = None
     """Start from the weights of another run or a weights file; classes are matched by name."""
     grow: tuple[int, ...] = ()

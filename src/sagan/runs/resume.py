@@ -34,7 +34,8 @@ def resumed_config(old: RunConfig, new: RunConfig | None, saved: object = None) 
     if changed:
         raise RunError(
             f"a run keeps its configuration, but {', '.join(changed)} {'differs' if len(changed) == 1 else 'differ'}: "
-            "only --steps and cadences can change. To go on with other settings start a new run with --init-from"
+            "only --steps, cadences, the device and where its pictures are can change. To go on with other "
+            "settings start a new run with --init-from"
         )
     return new
 
