@@ -33,7 +33,7 @@ def test_resume_refuses_other_settings_by_name(tmp_path: Path, console: Console,
 
 def test_a_run_may_go_on_on_another_device_and_not_in_another_precision() -> None:
     old = RunConfig()
-    moved = replace(old, engine=replace(old.engine, device="cpu", deterministic=True))
+    moved = replace(old, engine=replace(old.engine, device="cpu", deterministic=True, step_graph=True))
     assert resumed_config(old, moved, None) == moved
     with pytest.raises(RunError, match=r"engine\.precision differs"):
         resumed_config(old, replace(old, engine=replace(old.engine, precision="bf16")), None)

@@ -133,3 +133,10 @@ def test_a_real_limit_ends_in_the_batch_that_fits(tmp_path):
     again = [sys.executable, "-c", PROGRAM, "3500", *words, str(tmp_path / "again"), "--train.accumulate", said[2]]
     ended = subprocess.run(again, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_what_may_not_be_for_lack_of_memory_is_quoted(tiny_config, monkeypatch):
+    monkeypatch.setattr(fits, "micro_batches", lambda _: [])
+    unclear = RuntimeError("unable to find an engine to execute this computation\nmore")
+    assert "(PyTorch said: unable to find an engine to execute this computation)" in fits.advice(tiny_config(), unclear)
+    assert "PyTorch said" not in fits.advice(tiny_config(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))

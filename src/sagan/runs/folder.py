@@ -41,6 +41,7 @@ RESUMABLE = {
     "data.keep",
     "engine.deterministic",
     "engine.device",
+    "engine.step_graph",
     "generator.num_classes",
     "discriminator.num_classes",
 }

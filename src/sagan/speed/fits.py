@@ -55,7 +55,7 @@ def advice(config: RunConfig, error: BaseException) -> str:
     let_go(error)
     batch, now = config.train.batch_size, config.train.batch_size // config.train.accumulate
     smaller = [size for size in micro_batches(config.train) if size < now]
-    said = f"out of memory: steps of {now:,} images at a time do not fit here"
+    said = f"out of memory: steps of {now:,} images at a time do not fit here{_unclear(error)}"
     if not smaller:
         return f"{said}, and the batch cannot be cut further; {TOO_LARGE}"
     print("sagan: out of memory; looking for what would fit (about a minute) ...", file=sys.stderr, flush=True)
@@ -68,6 +68,12 @@ def advice(config: RunConfig, error: BaseException) -> str:
         f"{said}, {plan.micro_batch:,} do. A new run with --train.accumulate {plan.config.train.accumulate} takes its "
         f"batches of {batch:,} in such parts, one with --batch-size {plan.micro_batch} has smaller ones"
     )
+
+
+def _unclear(error: BaseException) -> str:
+    """Quote an error that may mean something else: cuDNN also finds no engine for what it cannot compute at all."""
+    words = (str(error).strip().splitlines() or [""])[0]
+    return f" (PyTorch said: {words[:150]})" if words and "memory" not in words.lower() else ""
 
 
 def let_go(error: BaseException) -> None:
