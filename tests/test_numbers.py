@@ -1402,6 +1402,19 @@ def contest_whole(files: list[Path]) -> list[str]:
 
 
 @computes
+def contest_joined(files: list[Path]) -> list[str]:
+    name = "noise-whole+attention-pooled+decay"
+    lines = [line for line in read_lines(first(files, "contest-clothes.jsonl")) if "computed_by" not in line]
+    at = {(line["arm"], line["point_s"]): line["fd"] for line in lines if line.get("budget_s") == 2640.0}
+    assert abs(at[name, 2640.0] - halfway(files, "noise-whole+decay")) < 10
+    wide = at[f"wide-g+{name}", 1320.0]
+    return [
+        f"by 2,640 s and trained by seconds on a core, have {at[name, 2640.0]:.0f} there",
+        f"at 1,320 s ({wide:.0f} against {at[name, 1320.0]:.0f})",
+    ]
+
+
+@computes
 def contest_grown(files: list[Path]) -> list[str]:
     arms, lines = contest_arms(files), read_lines(first(files, "contest-clothes.jsonl"))
     name = "grow-16-32+batch-16+narrow-d"
