@@ -22,7 +22,7 @@ from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.recipes.build import build
 from sagan.recipes.config import RunConfig, config_of_file
 from sagan.runs.train import train
-from sagan.training import health, loop
+from sagan.training import health, replay
 from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.config import TrainConfig
 from sagan.training.step import train_step
@@ -214,7 +214,7 @@ def nan_at(monkeypatch):
                 next(state.D.parameters()).data.flatten()[0] = torch.nan
             return metrics
 
-        monkeypatch.setattr(loop, "train_step", spoilt)
+        monkeypatch.setattr(replay, "train_step", spoilt)
 
     return plan
 

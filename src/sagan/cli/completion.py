@@ -108,7 +108,7 @@ def _in_short(kind: type[Any]) -> type[Any]:
             inner = made = _in_short(typing.cast("type[Any]", inner))
         elif issubclass(kind, ConfigFlags) and field.name == "preset":
             inner, default = Literal[*PRESETS], next(iter(PRESETS))
-        short = tyro.conf.arg(help=textwrap.shorten(text, 48, placeholder=" ..."), metavar="")
+        short = tyro.conf.arg(help=textwrap.shorten(text, 40, placeholder=" ..."), metavar="")
         start = {"default": default} if made is dataclasses.MISSING else {"default_factory": made}
         members.append((field.name, Annotated[inner, *marks, short], dataclasses.field(**start)))
     return dataclasses.make_dataclass(kind.__name__, members, frozen=True, kw_only=True)
