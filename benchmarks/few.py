@@ -143,9 +143,11 @@ def read_rows() -> list[Row]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def done(rows: Sequence[Row], piece: Piece) -> bool:
-    """Tell whether a piece was judged, or its run has ended before."""
+def done(rows: Sequence[Row], piece: Piece, *, counted: bool = False) -> bool:
+    """Tell whether a piece was judged, by ``counted`` steps or by seconds, or its run has ended before."""
     for row in rows:
+        if ("computed_by" in row) != counted:
+            continue
         same = (row["few"], row.get("arm"), row.get("seed")) == piece[:3]
         if same and (abs(row["point_s"] - piece.point_s) < TOLERANCE or "ended" in row):
             return True
@@ -264,7 +266,10 @@ def judged(ground: Ground, piece: Piece) -> Row:
     samples = generator.sample(len(names), classes=names, seed=SAMPLE_SEED)
     about |= values(samples, reference, network) | {"copies": round(copies(samples, data, reference, network), 4)}
     shown = [FEW[piece.few].classes[i % len(FEW[piece.few].classes)] for i in range(SHOWN)]
-    np.save(shown_file(ground.work, piece), generator.sample(SHOWN, classes=shown, seed=SAMPLE_SEED))
+    np.save(
+        shown_file(ground.work, piece, counted=bool(ground.how)),
+        generator.sample(SHOWN, classes=shown, seed=SAMPLE_SEED),
+    )
     made = protocol(reference, network) | {"reference": reference.split}
     return about | {"batch_size": task.config.train.batch_size, "protocol": made, "versions": versions()}
 
@@ -296,9 +301,9 @@ def copies(samples: Any, data: Path, reference: Any, network: Any) -> float:
     return copied(features(samples, network), known)
 
 
-def shown_file(work: Path, piece: Piece) -> Path:
+def shown_file(work: Path, piece: Piece, *, counted: bool = False) -> Path:
     """Say where the samples lie that a sheet shows of a piece."""
-    return work / f"{piece.few}-{piece.arm}-{piece.seed}-at-{piece.point_s:g}.npy"
+    return work / f"{piece.few}-{piece.arm}-{piece.seed}-at-{piece.point_s:g}{'-by-steps' if counted else ''}.npy"
 
 
 def measure_floor(ground: Ground, name: str) -> None:
@@ -323,7 +328,7 @@ def add_row(row: Row) -> None:
 def run_all(ground: Ground, wanted: Sequence[Piece]) -> None:
     """Train and judge what is not done yet."""
     for piece in wanted:
-        if done(read_rows(), piece):
+        if done(read_rows(), piece, counted=bool(ground.how)):
             continue
         row = judged(ground, piece)
         add_row(row)
@@ -448,9 +453,11 @@ def save_sheet(work: Path, name: str, rows: Sequence[Row]) -> None:
     found: dict[str, Any] = {}
     for row in rows:
         if row["few"] == name and "arm" in row and row["seed"] == 0:
-            file = shown_file(work, Piece(name, row["arm"], 0, row["point_s"]))
+            piece = Piece(name, row["arm"], 0, row["point_s"])
+            counted = "computed_by" in row
+            file = shown_file(work, piece, counted=counted)
             if file.exists():
-                found[row["arm"]] = np.load(file)
+                found[row["arm"] + (MARK if counted else "")] = np.load(file)
     if found:
         picture = sample_grid(np.concatenate([*found.values()]), columns=SHOWN, row_labels=[*found], scale=1)
         picture.save(sheet_file(name), quality=75, method=6)

@@ -93,6 +93,12 @@ def test_what_is_judged_or_ended_is_done(few):
     ]
     waiting = [piece for piece in few.pieces(["one-100"], ["all", "none"], 1, 300.0) if not few.done(rows, piece)]
     assert waiting == [few.Piece("one-100", "all", 0, 300.0)]
+    judged = few.Piece("one-100", "all", 0, 150.0)
+    assert few.done(rows, judged)
+    assert not few.done(rows, judged, counted=True)
+    by_steps = [one | {"computed_by": "a GPU"} for one in rows]
+    assert few.done(by_steps, judged, counted=True)
+    assert not few.done(by_steps, judged)
 
 
 def test_the_page_tells_its_lines_and_what_is_missing(few):
