@@ -50,8 +50,8 @@ SCREEN_POINTS = (1 / 4, 1 / 2, 1.0)
 FINAL_POINTS = (1 / 3, 2 / 3, 1.0)
 BEST, FINAL_SEEDS = 3, (0, 1)
 TOLERANCE = 1e-6
-PASSED = 1.03
-"""Times a point, from which weights are no longer those of that point."""
+PASSED, A_STEP_S = 1.03, 5.0
+"""Times a point, and seconds beyond for its last step, from which weights are no longer those of that point."""
 
 Row = dict[str, Any]
 Slice = tuple[str, int, float, float]
@@ -229,7 +229,7 @@ def child(told: dict[str, Any]) -> int:
         about = {"point_s": point} | computed(task)
         try:
             row = about | train_until(task, point)
-            if row["cost_s"] > PASSED * point:  # it went on before this point was judged
+            if row["cost_s"] > PASSED * point + A_STEP_S:  # it went on before this point was judged
                 late = f"it was past this point, at {row['cost_s']:g} s, before it was judged there"
                 print(json.dumps(about | {"ended": late, "passed": True}), flush=True)
                 continue
