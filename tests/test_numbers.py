@@ -1432,6 +1432,18 @@ def contest_grown(files: list[Path]) -> list[str]:
 
 
 @computes
+def contest_costs(files: list[Path]) -> list[str]:
+    costs = read(first(files, "step-costs-clothes.json"))["costs"]
+    lines = [line for line in read_lines(first(files, "contest-clothes.jsonl")) if "computed_by" in line]
+    half = {line["arm"]: line["step"] for line in lines if line.get("step") and line["point_s"] == 2640.0}
+    off = {arm: costs[arm]["run"] * half[arm] / 2640.0 - 1.0 for arm in half if set(costs.get(arm, ())) == {"run"}}
+    fewer = off.pop("augment-none+decay")
+    assert {round(100 * one) for one in off.values()} == {3}
+    assert sum("kept" in line for line in lines if line["point_s"] == 1320.0) > len(half)
+    return [f"are {100 * off['base']:.0f} % above", f"{-100 * fewer:.0f} % below", "at 1,320 s"]
+
+
+@computes
 def contest_bounds(files: list[Path]) -> list[str]:
     lines = read_lines(first(files, "contest-clothes.jsonl"))
     floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
