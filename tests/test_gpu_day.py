@@ -64,7 +64,7 @@ def test_all_parts_run_once_and_fill_the_table(day, tmp_path, capsys):
 @pytest.mark.slow("twenty processes that train, sample and are killed")
 def test_what_is_promised_of_faults_and_bits_holds_on_a_processor(day, tmp_path):
     reliability, setting = importlib.import_module("gpu_reliability"), importlib.import_module("gpu_setting")
-    found = reliability.reliability(setting.Setting(out=tmp_path, device="cpu", toy=True, seconds=3600.0))
+    found = reliability.reliability(setting.Setting(out=tmp_path, device="cpu", toy=True, seconds=600.0))
     assert [row for row in found["rows"] if not row["passes"]] == []
     assert found["passed"] == len(found["rows"]) >= 16
     (tmp_path / "reliability.json").write_text(json.dumps(found))

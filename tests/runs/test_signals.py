@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,16 @@ from sagan.generators.pretrained import read_snapshot
 from sagan.runs.signals import end_with_parent, stop_signals, stopping
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Let SIGHUP do what it does by default, which processes inherit: where tests run under nohup it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.slow("a process of its own that is stopped and goes on")
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_finish_the_step_and_save(tmp_path: Path, number: signal.Signals, code: int) -> None:
     out = tmp_path / "run"
@@ -71,6 +81,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.slow("a run in a terminal of its own")
+@pytest.mark.usefixtures("hangups")
 def test_a_closed_terminal_has_the_step_finished_and_saved(tmp_path: Path) -> None:
     out = tmp_path / "run"
     flags = ["--base-width", "4", "--train.batch-size", "8", "--train.log-every", "1", "--train.sample-every", "0"]
