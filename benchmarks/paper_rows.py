@@ -148,8 +148,10 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         console.print(str(error), markup=False)
         return 2
-    with service(flags.mps, console) as together:
+    with service(flags.mps and not flags.dry_run, console) as together:
+        together |= flags.mps and flags.dry_run  # which starts nothing, and takes it to work
         if flags.steps_in_turns is not None and not together:
+            console.print(f"rows take turns on the device, so each has {flags.steps_in_turns:,} steps")
             flags.steps = flags.steps_in_turns
         console.print(f"the same by the command line: sagan paper run {shlex.join(command_of(flags))}")
         code, _ = run_rows(config_of(flags), command_of(flags), console)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sagan.experiments.effects import effects, effects_table, shares_beyond, welch_interval
+from sagan.experiments.effects import effects, effects_table, left_out, shares_beyond, welch_interval
 from sagan.experiments.render import as_csv, render
 from sagan.experiments.sweep import remember
 
@@ -73,6 +73,29 @@ def test_what_has_no_value_is_not_compared(tmp_path, result, sweep_of) -> None:
     assert (one.row, one.interval, one.in_words) == ("SN on G/D + TTUR", None, "no interval: too few seeds")
     assert shares_beyond([one]) == "No difference has an interval: there are too few seeds."
     assert effects_table([one]).rows[0][3:] == ("+4.00", "-", "no interval: too few seeds")
+
+
+def test_seeds_that_diverged_are_named_beside_the_differences(tmp_path, result, sweep_of) -> None:
+    diverged = result(None, status="diverged", step=3)
+    given = {
+        "SN on D": finals(result, 20.0, 22.0) | {2: diverged, 3: diverged},
+        "SN on G/D": finals(result, 20.0, float("inf")),
+        "SN on G/D + TTUR": finals(result, 25.0, 26.0),
+    }
+    sweep = sweep_of(tmp_path, "figure3", given)
+    names = [f"SN on D, {FD}, last step: seed 2, 3 of 4 seeds", f"SN on G/D, {FD}, last step: seed 1 of 2 seeds"]
+    assert [one for one in left_out(sweep) if FD in one] == names
+    given["SN on G/D"] = finals(result, 20.0, 23.0)
+    sweep = sweep_of(tmp_path, "figure3", given)
+    remember(sweep, "sagan paper run figure3")
+    render(sweep)
+    page = (tmp_path / "table.md").read_text()
+    assert f"which no difference above knows of:\n\n- {names[0]}" in page
+    given["SN on D"] = finals(result, 20.0, 22.0)
+    sweep = sweep_of(tmp_path, "figure3", given)
+    assert left_out(sweep) == []
+    render(sweep)
+    assert "without a finite value" not in (tmp_path / "table.md").read_text()
 
 
 def test_a_page_and_its_csv_have_the_differences(tmp_path, result, sweep_of) -> None:

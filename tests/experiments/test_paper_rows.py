@@ -66,7 +66,11 @@ def test_without_the_service_rows_take_turns_and_may_be_shorter(rows, monkeypatc
     monkeypatch.setattr(rows, "run_rows", lambda config, *_: (asked.append(config), (0, []))[1])
     assert rows.main(["--data", "digits", "--mps", "--steps", "6000", "--steps-in-turns", "1000"]) == 0
     assert rows.main(["--data", "digits", "--steps", "6000"]) == 0
-    assert [config.steps for config in asked] == [1000, 6000]
+    assert capsys.readouterr().err.count("each has 1,000 steps") == 1
+    monkeypatch.setattr(rows.shutil, "which", lambda _: "there")
+    monkeypatch.setattr(rows, "tried", lambda: pytest.fail("a dry run starts the service"))
+    assert rows.main(["--data", "digits", "--mps", "--steps", "6000", "--steps-in-turns", "1000", "--dry-run"]) == 0
+    assert [config.steps for config in asked] == [1000, 6000, 6000]
 
 
 def test_a_service_that_fails_is_ended_and_the_environment_stays(rows, tmp_path: Path, monkeypatch, capsys) -> None:

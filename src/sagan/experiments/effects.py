@@ -77,6 +77,22 @@ def effects(sweep: Sweep) -> list[Effect]:
     return found
 
 
+def left_out(sweep: Sweep) -> list[str]:
+    """Name the seeds without a finite value of what is compared: those of runs that diverged, above all.
+
+    Differences are then between the seeds that went well; a value that is not finite takes the whole difference out.
+    """
+    results = {row.name: sweep.results(row) for row in sweep.rows}
+    found = []
+    for quantity in quantities(sweep, [one for some in results.values() for one in some.values()]):
+        for name, seeds in results.items() if quantity.drawn else ():
+            values = {seed: quantity.of(one) for seed, one in seeds.items()}
+            without = [str(seed) for seed, value in values.items() if value is None or not math.isfinite(value)]
+            if without:
+                found.append(f"{name}, {quantity.column}: seed {', '.join(without)} of {len(seeds)} seeds")
+    return found
+
+
 def effects_table(found: Sequence[Effect]) -> Table:
     """Write differences as a table, each with the mark of its interval."""
     rows = tuple((one.row, one.against, one.quantity.column, *_cells(one), one.in_words) for one in found)

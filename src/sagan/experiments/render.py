@@ -12,7 +12,7 @@ from PIL import Image
 
 from sagan.experiments.catalogue import Row, SweepError
 from sagan.experiments.collect import Table, called, pairs_by_class, quantities, stages, stages_table, table
-from sagan.experiments.effects import LEVEL, effects, effects_table, shares_beyond
+from sagan.experiments.effects import LEVEL, effects, effects_table, left_out, shares_beyond
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
 from sagan.experiments.sweep import ROWS, SWEEP, Sweep, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
@@ -71,6 +71,9 @@ def _texts(sweep: Sweep, made: Table, caption: str) -> list[str]:
     texts += ["Means and standard deviations over the seeds."]
     if compared := effects(sweep):
         texts += ["## Differences", DIFFERENCES, markdown(effects_table(compared)), shares_beyond(compared)]
+    if missing := left_out(sweep):
+        texts += ["Seeds without a finite value, which no difference above knows of:"]
+        texts += ["\n".join(f"- {one}" for one in missing)]
     texts += ["## How it was made", caption]
     texts += ["\n".join(f"- `{command}`" for command in contents["commands"])]
     return texts + protocols(sweep)
