@@ -48,6 +48,27 @@ def test_a_step_is_measured_and_nothing_is_left(
     assert [path.name for path in tmp_path.iterdir()] == ["torch.py"]
 
 
+@pytest.mark.parametrize(("every", "rounds", "done"), [(1, 5, 5), (3, 7, 6), (4, 2, 8)])
+def test_penalties_now_and_then_have_their_share_of_a_step(
+    tiny_config: Make, monkeypatch: pytest.MonkeyPatch, every: int, rounds: int, done: int
+) -> None:
+    now, penalised = [0.0], list[int]()
+
+    def step(state: Any, config: Any, *_: Any) -> None:
+        dear = config.penalises and state.step % config.penalty_every == 0
+        penalised.append(dear)
+        now[0] += 5.0 if dear else 1.0
+        state.step += 1
+
+    monkeypatch.setattr(step_module, "step_with", lambda engine: step)
+    monkeypatch.setattr("sagan.speed.clock.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(step_module, "_update_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(step_module, "_judge_seconds", lambda *_: 0.0)
+    cost = measure_step_here(tiny_config(r1=1.0, penalty_every=every), rounds=rounds, warm_up=2, limit_s=1e9)
+    assert cost.seconds.median == pytest.approx((every - 1 + 5.0) / every)
+    assert (cost.seconds.rounds, len(penalised) - 2) == (done, done)
+
+
 @pytest.mark.long("a process of its own")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a device that is not there")
 def test_a_device_that_is_not_there_is_one_sentence(tiny_config: Make) -> None:

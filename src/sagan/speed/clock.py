@@ -26,6 +26,12 @@ class Spread:
     rounds: int
     """How many were timed."""
 
+    def over(self, parts: int) -> "Spread":
+        """Give the seconds of one of so many equal parts that each round has."""
+        return Spread(
+            median=self.median / parts, low=self.low / parts, high=self.high / parts, rounds=self.rounds * parts
+        )
+
 
 def spread(seconds: list[float]) -> Spread:
     """Sum up the seconds of several rounds."""

@@ -114,14 +114,18 @@ def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: 
 
     do_step = step_with(engine)
 
-    def step() -> None:
-        do_step(state, train, lambda _: batch, engine, config.seed)
+    def steps(count: int) -> None:
+        for _ in range(count):
+            do_step(state, train, lambda _: batch, engine, config.seed)
 
-    for _ in range(max(warm_up, WARM_UP + 1) if engine.step_graph else warm_up):
-        step()
+    steps(max(warm_up, WARM_UP + 1) if engine.step_graph else warm_up)
     processor = time.process_time()
-    seconds = timed_rounds(step, engine.device, rounds, warm_up=0, limit_s=limit_s)
-    processor_s = (time.process_time() - processor) / seconds.rounds
+    # Penalties that come every so many steps have their share of each: all between two of them is one round.
+    together = train.penalty_every if train.penalises else 1
+    few = max(2, rounds // together) if together > 1 else rounds
+    seconds = timed_rounds(lambda: steps(together), engine.device, few, warm_up=0, limit_s=limit_s)
+    processor_s = (time.process_time() - processor) / (seconds.rounds * together)
+    seconds = seconds.over(together)
     peak = _most_held(engine)
     judge_s = _judge_seconds(state, batch, engine, train.batch_size // train.accumulate)
     sample_s = _sample_seconds(state, engine)
