@@ -18,7 +18,7 @@ from sagan.data.parallel import cores
 from sagan.experiments.row import Order, read_result, write_order
 from sagan.reading import lines_of
 from sagan.runs.log import LOG
-from sagan.runs.signals import PARENT, stopping
+from sagan.runs.signals import PARENT, stopping, words_may_be_lost
 from sagan.training.config import Device
 
 CHECK_EVERY_S = 0.2
@@ -192,7 +192,8 @@ def run(
     deadline = None if stop_after_s is None else time.monotonic() + stop_after_s
     work = _Work(waiting=list(orders), free=list(range(jobs)), jobs=jobs, runs=runs, console=console, deadline=deadline)
     shown = console if console.is_terminal else Console(quiet=True)
-    with Progress(*_columns(), console=shown, disable=shown.quiet) as progress, ExitStack() as stack:
+    bars = Progress(*_columns(), console=shown, disable=shown.quiet)
+    with words_may_be_lost(), bars as progress, ExitStack() as stack:
         for number in stopping():
             stack.callback(signal.signal, number, signal.signal(number, work.stop))
         stack.callback(work.end)  # if anything goes wrong here, no row trains on unseen
