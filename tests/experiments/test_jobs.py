@@ -73,6 +73,8 @@ def test_what_a_row_takes_is_told_by_those_that_ended(smoke_sweep) -> None:
     assert updates(sngan, 1) == 3 * 6
     pace = Pace()
     assert pace.estimate_s(sngan, 0) == 0.0
+    pace.add(acgan, acgan.config.train.total_steps, 100.0)  # was trained before, and only measured
+    assert pace.estimate_s(sngan, 0) == 0.0
     pace.add(acgan, 2, 10.0)  # went on from step 2: four updates
     assert pace.estimate_s(sngan, 0) == pytest.approx(60.0)
     assert pace.estimate_s(sngan, 3) == pytest.approx(15.0)

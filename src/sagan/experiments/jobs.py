@@ -49,9 +49,10 @@ class Pace:
     """Updates of D and G that they did in it."""
 
     def add(self, order: Order, first: int, seconds: float) -> None:
-        """Count a row that was trained from a step to its end."""
-        self.seconds += seconds
-        self.updates += updates(order, first)
+        """Count a row that was trained from a step to its end; one that was only measured tells nothing of training."""
+        if done := updates(order, first):
+            self.seconds += seconds
+            self.updates += done
 
     def estimate_s(self, order: Order, first: int) -> float:
         """Say what a row takes from a step on; 0 as long as nothing is known."""
