@@ -204,7 +204,9 @@ class Ground:
         file = self.work / f"{name}.npz"
         if not file.exists():
             names = [images.class_names[label] for label in images.labels[train]]
-            np.savez(file, images=np.asarray(images.images[train]), labels=np.array(names))
+            part = file.with_suffix(".part.npz")
+            np.savez(part, images=np.asarray(images.images[train]), labels=np.array(names))
+            part.replace(file)
         return file, Reference(images, judges, f"{len(judges)} of {', '.join(few.classes)}, seed {SPLIT_SEED}")
 
     def source(self, name: str) -> Path:

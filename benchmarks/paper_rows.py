@@ -124,7 +124,7 @@ def service(wanted: bool, console: Console) -> Iterator[bool]:
 def tried() -> bool:
     """Start the service, and tell whether a process can compute with it."""
     try:
-        subprocess.run([CONTROL, "-d"], check=True, timeout=TRY_S, capture_output=True)
+        subprocess.run([CONTROL, "-d"], check=True, timeout=TRY_S, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         subprocess.run([sys.executable, "-c", TRY], check=True, timeout=TRY_S, capture_output=True)
     except (OSError, subprocess.SubprocessError):
         return False

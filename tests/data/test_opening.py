@@ -60,6 +60,7 @@ def test_a_cached_file_with_a_damaged_picture_is_set_aside_and_made_again(class_
     assert not file.exists() and file.with_name(f"{file.name}.damaged").exists()
     assert (open_dataset(config(class_folder), 8, progress=False).images[:] == expected).all()
     assert len(decodes) == 10
+    assert not file.with_name(f"{file.name}.damaged").exists()  # it is as large
     with pytest.raises(DataError, match=said):
         late.images[2]
     assert file.exists()  # the one that was made meanwhile

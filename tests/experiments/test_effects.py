@@ -75,6 +75,13 @@ def test_what_has_no_value_is_not_compared(tmp_path, result, sweep_of) -> None:
     assert effects_table([one]).rows[0][3:] == ("+4.00", "-", "no interval: too few seeds")
 
 
+def test_equal_values_are_no_lack_of_seeds(tmp_path, result, sweep_of) -> None:
+    given = {"SN on D": finals(result, 20.0, 20.0), "SN on G/D": finals(result, 22.0, 22.0)}
+    (one,) = effects(sweep_of(tmp_path, "figure3", given))
+    assert (one.interval, one.in_words) == (None, "no interval: no spread")
+    assert shares_beyond([one]) == "No difference has an interval: nothing has a spread."
+
+
 def test_seeds_that_diverged_are_named_beside_the_differences(tmp_path, result, sweep_of) -> None:
     diverged = result(None, status="diverged", step=3)
     given = {

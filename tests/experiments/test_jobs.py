@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.console import Console
 from sagan.cli.main import main
 from sagan.data.parallel import cores
 from sagan.experiments import jobs
-from sagan.experiments.jobs import Pace, default_jobs, run, updates
+from sagan.experiments.jobs import Pace, _ended, _outcome, _Work, default_jobs, run, updates
 from sagan.experiments.row import Order, measured_on, read_result
 from sagan.experiments.sweep import RUNS
 from sagan.training.config import EngineConfig
@@ -78,6 +79,36 @@ def test_what_a_row_takes_is_told_by_those_that_ended(smoke_sweep) -> None:
     pace.add(acgan, 2, 10.0)  # went on from step 2: four updates
     assert pace.estimate_s(sngan, 0) == pytest.approx(60.0)
     assert pace.estimate_s(sngan, 3) == pytest.approx(15.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "received", "said"),
+    [
+        (0, [], None),
+        (143, [15], None),
+        (-15, [15], None),
+        (1, [15], "exit code 1"),
+        (-9, [15], "killed by SIGKILL"),
+        (1, [], "exit code 1"),
+        (130, [15], "exit code 130"),
+    ],
+)
+def test_a_row_that_was_stopped_and_one_that_failed_then_are_told_apart(smoke_sweep, tmp_path, code, received, said):
+    order, log = order_of(smoke_sweep, "AC-GAN"), tmp_path / "row.log"
+    log.write_text("No space left on device\n")
+    one = SimpleNamespace(process=SimpleNamespace(returncode=code), order=order, log=log)
+    found = _ended(one, received)
+    assert found is None if said is None else said in found and "No space left" in found
+
+
+def test_rows_that_failed_while_they_were_stopped_are_named(smoke_sweep, tmp_path, capsys) -> None:
+    console = Console(file=sys.stdout, width=200)
+    about = {"waiting": [], "free": [], "jobs": 1, "runs": tmp_path, "console": console, "deadline": None}
+    assert _outcome(_Work(**about, received=[2]), 2, console) == 130
+    assert _outcome(_Work(**about, received=[2], failed=["AC-GAN, seed 0"]), 2, console) == 130
+    first, second = capsys.readouterr().out.splitlines()
+    assert "what was trained is saved" in first
+    assert "not saved to the end: AC-GAN, seed 0" in second
 
 
 @pytest.mark.slow("starts a row, in a process of its own")

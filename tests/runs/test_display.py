@@ -45,6 +45,14 @@ def test_quick_steps_are_told_with_the_lines_of_the_log_alone(tiny_state, engine
     assert lines[0] == "step 4/100 | 48 s left | 12 images/s | loss D 1.500 G -0.250 | logits real +0.50 fake -0.50"
 
 
+def test_a_dumb_terminal_hears_what_a_pipe_does(tiny_state, engine, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    lines = shown(tiny_state, engine, seconds_a_step=4.0, steps=7, terminal=True)
+    assert lines == ["step 3/100 | 6 min left", "step 6/100 | 6 min left"]
+    monkeypatch.setenv("TERM", "xterm")
+    assert shown(tiny_state, engine, seconds_a_step=4.0, steps=7, terminal=True) != lines
+
+
 def test_other_lines_are_not_for_the_terminal(tiny_state, engine):
     state, config = tiny_state(total_steps=9)
     said = io.StringIO()

@@ -64,9 +64,10 @@ def test_a_killed_process_ends_those_that_would_not_end(script, capfd, tmp_path)
     assert "--resume" not in said  # there is no checkpoint to go on from
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_is_passed_on_to_all(script, capfd, tmp_path, name):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_is_passed_on_to_all(script, capfd, tmp_path, name, monkeypatch):
     """Process 0 signals the launcher, which passes it on: all end by it, and that is no failure."""
+    monkeypatch.setattr("sagan.runs.launch.stopping", lambda: [1, 2, 15])  # also under nohup
     script(
         f"signal.signal(signal.{name}, lambda *_: os._exit(128 + signal.{name}))\n"
         f"open('{tmp_path}/ready', 'w').close() if rank == 1 else None\n"
@@ -74,7 +75,7 @@ def test_a_signal_is_passed_on_to_all(script, capfd, tmp_path, name):
         f"os.kill(os.getppid(), signal.{name}) if rank == 0 else None\n"
         "while True: signal.pause()"
     )
-    number = {"SIGINT": 2, "SIGTERM": 15}[name]
+    number = {"SIGINT": 2, "SIGTERM": 15, "SIGHUP": 1}[name]
     assert launch(["train"], 2, tmp_path) == 128 + number
     assert "the others were ended" not in capfd.readouterr().err
 

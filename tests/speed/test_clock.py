@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sagan.speed import clock
-from sagan.speed.clock import Spread, matmul_dtype, matmul_rate, spread, timed_rounds
+from sagan.speed.clock import Spread, matmul_dtype, matmul_rate, mixed, spread, timed_rounds
 from sagan.training.config import EngineConfig
 from sagan.training.engine import Engine
 
@@ -14,6 +14,11 @@ CPU = torch.device("cpu")
 def test_a_spread_is_median_and_quartiles() -> None:
     assert spread([5.0, 1.0, 2.0, 4.0, 3.0]) == Spread(median=3.0, low=2.0, high=4.0, rounds=5)
     assert spread([0.5]) == Spread(median=0.5, low=0.5, high=0.5, rounds=1)
+
+
+def test_rounds_of_several_kinds_have_their_shares() -> None:
+    often, seldom = spread([1.0, 2.0, 3.0]), spread([10.0])
+    assert mixed([often, seldom], [0.75, 0.25]) == Spread(median=4.0, low=3.625, high=4.375, rounds=4)
 
 
 def test_the_warm_up_is_not_counted() -> None:

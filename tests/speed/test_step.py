@@ -48,7 +48,7 @@ def test_a_step_is_measured_and_nothing_is_left(
     assert [path.name for path in tmp_path.iterdir()] == ["torch.py"]
 
 
-@pytest.mark.parametrize(("every", "rounds", "done"), [(1, 5, 5), (3, 7, 6), (4, 2, 8)])
+@pytest.mark.parametrize(("every", "rounds", "done"), [(1, 5, 7), (3, 7, 18), (16, 2, 8)])
 def test_penalties_now_and_then_have_their_share_of_a_step(
     tiny_config: Make, monkeypatch: pytest.MonkeyPatch, every: int, rounds: int, done: int
 ) -> None:
@@ -66,7 +66,8 @@ def test_penalties_now_and_then_have_their_share_of_a_step(
     monkeypatch.setattr(step_module, "_judge_seconds", lambda *_: 0.0)
     cost = measure_step_here(tiny_config(r1=1.0, penalty_every=every), rounds=rounds, warm_up=2, limit_s=1e9)
     assert cost.seconds.median == pytest.approx((every - 1 + 5.0) / every)
-    assert (cost.seconds.rounds, len(penalised) - 2) == (done, done)
+    assert (cost.seconds.rounds, len(penalised)) == (rounds if every == 1 else 2 * rounds, done)
+    assert sum(penalised) == 2 + rounds
 
 
 @pytest.mark.long("a process of its own")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sagan.data.choosing import chosen, in_words
-from sagan.data.config import DataConfig, DataError, cache_folder
+from sagan.data.config import GIVEN, DataConfig, DataError, cache_folder
 from sagan.data.decisions import agree, words
 from sagan.data.decode import TREATMENTS, require_size
 from sagan.data.given import given_source
@@ -23,6 +23,7 @@ from sagan.data.pictures import Source, hash_lines
 from sagan.data.pixel_traits import COMMON
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.sources import find_source, refuse_idle, to_be_fitted
+from sagan.data.stored import DAMAGED
 from sagan.data.there import NAMES
 from sagan.sizes import Size, longhand, written
 
@@ -59,7 +60,7 @@ def open_silently(config: DataConfig, size_px: Size, *, progress: bool) -> Image
     file = _cached_file(source, size, cache)
     image_set = _open_cached(file) or _pack_cached(source, size, file, progress=progress)
     for stored in getattr(image_set.images, "files", ()):
-        stored.cached = True
+        stored.cached = not config.path.startswith(GIVEN)  # the cache may have the only copy of pictures from Python
     if not config.skip_unreadable:
         refuse_unreadable(image_set.info.unreadable, source.name)
     elif image_set.info.unreadable:
@@ -256,7 +257,10 @@ def _cached_file(source: Source, size: tuple[int, int], cache: Path) -> Path:
 def _pack_cached(source: Source, size: tuple[int, int], file: Path, *, progress: bool) -> ImageSet:
     with alone(file, lambda: say(f"another process is packing {source.name}; waiting for it")):
         # The other process may have made it while this one waited.
-        return _open_cached(file) or pack_file(source, size, file, keep_unreadable=True, progress=progress)
+        if (there := _open_cached(file)) is not None:
+            return there
+        file.with_name(file.name + DAMAGED).unlink(missing_ok=True)  # as large as what is made now
+        return pack_file(source, size, file, keep_unreadable=True, progress=progress)
 
 
 def _open_cached(file: Path) -> ImageSet | None:

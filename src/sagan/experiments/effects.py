@@ -33,11 +33,14 @@ class Effect:
     interval: tuple[float, float] | None
     """Welch's t-interval at :data:`LEVEL`; None where a side has fewer than two seeds, or no spread at all."""
 
+    seeds: tuple[int, int] = (0, 0)
+    """Values on both sides."""
+
     @property
     def in_words(self) -> str:
         """What the interval carries."""
         if self.interval is None:
-            return "no interval: too few seeds"
+            return "no interval: too few seeds" if min(self.seeds) < 2 else "no interval: no spread"
         low, high = self.interval
         if low <= 0.0 <= high:
             return "holds 0: no difference is shown"
@@ -71,9 +74,15 @@ def effects(sweep: Sweep) -> list[Effect]:
                     continue
                 difference = statistics.fmean(sides[0]) - statistics.fmean(sides[1])
                 interval = welch_interval(sides[0], sides[1])
-                found.append(
-                    Effect(row=row.name, against=other, quantity=quantity, difference=difference, interval=interval)
+                one = Effect(
+                    row=row.name,
+                    against=other,
+                    quantity=quantity,
+                    difference=difference,
+                    interval=interval,
+                    seeds=(len(sides[0]), len(sides[1])),
                 )
+                found.append(one)
     return found
 
 
@@ -115,7 +124,8 @@ def shares_beyond(found: Sequence[Effect]) -> str:
     """Say how many of the intervals hold zero, and what chance alone would leave."""
     made = [one for one in found if one.interval is not None]
     if not made:
-        return "No difference has an interval: there are too few seeds."
+        few = all(min(one.seeds) < 2 for one in found)
+        return f"No difference has an interval: {'there are too few seeds' if few else 'nothing has a spread'}."
     without = [one for one in made if one.in_words in ("higher", "lower")]
     return (
         f"{len(without)} of {len(made)} intervals do not hold 0; were there no differences at all, about "

@@ -212,7 +212,8 @@ def _outcome(work: _Work, asked: int, console: Console) -> int:
     if work.done == asked:  # also where the time was over while the last of them were measured
         return 0
     if work.received:
-        console.print("stopped; what was trained is saved. The same command goes on from there.")
+        saved = f"; not saved to the end: {', '.join(work.failed)}" if work.failed else "; what was trained is saved"
+        console.print(f"stopped{saved}. The same command goes on from there.")
         return 128 + work.received[-1]
     if work.waiting:
         console.print(
@@ -284,9 +285,9 @@ def _progress(order: Order) -> tuple[int, str]:
 
 
 def _ended(one: _Running, received: list[int]) -> str | None:
-    """Say why a process ended badly; None if it did not."""
+    """Say why a process ended badly; None if it did not, or was stopped and saved."""
     code = one.process.returncode
-    if code == 0 or received:
+    if code == 0 or code in {end for number in received for end in (128 + number, -number)}:
         return None
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     said = one.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]

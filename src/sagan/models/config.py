@@ -430,7 +430,7 @@ def check_patch(config: GeneratorConfig | DiscriminatorConfig) -> None:
         ValueError: If there is no such network.
     """
     patch, size_px = config.patch, config.size_px
-    if patch not in (1, 2, 4) or size_px // patch < 2 * START:
+    if type(patch) is not int or patch not in (1, 2, 4) or size_px // patch < 2 * START:
         most = f", and at most {size_px // (2 * START)} at {size_px} px" if size_px < 8 * START else ""
         raise ValueError(f"patch must be 1, 2 or 4{most}, found {patch}")
     if patch > 1 and (config.inside or config.fades):

@@ -41,7 +41,7 @@ class Display(Hook):
         self.first, self.started = record.step, self.clock()
         self.said = self.started
         self.bar.reset(self.task, completed=record.step)
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             self.live.start()
 
     def on_step(self, record: Record) -> None:

@@ -16,7 +16,7 @@ from typing import IO
 from sagan.data.parallel import cores
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import folder_for
-from sagan.runs.signals import HANG_UP, PARENT
+from sagan.runs.signals import HANG_UP, PARENT, stopping, words_may_be_lost
 from sagan.training.config import Device
 from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
 
@@ -90,7 +90,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
         PARENT: str(os.getpid()),
     }
     print(f"starting {processes} processes, {shared['OMP_NUM_THREADS']} threads each", file=sys.stderr, flush=True)
-    with ExitStack() as stack:
+    with words_may_be_lost(), ExitStack() as stack:
         outputs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes - 1)]
         children = [_start(arguments, shared, rank, output) for rank, output in enumerate([None, *outputs])]
         stack.callback(_kill, children)
@@ -100,7 +100,7 @@ def launch(arguments: Sequence[str], processes: int, resume: Path) -> int:
             passed_on.append(number)
             _send(children, number)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stopping():
             stack.callback(signal.signal, number, signal.signal(number, pass_on))
         failed = _first_failure(children, passed_on)
         if failed is None:

@@ -38,8 +38,7 @@ def stop_signals(console: Console) -> Iterator[Callable[[], int]]:
         if received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received = number
-        if number == HANG_UP:
-            silence(terminals)
+        silence(terminals)  # also where another signal tells that they are gone
         console.print("finishing the step and saving (Ctrl-C again leaves without saving) ...")
 
     if threading.current_thread() is not threading.main_thread():

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,17 +26,20 @@ class Spread:
     rounds: int
     """How many were timed."""
 
-    def over(self, parts: int) -> "Spread":
-        """Give the seconds of one of so many equal parts that each round has."""
-        return Spread(
-            median=self.median / parts, low=self.low / parts, high=self.high / parts, rounds=self.rounds * parts
-        )
-
 
 def spread(seconds: list[float]) -> Spread:
     """Sum up the seconds of several rounds."""
     low, median, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
     return Spread(median=median, low=low, high=high, rounds=len(seconds))
+
+
+def mixed(kinds: Sequence[Spread], shares: Sequence[float]) -> Spread:
+    """Give the seconds of rounds of several kinds, each kind with its share of them."""
+    median, low, high = (
+        sum(share * getattr(kind, name) for kind, share in zip(kinds, shares, strict=True))
+        for name in ("median", "low", "high")
+    )
+    return Spread(median=median, low=low, high=high, rounds=sum(kind.rounds for kind in kinds))
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import torch
 
@@ -16,7 +17,7 @@ from sagan.randomness import keyed_generator
 from sagan.recipes.build import build
 from sagan.recipes.config import RunConfig, from_json, to_json
 from sagan.sampling import generate, sample_labels, sample_latents, sampling_copy
-from sagan.speed.clock import Spread, timed, timed_rounds
+from sagan.speed.clock import Spread, mixed, timed, timed_rounds
 from sagan.speed.memory import available_bytes, cuda_share, peak_resident_bytes, resident_bytes
 from sagan.training.ema import update_ema
 from sagan.training.engine import Engine
@@ -114,18 +115,21 @@ def measure_step_here(config: RunConfig, *, rounds: int, warm_up: int, limit_s: 
 
     do_step = step_with(engine)
 
-    def steps(count: int) -> None:
-        for _ in range(count):
-            do_step(state, train, lambda _: batch, engine, config.seed)
+    def step(place: int = 0) -> None:
+        state.step += (place - state.step) % every
+        do_step(state, train, lambda _: batch, engine, config.seed)
 
-    steps(max(warm_up, WARM_UP + 1) if engine.step_graph else warm_up)
-    processor = time.process_time()
-    # Penalties that come every so many steps have their share of each: all between two of them is one round.
-    together = train.penalty_every if train.penalises else 1
-    few = max(2, rounds // together) if together > 1 else rounds
-    seconds = timed_rounds(lambda: steps(together), engine.device, few, warm_up=0, limit_s=limit_s)
-    processor_s = (time.process_time() - processor) / (seconds.rounds * together)
-    seconds = seconds.over(together)
+    # Penalties that come every so many steps have their share: those with and those without are timed by themselves.
+    every = train.penalty_every if train.penalises else 1
+    shares = {0: 1 / every} | ({1: 1 - 1 / every} if every > 1 else {})
+    timed_steps, processor_s = [], 0.0
+    for place, share in shares.items():
+        for _ in range(max(warm_up, WARM_UP + 1) if engine.step_graph else warm_up):
+            step(place)
+        processor, limit = time.process_time(), limit_s / len(shares)
+        timed_steps.append(timed_rounds(partial(step, place), engine.device, rounds, warm_up=0, limit_s=limit))
+        processor_s += share * (time.process_time() - processor) / timed_steps[-1].rounds
+    seconds = mixed(timed_steps, list(shares.values()))
     peak = _most_held(engine)
     judge_s = _judge_seconds(state, batch, engine, train.batch_size // train.accumulate)
     sample_s = _sample_seconds(state, engine)
