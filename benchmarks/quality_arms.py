@@ -151,9 +151,6 @@ ARMS = {
         changes={"generator.narrow_largest": 1, "both.single_largest": 1},
     ),
     "cheap-last": Arm(why="one convolution at the largest size", changes={"both.single_largest": 1}),
-    "patch-2": Arm(
-        why="four pixels at each place of the largest feature map", changes={"both.patch": 2}, only=("clothes",)
-    ),
     "noise-chunks": Arm(
         why="noise in chunks of 20, one for each block",
         changes={"generator.noise_entry": "chunks", "generator.z_dim": 100},

@@ -50,7 +50,7 @@ LATER = "|".join(
         *("bn_tracking", "ema_running", "cudnn_benchmark", "deterministic", "best_by"),
         *("adaptive_augment", "adaptive_images", "consistency", "lecam", "lecam_decay", "lecam_start", "freeze_d"),
         *("background", "range", "frames", "truncated", "profiles", "max_megapixels", "fit", "border"),
-        *("start_grid", "class_vectors", "d_order", "narrow_largest", "single_largest", "patch"),
+        *("start_grid", "class_vectors", "d_order", "narrow_largest", "single_largest"),
         *("noise_entry", "r1", "r2", "penalty_every", "inside", "fades", "fade_steps"),
     )
 )

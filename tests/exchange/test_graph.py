@@ -29,7 +29,6 @@ KINDS = {
     "noise in chunks": {"noise_entry": "chunks", "class_conditioning": "linear"},
     "noise everywhere, no classes": {"noise_entry": "whole", "num_classes": 0},
     "cheaper blocks": {"narrow_largest": 1, "single_largest": 1},
-    "patches": {"patch": 2, "attention": (8,)},
 }
 
 

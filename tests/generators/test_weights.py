@@ -250,7 +250,6 @@ def test_weights_of_256_px_from_before_width_plans_load(tmp_path):
         "upsampling",
         "narrow_largest",
         "single_largest",
-        "patch",
         "noise_entry",
     ):
         stored.pop(name)

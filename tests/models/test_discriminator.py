@@ -118,42 +118,6 @@ def test_a_halving_block_with_one_convolution_is_what_it_says():
     torch.testing.assert_close(block(h), expected, atol=1e-10, rtol=1e-10)
 
 
-@pytest.mark.parametrize("patch", [2, 4])
-def test_a_patch_is_seen_as_channels_in_place_of_the_first_blocks(patch):
-    torch.manual_seed(0)
-    fields = {"size_px": 64, "attention": (), "spectral_norm": False}
-    gone = {2: 1, 4: 2}[patch]
-    plain, D = Discriminator(config(**fields)), Discriminator(config(**fields, patch=patch)).double()
-    assert D.config.widths == plain.config.widths[gone:]
-    assert D.config.heights == plain.config.heights[gone:]
-    assert [block.first for block in D.blocks] == [True] + [False] * (4 - gone)
-    assert D.blocks[0].conv1.weight.shape == (D.config.widths[0], 3 * patch**2, 3, 3)
-    seen = []
-    D.blocks[0].register_forward_pre_hook(lambda module, given: seen.extend(given))
-    x, y = torch.randn(2, 3, 64, 64).double(), torch.tensor([0, 1])
-    D(x, y)
-    (h,) = seen
-    for colour in range(3):
-        for row in range(patch):
-            for column in range(patch):
-                channel = h[:, colour * patch**2 + row * patch + column]
-                assert torch.equal(channel, x[:, colour, row::patch, column::patch])
-    single = Discriminator(config(**fields, patch=patch, single_largest=1, narrow_largest=1))
-    assert [block.single for block in single.blocks] == [True] + [False] * (4 - gone)
-    assert single.config.widths == (D.config.widths[0] // 2, *D.config.widths[1:])
-    thin = Discriminator(config(**fields, patch=patch, width="thin", thin_first=True))
-    assert thin.blocks[0].conv1.weight.shape[0] == 3 * patch**2
-
-
-def test_patches_that_make_no_sense_are_refused_here_too():
-    with pytest.raises(ValueError, match="patch must be 1, 2 or 4, and at most 2 at 16 px, found 4"):
-        config(patch=4)
-    with pytest.raises(ValueError, match="leave patch at 1"):
-        config(patch=2, inside=32)
-    with pytest.raises(ValueError, match="the discriminator has no feat32"):
-        config(size_px=64, patch=2, attention=(32,))
-
-
 @pytest.mark.parametrize("head", ["projection", "auxiliary"])
 def test_spectral_normalisation_adds_no_parameter(head):
     assert count(Discriminator(config(head=head))) == count(Discriminator(config(head=head, spectral_norm=False)))

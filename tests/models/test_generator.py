@@ -440,59 +440,6 @@ def test_cheaper_blocks_have_the_parameters_that_they_should():
     assert GeneratorConfig(size_px=64, base_width=1, attention=(), narrow_largest=1).widths[-1] == 1
 
 
-@pytest.mark.parametrize("patch", [2, 4])
-def test_a_patch_stands_for_the_blocks_of_the_largest_sizes(patch):
-    fields = {"size_px": 64, "attention": (), "base_width": 2, "spectral_norm": False}
-    plain, patched = Generator(config(**fields)), Generator(config(**fields, patch=patch))
-    gone = {2: 1, 4: 2}[patch]
-    assert patched.config.widths == plain.config.widths[:-gone]
-    blocks = sum(count(block) for block in plain.blocks[-gone:])
-    i, o = plain.config.widths[-1], patched.config.widths[-1]
-    ends = (2 * o + 9 * o * 3 * patch**2 + 3 * patch**2) - (2 * i + 9 * i * 3 + 3)  # last norm and convolution
-    assert count(patched) - count(plain) == ends - blocks
-    single = Generator(config(**fields, patch=patch, single_largest=1, narrow_largest=1))
-    assert [block.single for block in single.blocks] == [False] * (3 - gone) + [True]
-    assert single.config.widths == (*patched.config.widths[:-1], patched.config.widths[-1] // 2)
-
-
-@pytest.mark.parametrize("patch", [2, 4])
-def test_each_place_of_the_last_map_draws_its_own_patch(inputs, patch):
-    torch.manual_seed(0)
-    fields = {"size_px": 32, "attention": (), "spectral_norm": False}
-    G = Generator(config(**fields, start_grid=(4, 6), patch=patch)).double().eval()
-    before = []
-    G.conv.register_forward_hook(lambda module, given, found: before.append(found))
-    z, y = inputs[0].double(), inputs[1]
-    images = G(z, y)
-    (channels,) = before
-    assert images.shape == (len(z), 3, 32, 48) and channels.shape == (len(z), 3 * patch**2, 32 // patch, 48 // patch)
-    expected = torch.empty_like(images)
-    for colour in range(3):
-        for row in range(patch):
-            for column in range(patch):
-                channel = colour * patch**2 + row * patch + column
-                expected[:, colour, row::patch, column::patch] = torch.tanh(channels[:, channel])
-    torch.testing.assert_close(images, expected, atol=0, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"patch": 3}, "patch must be 1, 2 or 4"),
-        ({"patch": 0}, "patch must be 1, 2 or 4"),
-        ({"patch": 4}, "patch must be 1, 2 or 4, and at most 2 at 16 px, found 4"),
-        ({"patch": 2, "inside": 32}, "leave patch at 1"),
-        ({"patch": 2, "fades": True, "size_px": 32}, "leave patch at 1"),
-        ({"patch": 2, "attention": (16,)}, "the generator has no feat16; it has feat8"),
-        ({"patch": 2, "attention": (), "single_largest": 2}, "single_largest must be from 0 to the 1 blocks"),
-        ({"patch": 2, "attention": (), "noise_entry": "chunks", "z_dim": 1}, "z_dim must be at least 2"),
-    ],
-)
-def test_patches_that_make_no_sense_are_refused(fields, said):
-    with pytest.raises(ValueError, match=said):
-        config(**fields)
-
-
 @pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
 def test_a_block_with_one_convolution_is_what_it_says(inputs, upsampling):
     torch.manual_seed(0)
@@ -541,6 +488,5 @@ def test_what_names_a_network_stays_where_later_fields_are_at_rest():
     assert lasting_fields(config(class_vectors="channels")) == old | {"class_vectors": "channels"}
     assert lasting_fields(config(upsampling="bilinear")) == old | {"upsampling": "bilinear"}
     assert lasting_fields(config(narrow_largest=1)) == old | {"narrow_largest": 1}
-    assert lasting_fields(config(attention=(8,), patch=2)) == old | {"attention": (8,), "patch": 2}
     assert lasting_fields(config(size_px=256, width_plan="first")) == old | {"size_px": 256}
     assert lasting_fields(config(size_px=256))["width_plan"] == "published"

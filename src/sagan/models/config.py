@@ -134,9 +134,6 @@ class GeneratorConfig:
     computed at many positions gets cheaper."""
     single_largest: int = 0
     """So many blocks, from the one at the largest size, have one 3x3 convolution and not two."""
-    patch: int = 1
-    """Pixels along a side that are drawn from one place of the last feature map (sub-pixel convolution): with 2 or 4
-    the blocks of the largest one or two sizes fall away, where most of the time is spent."""
     inside: int | None = None
     """Of a network that grows: `size_px` of the one that this is the inner part of, with its widths; unset is whole."""
     fades: bool = False
@@ -170,8 +167,7 @@ class GeneratorConfig:
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
         check_growing(self)
-        check_patch(self)
-        places = len(GENERATOR_WIDTHS[self.whole_px]) - self.patch_blocks
+        places = len(GENERATOR_WIDTHS[self.whole_px])
         check_largest(self, places - 1)
         if self.noise_entry == "chunks" and self.z_dim < places:
             raise ValueError(f"z_dim must be at least {places} for noise_entry chunks at this size, found {self.z_dim}")
@@ -191,13 +187,7 @@ class GeneratorConfig:
         """Channels of the start and of each block's output."""
         plan = GENERATOR_WIDTHS | OTHER_GENERATOR_WIDTHS[self.width_plan]
         widths = [multiple * self.base_width for multiple in plan[self.whole_px]]
-        widths = widths[: len(widths) - self.patch_blocks]
         return tuple(halved(widths[::-1], self.narrow_largest)[::-1][: len(GENERATOR_WIDTHS[self.size_px])])
-
-    @property
-    def patch_blocks(self) -> int:
-        """How many blocks fall away for ``patch``."""
-        return self.patch.bit_length() - 1
 
     @property
     def whole_px(self) -> int:
@@ -207,7 +197,7 @@ class GeneratorConfig:
     @property
     def noise_parts(self) -> tuple[tuple[int, int], ...]:
         """Which numbers of the noise, from and up to, the start hears, and the blocks in their order."""
-        places, whole = (len(GENERATOR_WIDTHS[px]) - self.patch_blocks for px in (self.size_px, self.whole_px))
+        places, whole = len(GENERATOR_WIDTHS[self.size_px]), len(GENERATOR_WIDTHS[self.whole_px])
         if self.noise_entry == "whole":
             return ((0, self.z_dim),) * places
         if self.noise_entry == "start":
@@ -293,9 +283,6 @@ class DiscriminatorConfig:
     computed at many positions gets cheaper."""
     single_largest: int = 0
     """So many blocks, from the one at the largest size, have one 3x3 convolution and not two."""
-    patch: int = 1
-    """Pixels along a side that the first block sees as the channels of one place: with 2 or 4 the blocks of the largest
-    one or two sizes fall away, where most of the time is spent."""
     inside: int | None = None
     """Of a network that grows: `size_px` of the one that this is the inner part of, with its widths; unset is whole."""
     fades: bool = False
@@ -323,8 +310,7 @@ class DiscriminatorConfig:
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
         check_growing(self)
-        check_patch(self)
-        check_largest(self, len(DISCRIMINATOR_WIDTHS[self.whole_px]) - self.patch_blocks)
+        check_largest(self, len(DISCRIMINATOR_WIDTHS[self.whole_px]))
         if self.thin_first and self.width != "thin":
             raise ValueError("thin_first goes with width thin")
         check_positions("discriminator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
@@ -354,13 +340,8 @@ class DiscriminatorConfig:
     def widths(self) -> tuple[int, ...]:
         """Channels of each block's output."""
         plan = DISCRIMINATOR_WIDTHS | OTHER_DISCRIMINATOR_WIDTHS[self.width_plan]
-        widths = [multiple * self.base_width for multiple in plan[self.whole_px]][self.patch_blocks :]
+        widths = [multiple * self.base_width for multiple in plan[self.whole_px]]
         return tuple(halved(widths, self.narrow_largest)[self.outer_blocks :])
-
-    @property
-    def patch_blocks(self) -> int:
-        """How many blocks fall away for ``patch``."""
-        return self.patch.bit_length() - 1
 
     @property
     def whole_px(self) -> int:
@@ -385,7 +366,7 @@ class DiscriminatorConfig:
         """Whether each block halves the size."""
         blocks = len(DISCRIMINATOR_WIDTHS[self.whole_px])
         downs = [i < DOWN_BLOCKS[self.whole_px] or (self.last_block_down and i == blocks - 1) for i in range(blocks)]
-        return tuple(downs[self.patch_blocks + self.outer_blocks :])
+        return tuple(downs[self.outer_blocks :])
 
     @property
     def positions(self) -> dict[int, int]:
@@ -404,7 +385,7 @@ class DiscriminatorConfig:
     @property
     def heights(self) -> tuple[int, ...]:
         """Shorter side of each block's output."""
-        return tuple(self.size_px // self.patch // 2 ** sum(self.downs[: i + 1]) for i in range(len(self.downs)))
+        return tuple(self.size_px // 2 ** sum(self.downs[: i + 1]) for i in range(len(self.downs)))
 
 
 def halved(widths: Sequence[int], count: int) -> list[int]:
@@ -421,20 +402,6 @@ def check_largest(config: GeneratorConfig | DiscriminatorConfig, blocks: int) ->
     for field in ("narrow_largest", "single_largest"):
         if not 0 <= getattr(config, field) <= blocks:
             raise ValueError(f"{field} must be from 0 to the {blocks} blocks, found {getattr(config, field)}")
-
-
-def check_patch(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    """Check how many pixels one place stands for.
-
-    Raises:
-        ValueError: If there is no such network.
-    """
-    patch, size_px = config.patch, config.size_px
-    if type(patch) is not int or patch not in (1, 2, 4) or size_px // patch < 2 * START:
-        most = f", and at most {size_px // (2 * START)} at {size_px} px" if size_px < 8 * START else ""
-        raise ValueError(f"patch must be 1, 2 or 4{most}, found {patch}")
-    if patch > 1 and (config.inside or config.fades):
-        raise ValueError("networks that grow begin without their largest blocks by themselves; leave patch at 1")
 
 
 def check_growing(config: GeneratorConfig | DiscriminatorConfig) -> None:
@@ -510,7 +477,6 @@ LATER = (
     "upsampling",
     "narrow_largest",
     "single_largest",
-    "patch",
     "noise_entry",
     "inside",
     "fades",

@@ -35,9 +35,6 @@ class Discriminator(nn.Module):
     With h (B, C) the summed features: `projection` gives linear(h) + <embedding(y), h>; `auxiliary` gives linear(h)
     and class logits; `none` gives linear(h). Logits are linear, without a sigmoid.
 
-    With ``config.patch`` p the first block sees the p x p pixels of each place as 3 p^2 channels, the inverse of what
-    :class:`Generator` does, in place of the blocks of the largest sizes.
-
     An inner part of a larger one (``config.inside``) sees colours through a 1x1 convolution in front of its blocks. One
     that grows (``config.fades``) also has that of the part of half the size, and mixes what it gives for the image at
     half the size, averaged, with what its first block gives: by the buffer ``fade``, as :class:`Generator` does.
@@ -94,8 +91,6 @@ class Discriminator(nn.Module):
 
         # Each position's attention works on the first block output of its size, or on each of them.
         h = x if self.from_rgb is None else self.from_rgb(x)
-        if self.config.patch > 1:
-            h = F.pixel_unshuffle(h, self.config.patch)  # (B, 3 p^2, H/p, W/p)
         for i, (block, place) in enumerate(zip(self.blocks, self.places, strict=True)):
             h = block(h)
             if i == 0 and self.config.fades:
@@ -138,7 +133,7 @@ def _attention_places(config: DiscriminatorConfig) -> dict[str, int]:
 
 def _blocks(config: DiscriminatorConfig, style: LayerStyle) -> nn.ModuleList:
     blocks = nn.ModuleList()
-    in_channels = config.colour_width or 3 * config.patch**2
+    in_channels = config.colour_width or 3
     for i, (out_channels, down) in enumerate(zip(config.widths, config.downs, strict=True)):
         sees_image = i == 0 and config.inside is None
         wide = config.width == "wide" or (sees_image and not config.thin_first)

@@ -37,9 +37,6 @@ class Generator(nn.Module):
     after the other (Brock et al. 2019, appendix B: `chunks` as in BigGAN, `whole` as in BigGAN-deep, whose maps are of
     a class embedding that all blocks share).
 
-    With ``config.patch`` p the last convolution gives 3 p^2 channels, which are the p x p pixels of each place (Shi et
-    al. 2016, section 3.2), in place of the blocks of the largest sizes.
-
     A generator that grows (``config.fades``) also has the last layers of that of half the size: images are
     tanh((1 - a) up(small) + a large), with a in [0, 1] the buffer ``fade`` (Karras et al. 2018, section 3). They are
     mixed before tanh, so that at 0 it draws what the smaller one drew.
@@ -73,14 +70,14 @@ class Generator(nn.Module):
                 norm=hearing(norm, parts[i + 1], style),
                 style=style,
                 upsampling=config.upsampling,
-                single=i >= len(GENERATOR_WIDTHS[config.whole_px]) - 1 - config.patch_blocks - config.single_largest,
+                single=i >= len(GENERATOR_WIDTHS[config.whole_px]) - 1 - config.single_largest,
                 fold=config.fold,
             )
             for i, (in_channels, out_channels) in enumerate(pairwise(widths))
         )
         last = config.bn_momentum if config.bn_momentum_last is None else config.bn_momentum_last
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, config.bn_eps, last, biased=config.bn_biased)
-        self.conv = initialised(nn.Conv2d(widths[-1], 3 * config.patch**2, 3, padding=1), style)
+        self.conv = initialised(nn.Conv2d(widths[-1], 3, 3, padding=1), style)
         if config.fades:
             self.norm_small = ConditionalBatchNorm2d(widths[-2], 0, config.bn_eps, last, biased=config.bn_biased)
             self.conv_small = initialised(nn.Conv2d(widths[-2], 3, 3, padding=1), style)
@@ -112,9 +109,7 @@ class Generator(nn.Module):
             if position in self.residual:
                 h = self.residual[position](h)
 
-        h = self.conv(F.relu_(self.norm(h)))  # (B, 3, H, W), or (B, 3 p^2, H/p, W/p) with patch p
-        if self.config.patch > 1:
-            h = F.pixel_shuffle(h, self.config.patch)
+        h = self.conv(F.relu_(self.norm(h)))  # (B, 3, H, W)
         if self.config.fades:
             small = self.conv_small(F.relu_(self.norm_small(before)))  # (B, 3, H/2, W/2)
             h = torch.lerp(upsample_nearest(small), h, self.fade)
