@@ -102,7 +102,8 @@ class Judge:
         except TooLongError as error:
             outcome = "takes too long", where(error)
         else:
-            fine = seed.pack is not None or not self.right or data == seed.body or found in self.right
+            older = self.target.older is not None and self.target.older in data
+            fine = seed.pack is not None or older or not self.right or data == seed.body or found in self.right
             outcome = ("loaded", "") if fine else ("wrong content", "")
         if self.canary.exists():
             self.canary.rmdir()

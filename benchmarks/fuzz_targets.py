@@ -53,6 +53,8 @@ class Target:
     """Other files that lie beside it."""
     checked: bool = False
     """Whether check sums cover all that it gives: it must then be what a seed holds."""
+    older: bytes | None = None
+    """What stands in a file of a version that had none: two seeds in one file can make such."""
     memory_mib: int = 512
     """What may be asked for beyond what the process has after its imports."""
     seconds: float = 10.0
@@ -769,7 +771,14 @@ def run_beside() -> dict[str, bytes]:
 _TARGETS = (
     Target(name="checkpoint", file="step-00000001.pt", seeds=checkpoint_seeds, read=read_checkpoint, checked=True),
     Target(name="weights", file="g.safetensors", seeds=weights_seeds, read=read_weights, checked=True),
-    Target(name="packed", file="packed.npy", seeds=packed_seeds, read=read_packed_pictures, checked=True),
+    Target(
+        name="packed",
+        file="packed.npy",
+        seeds=packed_seeds,
+        read=read_packed_pictures,
+        checked=True,
+        older=b'"sagan_packed": 1',
+    ),
     Target(name="shards", file="set/index.json", seeds=index_seeds, read=read_packed_pictures, beside=shard_beside),
     Target(name="statistics", file="s.npz", seeds=statistics_seeds, read=read_stored_statistics),
     Target(name="npz", file="set.npz", seeds=npz_seeds, read=read_pictures),

@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from browser import accessibility_faults, browser, open_page  # noqa: F401 - fix
 
 THREADS = os.environ.get("SAGAN_TEST_THREADS", "1")
 torch.set_num_threads(int(THREADS))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a script starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes that tests start inherit that it is heard
 os.environ["OMP_NUM_THREADS"] = THREADS  # for the processes that tests start
 SEED_SHIFT = 1000 * int(os.environ.get("SAGAN_TEST_SEED", "0"))
 HERE = f"{Path(__file__).parent}{os.sep}"

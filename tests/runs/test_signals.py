@@ -161,6 +161,9 @@ def test_where_nohup_had_it_ignored_a_closed_terminal_stays_ignored() -> None:
         assert stopping() == [signal.SIGINT, signal.SIGTERM]
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         assert stopping() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert stopping() == [signal.SIGTERM, signal.SIGHUP]
+        signal.signal(signal.SIGINT, interrupt)
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -102,10 +102,13 @@ def words_may_be_lost() -> Iterator[None]:
 
 
 def stopping() -> list[signal.Signals]:
-    """List the signals that end what trains, saved: SIGINT, SIGTERM and, unless `nohup` has it ignored, SIGHUP."""
-    taken = [signal.SIGINT, signal.SIGTERM]
-    heard = HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN
-    return [*taken, HANG_UP] if HANG_UP is not None and heard else taken
+    """List the signals that end what trains, saved: SIGINT, SIGTERM and SIGHUP, but for those that are ignored.
+
+    `nohup` has SIGHUP ignored, and a script SIGINT by what it starts in the background: Ctrl-C is for the script then.
+    """
+    taken = (signal.SIGINT, signal.SIGTERM, HANG_UP)
+    ignored = [number for number in taken if number is not None and signal.getsignal(number) is signal.SIG_IGN]
+    return [number for number in taken if number is not None and (number == signal.SIGTERM or number not in ignored)]
 
 
 def silence(terminals: Sequence[int]) -> None:
