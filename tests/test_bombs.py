@@ -175,6 +175,22 @@ def test_a_header_may_not_claim_more_than_there_is(tmp_path):
         pictures_of(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_header_may_not_claim_to_be_longer_than_the_file(tmp_path, version):
+    data = b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<I", 662_372_470) + b"{'descr': '|u1'}"
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(DataError, match=r"a.npy cannot .* claims to be 662,372,470 bytes long where there are 28"):
+        pictures_of(tmp_path / "a.npy")
+    with pytest.raises(BytesError, match="its header claims to be 662,372,470 bytes long"):
+        read_npy(io.BytesIO(data), len(data))
+
+
+def test_names_in_an_archive_that_are_no_text_are_written_out(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"x\ny": np.arange(3), "\x1b[2J": np.arange(2)})
+    with pytest.raises(DataError, match=r"holds 'x\\ny', '\\x1b\[2J'; expected pictures under the key images$"):
+        pictures_of(tmp_path / "a.npz")
+
+
 def test_arrays_are_read_as_numpy_does(tmp_path):
     arrays = {"a": np.arange(6.0).reshape(2, 3).T, "b": np.array(["x", "yz"]), "c": np.array(3)}
     np.savez(tmp_path / "a.npz", **arrays)

@@ -27,6 +27,7 @@ def read_npy(stream: IO[bytes], length: int) -> Array:
         Exception: Whatever NumPy raises for other bytes.
     """
     start = stream.tell()
+    check_header(stream, length)
     version = np.lib.format.read_magic(stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
@@ -40,6 +41,25 @@ def read_npy(stream: IO[bytes], length: int) -> Array:
     stream.seek(start)
     found: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return found
+
+
+def check_header(stream: IO[bytes], length: int) -> None:
+    """Check that the header of an array is there, before NumPy asks for as much memory as its length claims.
+
+    Args:
+        stream: Stands at the array's start, and stays there.
+        length: Bytes that there are from there on.
+
+    Raises:
+        BytesError: If it claims more.
+    """
+    start = stream.read(12)
+    stream.seek(-len(start), 1)
+    if not start.startswith(b"\x93NUMPY") or len(start) < 12:
+        return  # NumPy says what is wrong with it
+    size = int.from_bytes(start[8:10] if start[6] == 1 else start[8:12], "little")
+    if size > length:
+        raise BytesError(f"its header claims to be {size:,} bytes long where there are {length:,}")
 
 
 def read_npz(file: Path, wanted: Collection[str] | None = None) -> tuple[dict[str, Array], list[str]]:

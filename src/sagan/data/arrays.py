@@ -40,7 +40,8 @@ def npz_pictures(file: Path, config: Decoding | None = None) -> Pictures:
         found, keys = read_npz(file, (*IMAGE_KEYS, *LABEL_KEYS, *NAME_KEYS))
     image_key = next((key for key in IMAGE_KEYS if key in found), None)
     if image_key is None:
-        raise DataError(f"{file} holds {', '.join(keys) or 'nothing'}; expected pictures under the key images")
+        names = ", ".join(key if key.isprintable() else repr(key) for key in keys)  # they can hold anything
+        raise DataError(f"{file} holds {names or 'nothing'}; expected pictures under the key images")
     images = images_nhwc(found[image_key], f"{image_key} in {file}")
     label_key = next((key for key in LABEL_KEYS if key in found), None)
     if label_key is None:

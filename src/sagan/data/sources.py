@@ -20,6 +20,7 @@ from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.tars import tar_source
 from sagan.data.there import HUB_PREFIX, KINDS, NAMES, check_there, is_pattern
+from sagan.npy import check_header
 from sagan.reading import whatever_happens
 
 
@@ -166,8 +167,10 @@ def _npy_pictures(file: Path, config: DataConfig) -> Pictures:
     if is_packed(file):
         return _packed_pictures(read_packed(file))
     with whatever_happens(lambda why: DataError(f"{file} cannot be read as a plain array ({why}); save it again")):
+        end = file.stat().st_size
+        with file.open("rb") as stream:
+            check_header(stream, end)
         images = np.load(file, mmap_mode="r", allow_pickle=False)
-    end = file.stat().st_size
     if isinstance(images, np.memmap) and images.offset + images.nbytes != end:
         raise DataError(
             f"{file} goes on after its array, for {end - images.offset - images.nbytes:,} bytes: a packed file that is "
