@@ -191,6 +191,13 @@ def test_names_in_an_archive_that_are_no_text_are_written_out(tmp_path):
         pictures_of(tmp_path / "a.npz")
 
 
+def test_names_of_members_that_are_no_text_are_written_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("b.pn\n\x1b[2Jg", b"no picture")
+    with pytest.raises(DataError, match=r"1 other entries such as 'b.pn\\n\\x1b\[2Jg' found"):
+        pictures_of(tmp_path / "a.zip")
+
+
 def test_arrays_are_read_as_numpy_does(tmp_path):
     arrays = {"a": np.arange(6.0).reshape(2, 3).T, "b": np.array(["x", "yz"]), "c": np.array(3)}
     np.savez(tmp_path / "a.npz", **arrays)

@@ -24,7 +24,7 @@ from sagan.data.names import readable
 from sagan.data.pictures import Pictures, Source, hash_lines
 from sagan.data.sniff import HEAD_BYTES, kind_of
 from sagan.data.tables import find_table, labelled_by
-from sagan.reading import whatever_happens
+from sagan.reading import in_a_line, whatever_happens
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -323,8 +323,8 @@ def _layout(where: str, found: _Sorted, config: DataConfig, read: Callable[[str]
 def _no_pictures(where: str, found: _Sorted) -> DataError:
     if found.shown:
         name, why = found.shown[0]
-        return DataError(f"{where} holds no pictures: {len(found.shown):,} file(s) such as {name}: {why}")
-    others = f"{len(found.others)} other entries such as {found.others[0]}" if found.others else "nothing"
+        return DataError(f"{where} holds no pictures: {len(found.shown):,} file(s) such as {in_a_line(name)}: {why}")
+    others = f"{len(found.others)} other entries such as {in_a_line(found.others[0])}" if found.others else "nothing"
     packed = any(name.lower().endswith(PACKED) for name in found.others)
     return DataError(
         f"{where} holds no pictures ({others} found); expected image files, or a sub-folder of them for each class"

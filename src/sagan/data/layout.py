@@ -16,6 +16,7 @@ import numpy as np
 from sagan.data.config import DataConfig, DataError
 from sagan.data.names import shown_names
 from sagan.data.pictures import Labels
+from sagan.reading import in_a_line
 
 SPLITS = frozenset(["train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset", "dev"])
 TRAIN = frozenset(["train", "training", "trainset", "trainval"])
@@ -212,7 +213,7 @@ def _classes(state: _State) -> Layout:
         return _labelled(_not_one_each(state), lambda path: path[0])
     found = ", ".join(
         f"{'directly inside' if depth == 0 else f'{depth} folder(s) deep'}: {count:,} "
-        f"(such as {next(picture.name for picture in state.pictures if len(picture.path) == depth)})"
+        f"(such as {in_a_line(next(picture.name for picture in state.pictures if len(picture.path) == depth))})"
         for depth, count in sorted(depths.items())
     )
     advice = "move the pictures that lie outside the class folders into one, or away"

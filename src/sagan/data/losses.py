@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sagan.data.config import DataError
 from sagan.data.layout import Layout
 from sagan.data.pictures import Pictures
+from sagan.reading import in_a_line
 
 MAX_LOST, FEW = 0.2, 2
 """A larger share of a class than this, and more pictures, or all of them may not be lost unless the user names it."""
@@ -57,7 +58,7 @@ def refuse_lost_classes(
         total[classes[label]] += 1
         if name in reasons:
             lost[classes[label]] += 1
-            example.setdefault(classes[label], f"{name}: {reasons[name]}")
+            example.setdefault(classes[label], f"{in_a_line(name)}: {reasons[name]}")
     said = [
         f"{name} loses {count:,} of its {total[name]:,} pictures, which cannot be read, such as {example[name]}"
         for name, count in lost.items()

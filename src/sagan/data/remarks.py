@@ -10,6 +10,7 @@ from sagan.data.config import GIVEN, DataConfig, Interpretation
 from sagan.data.losses import too_many
 from sagan.data.names import readable
 from sagan.data.study import SIZES, Study
+from sagan.reading import in_a_line
 from sagan.sizes import longhand, written
 
 Verdict = Literal["fine", "fine with remarks", "not to be trained on"]
@@ -323,4 +324,4 @@ def _named(facts: Facts, kind: str) -> str:
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return ", ".join(map(in_a_line, names[:most])) + (", ..." if len(names) > most else "")

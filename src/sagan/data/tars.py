@@ -24,7 +24,7 @@ from sagan.data.files import IMAGE_SUFFIXES, choices, refuse_huge
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.there import PATTERN, is_pattern
-from sagan.reading import value_of, whatever_happens
+from sagan.reading import in_a_line, value_of, whatever_happens
 
 LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "class_id", "class_name")
@@ -137,8 +137,8 @@ def arranged(found: Sequence[Label], names: Sequence[str], source: str) -> tuple
         return np.zeros(len(found), np.int64), ()
     if lacking:
         raise DataError(
-            f"{source}: {len(lacking):,} of {len(found):,} pictures have no label, such as {names[lacking[0]]}; "
-            f"expected {LABELLED}"
+            f"{source}: {len(lacking):,} of {len(found):,} pictures have no label, such as "
+            f"{in_a_line(names[lacking[0]])}; expected {LABELLED}"
         )
     if all(isinstance(label, int) for label in found):
         return classes(np.array(found, np.int64), None, len(found), f"labels in {source}")
