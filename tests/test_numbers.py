@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -874,6 +874,73 @@ def cifar_trend(files: list[Path]) -> list[str]:
     return []
 
 
+def whole(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
+
+
+def pairs_share(files: list[Path], name: str) -> list[str]:
+    shares = read(first(files, "pairs-attention.json"))["shares"]["feat8"][name]
+    return [whole(shares[key]) for key in ("places", "attention", "attention_of_parts")]
+
+
+@computes
+def pairs_shares(files: list[Path]) -> list[str]:
+    rows = {"the two parts of `same-colour`": "same-colour", "of `same-size`, which are smaller": "same-size"}
+    rows |= {f"of `{name}`": name for name in ("same-shape", "parallel", "mirrored", "twins")}
+    return [row(said, *pairs_share(files, name)) for said, name in rows.items()]
+
+
+@computes
+def pairs_shares_protocol(files: list[Path]) -> list[str]:
+    told = read(files[0])
+    return [f"{told['num_of_each_class']} samples of each class, seed {told['seed']}"]
+
+
+@computes
+def pairs_run(files: list[Path]) -> list[str]:
+    config = read(first(files, "config.json"))
+    assert config["data"]["path"] == "pairs"
+    return [
+        *run_cells(files),
+        f"noise {config['generator']['z_dim']} wide",
+        f"fall to 0 from step {config['train']['lr_decay_start']:,} on",
+        f"{elapsed(files) / 60:.0f} minutes",
+    ]
+
+
+@computes
+def pairs_read(files: list[Path]) -> list[str]:
+    cells = []
+    for name, one in read(files[0])["structured"].items():
+        consistent = f"{100 * one['consistent']:.1f} ± {100 * one['standard_error']:.1f} %"
+        shares = f"{100 * one['readable']:.1f} %", consistent, f"{100 * one['chance']:.1f} %"
+        cells.append(row(f"`{name}`", *shares, f"{one['above_chance']:.2f}"))
+    return cells
+
+
+@computes
+def pairs_read_protocol(files: list[Path]) -> list[str]:
+    found = read(files[0])
+    kinds = [*found["structured"].values(), *found["textures"].values()]
+    return [f"{sum(one['pictures'] for one in kinds):,} samples"]
+
+
+@computes
+def pairs_faults(files: list[Path]) -> list[str]:
+    variety = lines_with(files[0], "variety/within")
+    steps = sorted(variety)
+    assert steps[0] == 500
+    assert all(variety[b] < variety[a] + 0.01 for a, b in pairwise(steps))
+    return [f"from {variety[500]:.2f} of the real set's at step 500 to {variety[steps[-1]]:.2f} at the end"]
+
+
+@computes
+def pairs_looks(files: list[Path]) -> list[str]:
+    assert round(elapsed(files) / 60) == 30
+    places, attention, of_parts = pairs_share(files, "same-colour")
+    return [f"are {places}", f"get {attention} of the attention", f"and {of_parts} of that"]
+
+
 @computes
 def clothing_run(files: list[Path]) -> list[str]:
     config, pictures = read(first(files, "config.json")), read(first(files, "pictures.json"))
@@ -1006,6 +1073,9 @@ def install_sizes(files: list[Path]) -> list[str]:
     return [*rows, f"| all | {record['bytes'] / 2**20:,.0f} | 100 % |"]
 
 
+RUNS = ("digits-demo", "cifar10-32", "clothing-64", "pairs-32")
+
+
 @computes
 def readme_runs(files: list[Path]) -> list[str]:
     def of(folder: str) -> list[Path]:
@@ -1017,7 +1087,7 @@ def readme_runs(files: list[Path]) -> list[str]:
     assert len(scores(first(of("cifar10-32"), "log.jsonl"))) == 7
     assert {round(read(file)["elapsed_s"] / 60) for file in files if file.name.startswith("train-")} == {3}
     assert {len(runs) for found in (structure(files), photos(files)) for runs in found.values()} == {3}
-    minutes = {name: f"{elapsed(of(name)) / 60:.0f} minutes" for name in ("digits-demo", "cifar10-32", "clothing-64")}
+    minutes = {name: f"{elapsed(of(name)) / 60:.0f} minutes" for name in RUNS}
     return [
         f"{report['accuracy']:.1%} of {report['samples']:,} digits".replace("%", " %"),
         f"with {report['variety']:.2f} of the real variety",
@@ -1026,6 +1096,9 @@ def readme_runs(files: list[Path]) -> list[str]:
         f"{minutes['cifar10-32']} on one core",
         f"{read(first(of('clothing-64'), 'pictures.json'))['pictures']:,} photos of clothes",
         f"{minutes['clothing-64']} on one core",
+        "they are {} of the places and get {} of the attention; {} on one core".format(
+            *pairs_share(of("pairs-32"), "same-colour")[:2], minutes["pairs-32"]
+        ),
         "one H200",
     ]
 
