@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sagan import bombs
 from sagan.bombs import Bounded, check_directory, check_pickle, read_up_to
@@ -187,14 +188,24 @@ def test_a_header_may_not_claim_to_be_longer_than_the_file(tmp_path, version):
 
 def test_names_in_an_archive_that_are_no_text_are_written_out(tmp_path):
     np.savez(tmp_path / "a.npz", **{"x\ny": np.arange(3), "\x1b[2J": np.arange(2)})
-    with pytest.raises(DataError, match=r"holds 'x\\ny', '\\x1b\[2J'; expected pictures under the key images$"):
+    with pytest.raises(DataError, match=r"holds x\\ny, \\x1b\[2J; expected pictures under the key images$"):
         pictures_of(tmp_path / "a.npz")
+
+
+def test_long_names_of_columns_are_cut(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "a.png")
+    (folder / "metadata.csv").write_text(",".join(["9" * 5000, *map(str, range(50))]) + "\n" + ",".join(["1"] * 51))
+    with pytest.raises(DataError, match=r"no heading \(9{100}\.\.\., 0, 1, .* and 41 more\); write one") as said:
+        pictures_of(folder, labels="metadata.csv")
+    assert len(str(said.value)) < 500
 
 
 def test_names_of_members_that_are_no_text_are_written_out(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("b.pn\n\x1b[2Jg", b"no picture")
-    with pytest.raises(DataError, match=r"1 other entries such as 'b.pn\\n\\x1b\[2Jg' found"):
+    with pytest.raises(DataError, match=r"1 other entries such as b.pn\\n\\x1b\[2Jg found"):
         pictures_of(tmp_path / "a.zip")
 
 

@@ -126,11 +126,6 @@ def reason(error: Exception) -> str:
     return " ".join(str(words or "").split())[:300] or type(error).__name__
 
 
-def in_a_line(name: str) -> str:
-    """Write a name that a file gives so that it neither breaks a line nor moves the cursor of a terminal."""
-    return name if name.isprintable() else repr(name)
-
-
 def check_version(found: object, newest: int, what: str) -> int:
     """Check the number of a file's form.
 

@@ -8,9 +8,10 @@ import numpy as np
 from sagan.data.choosing import choose_background
 from sagan.data.config import DataError, Decoding
 from sagan.data.decode import Pixels
+from sagan.data.names import listed
 from sagan.data.pictures import Labels, Pictures, array_pictures
 from sagan.npy import read_npz
-from sagan.reading import in_a_line, whatever_happens
+from sagan.reading import whatever_happens
 
 IMAGE_KEYS = ("images", "x", "x_train", "data", "arr_0")
 LABEL_KEYS = ("labels", "y", "y_train", "targets", "arr_1")
@@ -40,8 +41,7 @@ def npz_pictures(file: Path, config: Decoding | None = None) -> Pictures:
         found, keys = read_npz(file, (*IMAGE_KEYS, *LABEL_KEYS, *NAME_KEYS))
     image_key = next((key for key in IMAGE_KEYS if key in found), None)
     if image_key is None:
-        names = ", ".join(map(in_a_line, keys))
-        raise DataError(f"{file} holds {names or 'nothing'}; expected pictures under the key images")
+        raise DataError(f"{file} holds {listed(keys) or 'nothing'}; expected pictures under the key images")
     images = images_nhwc(found[image_key], f"{image_key} in {file}")
     label_key = next((key for key in LABEL_KEYS if key in found), None)
     if label_key is None:

@@ -20,11 +20,11 @@ from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.layout import Layout, arrange
 from sagan.data.losses import SHOWN, refuse_lost_folders
-from sagan.data.names import readable
+from sagan.data.names import in_a_line, readable
 from sagan.data.pictures import Pictures, Source, hash_lines
 from sagan.data.sniff import HEAD_BYTES, kind_of
 from sagan.data.tables import find_table, labelled_by
-from sagan.reading import in_a_line, whatever_happens
+from sagan.reading import whatever_happens
 
 IMAGE_SUFFIXES = frozenset(
     [

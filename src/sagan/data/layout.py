@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sagan.data.config import DataConfig, DataError
-from sagan.data.names import shown_names
+from sagan.data.names import in_a_line, shown_names
 from sagan.data.pictures import Labels
-from sagan.reading import in_a_line
 
 SPLITS = frozenset(["train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset", "dev"])
 TRAIN = frozenset(["train", "training", "trainset", "trainval"])

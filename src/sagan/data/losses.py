@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from sagan.data.config import DataError
 from sagan.data.layout import Layout
+from sagan.data.names import in_a_line
 from sagan.data.pictures import Pictures
-from sagan.reading import in_a_line
 
 MAX_LOST, FEW = 0.2, 2
 """A larger share of a class than this, and more pictures, or all of them may not be lost unless the user names it."""

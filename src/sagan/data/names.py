@@ -1,7 +1,7 @@
 """Readable class names for folders that are named by codes, such as ImageNet's synsets."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sagan.data.config import DataError
@@ -61,6 +61,22 @@ def readable(name: str) -> str:
         return name
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+LONGEST, MOST = 100, 10
+"""Letters of a name from a file, and such names, that a message shows."""
+
+
+def in_a_line(name: str) -> str:
+    """Give a name that stands in a file for a sentence: readable, and not longer than a line."""
+    return readable(name if len(name) <= LONGEST else f"{name[:LONGEST]}...")
+
+
+def listed(names: Iterable[str]) -> str:
+    """List names as :func:`in_a_line` gives them, the first of many."""
+    names = list(names)
+    more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
+    return ", ".join(map(in_a_line, names[:MOST])) + more
 
 
 def shown_names(names: Sequence[str]) -> dict[str, str]:

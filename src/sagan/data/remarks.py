@@ -8,9 +8,8 @@ from typing import Literal
 
 from sagan.data.config import GIVEN, DataConfig, Interpretation
 from sagan.data.losses import too_many
-from sagan.data.names import readable
+from sagan.data.names import in_a_line, readable
 from sagan.data.study import SIZES, Study
-from sagan.reading import in_a_line
 from sagan.sizes import longhand, written
 
 Verdict = Literal["fine", "fine with remarks", "not to be trained on"]

@@ -16,7 +16,7 @@ import numpy as np
 from sagan.data.config import DataError
 from sagan.data.formats import UnreadableError
 from sagan.data.layout import MANY_FOLDERS, Layout
-from sagan.data.names import shown_names
+from sagan.data.names import in_a_line, listed, shown_names
 from sagan.reading import BytesError, value_of
 
 KNOWN = ("metadata.csv", "metadata.jsonl", "dataset.json")
@@ -180,7 +180,7 @@ def _of_csv(table: str, rows: list[list[str]], column: str | None) -> dict[str, 
         return _of_rows(table, [dict(zip(rows[0], row, strict=False)) for row in rows[1:]], column)
     if column is None and all(len(row) >= 2 for row in rows):  # no heading: names first, as in val_annotations.txt
         if any(len(row) > 2 and (_is_number(row[1]) or not all(map(_is_number, row[2:]))) for row in rows):
-            some = ", ".join(rows[0][:6])
+            some = listed(rows[0])
             raise DataError(
                 f"which column of {table} is the class? It has several and no heading ({some}); write one and choose "
                 f"with --data.labels {table}:COLUMN"
@@ -195,7 +195,7 @@ def _of_rows(table: str, rows: Rows, column: str | None) -> dict[str, str]:
     columns = {str(name).strip().lower(): str(name) for name in rows[0]}
     name_column = next((columns[name] for name in NAME_COLUMNS if name in columns), None)
     if name_column is None:
-        raise DataError(f"{table} has no column of file names; its columns: {', '.join(columns.values())}")
+        raise DataError(f"{table} has no column of file names; its columns: {listed(columns.values())}")
     label_column = _label_column(table, columns, name_column, column)
     classes = _one_each(table, [(row.get(name_column, ""), row.get(label_column)) for row in rows])
     different = len(set(classes.values()))
@@ -220,16 +220,18 @@ def _one_each(table: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
         if isinstance(value, list) and len(value) <= 1:
             value = value[0] if value else None
         if isinstance(value, (list, dict)):
-            raise _several(table, f"{name}: {json.dumps(value)[:60]}")
+            raise _several(table, f"{in_a_line(name)}: {json.dumps(value)[:60]}")
         if value in (None, ""):
             continue
         label = str(value).strip()
         if found.setdefault(name, label) != label:
-            raise _several(table, f"{name}: {found[name]} in one row, {label} in another")
+            raise _several(
+                table, f"{in_a_line(name)}: {in_a_line(found[name])} in one row, {in_a_line(label)} in another"
+            )
     together = _together(found.values())
     for name, label in found.items():
         if label in together:
-            raise _several(table, f"{name}: {label}")
+            raise _several(table, f"{in_a_line(name)}: {in_a_line(label)}")
     return found
 
 
@@ -251,14 +253,14 @@ def _together(labels: Iterable[str]) -> set[str]:
 def _label_column(table: str, columns: Mapping[str, str], name_column: str, wanted: str | None) -> str:
     if wanted is not None:
         if wanted.lower() not in columns:
-            raise DataError(f"{table} has no column {wanted!r}; its columns: {', '.join(columns.values())}")
+            raise DataError(f"{table} has no column {wanted!r}; its columns: {listed(columns.values())}")
         return columns[wanted.lower()]
     likely = [columns[name] for name in LABEL_COLUMNS if name in columns]
     others = [name for name in columns.values() if name != name_column]
     if len(likely) == 1 or len(others) == 1:
         return likely[0] if len(likely) == 1 else others[0]
     raise DataError(
-        f"which column of {table} is the class? It has {', '.join(others) or 'no other than the names'}; choose with "
+        f"which column of {table} is the class? It has {listed(others) or 'no other than the names'}; choose with "
         f"--data.labels {table}:COLUMN"
     )
 

@@ -21,10 +21,11 @@ from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
 from sagan.data.files import IMAGE_SUFFIXES, choices, refuse_huge
+from sagan.data.names import in_a_line
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.there import PATTERN, is_pattern
-from sagan.reading import in_a_line, value_of, whatever_happens
+from sagan.reading import value_of, whatever_happens
 
 LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "class_id", "class_name")
