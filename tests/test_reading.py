@@ -61,6 +61,13 @@ def test_what_is_no_json_is_refused(data: bytes) -> None:
         value_of(data)
 
 
+@pytest.mark.parametrize("digits", [101, 3_000, 10_000])
+def test_whole_numbers_that_nobody_writes_are_refused_in_few_words(digits: int) -> None:
+    with pytest.raises(BytesError, match=rf"^it has a whole number of {digits:,} digits$"):
+        value_of(f'{{"seed": {"9" * digits}}}')
+    assert value_of("9" * 100) == int("9" * 100)
+
+
 def test_numbers_beyond_all_bounds_are_infinite() -> None:
     assert value_of(b"1e999") == math.inf
 

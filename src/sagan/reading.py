@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 MAX_DEPTH = 64
 """Containers inside each other, at most; our own files have fewer than ten."""
+MOST_DIGITS = 100
+"""Of a whole number, at most."""
 MAX_BYTES = 2**28
 """Length of a file of text that is read as a whole, at most."""
 
@@ -38,10 +40,13 @@ def value_of(data: bytes | str) -> Any:
     """Read JSON.
 
     Raises:
-        BytesError: If it is none, is no UTF-8, or is nested deeper than ``MAX_DEPTH``.
+        BytesError: If it is none, is no UTF-8, is nested deeper than ``MAX_DEPTH``, or has a whole number longer than
+            ``MOST_DIGITS``.
     """
     try:
-        value = json.loads(data.decode("utf-8") if isinstance(data, bytes) else data)
+        value = json.loads(data.decode("utf-8") if isinstance(data, bytes) else data, parse_int=_whole_number)
+    except BytesError:
+        raise
     except UnicodeDecodeError as error:
         raise BytesError(f"byte {error.start:,} is no UTF-8") from error
     except RecursionError as error:
@@ -142,6 +147,12 @@ def check_version(found: object, newest: int, what: str) -> int:
     if found > newest:
         raise VersionError(f"{what} is of version {found}, and this program reads up to {newest}; update sagan-torch")
     return found
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > MOST_DIGITS:  # nothing has such, and messages would show all of them
+        raise BytesError(f"it has a whole number of {len(text):,} digits")
+    return int(text)
 
 
 def _check_depth(value: Any) -> None:
