@@ -35,6 +35,19 @@ REPORT = Report(
 )
 
 
+def same(images, others):
+    """Compare samples of a generator that was loaded with those of the one that was written.
+
+    The former computes in another layout, which may round a pixel to the level beside it, by the processor.
+    """
+    apart = np.abs(images.astype(int) - others)
+    return apart.max() <= 1 and (apart > 0).mean() < 0.01
+
+
+def test_the_comparison_sees_another_sample(small):
+    assert not same(small().sample(2, seed=1), small().sample(2, seed=2))
+
+
 def test_a_card_has_data_steps_values_with_protocols_limits_and_no_licence_of_its_own(small):
     text = card(small(), [REPORT], name="pets")
     front = yaml.safe_load(text.split("---")[1])
@@ -62,14 +75,14 @@ def test_the_example_of_a_card_runs(small, tmp_path):
     code = text.split("```python\n")[1].split("```")[0]
     found = {}
     exec(code, found)
-    assert np.array_equal(found["images"], small().sample(8, "cat"))
+    assert same(found["images"], small().sample(8, "cat"))
 
 
 def test_a_folder_is_loaded_and_gives_the_same_images(small, tmp_path):
     generator = small()
     write_folder(generator, tmp_path / "pets")
     again = sagan.load(tmp_path / "pets")
-    assert np.array_equal(again.sample(4, seed=3), generator.sample(4, seed=3))
+    assert same(again.sample(4, seed=3), generator.sample(4, seed=3))
     assert again.class_names == generator.class_names
     assert json.loads((tmp_path / "pets" / "config.json").read_text())["generator"]["size_px"] == 16
     with Image.open(tmp_path / "pets" / "samples.png") as picture:
@@ -81,7 +94,7 @@ def test_the_mixin_saves_and_reads_a_folder(small, tmp_path):
     HubGenerator.of(generator, [REPORT], licence="mit").save_pretrained(tmp_path / "pets")
     assert "FID" in (tmp_path / "pets" / "README.md").read_text()
     again = HubGenerator.from_pretrained(tmp_path / "pets", device="cpu").generator
-    assert np.array_equal(again.sample(2), generator.sample(2))
+    assert same(again.sample(2), generator.sample(2))
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "config.json").write_text("{}")
     with pytest.raises(ValueError, match="is the folder of a run"):
@@ -119,9 +132,9 @@ def hub(tmp_path, monkeypatch):
 def test_pushed_and_loaded_by_its_name(small, tmp_path, hub):
     generator = small()
     HubGenerator.of(generator).push_to_hub("me/pets")
-    assert np.array_equal(sagan.load("me/pets").sample(3), generator.sample(3))
+    assert same(sagan.load("me/pets").sample(3), generator.sample(3))
     again = HubGenerator.from_pretrained("me/pets").generator
-    assert np.array_equal(again.sample(3), generator.sample(3))
+    assert same(again.sample(3), generator.sample(3))
     HubGenerator.of(generator).save_pretrained(tmp_path / "cats", push_to_hub=True, repo_id="me/cats", private=True)
     assert np.array_equal(sagan.load("me/cats").sample(3), sagan.load(tmp_path / "cats").sample(3))
     save_weights(generator.network, tmp_path / "g.safetensors", generator.class_names, generator.provenance)
@@ -129,7 +142,7 @@ def test_pushed_and_loaded_by_its_name(small, tmp_path, hub):
     assert exported.address == "https://hub/me/again"
     assert "# me/again" in (hub / "me" / "again" / "README.md").read_text()
     assert "sagan.load('me/again')" in (hub / "me" / "again" / "README.md").read_text()
-    assert np.array_equal(sagan.load("me/again").sample(3), generator.sample(3))
+    assert same(sagan.load("me/again").sample(3), generator.sample(3))
 
 
 def test_a_push_that_fails_keeps_the_folder(small, tmp_path, monkeypatch):
@@ -168,10 +181,10 @@ def test_without_a_connection_the_hub_s_cache_is_read(small, tmp_path, monkeypat
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     expected = small().sample(3)
-    assert np.array_equal(sagan.load("me/pets").sample(3), expected)
+    assert same(sagan.load("me/pets").sample(3), expected)
     for options in ({}, {"revision": "v1"}, {"revision": commit}, {"local_files_only": True}, {"cache_dir": cache}):
         again = HubGenerator.from_pretrained("me/pets", **options).generator
-        assert np.array_equal(again.sample(3), expected), options
+        assert same(again.sample(3), expected), options
     for name, options in (("me/pests", {}), ("me/pets", {"revision": "v2"}), ("me/pets", {"cache_dir": tmp_path})):
         with pytest.raises(FileNotFoundError, match="load it once with a connection, or copy that file here"):
             HubGenerator.from_pretrained(name, **options)

@@ -417,14 +417,15 @@ def spread(points: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
     """
     within, means, noise = [], [], []
     for k in np.unique(labels):
-        x = points[labels == k]
-        n = len(x)
+        own = points[labels == k]
+        n = len(own)
         if n < 2:
             continue
+        x = own - own[0]  # equal points are then 0 apart, however products are rounded
         squares = (x**2).sum(1)
         distances = np.sqrt((squares[:, None] + squares[None] - 2.0 * x @ x.T).clip(0.0))
         within.append(distances.sum() / (n * (n - 1)))
-        means.append(x.mean(0))
-        noise.append(((x - means[-1]) ** 2).sum() / (n - 1) / n)
+        means.append(own.mean(0))
+        noise.append(((own - means[-1]) ** 2).sum() / (n - 1) / n)
     between = [((means[i] - means[j]) ** 2).sum() - noise[i] - noise[j] for i in range(len(means)) for j in range(i)]
     return float(np.mean(within)) if within else math.nan, float(np.mean(between)) if between else math.nan
