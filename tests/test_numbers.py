@@ -874,6 +874,23 @@ def cifar_trend(files: list[Path]) -> list[str]:
     return []
 
 
+@computes
+def soak(files: list[Path]) -> list[str]:
+    told, options = read(first(files, "soak.json")), read(first(files, "soak.json"))["options"]
+    assert told["flat_and_ended_well"]
+    assert sum("memory_mib" in line for line in read_lines(first(files, "soak.jsonl"))) == told["samples"]
+    often = [told["steps"] // options[f"train.{name}_every"] for name in ("evaluate", "sample", "save")]
+    held = told["held"]
+    assert all(held[name]["second_tenth"] == held[name]["last_tenth"] for name in ("files", "threads"))
+    return [
+        f"{told['steps']:,} steps in {told['hours']:g} hours",
+        "{} measurements, {} looks at samples and {} checkpoints".format(*often),
+        f"{held['memory_mib']['second_tenth']} MiB in the second tenth",
+        f"and {held['memory_mib']['last_tenth']} in the last",
+        f"at {held['files']['last_tenth']:g} and {held['threads']['last_tenth']:g}",
+    ]
+
+
 def whole(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
