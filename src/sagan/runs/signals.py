@@ -107,8 +107,8 @@ def stopping() -> list[signal.Signals]:
     `nohup` has SIGHUP ignored, and a script SIGINT by what it starts in the background: Ctrl-C is for the script then.
     """
     taken = (signal.SIGINT, signal.SIGTERM, HANG_UP)
-    ignored = [number for number in taken if number is not None and signal.getsignal(number) is signal.SIG_IGN]
-    return [number for number in taken if number is not None and (number == signal.SIGTERM or number not in ignored)]
+    heard = (signal.SIGTERM, *(one for one in taken if one and signal.getsignal(one) is not signal.SIG_IGN))
+    return [one for one in taken if one in heard]
 
 
 def silence(terminals: Sequence[int]) -> None:
