@@ -204,3 +204,17 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
+
+
+@pytest.fixture
+def flip_bit():
+    """Change a bit of a file at a place."""
+
+    def flip(file, place):
+        with file.open("r+b") as stream:
+            stream.seek(place)
+            (byte,) = stream.read(1)
+            stream.seek(-1, 1)
+            stream.write(bytes([byte ^ 1]))
+
+    return flip

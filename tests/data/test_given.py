@@ -126,15 +126,11 @@ def test_they_are_packed_once_and_found_by_their_name(opened, tmp_path):
         check(named, progress=False)
 
 
-def test_the_only_copy_is_not_set_aside_when_a_picture_in_it_is_damaged(tmp_path):
+def test_the_only_copy_is_not_set_aside_when_a_picture_in_it_is_damaged(tmp_path, flip_bit):
     config = DataConfig(cache_dir=str(tmp_path / "cache"))
     named = hand_over((RGB, LABELS), config, 8, progress=False)
     (file,) = (tmp_path / "cache" / "packed").iterdir()
-    with file.open("r+b") as stream:
-        stream.seek(128 + 7)
-        (byte,) = stream.read(1)
-        stream.seek(-1, 1)
-        stream.write(bytes([byte ^ 1]))
+    flip_bit(file, 128 + 7)
     with pytest.raises(DataError, match=r"picture 0 .* is not what was written; bring a good copy"):
         open_dataset(named, 8, progress=False).images[:]
     assert [one.name for one in file.parent.iterdir()] == [file.name]

@@ -45,14 +45,10 @@ def test_a_damaged_cache_file_is_made_again(class_folder, config, decodes):
     assert len(decodes) == 25
 
 
-def test_a_cached_file_with_a_damaged_picture_is_set_aside_and_made_again(class_folder, config, decodes):
+def test_a_cached_file_with_a_damaged_picture_is_set_aside_and_made_again(class_folder, config, decodes, flip_bit):
     image_set = open_dataset(config(class_folder), 8, progress=False)
     expected, file = image_set.images[:].copy(), image_set.file
-    with file.open("r+b") as stream:
-        stream.seek(128 + 2 * 192 + 7)
-        (byte,) = stream.read(1)
-        stream.seek(-1, 1)
-        stream.write(bytes([byte ^ 1]))
+    flip_bit(file, 128 + 2 * 192 + 7)
     late = open_dataset(config(class_folder), 8, progress=False)  # another process
     said = rf"picture 2 .* is called {file.name}.damaged now, and the same command packs the pictures again$"
     with pytest.raises(DataError, match=said):
@@ -66,13 +62,9 @@ def test_a_cached_file_with_a_damaged_picture_is_set_aside_and_made_again(class_
     assert file.exists()  # the one that was made meanwhile
 
 
-def test_a_damaged_packed_file_elsewhere_stays(class_folder, config, tmp_path):
+def test_a_damaged_packed_file_elsewhere_stays(class_folder, config, tmp_path, flip_bit):
     file = pack_dataset(config(class_folder), 8, tmp_path / "a.npy", progress=False).file
-    with file.open("r+b") as stream:
-        stream.seek(128 + 7)
-        (byte,) = stream.read(1)
-        stream.seek(-1, 1)
-        stream.write(bytes([byte ^ 1]))
+    flip_bit(file, 128 + 7)
     with pytest.raises(DataError, match=r"bring a good copy, or delete it and pack the data again$"):
         open_dataset(config(file), 8, progress=False).images[0]
     assert file.exists()
