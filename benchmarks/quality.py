@@ -282,6 +282,8 @@ def judged_row(task: Any, row: Row, out: Path) -> Row:
         f"{'; steps counted, not seconds' if task.by_steps else ''}"
     )
     save_sheet(sheet(generator, task.arm, caption), sheet_file(task, out))
+    if config.discriminator.features == network.name:
+        row["judge_in_training"] = True  # D saw what this judge sees: the value is no evidence
     return row | {"batch_size": config.train.batch_size, "protocol": protocol(half, network), "versions": versions()}
 
 

@@ -193,6 +193,16 @@ ARMS = {
         stages=(Stage(share=1 / 3, other=True),),
         later={"train.freeze_d": 2},
     ),
+    "features": Arm(
+        why="D judges what a frozen ImageNet network sees; both learning rates 0.001",
+        changes={
+            "discriminator.features": "efficientnet-lite0",
+            "discriminator.base_width": 16,
+            "train.lr_g": 1e-3,
+            "train.lr_d": 1e-3,
+            "train.beta2": 0.99,
+        },
+    ),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
 }
 """One change at a time; what helps together is named by `--arms base+one+another`."""

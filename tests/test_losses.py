@@ -103,7 +103,7 @@ def test_trap_15_logits_of_a_wrong_shape_are_refused():
         lambda: discriminator_loss("hinge", torch.zeros(4), column),
         lambda: generator_loss("non-saturating", column),
     ):
-        with pytest.raises(ValueError, match=r"logits must be \(B,\), found \(4, 1\)"):
+        with pytest.raises(ValueError, match=r"logits must be \(B,\), or \(B, J\) of J > 1 judges, found \(4, 1\)"):
             call()
 
 

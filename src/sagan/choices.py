@@ -25,6 +25,8 @@ DiscriminatorOrder = Literal["real_first", "generated_first"]
 """Which images D sees first where it sees them apart (training/step.py)."""
 SpectralSide = Literal["left", "right"]
 """Whether a power iteration goes out from u or from v (ops/spectral.py)."""
+FrozenFeatures = Literal["none", "efficientnet-lite0"]
+"""Networks whose features D can look through (models/feature_heads.py)."""
 Each = Literal["each", "g_step_only"]
 """Whether something of G moves in each of its forwards, or in those of its own step alone (training/step.py)."""
 AverageRunning = Literal["copy", "average"]

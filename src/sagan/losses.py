@@ -17,10 +17,11 @@ def discriminator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> 
     - ``relativistic`` (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 1): mean(softplus(-(real - fake))), the
       i-th real picture paired with the i-th generated one; ln 2 when all logits are 0.
 
-    Shape: real_logits (B,), fake_logits (B',) -> scalar; B' = B for pairs.
+    Shape: real_logits (B,) or, of several judges, (B, J), fake_logits (B',) or (B', J) -> scalar, the mean over judges
+    too; B' = B for pairs.
 
     Raises:
-        ValueError: If the loss has another name, logits are not one-dimensional, or pairs are incomplete.
+        ValueError: If the loss has another name, logits have another shape, or pairs are incomplete.
     """
     _check(real_logits, fake_logits)
     if loss == "hinge":
@@ -39,10 +40,10 @@ def generator_loss(loss: Loss, fake_logits: Tensor, real_logits: Tensor | None =
     - ``non-saturating`` (Goodfellow et al. 2014): mean(softplus(-fake)).
     - ``relativistic`` (as above): mean(softplus(real - fake)), so it needs real logits.
 
-    Shape: fake_logits (B,), real_logits (B,) or None -> scalar.
+    Shape: fake_logits (B,) or (B, J), real_logits alike or None -> scalar.
 
     Raises:
-        ValueError: If the loss has another name, the logits are not one-dimensional, or pairs are incomplete.
+        ValueError: If the loss has another name, the logits have another shape, or pairs are incomplete.
     """
     _check(fake_logits, *([] if real_logits is None else [real_logits]))
     if loss == "hinge":
@@ -79,5 +80,6 @@ def _unknown(loss: str) -> ValueError:
 
 def _check(*logits: Tensor) -> None:
     for tensor in logits:
-        if tensor.ndim != 1:
-            raise ValueError(f"logits must be (B,), found {tuple(tensor.shape)}")
+        several = tensor.ndim == 2 and tensor.shape[1] > 1
+        if not (tensor.ndim == 1 or several) or tensor.shape[1:] != logits[0].shape[1:]:
+            raise ValueError(f"logits must be (B,), or (B, J) of J > 1 judges, found {tuple(tensor.shape)}")

@@ -20,6 +20,9 @@ NORM_EPS = 1e-3
 
 Width = Literal[320, 1280]
 
+MAPS_AFTER = (2, 4, 10, 15)
+"""Blocks whose outputs are the last of their size: at 1/4, 1/8, 1/16 and 1/32 of the picture's."""
+
 WIDE_FROM = 10_000
 """Number of pictures from which on 1,280 features can be told apart well enough; below it 320 are used."""
 
@@ -124,6 +127,9 @@ class EfficientNetLite0(nn.Module):
             self.head = Convolution(320, 1280, 1)
             self.classes = nn.Linear(1280, self.num_classes)
         reader = StateReader(state, "EfficientNet-Lite0", file)
+        for block, (mean, spread) in _spreads(state, blocks).items():
+            self.register_buffer(f"mean_{block}", mean)
+            self.register_buffer(f"spread_{block}", spread)
         reader.take_folded(self.stem, "_conv_stem.weight", "_bn0", NORM_EPS)
         for index, block in enumerate(blocks):
             block.load(reader, f"_blocks.{index}")
@@ -143,6 +149,22 @@ class EfficientNetLite0(nn.Module):
         check_images(images)
         return in_parts(images, self._compute)
 
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Compute the four maps after the blocks ``MAPS_AFTER``, each channel with mean 0 and deviation 1 on ImageNet.
+
+        Pictures keep their size, and gradients reach them.
+
+        Shape: images (B, 3, H, W) in [-1, 1] -> (B, 24, H/4, W/4), (B, 40, H/8, W/8), (B, 112, H/16, W/16) and
+        (B, 320, H/32, W/32), rounded up.
+        """
+        x = functional.relu6(self.stem(images * (127.5 / 128.0) + 0.5 / 128.0), inplace=True)
+        found = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in MAPS_AFTER:
+                found.append((x - getattr(self, f"mean_{index}")) / getattr(self, f"spread_{index}"))
+        return found
+
     def _compute(self, images: Tensor) -> Features:
         x = images.permute(0, 3, 1, 2).float()
         size = (self.image_px, self.image_px)
@@ -152,6 +174,26 @@ class EfficientNetLite0(nn.Module):
         narrow = x.mean((2, 3))
         wide = functional.relu6(self.head(x), inplace=True).mean((2, 3))
         return Features(narrow if self.width == 320 else wide, self.classes(wide))
+
+
+def _spreads(state: dict[str, Tensor], blocks: list[Block]) -> dict[int, tuple[Tensor, Tensor]]:
+    """Give mean and deviation (1, C, 1, 1) of each channel of the maps, as the network's own training left them.
+
+    The output of a block ends in a batch normalisation, so on ImageNet its mean is that layer's bias and its deviation
+    the size of its gain. Residual blocks add up; their parts are taken to be independent.
+    """
+    found = {}
+    for last in MAPS_AFTER:
+        first = last
+        while blocks[first].residual:
+            first -= 1
+        parts = [f"_blocks.{index}._bn2" for index in range(first, last + 1)]
+        if not all(f"{part}.{name}" in state for part in parts for name in ("weight", "bias")):
+            continue  # reading the layers names what is missing
+        mean = torch.stack([state[f"{part}.bias"] for part in parts]).sum(0)
+        spread = torch.stack([state[f"{part}.weight"] for part in parts]).square().sum(0).sqrt()
+        found[last] = mean[None, :, None, None], spread.clamp(min=NORM_EPS)[None, :, None, None]
+    return found
 
 
 def width_for(num_images: int) -> Width:

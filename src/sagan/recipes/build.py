@@ -9,6 +9,7 @@ import torch
 
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.models.discriminator import Discriminator
+from sagan.models.feature_heads import FeatureDiscriminator, frozen
 from sagan.models.generator import Generator
 from sagan.ops.norm import set_batch_statistics
 from sagan.recipes.config import RunConfig
@@ -37,7 +38,21 @@ def build_networks(config: RunConfig) -> tuple[Generator, Discriminator]:
     """Make both networks on the CPU, their weights drawn from the run's seed; PyTorch's own random state stays."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return Generator(config.generator), Discriminator(config.discriminator)
+        return Generator(config.generator), build_discriminator(config.discriminator)
+
+
+def build_discriminator(config: DiscriminatorConfig) -> Discriminator:
+    """Make a discriminator, and read the weights of the frozen network that it looks through, if any.
+
+    Raises:
+        WeightsError: If they are not installed, or are not the published ones.
+    """
+    if config.features == "none":
+        return Discriminator(config)
+    from sagan.metrics.efficientnet import load_efficientnet
+
+    network = load_efficientnet()
+    return FeatureDiscriminator(config, frozen(network))
 
 
 def check_sizes(config: GeneratorConfig | DiscriminatorConfig, shapes: Iterable[Sequence[int]]) -> None:
@@ -62,6 +77,9 @@ def least_weights(config: GeneratorConfig | DiscriminatorConfig) -> int:
     A network has few times as many. It is not made for this, as its memory would be asked for, or PyTorch's compiler
     imported, which tensors without memory need to be drawn.
     """
+    if isinstance(config, DiscriminatorConfig) and config.features != "none":
+        wide = 8 * config.base_width
+        return 9 * wide * wide + (config.num_classes * wide if config.head != "none" else 0)
     blocks = sum(9 * inner * outer for inner, outer in pairwise(config.widths))
     classes = config.num_classes * config.widths[-1]
     if isinstance(config, GeneratorConfig):

@@ -103,8 +103,9 @@ def class_tables(network: nn.Module) -> set[str]:
             names |= {f"{prefix}.gain", f"{prefix}.bias"} if module.conditioning == "tables" else set()
             names |= _weights_of(network, f"{prefix}.gain_map") | _weights_of(network, f"{prefix}.bias_map")
     if isinstance(network, Discriminator):
-        for name in ("embedding", "classifier"):
-            names |= _weights_of(network, name)
+        for name, module in network.named_modules():
+            if isinstance(module, nn.Embedding) or name == "classifier":
+                names |= _weights_of(network, name)
     return names
 
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sagan.models.discriminator import ClassifierLogits, Discriminator
+from sagan.models.discriminator import ClassifierLogits
 from sagan.models.generator import Generator
 from sagan.ops.attention import SelfAttention2d
+from sagan.recipes.build import build_discriminator
 from sagan.recipes.config import RunConfig
 from sagan.training.step import frozen_parameters
 
@@ -30,7 +31,7 @@ def step_flops(config: RunConfig) -> float:
     """
     with torch.device("meta"):
         G = Generator(replace(config.generator, fold=False, spectral_norm=False))
-        D = Discriminator(replace(config.discriminator, fold=False, spectral_norm=False))
+        D = build_discriminator(replace(config.discriminator, fold=False, spectral_norm=False)).to("meta")
         z = torch.zeros(IMAGES, config.generator.z_dim)
         y = torch.zeros(IMAGES, dtype=torch.int64)
         real = torch.zeros(IMAGES, 3, *config.generator.image_size)

@@ -127,7 +127,7 @@ def new_state(G: Generator, D: Discriminator, config: TrainConfig) -> TrainState
     """Make the state of a run at step 0 from networks that lie on their device already."""
     betas = (float(config.beta1), float(config.beta2))
     ema = copy.deepcopy(G).requires_grad_(False) if config.ema_decay > 0.0 else None
-    if config.freeze_d >= len(D.blocks):
+    if config.freeze_d and config.freeze_d >= len(D.blocks):
         raise ValueError(f"freeze_d must be below the {len(D.blocks)} blocks that D has, found {config.freeze_d}")
     for block in list(D.blocks)[: config.freeze_d]:
         block.requires_grad_(False)

@@ -396,8 +396,9 @@ def picture_logits(state: TrainState, batch: RealBatch, engine: Engine, batch_si
     for part, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
         with frozen_spectral(state.D), engine.autocast():
             output = state.D(part, labels)
+        seen = fp32(source_of(output))
         # A copy: the next forward may use the same memory again where networks are replayed as CUDA graphs.
-        logits.append(fp32(source_of(output)).clone())
+        logits.append(seen.mean(1) if seen.ndim > 1 else seen.clone())
     return torch.cat(logits)
 
 
