@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
-from sagan.recipes.build import with_classes
+from sagan.recipes.build import build_discriminator, with_classes
 from sagan.recipes.choose import choose_preset
 from sagan.recipes.presets import PRESETS
 
@@ -19,7 +18,7 @@ def row(name: str) -> str:
     config = with_classes(PRESETS[name](), 10)
     G, D, train = config.generator, config.discriminator, config.train
     # Spectral normalisation adds no parameter, and starts with iterations that take time.
-    networks = Generator(replace(G, spectral_norm=False)), Discriminator(replace(D, spectral_norm=False))
+    networks = Generator(replace(G, spectral_norm=False)), build_discriminator(replace(D, spectral_norm=False))
     counts = [sum(p.numel() for p in network.parameters()) for network in networks]
     weights = " + ".join(f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count / 1e3:.0f} k" for count in counts)
     attention = ", ".join(f"feat{k}" for k in G.attention_positions) or "none"

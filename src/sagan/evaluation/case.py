@@ -19,6 +19,10 @@ from sagan.metrics.inception import NAME as INCEPTION
 from sagan.metrics.report import Protocol, Value
 
 Sides = Literal["both", "generated", "real"]
+IN_TRAINING = (
+    "the discriminator looked through {} while the generator was trained, so this value is better than its pictures "
+    "are (Kynkaanniemi et al. 2022); take another network to compare it with others"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,12 @@ class Case:
     def device(self) -> str:
         """Where features are computed."""
         return device_of(self.config)
+
+    @property
+    def network_in_training(self) -> bool:
+        """Whether the generator's discriminator looked through the network that judges now."""
+        made_by = self.generated.provenance if isinstance(self.generated, TrainedGenerator) else {}
+        return made_by.get("d_features") == self.network.name
 
     def both(self) -> tuple[Collected, Collected]:
         """Give what the passes over generated and real pictures left.
@@ -92,6 +102,9 @@ class Case:
         if sides == "generated":
             told = {*self.protocol} - of_real
         made = {key: held for key, held in self.protocol.items() if key in told}
+        if sides != "real" and self.network_in_training:
+            made["network_in_training"] = True
+            warnings = (*warnings, IN_TRAINING.format(self.network.name))
         return Value(
             metric=named(name, self.network, with_inception),
             value=value,

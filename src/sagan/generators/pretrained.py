@@ -210,7 +210,8 @@ def provenance(config: RunConfig, contents: dict[str, object], batches: int, bat
     """Say how the weights of a checkpoint came about, as plain JSON values."""
     decay, rampup = config.train.ema_decay, config.train.ema_rampup
     ramp = f", half-life at most {rampup:g} of the steps before" if rampup else ""
-    return {
+    looked = {} if config.discriminator.features == "none" else {"d_features": config.discriminator.features}
+    return looked | {
         "step": contents["step"],
         "data": contents.get("data"),
         "seed": config.seed,

@@ -127,9 +127,9 @@ class EfficientNetLite0(nn.Module):
             self.head = Convolution(320, 1280, 1)
             self.classes = nn.Linear(1280, self.num_classes)
         reader = StateReader(state, "EfficientNet-Lite0", file)
-        for block, (mean, spread) in _spreads(state, blocks).items():
-            self.register_buffer(f"mean_{block}", mean)
-            self.register_buffer(f"spread_{block}", spread)
+        for last, (mean, spread) in _spreads(state, blocks).items():
+            self.register_buffer(f"mean_{last}", mean)
+            self.register_buffer(f"spread_{last}", spread)
         reader.take_folded(self.stem, "_conv_stem.weight", "_bn0", NORM_EPS)
         for index, block in enumerate(blocks):
             block.load(reader, f"_blocks.{index}")

@@ -334,6 +334,8 @@ class DiscriminatorConfig:
             raise ValueError("head auxiliary does not go with features; take head projection or none")
         at_rest = {field.name: field.default for field in fields(self)}
         idle = [name for name in OF_BLOCKS if getattr(self, name) != at_rest[name]]
+        if {"inside", "fades"} & {*idle}:
+            raise ValueError("networks that grow (--grow) have blocks, and with features D has none; leave one out")
         if idle:
             raise ValueError(f"{idle[0]} is of the discriminator's blocks, and with features it has none; leave it out")
 

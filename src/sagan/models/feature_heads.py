@@ -1,7 +1,6 @@
 """A discriminator that looks through a frozen network: small heads on its features, each a judge of its own."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +15,6 @@ from sagan.ops.spectral import prepare_spectral
 
 SLOPE = 0.2
 """Of the leaky ReLU in heads, as in the paper's."""
-
-
-class FeatureMaps(Protocol):
-    """What makes features of images; part of the network, so that it moves with it, but not of its state."""
-
-    def maps(self, images: Tensor, /) -> Sequence[Tensor]:
-        """Compute normalised feature maps.
-
-        Shape: images (B, 3, H, W) in [-1, 1] -> (B, C_i, H / 2^(i+2), W / 2^(i+2)), rounded up, i = 0, 1, 2, ...
-        """
 
 
 class Head(nn.Module):
@@ -75,7 +64,8 @@ class FeatureDiscriminator(Discriminator):
 
     Args:
         config: What it is made of, kept as ``config``; its ``features`` name the network.
-        look: The frozen network, which has neither parameters nor a part in the state: see :func:`frozen`.
+        look: The frozen network. Its ``maps`` gives normalised maps (B, C_i, H / 2^(i+2), W / 2^(i+2)), rounded up,
+            of images in [-1, 1]; it has neither parameters nor a part in the state, see :func:`frozen`.
 
     Raises:
         ValueError: If x or y have the wrong shape, or y is missing where heads need it.
@@ -84,11 +74,13 @@ class FeatureDiscriminator(Discriminator):
     for the class.
     """
 
-    def __init__(self, config: DiscriminatorConfig, look: FeatureMaps) -> None:
+    def __init__(self, config: DiscriminatorConfig, look: nn.Module) -> None:
         nn.Module.__init__(self)
         self.config = config
         style = style_of(config)
         self.look = look
+        # Equal on all processes: DistributedDataParallel need not send it with each forward.
+        self._ddp_params_and_buffers_to_ignore = [f"look.{name}" for name, _ in look.named_buffers()]
         self.blocks = nn.ModuleList()
         self.heads = nn.ModuleList(
             Head(width, side, config, style) for width, side in zip(config.widths, config.heights, strict=True)
@@ -105,9 +97,10 @@ class FeatureDiscriminator(Discriminator):
         if self.config.head == "projection":
             y = check_labels(y, len(x), self.config.num_classes)
         prepare_spectral(self)
-        image, *maps = self.heads
-        logits = [image(downsample_average(x), y)]
-        for head, side, h in zip(maps, self.config.heights[1:], self.look.maps(x), strict=True):
+        maps: Sequence[Tensor] = self.look.maps(x)  # type: ignore[operator]
+        of_image, *of_maps = self.heads
+        logits = [of_image(downsample_average(x), y)]
+        for head, side, h in zip(of_maps, self.config.heights[1:], maps, strict=True):
             seen = self.attention[str(side)](h) if str(side) in self.attention else h
             logits.append(head(seen, y))
         return torch.cat(logits, 1)

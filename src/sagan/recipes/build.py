@@ -50,8 +50,11 @@ def build_discriminator(config: DiscriminatorConfig) -> Discriminator:
     if config.features == "none":
         return Discriminator(config)
     from sagan.metrics.efficientnet import load_efficientnet
+    from sagan.metrics.weights import WeightsError
 
     network = load_efficientnet()
+    if not network.weights_known:
+        raise WeightsError(f"discriminator.features {config.features} needs the weights of its package, found others")
     return FeatureDiscriminator(config, frozen(network))
 
 

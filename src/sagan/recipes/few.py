@@ -42,7 +42,8 @@ def for_few(
             f"--train.augment {' '.join(AUGMENT)}, as D would soon know {count} by heart "
             f"(to have it as the preset does: --train.augment{''.join(f' {op}' for op in config.train.augment)})"
         )
-    if from_run and "train.freeze_d" not in keep and not config.train.freeze_d:
+    frozen_already = config.discriminator.features != "none"
+    if from_run and not frozen_already and "train.freeze_d" not in keep and not config.train.freeze_d:
         changes["freeze_d"] = FREEZE_D  # type: ignore[assignment]
         said.append(
             f"--train.freeze-d {FREEZE_D}, as what D's first blocks know already is more than {count} can teach them "

@@ -22,6 +22,7 @@ def report_start(scene: Scene, state: TrainState) -> None:
         *pictures_in_words(scene),
         *scene.chosen,
         *(network_in_words(name, network) for name, network in (("generator", state.G), ("discriminator", state.D))),
+        *looked_through(scene.config),
         *device_in_words(scene.config, scene.engine),
     ]
     for line in lines:
@@ -80,6 +81,17 @@ def network_in_words(name: str, network: Generator | Discriminator) -> str:
     where = ", ".join(f"feat{k}" for k in network.config.attention_positions) or "none"
     extra = "".join(f"; {ablation(network, k)}" for k in network.config.residual)
     return f"{name}: {count:,} parameters; attention ({network.config.attention_form}): {where}{extra}"
+
+
+def looked_through(config: RunConfig) -> list[str]:
+    """Say which frozen network the discriminator looks through, and that it cannot judge, too."""
+    features, monitor = config.discriminator.features, config.monitor
+    if features == "none":
+        return []
+    said = f"discriminator looks through {features}, frozen"
+    if monitor.features == features and config.train.evaluate_every:
+        said += f"; values made with {features} look better than the pictures are: --monitor.features has others"
+    return [said]
 
 
 def ablation(network: Generator | Discriminator, position: int) -> str:

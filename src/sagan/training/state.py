@@ -128,7 +128,8 @@ def new_state(G: Generator, D: Discriminator, config: TrainConfig) -> TrainState
     betas = (float(config.beta1), float(config.beta2))
     ema = copy.deepcopy(G).requires_grad_(False) if config.ema_decay > 0.0 else None
     if config.freeze_d and config.freeze_d >= len(D.blocks):
-        raise ValueError(f"freeze_d must be below the {len(D.blocks)} blocks that D has, found {config.freeze_d}")
+        why = f"below the {len(D.blocks)} blocks that D has" if len(D.blocks) else "0: D has heads, and no blocks"
+        raise ValueError(f"freeze_d must be {why}, found {config.freeze_d}")
     for block in list(D.blocks)[: config.freeze_d]:
         block.requires_grad_(False)
     for module in D.modules() if config.penalises else ():
