@@ -352,6 +352,9 @@ def second_judge(args: argparse.Namespace) -> int:
     for arm in dict.fromkeys((args.second_judge, "base")):
         for seed in FINAL_SEEDS:
             task = final_task(args, arm, seed)
+            if not weights_at(task, args.final).exists():
+                print(f"{arm} seed {seed} was not trained to {args.final:g} s under {args.work}: not judged")
+                continue
             half, other = halves(args.set, args.data, task.config.generator.size_px, str(Path(args.work) / "cache"))
             found[f"{arm} seed {seed}"] = judge(sagan.load(weights_at(task, args.final)), half, network)
     found["floor"] = values(real_batches(other), half, network)

@@ -198,6 +198,7 @@ ARMS = {
         changes={
             "discriminator.features": "efficientnet-lite0",
             "discriminator.base_width": 16,
+            "discriminator.attention": None,
             "train.lr_g": 1e-3,
             "train.lr_d": 1e-3,
             "train.beta2": 0.99,

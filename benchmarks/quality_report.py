@@ -13,6 +13,8 @@ CURVES = 8
 """So many arms are drawn: the best, and the base."""
 MARK = " †"
 """Stands behind arms of which steps were counted, not seconds."""
+SEEN = " ‡"
+"""Stands behind arms whose discriminator looked through the network that judges them here."""
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -35,27 +37,35 @@ def table(rows: Sequence[Row]) -> list[str]:
 def by_arm(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Give the judgements of each arm, in their order, runs that drew samples on the way apart.
 
-    A mark tells those of which steps were counted, not seconds.
+    A mark tells those of which steps were counted, not seconds, another those whose D looked through the judge's network.
     """
     found: dict[str, list[Row]] = {}
     for row in rows:
         if "fd" in row and "arm" in row:
             alone = f", {row['budget_s']:,.0f} s" if row.get("pictures") else ""
-            found.setdefault(row["arm"] + alone + (MARK if "computed_by" in row else ""), []).append(row)
+            marks = (MARK if "computed_by" in row else "") + (SEEN if row.get("judge_in_training") else "")
+            found.setdefault(row["arm"] + alone + marks, []).append(row)
     return found
 
 
 def note(rows: Sequence[Row]) -> list[str]:
-    """Say what the mark means, where it is used."""
+    """Say what the marks mean, where they are used."""
+    said = []
     how = {(row["computed_by"], row["computed_in"]) for row in rows if "computed_by" in row}
-    if not how:
-        return []
-    computed = ", ".join(f"{name} ({arithmetic})" for name, arithmetic in sorted(how))
-    return [
-        f"{MARK.strip()} Computed by {computed}: as many steps as so many processor seconds are, by what a step was "
-        "measured to cost on one core (`step-costs-*.json`).",
-        "",
-    ]
+    if how:
+        computed = ", ".join(f"{name} ({arithmetic})" for name, arithmetic in sorted(how))
+        said += [
+            f"{MARK.strip()} Computed by {computed}: as many steps as so many processor seconds are, by what a step was "
+            "measured to cost on one core (`step-costs-*.json`).",
+            "",
+        ]
+    if any(row.get("judge_in_training") for row in rows):
+        said += [
+            f"{SEEN.strip()} D looked through this very network while it trained, so these values say less than those "
+            "of other arms; the second judge, another network, tells them apart.",
+            "",
+        ]
+    return said
 
 
 def summary(arm: str, rows: Sequence[Row]) -> Row:
