@@ -1445,6 +1445,34 @@ def contest_counted(files: list[Path]) -> list[str]:
     return ["1,320 s | 2,640 s | 5,280 s", *(row(f"`{name}`", why[name], *cells[name]) for name in order)]
 
 
+FEATURES = "features+noise-whole+attention-pooled+decay"
+
+
+@computes
+def contest_features(files: list[Path]) -> list[str]:
+    lines = [line for line in read_lines(first(files, "contest-clothes.jsonl")) if "fd" in line and "arm" in line]
+
+    def cells(arm: str, seed: int, computed: bool) -> list[str]:
+        at = {
+            line["point_s"]: f"{line['fd']:.0f}"
+            + (f" ({line['precision']:.2f}, {line['recall']:.2f})" if "precision" in line else "")
+            for line in lines
+            if (line["arm"], line["seed"], line["budget_s"]) == (arm, seed, LONG_POINTS[-1])
+            and ("computed_by" in line) == computed
+        }
+        return [at.get(point, "") for point in LONG_POINTS]
+
+    looked = [line for line in lines if line["arm"] == FEATURES]
+    assert all(line["judge_in_training"] for line in looked)
+    best = min((line for line in lines if not line.get("judge_in_training")), key=lambda line: line["fd"])
+    assert best["arm"] == "equal-width+decay"
+    return [
+        "1,320 s | 2,640 s | 5,280 s",
+        *(row(f"`{FEATURES}`, D looked", str(seed), *cells(FEATURES, seed, False)) for seed in (0, 1)),
+        row("`equal-width+decay`, the best of all others", "0", *cells("equal-width+decay", 0, True)),
+    ]
+
+
 def halfway(files: list[Path], arm: str) -> float:
     """Give the distance of an arm half-way, in whole numbers as the page has it."""
     return float(f"{counted_arms(files)[arm][2640.0]:.0f}")
