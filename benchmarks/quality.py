@@ -99,11 +99,16 @@ def finals(arms: Sequence[str], screen_s: float, final_s: float) -> list[Slice]:
 
 
 def best_of(rows: Sequence[Row], arms: Sequence[str], screen_s: float) -> list[str]:
-    """Give the arms with the smallest distances at the end of the screening, and the base."""
+    """Give the arms with the smallest distances at the end of the screening, and the base.
+
+    Distances of arms whose D looked through the judge's network are no match for those of others: one of them goes on
+    beside the best three.
+    """
     at_end = {arm: done(rows, (arm, 0, screen_s, screen_s)) for arm in arms}
     judged = {arm: row["fd"] for arm, row in at_end.items() if row is not None and "fd" in row}
     order = sorted(judged, key=judged.__getitem__)
-    others = [arm for arm in order if arm != "base"][:BEST]
+    known = [arm for arm in order if (at_end[arm] or {}).get("judge_in_training")]
+    others = [*[arm for arm in order if arm != "base" and arm not in known][:BEST], *known[:1]]
     return [*others, "base"] if "base" in arms else others
 
 
@@ -347,20 +352,28 @@ def second_judge(args: argparse.Namespace) -> int:
     file = QUALITY / f"contest-{args.set}-second-judge.json"
     if file.exists():
         raise SystemExit(f"{file} exists: the second judge is asked once, after the winner is fixed")
+    wanted = [(arm, seed) for arm in dict.fromkeys((args.second_judge, "base")) for seed in FINAL_SEEDS]
+    tasks = {f"{arm} seed {seed}": final_task(args, arm, seed) for arm, seed in wanted}
+    missing = [name for name, task in tasks.items() if not weights_at(task, args.final).exists()]
+    if missing and not args.judge_what_is_there:
+        raise SystemExit(
+            f"not trained to {args.final:g} s under {args.work}: {', '.join(missing)}; the second judge is asked once, "
+            "so train them first, or leave them out for ever with --judge-what-is-there"
+        )
+    there = {name: task for name, task in tasks.items() if name not in missing}
+    if not there:
+        raise SystemExit("there is nothing to judge")
     network = load_mobilenet(args.archive)
-    found: dict[str, Any] = {}
-    for arm in dict.fromkeys((args.second_judge, "base")):
-        for seed in FINAL_SEEDS:
-            task = final_task(args, arm, seed)
-            if not weights_at(task, args.final).exists():
-                print(f"{arm} seed {seed} was not trained to {args.final:g} s under {args.work}: not judged")
-                continue
-            half, other = halves(args.set, args.data, task.config.generator.size_px, str(Path(args.work) / "cache"))
-            found[f"{arm} seed {seed}"] = judge(sagan.load(weights_at(task, args.final)), half, network)
+    size = next(iter(there.values())).config.generator.size_px
+    half, other = halves(args.set, args.data, size, str(Path(args.work) / "cache"))
+    found: dict[str, Any] = {
+        name: judge(sagan.load(weights_at(task, args.final)), half, network) for name, task in there.items()
+    }
     found["floor"] = values(real_batches(other), half, network)
     if (stored := SETS[args.set].stored) is not None:
         found["stored"] = judge(sagan.load(ROOT / stored), half, network)
-    file.write_text(json.dumps({"values": found, "protocol": protocol(half, network)}, indent=1) + "\n")
+    told = {"point_s": args.final, "not_trained": missing, "values": found, "protocol": protocol(half, network)}
+    file.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(found, indent=1))
     return 0
 
@@ -428,6 +441,7 @@ def read_args() -> argparse.Namespace:
     )
     parser.add_argument("--report", action="store_true", help="only write table and curves")
     parser.add_argument("--second-judge", metavar="ARM", help="ask the second judge about this winner, once")
+    parser.add_argument("--judge-what-is-there", action="store_true", help="of these, leave out what was not trained")
     parser.add_argument("--archive", type=Path, help="the second judge's file, see mobilenet.py")
     parser.add_argument("--slice", help=argparse.SUPPRESS)
     args = parser.parse_args()

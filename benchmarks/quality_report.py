@@ -37,7 +37,8 @@ def table(rows: Sequence[Row]) -> list[str]:
 def by_arm(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Give the judgements of each arm, in their order, runs that drew samples on the way apart.
 
-    A mark tells those of which steps were counted, not seconds, another those whose D looked through the judge's network.
+    A mark tells those of which steps were counted, not seconds, another those whose D looked through the judge's
+    network.
     """
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -55,8 +56,8 @@ def note(rows: Sequence[Row]) -> list[str]:
     if how:
         computed = ", ".join(f"{name} ({arithmetic})" for name, arithmetic in sorted(how))
         said += [
-            f"{MARK.strip()} Computed by {computed}: as many steps as so many processor seconds are, by what a step was "
-            "measured to cost on one core (`step-costs-*.json`).",
+            f"{MARK.strip()} Computed by {computed}: as many steps as so many processor seconds are, by what a step "
+            "was measured to cost on one core (`step-costs-*.json`).",
             "",
         ]
     if any(row.get("judge_in_training") for row in rows):

@@ -10,10 +10,17 @@ from torch.nn import functional as F
 
 from sagan.losses import discriminator_loss, generator_loss
 from sagan.models.blocks import style_of
-from sagan.models.config import FEATURE_WIDTHS, DiscriminatorConfig
+from sagan.models.config import FEATURE_WIDTHS, DiscriminatorConfig, GeneratorConfig
+from sagan.models.discriminator import Discriminator
 from sagan.models.feature_heads import FeatureDiscriminator, Head, frozen
+from sagan.models.generator import Generator
 from sagan.recipes.build import build_discriminator, check_sizes
+from sagan.recipes.config import RunConfig
 from sagan.runs.transfer import class_tables
+from sagan.training.config import TrainConfig
+from sagan.training.regularisers import gradient_penalties, signs
+from sagan.training.state import new_state
+from sagan.training.step import picture_logits, train_step
 
 WIDTHS = FEATURE_WIDTHS["efficientnet-lite0"]
 
@@ -44,7 +51,7 @@ def made(**fields):
     return FeatureDiscriminator(config(**fields), frozen(Look()))
 
 
-def pictures(size=(32, 32), count=4):
+def images(size=(32, 32), count=4):
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
@@ -60,7 +67,7 @@ def pictures(size=(32, 32), count=4):
 )
 def test_every_head_judges_each_place_of_the_start_grid(size_px, grid, size):
     D = made(size_px=size_px, start_grid=grid)
-    logits = D(pictures(size), torch.tensor([0, 1, 2, 0]))
+    logits = D(images(size), torch.tensor([0, 1, 2, 0]))
     assert logits.shape == (4, 5 * grid[0] * grid[1])
     assert logits.std() > 0
 
@@ -107,20 +114,23 @@ def test_the_network_that_it_looks_through_is_neither_trained_nor_stored():
     assert not [name for name in D.state_dict() if name.startswith("look")]
     before = copy.deepcopy(list(D.look.buffers()))
     assert len(before) == len(WIDTHS)
-    torch.optim.SGD(D.parameters(), 1.0)
-    D(pictures(), torch.zeros(4, dtype=torch.int64)).sum().backward()
-    assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, D.look.buffers(), strict=True))
-    assert D.to(torch.float64).look.scale is not None
+    heads = copy.deepcopy(D.heads.state_dict())
+    optimizer = torch.optim.SGD([*D.parameters()], 1.0, weight_decay=0.1)
+    D(images(), torch.zeros(4, dtype=torch.int64)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(heads["0.conv.bias"], D.heads.state_dict()["0.conv.bias"])
+    assert all(torch.equal(a, b) for a, b in zip(before, D.look.buffers(), strict=True))
+    D.to(torch.float64)
     assert next(iter(D.look.buffers())).dtype == torch.float64  # it moves with the network
 
 
 def test_gradients_reach_the_pictures_through_it_and_through_colours():
-    D, x = made(), pictures().requires_grad_()
+    D, x = made(), images().requires_grad_()
     D(x, torch.zeros(4, dtype=torch.int64))[:, 16:].sum().backward()  # all but the head on the picture
     assert x.grad.abs().sum() > 0
-    swapped = pictures()[:, [2, 1, 0]]
+    swapped = images()[:, [2, 1, 0]]
     with torch.no_grad():
-        one, other = (D.eval()(p, torch.zeros(4, dtype=torch.int64)) for p in (pictures(), swapped))
+        one, other = (D.eval()(p, torch.zeros(4, dtype=torch.int64)) for p in (images(), swapped))
     torch.testing.assert_close(one[:, 16:], other[:, 16:])  # this test's network sees no colours
     assert (one[:, :16] - other[:, :16]).abs().max() > 1e-3
 
@@ -128,10 +138,13 @@ def test_gradients_reach_the_pictures_through_it_and_through_colours():
 def test_vectors_move_once_in_a_forward_and_rest_in_evaluation():
     D = made().train()
     vectors = {name: value.clone() for name, value in D.state_dict().items() if name.endswith(".0.u")}
-    D(pictures(), torch.zeros(4, dtype=torch.int64))
-    assert all(not torch.equal(vectors[name], D.state_dict()[name]) for name in vectors if vectors[name].numel() > 1)
+    raw = D.state_dict()["heads.1.conv.parametrizations.weight.original"].flatten(1)
+    D(images(), torch.zeros(4, dtype=torch.int64))
+    once = F.normalize(raw.t() @ vectors["heads.1.conv.parametrizations.weight.0.u"], dim=0)
+    expected = F.normalize(raw @ once, dim=0)
+    torch.testing.assert_close(D.state_dict()["heads.1.conv.parametrizations.weight.0.u"], expected)
     moved = {name: D.state_dict()[name].clone() for name in vectors}
-    D.eval()(pictures(), torch.zeros(4, dtype=torch.int64))
+    D.eval()(images(), torch.zeros(4, dtype=torch.int64))
     assert all(torch.equal(moved[name], D.state_dict()[name]) for name in vectors)
 
 
@@ -139,9 +152,9 @@ def test_attention_works_on_a_map_of_its_size_and_changes_its_head_alone():
     D = made(attention=(8,)).eval()
     y = torch.zeros(4, dtype=torch.int64)
     with torch.no_grad():
-        before = D(pictures(), y)
+        before = D(images(), y)
         D.attention["8"].gamma.fill_(1.0)
-        after = D(pictures(), y)
+        after = D(images(), y)
     changed = (before != after).view(4, 5, 16).any(2).any(0)
     assert changed.tolist() == [False, True, False, False, False]
 
@@ -169,12 +182,12 @@ def test_what_heads_do_not_have_is_refused(fields, word):
 
 
 def test_unconditional_and_without_a_class_head():
-    assert made(num_classes=0)(pictures()).shape == (4, 80)
-    assert made(head="none")(pictures(), None).shape == (4, 80)
+    assert made(num_classes=0)(images()).shape == (4, 80)
+    assert made(head="none")(images(), None).shape == (4, 80)
     with pytest.raises(ValueError, match="pass labels"):
-        made()(pictures())
+        made()(images())
     with pytest.raises(ValueError, match=r"images must be \(B, 3, 32, 32\)"):
-        made()(pictures((16, 16)), torch.zeros(4, dtype=torch.int64))
+        made()(images((16, 16)), torch.zeros(4, dtype=torch.int64))
 
 
 def test_all_class_tables_are_known_for_a_transfer():
@@ -185,18 +198,82 @@ def test_all_class_tables_are_known_for_a_transfer():
 
 
 def test_the_least_of_weights_is_below_what_there_is():
-    D = made(size_px=64, base_width=8)
-    check_sizes(D.config, [tuple(value.shape) for value in D.state_dict().values()])
+    for size_px in (16, 64):
+        D = made(size_px=size_px, base_width=32)
+        check_sizes(D.config, [tuple(value.shape) for value in D.state_dict().values()])
     with pytest.raises(ValueError, match="asks for"):
         check_sizes(replace(D.config, base_width=800), [tuple(value.shape) for value in D.state_dict().values()])
 
 
-def test_the_published_network_gives_maps_of_mean_0_and_deviation_about_1():
+def photos():
+    """Two photos that come with scikit-learn, in [-1, 1], 224 px of their middle."""
+    from sklearn.datasets import load_sample_images
+
+    images = [torch.from_numpy(image[100:324, 200:424].copy()) for image in load_sample_images().images]
+    return torch.stack(images).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def test_the_published_network_gives_maps_of_mean_0_and_deviation_about_1_on_photos():
     D = build_discriminator(config(size_px=64))
-    maps = D.look.maps(pictures((64, 64), 2))
-    assert [tuple(m.shape[1:]) for m in maps] == [(24, 16, 16), (40, 8, 8), (112, 4, 4), (320, 2, 2)]
-    assert all(m.isfinite().all() and m.std() < 5 for m in maps)
+    maps = D.look.maps(photos())
+    assert [tuple(m.shape[1:]) for m in maps] == [(24, 56, 56), (40, 28, 28), (112, 14, 14), (320, 7, 7)]
+    for found in maps:
+        assert found.mean().abs() < 0.15
+        assert 0.8 < found.std() < 1.25
     assert not [name for name in D.state_dict() if name.startswith("look")]
+
+
+def test_a_file_of_another_network_is_named_as_before():
+    from sagan.metrics import efficientnet
+    from sagan.metrics.efficientnet import EfficientNetLite0
+    from sagan.metrics.weights import WeightsError, read_state_dict
+
+    state, sha256 = read_state_dict(efficientnet._packaged_file())
+    with pytest.raises(WeightsError, match=r"_blocks\.2\._bn2"):
+        EfficientNetLite0(state | {"_blocks.2._bn2.weight": torch.ones(23)}, sha256)
+
+
+def test_the_plain_class_does_not_pretend():
+    with pytest.raises(ValueError, match="build_discriminator"):
+        Discriminator(config(size_px=64))
+
+
+def test_penalties_signs_and_logits_of_pictures_take_the_mean_of_the_judges():
+    x = images().requires_grad_()
+    D = made().eval()
+    y = torch.zeros(4, dtype=torch.int64)
+    logits = D(x, y)
+    expected = torch.autograd.grad(D(x, y).mean(1).sum(), x)[0].square().sum((1, 2, 3)).mean()
+    term, norms = gradient_penalties(TrainConfig(r1=2.0), logits, (x, x))
+    torch.testing.assert_close(norms["r1"], expected)
+    torch.testing.assert_close(term, expected)
+    assert signs(torch.tensor([[3.0, -1.0, -1.0], [-1.0, -1.0, 1.0]])).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"lecam": 0.1, "lecam_start": 0},
+        {"consistency": 1.0, "augment": ("translation",)},
+        {"adaptive_augment": 0.6, "augment": ("translation",)},
+        {"loss": "relativistic", "r1": 1.0, "r2": 1.0},
+        {"d_vectors": "separate"},
+    ],
+)
+def test_every_recipe_trains_it(fields, engine, pictures):
+    run = RunConfig(
+        generator=GeneratorConfig(size_px=16, num_classes=3, base_width=2, z_dim=8),
+        discriminator=config(size_px=16),
+        train=TrainConfig(batch_size=4, **fields),
+    )
+    torch.manual_seed(0)
+    state = new_state(Generator(run.generator), FeatureDiscriminator(run.discriminator, frozen(Look())), run.train)
+    before = copy.deepcopy(state.D.state_dict())
+    metrics = train_step(state, run.train, lambda k: pictures(k, 4), engine, 0)
+    assert all(value.ndim == 0 and value.isfinite() for value in metrics.values())
+    assert any(not torch.equal(before[name], held) for name, held in state.D.state_dict().items())
+    seen = picture_logits(state, pictures(9, 6), engine, 4)
+    assert seen.shape == (6,)
 
 
 def test_maps_are_those_that_features_are_made_from():

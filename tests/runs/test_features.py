@@ -66,6 +66,29 @@ def test_a_value_made_with_the_network_that_d_looked_through_says_so(tmp_path: P
         compare(stamped.report, plain.report)
 
 
+@pytest.mark.long("two runs")
+def test_weights_that_learnt_by_it_say_so_also_after_a_run_with_another_discriminator(tmp_path, console, tiny):
+    train(looking(tiny(1)), out=tmp_path / "looked", console=console)
+    train(
+        tiny(1, save_every=1),
+        out=tmp_path / "after",
+        init_from=tmp_path / "looked/generator.safetensors",
+        console=console,
+    )
+    train(tiny(2, save_every=1), resume=tmp_path / "after", console=console)
+    for name in ("generator.safetensors", "checkpoints/step-00000002.pt"):
+        assert load(tmp_path / "after" / name).provenance["d_features"] == "efficientnet-lite0"
+    train(tiny(1), out=tmp_path / "plain", console=console)
+    assert "d_features" not in load(tmp_path / "plain").provenance
+
+
+@pytest.mark.long("a run")
+def test_samples_of_a_checkpoint_need_no_package(tmp_path, console, tiny, monkeypatch):
+    train(looking(tiny(1, save_every=1)), out=tmp_path / "run", console=console)
+    monkeypatch.setattr("sagan.metrics.efficientnet.PACKAGE", "a-package-that-is-not-there")
+    assert load(tmp_path / "run/checkpoints/step-00000001.pt").sample(2).shape == (2, 16, 16, 3)
+
+
 def test_another_network_judges_it_like_any_other():
     G = Generator(GeneratorConfig(size_px=16, num_classes=3, z_dim=8, base_width=2))
     generator = TrainedGenerator(G, (), {"weights": "as trained"})

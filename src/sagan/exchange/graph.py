@@ -63,7 +63,8 @@ def about(generator: TrainedGenerator) -> dict[str, Any]:
         "class_names": list(generator.class_names),
         "inputs": "z float32 (batch, z_dim) from N(0, 1)" + ("; y int64 (batch,)" if config.num_classes else ""),
         "output": "images float32 (batch, 3, height, width) in [-1, 1], red, green, blue",
-        "provenance": {key: generator.provenance.get(key) for key in ("step", "weights", "batch_norm")},
+        "provenance": {key: generator.provenance.get(key) for key in ("step", "weights", "batch_norm")}
+        | {key: generator.provenance[key] for key in ("d_features",) if key in generator.provenance},
     }
 
 

@@ -17,7 +17,8 @@ def describe_weights(generator: TrainedGenerator) -> str:
     facts = generator.provenance
     data = facts.get("data")
     source = f"; data {data['source']}" if isinstance(data, dict) else ""
-    return f"step {facts.get('step')}{source}; {facts.get('weights')}; batch norm: {facts.get('batch_norm')}"
+    looked = f"; D looked through {facts['d_features']}" if facts.get("d_features") else ""
+    return f"step {facts.get('step')}{source}; {facts.get('weights')}; batch norm: {facts.get('batch_norm')}{looked}"
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -1,7 +1,7 @@
 """Trained networks from a run folder, a checkpoint or a weights file, and how their weights came about."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from sagan.machine import usable_device
 from sagan.models.config import GeneratorConfig
 from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
-from sagan.recipes.build import build_networks
+from sagan.recipes.build import build_generator, build_networks
 from sagan.recipes.config import RunConfig
 from sagan.sampling import sampling_copy
 from sagan.training.checkpoint import checkpoints
@@ -119,7 +119,7 @@ def _made_ready(
     snapshot: Snapshot, device: str | torch.device, sizes: tuple[int, int], *, progress: bool
 ) -> TrainedGenerator:
     """Make a checkpoint's generator ready to sample: with standing statistics from so many batches of so many."""
-    G, _ = build_networks(snapshot.config)
+    G = build_generator(snapshot.config)
     ema = snapshot.contents["ema"]
     fill(G, snapshot.contents["G"] if ema is None else ema, snapshot.path)
     with progress_bar(progress and G.config.sampling_norm == "standing") as bar:
@@ -206,12 +206,23 @@ def load_judge(path: str | Path) -> tuple[Discriminator, Snapshot]:
     return D.eval().requires_grad_(False), snapshot
 
 
+def looked_through(config: RunConfig, contents: Mapping[str, object]) -> str | None:
+    """Name the frozen network that a discriminator looked through from which the generator learnt, also before.
+
+    Args:
+        config: Of the run.
+        contents: Of its checkpoint; ``d_features`` is what weights that it started from had learnt by.
+    """
+    features, before = config.discriminator.features, contents.get("d_features")
+    return features if features != "none" else (str(before) if before else None)
+
+
 def provenance(config: RunConfig, contents: dict[str, object], batches: int, batch_size: int) -> dict[str, object]:
     """Say how the weights of a checkpoint came about, as plain JSON values."""
     decay, rampup = config.train.ema_decay, config.train.ema_rampup
     ramp = f", half-life at most {rampup:g} of the steps before" if rampup else ""
-    looked = {} if config.discriminator.features == "none" else {"d_features": config.discriminator.features}
-    return looked | {
+    through = looked_through(config, contents)
+    return ({"d_features": through} if through else {}) | {
         "step": contents["step"],
         "data": contents.get("data"),
         "seed": config.seed,

@@ -127,15 +127,15 @@ class EfficientNetLite0(nn.Module):
             self.head = Convolution(320, 1280, 1)
             self.classes = nn.Linear(1280, self.num_classes)
         reader = StateReader(state, "EfficientNet-Lite0", file)
-        for last, (mean, spread) in _spreads(state, blocks).items():
-            self.register_buffer(f"mean_{last}", mean)
-            self.register_buffer(f"spread_{last}", spread)
         reader.take_folded(self.stem, "_conv_stem.weight", "_bn0", NORM_EPS)
         for index, block in enumerate(blocks):
             block.load(reader, f"_blocks.{index}")
         reader.take_folded(self.head, "_conv_head.weight", "_bn1", NORM_EPS)
         reader.take_linear(self.classes, "_fc")
         reader.finish()
+        for last, (mean, spread) in _spreads(state, blocks).items():
+            self.register_buffer(f"mean_{last}", mean)
+            self.register_buffer(f"spread_{last}", spread)
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> Features:
@@ -188,8 +188,6 @@ def _spreads(state: dict[str, Tensor], blocks: list[Block]) -> dict[int, tuple[T
         while blocks[first].residual:
             first -= 1
         parts = [f"_blocks.{index}._bn2" for index in range(first, last + 1)]
-        if not all(f"{part}.{name}" in state for part in parts for name in ("weight", "bias")):
-            continue  # reading the layers names what is missing
         mean = torch.stack([state[f"{part}.bias"] for part in parts]).sum(0)
         spread = torch.stack([state[f"{part}.weight"] for part in parts]).square().sum(0).sqrt()
         found[last] = mean[None, :, None, None], spread.clamp(min=NORM_EPS)[None, :, None, None]

@@ -512,7 +512,8 @@ def _or(choices: Sequence[object]) -> str:
 
 def with_first_widths(values: Mapping[str, Any]) -> dict[str, Any]:
     """Complete the stored fields of a network from before there were width plans: at 256 px widths were others then."""
-    first = {"width_plan": "first"} if values.get("size_px") == 256 and "width_plan" not in values else {}
+    before = values.get("size_px") == 256 and "width_plan" not in values and values.get("features", "none") == "none"
+    first = {"width_plan": "first"} if before else {}
     return {**values, **first}
 
 
@@ -570,7 +571,7 @@ def check_positions(
     for field, positions in (("attention", attention), ("residual", residual)):
         for position in positions:
             if position not in available:
-                raise ValueError(f"{field}: the {network} has no feat{position}; it has {names}")
+                raise ValueError(f"{field}: the {network} has no feat{position}; it has {names or 'no place for it'}")
         if len(set(positions)) != len(positions):
             raise ValueError(f"{field}: a position is named twice in {tuple(positions)}")
     both = sorted(set(attention) & set(residual))

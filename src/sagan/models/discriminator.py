@@ -46,7 +46,8 @@ class Discriminator(nn.Module):
         config: What it is made of, kept as ``config``.
 
     Raises:
-        ValueError: If x or y have the wrong shape, or y is missing where the head needs it.
+        ValueError: If x or y have the wrong shape, y is missing where the head needs it, or the configuration asks for
+            heads on features, which are a :class:`~sagan.models.feature_heads.FeatureDiscriminator`.
 
     Source: Zhang et al. 2018; Miyato and Koyama 2018, figure 14; Odena et al. 2017 for the auxiliary head.
     """
@@ -55,6 +56,11 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
+        if config.features != "none":
+            raise ValueError(
+                f"a discriminator with features {config.features} needs that network: make it with "
+                "sagan.recipes.build.build_discriminator"
+            )
         self.config = config
         style = style_of(config)
         self.blocks = _blocks(config, style)

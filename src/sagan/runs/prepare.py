@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sagan.data import Batches, ImageSet, hand_over, kept, open_dataset
 from sagan.generators.snapshot import Snapshot, good_snapshots
-from sagan.recipes.build import Parts, build, with_classes
+from sagan.recipes.build import Parts, build, frozen_network, with_classes
 from sagan.recipes.config import RunConfig, to_json
 from sagan.recipes.few import for_few, transfer_advice
 from sagan.runs.folder import RunError, check_space, stored_config, write_text
@@ -110,6 +110,8 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     assert config is not None  # a run that is new has one
     if config.train.evaluate_every and current_process().rank == 0:
         check_weights(config.monitor)
+    if config.discriminator.features != "none":
+        frozen_network(config.discriminator)  # what it says now it need not say after all pictures are decoded
     engine = Engine(config.engine)
     config.train.check_division(engine.process.world_size)
     with engine.first_on_each_machine():  # the first one may have to decode the pictures

@@ -41,7 +41,7 @@ class Scores(Hook):
         if record.sampler is None or not measures(self.config.train, record.step):
             return
         with record.aside():
-            report = self._measure(record.sampler, record.step)
+            report = self._measure(record.sampler, record.step, record.state.d_features)
             # Values that were made in other ways, as after a resumed run changed its monitor, do not share a curve.
             made = hashlib.sha256(json.dumps([value.protocol for value in report.values]).encode()).hexdigest()[:12]
             scores = {f"score/{value.metric}": value.value for value in report.values}
@@ -63,8 +63,8 @@ class Scores(Hook):
         same = same and state.get("best_by", best_before(monitor)) == monitor.metrics[0]
         self.best = state.get("best") if same else None  # type: ignore[assignment]
 
-    def _measure(self, sampler: Generator, step: int) -> Report:
-        origin = provenance(self.config, {"step": step}, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
+    def _measure(self, sampler: Generator, step: int, d_features: str | None) -> Report:
+        origin = provenance(self.config, {"step": step, "d_features": d_features}, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
         return self.monitor.measure(TrainedGenerator(sampler, self.class_names, origin))
 
     def _is_best(self, report: Report, step: int) -> bool:

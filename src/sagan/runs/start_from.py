@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sagan.generators.pretrained import EXPORTED, read_snapshot
+from sagan.generators.pretrained import EXPORTED, looked_through, read_snapshot
 from sagan.generators.snapshot import stored
 from sagan.generators.staged import newest_stage
 from sagan.generators.weights import load_weights
@@ -47,9 +47,13 @@ def start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...]
     if state.G.config.fades:
         if alone is not None:
             raise ValueError(f"{path} is a weights file: networks that grow go on from a run, with its discriminator")
-        return grow_from(state, read_snapshot(path), class_names)
+        snapshot = read_snapshot(path)
+        state.d_features = looked_through(snapshot.config, snapshot.contents)
+        return grow_from(state, snapshot, class_names)
     if alone is not None:
         weights = load_weights(alone)
+        through = weights.provenance.get("d_features")
+        state.d_features = through if isinstance(through, str) else None
         kept = transfer_from_folded(
             state.G, without_small_heads(weights.generator.state_dict()), weights.class_names, class_names
         )
@@ -57,6 +61,7 @@ def start_from(state: TrainState, path: str | Path, class_names: tuple[str, ...]
     else:
         snapshot = read_snapshot(path)
         contents = snapshot.contents
+        state.d_features = looked_through(snapshot.config, contents)
         ema = contents["ema"]
         G, D = without_small_heads(contents["G"] if ema is None else ema), without_small_heads(contents["D"])  # type: ignore[arg-type]
         kept = transfer_weights(state.G, G, snapshot.class_names, class_names)

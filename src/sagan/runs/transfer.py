@@ -10,7 +10,7 @@ from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import refresh_spectral
 
-ALIKE = "both runs need the same size, widths, attention and head"
+ALIKE = "both runs need the same size, widths, attention, head and features"
 
 
 class TransferReport:
@@ -49,7 +49,7 @@ def transfer_weights(
     state = {key: value.clone() for key, value in target.state_dict().items()}
     tables = class_tables(target)
     same_classes = list(old_names) == list(new_names)
-    network = f"the other run's {type(target).__name__.lower()}"
+    network = f"the other run's {'generator' if isinstance(target, Generator) else 'discriminator'}"
     for key, value in state.items():
         if key not in source:
             raise ValueError(f"{network} has no {key}; {ALIKE}")

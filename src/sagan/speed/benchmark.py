@@ -19,7 +19,7 @@ from sagan.metrics.inception import DOWNLOADS, load_inception
 from sagan.metrics.weights import WeightsError, weights_folder
 from sagan.randomness import keyed_generator
 from sagan.reading import check_version, object_of, whatever_happens
-from sagan.recipes.build import build_networks, with_classes
+from sagan.recipes.build import build_generator, with_classes
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import size
 from sagan.sampling import generate, sample_labels, sample_latents
@@ -247,7 +247,7 @@ def step_rate(config: RunConfig, engine: Engine, rounds: int) -> Rate:
 
 def sampling_rate(config: RunConfig, engine: Engine, rounds: int) -> Rate:
     """Measure the generator in evaluation mode, from noise to pixels on the host."""
-    G = engine.module(build_networks(config)[0]).eval()
+    G = engine.module(build_generator(config)).eval()
     z = sample_latents(0, range(LOOK_IMAGES), G.config.z_dim)
     y = sample_labels(0, range(LOOK_IMAGES), G.config.num_classes)
     seconds = timed_rounds(lambda: generate(G, z, y, LOOK_IMAGES), engine.device, rounds)

@@ -27,7 +27,8 @@ def new_controls(config: TrainConfig, device: torch.device) -> Controls:
 def lecam_penalty(real_logits: Tensor, fake_logits: Tensor, controls: Mapping[str, Tensor]) -> Tensor:
     """Pull each side's logits towards the average that the other side had: mean (real - f)^2 + mean (fake - r)^2.
 
-    Shape: real_logits (B,), fake_logits (B',) -> scalar; r = ``real_mean`` and f = ``fake_mean`` are constants here.
+    Shape: real_logits (B,), fake_logits (B',), or (B, J) of J judges -> scalar;
+    r = ``real_mean`` and f = ``fake_mean`` are constants here.
 
     Source: Tseng et al. 2021, "Regularizing Generative Adversarial Networks under Limited Data", section 3.2.
     """
@@ -39,7 +40,7 @@ def lecam_penalty(real_logits: Tensor, fake_logits: Tensor, controls: Mapping[st
 def consistency_penalty(plain: Tensor, augmented: Tensor) -> Tensor:
     """Let logits stay the same when pictures are augmented: mean (D(T(x)) - D(x))^2.
 
-    Shape: logits (B,) of pictures as they are and of the same ones augmented -> scalar.
+    Shape: logits (B,), or (B, J) of several judges, of pictures as they are and of the same ones augmented -> scalar.
 
     Source: Zhao et al. 2020, "Improved Consistency Regularization for GANs", section 3.1 (balanced: for real and for
     generated pictures).
@@ -52,7 +53,8 @@ def gradient_penalties(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute g/2 times the mean squared norm of the gradient of D's logit, for real and for generated pictures.
 
-    Pictures do not see each other in D, so the gradient of the sum of all logits has that of each one's own. Where
+    Pictures do not see each other in D, so the gradient of the sum of all logits has that of each one's own; of several
+    judges a picture's logit is their mean. Where
     penalties are due every k-th step, they count k times.
 
     Args:
@@ -67,7 +69,8 @@ def gradient_penalties(
     Source: Mescheder et al. 2018, equations 9 and 10; Huang et al. 2024, section 3; Karras et al. 2020 for k ("lazy").
     """
     asked = [(name, side) for name, side in zip(("r1", "r2"), images, strict=True) if getattr(config, name)]
-    gradients = torch.autograd.grad(logits.sum(), [side for _, side in asked], create_graph=True)
+    of_pictures = logits.flatten(1).mean(1) if logits.ndim > 1 else logits
+    gradients = torch.autograd.grad(of_pictures.sum(), [side for _, side in asked], create_graph=True)
     norms = {
         name: config.penalty_every * gradient.square().sum((1, 2, 3)).mean()
         for (name, _), gradient in zip(asked, gradients, strict=True)
@@ -77,8 +80,11 @@ def gradient_penalties(
 
 
 def signs(real_logits: Tensor) -> Tensor:
-    """Give the mean sign of D's logits on real pictures, r_t of Karras et al. 2020: 1 where it is sure of them all."""
-    return real_logits.sign().mean()
+    """Give the mean sign of D's logits on real pictures, r_t of Karras et al. 2020: 1 where it is sure of them all.
+
+    Of several judges (B, J) a picture's logit is their mean.
+    """
+    return (real_logits.mean(1) if real_logits.ndim > 1 else real_logits).sign().mean()
 
 
 @torch.no_grad()

@@ -39,6 +39,8 @@ class TrainState:
     """How often the run went back to an earlier checkpoint after a collapse."""
     controls: Controls = field(default_factory=dict)
     """What regularisers remember, where the recipe has such."""
+    d_features: str | None = None
+    """Frozen network that a discriminator looked through from which weights that the run started from had learnt."""
     refused: Refused = field(default_factory=Refused)
     """Updates that were left out; no part of a checkpoint, which is from before them."""
 
@@ -62,6 +64,7 @@ class TrainState:
             "optimizer_d": self.optimizer_d.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
             **({"controls": dict(self.controls)} if self.controls else {}),
+            **({"d_features": self.d_features} if self.d_features else {}),
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -79,6 +82,7 @@ class TrainState:
         for name, value in self.controls.items():
             value.copy_(state["controls"][name])  # type: ignore[index]
         self.refused = Refused()
+        self.d_features = state.get("d_features")  # type: ignore[assignment]
         self.step = int(state["step"])  # type: ignore[call-overload]
         self.rollbacks = int(state.get("rollbacks", 0))  # type: ignore[call-overload]
 
