@@ -341,7 +341,10 @@ def measure_floor(args: argparse.Namespace) -> None:
 
 
 def second_judge(args: argparse.Namespace) -> int:
-    """Ask the second judge about the winner and the base, once."""
+    """Ask the second judge about the winner and the base, each of their seeds once, as they are there.
+
+    The winner is fixed with the first call. What was not trained by then is judged by a later one.
+    """
     from mobilenet import load_mobilenet
     from quality_judge import halves, judge, protocol, values
     from quality_train import weights_at
@@ -350,31 +353,30 @@ def second_judge(args: argparse.Namespace) -> int:
     from sagan.evaluation.reference import real_batches
 
     file = QUALITY / f"contest-{args.set}-second-judge.json"
-    if file.exists():
-        raise SystemExit(f"{file} exists: the second judge is asked once, after the winner is fixed")
+    told = (
+        json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"winner": args.second_judge, "values": {}}
+    )
+    if told["winner"] != args.second_judge:
+        raise SystemExit(f"{file}: the winner is {told['winner']}; the second judge is asked after it is fixed, once")
     wanted = [(arm, seed) for arm in dict.fromkeys((args.second_judge, "base")) for seed in FINAL_SEEDS]
     tasks = {f"{arm} seed {seed}": final_task(args, arm, seed) for arm, seed in wanted}
-    missing = [name for name, task in tasks.items() if not weights_at(task, args.final).exists()]
-    if missing and not args.judge_what_is_there:
-        raise SystemExit(
-            f"not trained to {args.final:g} s under {args.work}: {', '.join(missing)}; the second judge is asked once, "
-            "so train them first, or leave them out for ever with --judge-what-is-there"
-        )
-    there = {name: task for name, task in tasks.items() if name not in missing}
-    if not there:
-        raise SystemExit("there is nothing to judge")
+    found: Row = told["values"]
+    new = [name for name, task in tasks.items() if name not in found and weights_at(task, args.final).exists()]
+    if not new:
+        raise SystemExit(f"nothing new was trained to {args.final:g} s under {args.work}")
     network = load_mobilenet(args.archive)
-    size = next(iter(there.values())).config.generator.size_px
+    size = tasks[new[0]].config.generator.size_px
     half, other = halves(args.set, args.data, size, str(Path(args.work) / "cache"))
-    found: dict[str, Any] = {
-        name: judge(sagan.load(weights_at(task, args.final)), half, network) for name, task in there.items()
-    }
-    found["floor"] = values(real_batches(other), half, network)
-    if (stored := SETS[args.set].stored) is not None:
+    for name in new:
+        found[name] = judge(sagan.load(weights_at(tasks[name], args.final)), half, network)
+    if "floor" not in found:
+        found["floor"] = values(real_batches(other), half, network)
+    if "stored" not in found and (stored := SETS[args.set].stored) is not None:
         found["stored"] = judge(sagan.load(ROOT / stored), half, network)
-    told = {"point_s": args.final, "not_trained": missing, "values": found, "protocol": protocol(half, network)}
-    file.write_text(json.dumps(told, indent=1) + "\n")
+    told |= {"point_s": args.final, "protocol": protocol(half, network)}
+    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
+    print(f"not trained so far: {', '.join(name for name in tasks if name not in found) or 'none'}")
     return 0
 
 
@@ -440,8 +442,7 @@ def read_args() -> argparse.Namespace:
         "--measure-costs", metavar="[SET:]ARM", help="measure those of --arms against this arm's run by seconds"
     )
     parser.add_argument("--report", action="store_true", help="only write table and curves")
-    parser.add_argument("--second-judge", metavar="ARM", help="ask the second judge about this winner, once")
-    parser.add_argument("--judge-what-is-there", action="store_true", help="of these, leave out what was not trained")
+    parser.add_argument("--second-judge", metavar="ARM", help="ask the second judge about this winner, each seed once")
     parser.add_argument("--archive", type=Path, help="the second judge's file, see mobilenet.py")
     parser.add_argument("--slice", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -1473,6 +1473,39 @@ def contest_features(files: list[Path]) -> list[str]:
     ]
 
 
+@computes
+def contest_second(files: list[Path]) -> list[str]:
+    told = read(first(files, "contest-clothes-second-judge.json"))
+    at = told["values"]
+    assert (told["winner"], told["point_s"]) == (FEATURES, LONG_POINTS[-1])
+    mine, before, floor = (at[name] for name in (f"{FEATURES} seed 0", "stored", "floor"))
+    half = floor["fd"] + (before["fd"] - floor["fd"]) / 2
+    assert mine["fd"] < half
+    return [
+        f"has {mine['fd']:.0f} for seed 0 after 5,280 s",
+        f"{before['fd']:.0f} for results/clothing-64",
+        f"{floor['fd']:.0f} for the other half of the photos",
+        f"half of the distance above that would be {half:.0f}",
+        f"precision is {mine['precision']:.2f} and recall {mine['recall']:.2f}",
+        f"{before['precision']:.2f} and {before['recall']:.2f} before",
+    ]
+
+
+@computes
+def contest_named(files: list[Path]) -> list[str]:
+    sets = read(first(files, "naming.json"))["sets"]
+    for one in sets.values():
+        assert one["named_rightly"] == sum(a == b for a, b in zip(one["true"], one["said"], strict=True))
+        assert {one["true"].count(name) for name in one["true"]} == {10}
+    right = {name: one["named_rightly"] for name, one in sets.items()}
+    assert (sets[FEATURES]["seed"], round(sets[FEATURES]["cost_s"])) == (1, 2640)
+    return [
+        f"right for {right[FEATURES]} of seed 1 after 2,640 s",
+        f"for {right['results/clothing-64 before the contest']} of results/clothing-64",
+        f"for {right['real pictures']} of a hundred real",
+    ]
+
+
 def halfway(files: list[Path], arm: str) -> float:
     """Give the distance of an arm half-way, in whole numbers as the page has it."""
     return float(f"{counted_arms(files)[arm][2640.0]:.0f}")
