@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
-from sagan.recipes.build import with_classes
+from sagan.recipes.build import build_discriminator, with_classes
 from sagan.recipes.config import RunConfig, differences
 from sagan.recipes.presets import PRESETS, at_size, recipe_steps
 
@@ -18,7 +17,7 @@ def count(module):
 def networks(config):
     """Both networks of a preset, without spectral normalisation, which adds no parameter."""
     plain = lambda part: dataclasses.replace(part, spectral_norm=False)  # noqa: E731
-    return Generator(plain(config.generator)), Discriminator(plain(config.discriminator))
+    return Generator(plain(config.generator)), build_discriminator(plain(config.discriminator))
 
 
 @pytest.mark.parametrize("name", PRESETS)
