@@ -1512,12 +1512,11 @@ def contest_second(files: list[Path]) -> list[str]:
     half = floor["fd"] + (before["fd"] - floor["fd"]) / 2
     assert mine["fd"] < half
     return [
-        f"has {mine['fd']:.0f} for seed 0 after 5,280 s",
-        f"{before['fd']:.0f} for results/clothing-64",
-        f"{floor['fd']:.0f} for the other half of the photos",
-        f"half of the distance above that would be {half:.0f}",
+        f"has {mine['fd']:.0f} for",
+        f"after 5,280 s, {before['fd']:.0f} for results/clothing-64 and {floor['fd']:.0f} for the other half",
+        f"that would be {half:.0f}",
         f"precision is {mine['precision']:.2f} and recall {mine['recall']:.2f}",
-        f"{before['precision']:.2f} and {before['recall']:.2f} before",
+        f"have {before['precision']:.2f} and {before['recall']:.2f}",
     ]
 
 
