@@ -131,7 +131,7 @@ def test_gradients_reach_the_pictures_through_it_and_through_colours():
     swapped = images()[:, [2, 1, 0]]
     with torch.no_grad():
         one, other = (D.eval()(p, torch.zeros(4, dtype=torch.int64)) for p in (images(), swapped))
-    torch.testing.assert_close(one[:, 16:], other[:, 16:])  # this test's network sees no colours
+    torch.testing.assert_close(one[:, 16:], other[:, 16:], rtol=0.0, atol=1e-4)  # this test's network sees no colours
     assert (one[:, :16] - other[:, :16]).abs().max() > 1e-3
 
 
