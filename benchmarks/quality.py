@@ -10,8 +10,9 @@
 
 Every arm (`quality_arms.py`) is trained up to 880 processor seconds with one seed, all of them to a quarter of that
 first, then to a half and so on, those that plan with their whole budget first and then the best, so that an early look
-at an unfinished contest has the arms that matter; the best three and the base then go on to 5,280 with two seeds. At
-each of these points the weights are judged (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision,
+at an unfinished contest has the arms that matter; the best three and the base then go on to 5,280 with two seeds,
+and beside them the best of those whose D looked through the judge's own network. At each of these points the weights
+are judged (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision,
 recall, density and coverage, as many samples as there are pictures in a fixed half, of the same classes, against that
 half. The floor is the other half against it. Cost is the processor time of the training process (`quality_train.py`).
 Arms with stages (growing, transfer) pay for all of them, also for learning from other pictures first; samples of a

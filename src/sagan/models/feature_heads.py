@@ -56,9 +56,8 @@ class FeatureDiscriminator(Discriminator):
     """Judge what a frozen network sees: a :class:`Head` on each of its maps, and one on the image at half the size.
 
     Every head has a logit for each place of the start grid, so that none of them can decide for the others, and losses
-    are means over all of them. Attention works on maps of its sizes, in front of their heads. Unlike Projected GAN
-    features are not mixed at random, which was no better here at a small size, and the image has a head of its own, as
-    features tell little of colours.
+    are means over all of them. Attention works on maps of its sizes, in front of their heads. Unlike in
+    Projected GAN features are not mixed at random, and the image has a head of its own, for its colours.
 
     Shape: x (B, 3, H, W) in [-1, 1], y int64 (B,) -> logits (B, heads * places); (H, W) is ``config.image_size``.
 

