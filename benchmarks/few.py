@@ -38,8 +38,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from quality import add_engine, by_steps, check_engine
 from quality_arms import ARMS as CONTEST
-from quality_arms import SETS, Arm
-from quality_report import MARK, note
+from quality_arms import SETS, Arm, chosen
+from quality_report import marks, note
 
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = ROOT / "results" / "quality"
@@ -84,6 +84,7 @@ FEW = {
 }
 """`digits-100` is there to try the command: it needs no file, and a budget of some seconds."""
 
+PROJECTED = chosen("features+noise-whole+attention-pooled")
 ARMS = {
     "preset": Arm(why="the preset as it is (`translation`)"),
     "none": Arm(why="no augmentation", changes={"train.augment": ()}),
@@ -96,6 +97,11 @@ ARMS = {
     "narrow": Arm(why="narrower networks", changes=CONTEST["narrow"].changes),
     "transfer": Arm(why="from a run on CIFAR-10"),
     "freeze": Arm(why="the same, D's first two blocks stay (FreezeD)", changes={"train.freeze_d": 2}),
+    "projected": Arm(why="D looks through a frozen network, as in `sagan-64-projected`", changes=PROJECTED.changes),
+    "projected-all": Arm(
+        why="the same, with colour, translation and cutout",
+        changes=dict(PROJECTED.changes) | CONTEST["augment-all"].changes,
+    ),
 }
 STARTED = ("transfer", "freeze")
 """Arms that start from the run on other pictures."""
@@ -108,6 +114,8 @@ COSTS_AS = {
     "narrow": "narrow",
     "transfer": "base",
     "freeze": "base",
+    "projected": "features+noise-whole+attention-pooled",
+    "projected-all": "features+noise-whole+attention-pooled+augment-all",
 }
 """The arm of the contest whose step has the same work, where steps are counted; of `freeze` a little more."""
 
@@ -272,6 +280,8 @@ def judged(ground: Ground, piece: Piece) -> Row:
         shown_file(ground.work, piece, counted=bool(ground.how)),
         generator.sample(SHOWN, classes=shown, seed=SAMPLE_SEED),
     )
+    if task.config.discriminator.features == network.name:
+        about["judge_in_training"] = True
     made = protocol(reference, network) | {"reference": reference.split}
     return about | {"batch_size": task.config.train.batch_size, "protocol": made, "versions": versions()}
 
@@ -415,7 +425,7 @@ def table(name: str, rows: Sequence[Row]) -> Iterator[str]:
     for row in sorted((row for row in mine if "arm" in row), key=lambda row: (-row["point_s"], row["fd"])):
         by_heart = "-" if row["by_heart"] is None else f"{row['by_heart']:.2f}"
         yield (
-            f"| {row['arm']}{MARK if 'computed_by' in row else ''} | {ARMS[row['arm']].why} | {row['cost_s']:.0f} | "
+            f"| {row['arm']}{marks(row)} | {ARMS[row['arm']].why} | {row['cost_s']:.0f} | "
             f"{row['before_s']:.0f} | "
             f"{row['step']:,} | {row['fd']:.1f} | {row['precision']:.2f} | {row['recall']:.2f} | "
             f"{row['coverage']:.2f} | {by_heart} | {row['copies']:.2f} | {', '.join(row['warned']) or 'nothing'} |"
@@ -459,7 +469,7 @@ def save_sheet(work: Path, name: str, rows: Sequence[Row]) -> None:
             counted = "computed_by" in row
             file = shown_file(work, piece, counted=counted)
             if file.exists():
-                found[row["arm"] + (MARK if counted else "")] = np.load(file)
+                found[row["arm"] + marks(row)] = np.load(file)
     if found:
         picture = sample_grid(np.concatenate([*found.values()]), columns=SHOWN, row_labels=[*found], scale=1)
         picture.save(sheet_file(name), quality=75, method=6)

@@ -204,6 +204,11 @@ ARMS = {
             "train.beta2": 0.99,
         },
     ),
+    "enlarge-2": Arm(
+        why="the frozen network sees pictures twice as large",
+        changes={"discriminator.features_enlarge": 2},
+        only=("cifar",),
+    ),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
 }
 """One change at a time; what helps together is named by `--arms base+one+another`."""

@@ -44,9 +44,13 @@ def by_arm(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         if "fd" in row and "arm" in row:
             alone = f", {row['budget_s']:,.0f} s" if row.get("pictures") else ""
-            marks = (MARK if "computed_by" in row else "") + (SEEN if row.get("judge_in_training") else "")
-            found.setdefault(row["arm"] + alone + marks, []).append(row)
+            found.setdefault(row["arm"] + alone + marks(row), []).append(row)
     return found
+
+
+def marks(row: Row) -> str:
+    """Mark an arm of which steps were counted, and one whose D looked through the judge's network."""
+    return (MARK if "computed_by" in row else "") + (SEEN if row.get("judge_in_training") else "")
 
 
 def note(rows: Sequence[Row]) -> list[str]:

@@ -110,7 +110,7 @@ def test_the_page_tells_its_lines_and_what_is_missing(few):
     )
     assert page.index("| none | no aug") < page.index("| all | colour")
     assert "| 90.0 | 0.90 | 0.80 | 0.70 |" in page
-    assert "Not measured yet: preset, adaptive, lecam, narrow, transfer, freeze." in page
+    assert "Not measured yet: preset, adaptive, lecam, narrow, transfer, freeze, projected, projected-all." in page
     assert page.count("Not measured yet: preset, none, all") == 3
     assert "†" not in page
     counted = row("one-100", "all", 300.0, 500.25) | {"computed_by": "a GPU", "computed_in": "fp32"}

@@ -72,6 +72,27 @@ def test_every_head_judges_each_place_of_the_start_grid(size_px, grid, size):
     assert logits.std() > 0
 
 
+@pytest.mark.parametrize("grid", [(4, 4), (4, 6)])
+def test_with_enlarge_the_frozen_network_sees_the_picture_so_many_times_larger(grid):
+    """Heads on maps are those of a discriminator of twice the size, which gets the enlarged picture."""
+    small, large = made(features_enlarge=2, start_grid=grid), made(size_px=64, start_grid=grid)
+    large.heads[1:].load_state_dict(small.heads[1:].state_dict())
+    x, y = images((8 * grid[0], 8 * grid[1])), torch.tensor([0, 1, 2, 0])
+    enlarged = F.interpolate(x, (16 * grid[0], 16 * grid[1]), mode="bilinear", align_corners=False)
+    places = grid[0] * grid[1]
+    torch.testing.assert_close(small(x, y)[:, places:], large(enlarged, y)[:, places:])
+    plain = made(start_grid=grid)
+    plain.heads[0].load_state_dict(small.heads[0].state_dict())
+    torch.testing.assert_close(small(x, y)[:, :places], plain(x, y)[:, :places])
+
+
+def test_enlarge_goes_with_a_frozen_network():
+    with pytest.raises(ValueError, match="features_enlarge is for a frozen network"):
+        config(features="none", features_enlarge=2)
+    with pytest.raises(ValueError, match="features_enlarge must be at least 1"):
+        config(features_enlarge=0)
+
+
 def test_a_logit_is_linear_in_the_features_of_its_place_plus_their_product_with_the_class():
     of = config(spectral_norm=False)
     head = Head(6, 8, of, style_of(of))

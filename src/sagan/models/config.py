@@ -242,6 +242,9 @@ class DiscriminatorConfig:
     """Judge what a frozen ImageNet network sees, in place of the picture: small heads look at four of its maps, one
     more at the picture itself, and each of them judges places (Projected GAN). Better pictures in far fewer steps from
     small networks; values made with the same network then say nothing. `efficientnet-lite0` needs its package."""
+    features_enlarge: int = 1
+    """With `features`, so many times larger does the frozen network see the picture (bilinear): at 32 px its maps are
+    8, 4, 2 and 1 px wide, and with 2 twice that, for more time a step."""
     base_width: int = 64
     """Channels of the narrowest published layer (`ch`); 64 gives the published widths at every size. With `features`
     heads have 4 and 8 times as many."""
@@ -303,7 +306,7 @@ class DiscriminatorConfig:
         if self.size_px not in DISCRIMINATOR_WIDTHS:
             raise ValueError(f"size_px must be one of {sorted(DISCRIMINATOR_WIDTHS)}, found {self.size_px}")
         check_grid(self.start_grid)
-        for field, least in (("num_classes", 0), ("base_width", 1)):
+        for field, least in (("num_classes", 0), ("base_width", 1), ("features_enlarge", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
         for field, kind in (
@@ -329,6 +332,8 @@ class DiscriminatorConfig:
     def _check_features(self) -> None:
         """Check that nothing is asked for that heads on features do not have."""
         if self.features == "none":
+            if self.features_enlarge != 1:
+                raise ValueError("features_enlarge is for a frozen network; name one with features, or leave it out")
             return
         if self.head == "auxiliary":
             raise ValueError("head auxiliary does not go with features; take head projection or none")
@@ -415,7 +420,8 @@ class DiscriminatorConfig:
     def heights(self) -> tuple[int, ...]:
         """Shorter side of each block's output; with ``features`` of the picture at half the size, and of the maps."""
         if self.features != "none":
-            return tuple(-(-self.size_px // 2 ** (i + 1)) for i in range(len(self.widths)))
+            seen = self.features_enlarge * self.size_px
+            return (self.size_px // 2, *(-(-seen // 2 ** (i + 1)) for i in range(1, len(self.widths))))
         return tuple(self.size_px // 2 ** sum(self.downs[: i + 1]) for i in range(len(self.downs)))
 
 

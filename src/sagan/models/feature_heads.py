@@ -64,7 +64,8 @@ class FeatureDiscriminator(Discriminator):
     Args:
         config: What it is made of, kept as ``config``; its ``features`` name the network.
         look: The frozen network. Its ``maps`` gives normalised maps (B, C_i, H / 2^(i+2), W / 2^(i+2)), rounded up,
-            of images in [-1, 1]; it has neither parameters nor a part in the state, see :func:`frozen`.
+            of images in [-1, 1], enlarged as ``config.features_enlarge`` says; it has neither parameters nor a part in
+            the state, see :func:`frozen`.
 
     Raises:
         ValueError: If x or y have the wrong shape, or y is missing where heads need it.
@@ -96,12 +97,13 @@ class FeatureDiscriminator(Discriminator):
         if self.config.head == "projection":
             y = check_labels(y, len(x), self.config.num_classes)
         prepare_spectral(self)
-        maps: Sequence[Tensor] = self.look.maps(x)  # type: ignore[operator]
+        larger = self.config.features_enlarge
+        seen = F.interpolate(x, scale_factor=larger, mode="bilinear") if larger > 1 else x
+        maps: Sequence[Tensor] = self.look.maps(seen)  # type: ignore[operator]
         of_image, *of_maps = self.heads
         logits = [of_image(downsample_average(x), y)]
         for head, side, h in zip(of_maps, self.config.heights[1:], maps, strict=True):
-            seen = self.attention[str(side)](h) if str(side) in self.attention else h
-            logits.append(head(seen, y))
+            logits.append(head(self.attention[str(side)](h) if str(side) in self.attention else h, y))
         return torch.cat(logits, 1)
 
 
