@@ -3,6 +3,8 @@
 import pytest
 
 import sagan
+from sagan.cli.flags import combined, parse_with_preset
+from sagan.cli.train import TrainFlags
 from sagan.recipes.build import build, with_classes
 
 
@@ -13,3 +15,29 @@ def test_a_preset_with_changes_is_what_the_flags_make():
     assert build(with_classes(sagan.preset("demo", base_width=4), 2)).state.step == 0
     with pytest.raises(ValueError, match="did you mean sagan-32"):
         sagan.preset("sagan-33")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ((), (9000, 4500)),
+        (("--steps", "27000"), (27_000, 13_500)),
+        (("--steps=27_000",), (27_000, 13_500)),
+        (("--train.total-steps", "600"), (600, 300)),
+        (("--steps", "27000", "--train.lr-decay-start", "4500"), (27_000, 4500)),
+        (("--steps", "27000", "--train.lr-decay-start", "None"), (27_000, None)),
+    ],
+)
+def test_learning_rates_of_a_preset_fall_from_the_same_share_of_the_steps_on(flags, expected):
+    arguments = ["--preset", "sagan-64-projected", "--data", "digits", *flags]
+    parsed, _ = parse_with_preset(TrainFlags, arguments, "train", "")
+    train = combined(parsed).train
+    assert (train.total_steps, train.lr_decay_start) == expected
+
+
+def test_a_preset_of_other_length_is_what_the_flag_makes():
+    train = sagan.preset("sagan-64-projected", steps=27_000).train
+    assert (train.total_steps, train.lr_decay_start) == (27_000, 13_500)
+    assert sagan.preset("sagan-64-cpu", steps=27_000).train.lr_decay_start is None
+    with pytest.raises(ValueError, match="total_steps"):
+        sagan.preset("sagan-64-projected", steps=0)

@@ -46,7 +46,8 @@ class ConfigFlags:
     config_file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """In place of a preset: a .json or .yaml file with configuration keys, such as a run's config.json."""
     steps: int | None = None
-    """Generator updates in all; short for --train.total-steps."""
+    """Generator updates in all; short for --train.total-steps. Learning rates of a preset that fall begin to at the
+    same share of them, unless --train.lr-decay-start says when."""
     batch_size: int | None = None
     """Images in a batch; short for --train.batch-size."""
     size: int | str | None = None
@@ -79,7 +80,7 @@ def parse_with_preset(
     Mistakes and help are answered before PyTorch is there: until it says what GPUs there are, their driver does. So
     ``check`` gets the flags before, with what they start from, and raises what else is wrong with them.
     """
-    given = named(arguments, "preset", "size", "config")
+    given = named(arguments, "preset", "size", "config", "steps", "train.total-steps")
     if given["config"] is not None:
         if given["preset"] is not None:
             raise UsageError("--config is where every flag starts from: leave --preset away, or name it in the file")
@@ -95,7 +96,8 @@ def parse_with_preset(
         with suppress(ValueError):  # what is no size is refused by the parser
             size = min(size_of(given["size"]))
     guessed = has_cuda_driver()
-    choice = choose_preset(given["preset"], size, cuda=guessed)
+    steps = _count(given["steps"] or given["train.total_steps"])
+    choice = choose_preset(given["preset"], size, cuda=guessed)._replace(steps=steps)
     parsed = _parse(kind, arguments, verb, what, choice)
     with refusals_as_sentences(arguments):
         config = combined(parsed)
@@ -105,9 +107,16 @@ def parse_with_preset(
         import torch
 
         if torch.cuda.is_available() != guessed:
-            choice = choose_preset(None, size, cuda=not guessed)
+            choice = choose_preset(None, size, cuda=not guessed)._replace(steps=steps)
             parsed = _parse(kind, arguments, verb, what, choice)
     return parsed, choice
+
+
+def _count(word: str | None) -> int | None:
+    """Read a number of steps; None where the parser will say what is wrong with it."""
+    with suppress(TypeError, ValueError):
+        return max(0, int(word)) or None  # type: ignore[arg-type]
+    return None
 
 
 def _check_files(config: RunConfig, arguments: Sequence[str], *, pictures: bool) -> None:

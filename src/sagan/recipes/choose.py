@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sagan.recipes.config import Changes, RunConfig, with_changes
+from sagan.recipes.config import Changes, RunConfig, with_changes, with_steps
 from sagan.recipes.presets import PRESETS
 from sagan.recipes.written import Written
 from sagan.sizes import Size, size_of
@@ -24,11 +24,16 @@ class Choice(NamedTuple):
     """Why it was chosen, in a few words; empty where it was named."""
     written: Written | None = None
     """What the file says, if it is one."""
+    steps: int | None = None
+    """Of a preset: as many steps as are wanted in place of its own."""
 
     @property
     def config(self) -> RunConfig:
-        """Its configuration."""
-        return PRESETS[self.name]() if self.written is None else self.written.config
+        """Its configuration; where a preset's learning rates fall, they do from the same share of the steps on."""
+        if self.written is not None:
+            return self.written.config
+        config = PRESETS[self.name]()
+        return config if self.steps is None else with_steps(config, self.steps)
 
     @property
     def called(self) -> str:
@@ -69,7 +74,7 @@ def preset(
         size: In pixels: the side of a square, or "64x96" or (64, 96) for 64 high and 96 wide.
         base_width: Of both networks.
         attention: Feature maps, by their shorter side, with attention in both networks.
-        steps: Generator updates in all.
+        steps: Generator updates in all; learning rates that fall do so from the same share of them on.
         batch_size: Images in a batch.
 
     Returns:
@@ -88,7 +93,7 @@ def preset(
     changes = Changes(
         data=data, size=size, base_width=base_width, attention=attention, steps=steps, batch_size=batch_size
     )
-    return with_changes(choice.config, changes)
+    return with_changes(choice._replace(steps=steps).config, changes)
 
 
 def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choice:

@@ -158,6 +158,17 @@ class Changes:
             network_size(self.size)
 
 
+def with_steps(config: RunConfig, steps: int) -> RunConfig:
+    """Train for so many steps; learning rates that fall begin to at the same share of them.
+
+    Raises:
+        ValueError: If it is less than 1.
+    """
+    train, start = config.train, config.train.lr_decay_start
+    later = None if start is None else round(start * steps / train.total_steps)
+    return dataclasses.replace(config, train=dataclasses.replace(train, total_steps=steps, lr_decay_start=later))
+
+
 def with_changes(config: RunConfig, changes: Changes) -> RunConfig:
     """Apply changes, and make the paths of what exists absolute.
 
