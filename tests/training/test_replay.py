@@ -3,7 +3,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
+from sagan.models.config import FEATURE_WIDTHS
+from sagan.models.feature_heads import frozen
 from sagan.recipes.build import build
 from sagan.training import replay
 from sagan.training.config import EngineConfig
@@ -224,3 +228,67 @@ def test_the_loop_takes_recorded_steps_where_the_engine_says_so(tiny_state, pict
     monkeypatch.setattr(engine, "step_graph", True)
     train_loop(Hooks([], Record(config, state, engine)), pictures, 0)
     assert taken == [0, 1, 2]
+
+
+class Seen(nn.Module):
+    """Has maps of the published widths, of pictures that are made smaller."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(3, width, 1) for width in FEATURE_WIDTHS["efficientnet-lite0"])
+
+    def maps(self, images):
+        return [conv(F.avg_pool2d(images, 2 ** (i + 2), ceil_mode=True)) for i, conv in enumerate(self.convs)]
+
+
+@pytest.fixture
+def looking(monkeypatch, tiny_config):
+    """Make a configuration whose discriminator looks through the stand-in."""
+
+    def seen(_):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            return frozen(Seen())
+
+    def make(engine=None, **train):
+        features = {"features": "efficientnet-lite0", "base_width": 2, "attention": (), "features_enlarge": 2}
+        config = tiny_config(discriminator=features, total_steps=STEPS, ema_decay=0.9, **train)
+        return replace(config, engine=EngineConfig(**{"device": "cpu", "precision": "fp32"} | (engine or {})))
+
+    monkeypatch.setattr("sagan.recipes.build.frozen_network", seen)
+    return make
+
+
+def test_steps_with_a_frozen_network_are_replayed_too(looking, pictures):
+    config = looking(augment=("translation",))
+    parts = build(config)
+    other = copy.deepcopy(parts.state)
+    steps = StepGraph(Emulated(parts.state))
+    for _ in range(STEPS):
+        steps(parts.state, config.train, pictures, parts.engine, 0)
+        train_step(other, config.train, pictures, parts.engine, 0)
+    assert_alike(parts.state, other)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_it_judges_as_on_the_processor_and_the_frozen_network_goes_along(looking):
+    on_gpu, here = build(looking({"device": "cuda"})).state.D, build(looking()).state.D
+    on_gpu.load_state_dict(here.state_dict())
+    x, y = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1, torch.tensor([0, 1, 2, 0])
+    found, expected = on_gpu(x.cuda(), y.cuda()).cpu(), here(x, y)
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)
+    assert {buffer.device.type for buffer in on_gpu.look.buffers()} == {"cuda"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("how", [{"step_graph": True}, {"compile": "on"}, {}])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_a_gpu_it_learns_as_by_plain_steps(looking, pictures, how, precision):
+    config, plain = looking({"device": "cuda", "precision": precision} | how), looking({"device": "cuda"})
+    parts, other = build(config), build(plain)
+    step = StepGraph() if "step_graph" in how else train_step
+    for _ in range(STEPS):
+        found = step(parts.state, config.train, pictures, parts.engine, 0)
+        expected = train_step(other.state, plain.train, pictures, other.engine, 0)
+        tolerance = 1e-2 if precision == "fp32" else 1e-1
+        assert float(found["loss_d"]) == pytest.approx(float(expected["loss_d"]), rel=tolerance, abs=tolerance)
