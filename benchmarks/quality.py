@@ -344,7 +344,7 @@ def measure_floor(args: argparse.Namespace) -> None:
 def second_judge(args: argparse.Namespace) -> int:
     """Ask the second judge about the winner and the base, each of their seeds once, as they are there.
 
-    The winner is fixed with the first call. What was not trained by then is judged by a later one.
+    It judges them at the end of the long runs, and at points within the first third of that. The winner is fixed with the first call. What was not trained by then is judged by a later one.
     """
     from mobilenet import load_mobilenet
     from quality_judge import halves, judge, protocol, values
@@ -362,14 +362,19 @@ def second_judge(args: argparse.Namespace) -> int:
     wanted = [(arm, seed) for arm in dict.fromkeys((args.second_judge, "base")) for seed in FINAL_SEEDS]
     tasks = {f"{arm} seed {seed}": final_task(args, arm, seed) for arm, seed in wanted}
     found: Row = told["values"]
-    new = [name for name, task in tasks.items() if name not in found and weights_at(task, args.final).exists()]
+    weights = {name: weights_at(task, args.final) for name, task in tasks.items()}
+    for share in sorted({*SCREEN_POINTS, *FINAL_POINTS}):
+        if share <= FINAL_POINTS[0]:
+            point = share * args.final
+            weights |= {f"{name} after {point:g} s": weights_at(task, point) for name, task in tasks.items()}
+    new = [name for name, file in weights.items() if name not in found and file.exists()]
     if not new:
         raise SystemExit(f"nothing new was trained to {args.final:g} s under {args.work}")
     network = load_mobilenet(args.archive)
-    size = tasks[new[0]].config.generator.size_px
+    size = next(iter(tasks.values())).config.generator.size_px
     half, other = halves(args.set, args.data, size, str(Path(args.work) / "cache"))
     for name in new:
-        found[name] = judge(sagan.load(weights_at(tasks[name], args.final)), half, network)
+        found[name] = judge(sagan.load(weights[name]), half, network)
     if "floor" not in found:
         found["floor"] = values(real_batches(other), half, network)
     if "stored" not in found and (stored := SETS[args.set].stored) is not None:
