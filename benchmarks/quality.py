@@ -344,7 +344,8 @@ def measure_floor(args: argparse.Namespace) -> None:
 def second_judge(args: argparse.Namespace) -> int:
     """Ask the second judge about the winner and the base, each of their seeds once, as they are there.
 
-    It judges them at the end of the long runs, and at points within the first third of that. The winner is fixed with the first call. What was not trained by then is judged by a later one.
+    It judges them at the end of the long runs, and at points within the first third of that. The winner is
+    fixed with the first call. What was not trained by then is judged by a later one.
     """
     from mobilenet import load_mobilenet
     from quality_judge import halves, judge, protocol, values

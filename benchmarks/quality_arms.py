@@ -87,6 +87,14 @@ class Arm:
         return self.decay_from is not None or bool(self.stages)
 
 
+PROJECTED: dict[str, Any] = {
+    "discriminator.features": "efficientnet-lite0",
+    "discriminator.base_width": 16,
+    "discriminator.attention": None,
+    "train.lr_g": 1e-3,
+    "train.lr_d": 1e-3,
+    "train.beta2": 0.99,
+}
 ARMS = {
     "base": Arm(why="the preset as it is"),
     "batch-16": Arm(why="twice the steps, half the batch", changes={"train.batch_size": 16}),
@@ -193,20 +201,10 @@ ARMS = {
         stages=(Stage(share=1 / 3, other=True),),
         later={"train.freeze_d": 2},
     ),
-    "features": Arm(
-        why="D judges what a frozen ImageNet network sees; both learning rates 0.001",
-        changes={
-            "discriminator.features": "efficientnet-lite0",
-            "discriminator.base_width": 16,
-            "discriminator.attention": None,
-            "train.lr_g": 1e-3,
-            "train.lr_d": 1e-3,
-            "train.beta2": 0.99,
-        },
-    ),
-    "enlarge-2": Arm(
-        why="the frozen network sees pictures twice as large",
-        changes={"discriminator.features_enlarge": 2},
+    "features": Arm(why="D judges what a frozen ImageNet network sees; both learning rates 0.001", changes=PROJECTED),
+    "features-2x": Arm(
+        why="the same, and that network sees pictures twice as large",
+        changes=PROJECTED | {"discriminator.features_enlarge": 2},
         only=("cifar",),
     ),
     "softplus": Arm(why="non-saturating loss", changes={"train.loss": "non-saturating"}),
