@@ -1,6 +1,7 @@
 """A run whose discriminator looks through a frozen network: from the flag to the value that says so."""
 
 import dataclasses
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def test_a_value_made_with_the_network_that_d_looked_through_says_so(tmp_path: P
     assert "network_in_training" not in plain.report.values[0].protocol
     with pytest.raises(ProtocolError, match="network_in_training"):
         compare(stamped.report, plain.report)
+
+
+@pytest.mark.long("a run that measures with EfficientNet")
+def test_the_log_of_a_run_that_measures_with_the_network_of_its_d_says_so(tmp_path, console, tiny):
+    config = looking(tiny(1, evaluate_every=1))
+    monitor = replace(config.monitor, features="efficientnet-lite0", metrics=("fd",), num=12)
+    train(replace(config, monitor=monitor), out=tmp_path / "looked", console=console)
+    keys = {key for line in (tmp_path / "looked" / "log.jsonl").read_text().splitlines() for key in json.loads(line)}
+    assert "score/FD(efficientnet-lite0) by D's own network" in keys
+    assert "score/FD(efficientnet-lite0)" not in keys
 
 
 @pytest.mark.long("two runs")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Scores(Hook):
             report = self._measure(record.sampler, record.step, record.state.d_features)
             # Values that were made in other ways, as after a resumed run changed its monitor, do not share a curve.
             made = hashlib.sha256(json.dumps([value.protocol for value in report.values]).encode()).hexdigest()[:12]
-            scores = {f"score/{value.metric}": value.value for value in report.values}
+            scores = {f"score/{value.metric}{mark(value.protocol)}": value.value for value in report.values}
             record.add({"step": record.step, "score_protocol": made} | scores)
             record.best = self._is_best(report, record.step)
             # Each value with the way it was made, as `sagan evaluate --compare` reads it.
@@ -74,6 +75,11 @@ class Scores(Hook):
             return False
         self.best = {"score": value.value, "step": step}
         return True
+
+
+def mark(protocol: Mapping[str, object]) -> str:
+    """Name, behind a value's name in log and curves, what makes it no evidence; "" if nothing does."""
+    return " by D's own network" if protocol.get("network_in_training") else ""
 
 
 def plain(config: MonitorConfig) -> dict[str, object]:
