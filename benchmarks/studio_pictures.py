@@ -2,7 +2,7 @@
 
     ./dev python benchmarks/studio_pictures.py
 
-opens results/clothing-64, chooses a sample, points at a place of it, walks, and writes docs/studio.webp,
+opens results/clothing-64-projected, chooses a sample, points at a place of it, walks, and writes docs/studio.webp,
 docs/studio-walk.webp and docs/studio-phone.webp; docs/report.webp is the report of results/cifar10-32.
 
     ./dev python benchmarks/studio_pictures.py --moving      # docs/attention.webp alone: the map follows the mouse
@@ -27,12 +27,12 @@ from sagan.studio.report import write_report
 from sagan.studio.serve import address, listening
 
 ROOT = Path(__file__).parents[1]
-SHOWN = Path("results/clothing-64")
-SAMPLE, PLACE = 14, (0.27, 0.70)  # shorts, and a place of them from the left and from the top
+SHOWN = Path("results/clothing-64-projected")
+SAMPLE, PLACE = 8, (0.69, 0.75)  # trousers, and a place of their right leg from the left and from the top
 WAY = {
-    14: ((0.30, 0.30), (0.16, 0.72), (0.40, 0.74), (0.52, 0.45), (0.62, 0.72), (0.88, 0.74), (0.72, 0.28)),
-    5: ((0.50, 0.15), (0.16, 0.50), (0.35, 0.60), (0.85, 0.50), (0.60, 0.30)),
-    8: ((0.40, 0.10), (0.35, 0.90), (0.60, 0.88), (0.62, 0.30), (0.90, 0.50)),
+    8: ((0.50, 0.12), (0.28, 0.40), (0.22, 0.80), (0.48, 0.85), (0.72, 0.80), (0.66, 0.35), (0.92, 0.25)),
+    18: ((0.50, 0.25), (0.14, 0.30), (0.10, 0.80), (0.45, 0.75), (0.70, 0.35), (0.92, 0.12)),
+    1: ((0.50, 0.15), (0.35, 0.50), (0.25, 0.85), (0.60, 0.85), (0.88, 0.35)),
 }
 """Samples, and the places that the mouse goes through in each of the moving picture."""
 STEP, FRAME_MS = 0.045, 70
@@ -111,7 +111,7 @@ def main() -> None:
         point(page, SAMPLE, PLACE)
         keep(page, "studio.webp")
         page = opened(browser, place, viewport={"width": 1400, "height": 700}, color_scheme="dark")
-        page.click(".tile >> nth=14")
+        page.click(f".tile >> nth={SAMPLE}")
         page.click("#tab-walk")
         page.select_option("#to", "18")
         page.wait_for_load_state("networkidle")
@@ -119,8 +119,8 @@ def main() -> None:
         page.wait_for_function("document.querySelector('#looks-of').textContent.startsWith('picture 7')")
         keep(page, "studio-walk.webp")
         page = opened(browser, place, viewport={"width": 390, "height": 780}, device_scale_factor=1.5)
-        page.click(".tile >> nth=14")
-        page.wait_for_function("document.querySelector('#looks-of').textContent.startsWith('shorts')")
+        page.click(f".tile >> nth={SAMPLE}")
+        page.wait_for_function("document.querySelector('#looks-of').textContent.startsWith('pants')")
         page.evaluate("scrollTo(0, 0)")
         keep(page, "studio-phone.webp")
         with tempfile.TemporaryDirectory() as folder:

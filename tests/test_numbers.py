@@ -975,6 +975,35 @@ def clothing_run(files: list[Path]) -> list[str]:
 
 
 @computes
+def projected_run(files: list[Path]) -> list[str]:
+    def of(folder: str, name: str) -> Path:
+        return next(file for file in files if (file.parent.name, file.name) == (folder, name))
+
+    log, pictures = of("clothing-64-projected", "log.jsonl"), read(of("clothing-64", "pictures.json"))
+    config = from_json(of("clothing-64-projected", "config.json").read_text(encoding="utf-8"))
+    parts, train = build(config), config.train
+    counts = [sum(p.numel() for p in network.parameters()) for network in (parts.state.G, parts.state.D)]
+    ending = (FEATURES, 0, LONG_POINTS[-1])
+    lines = read_lines(first(files, "contest-clothes.jsonl"))
+    (row,) = [line for line in lines if (line.get("arm"), line.get("seed"), line.get("point_s")) == ending]
+    assert max(lines_with(log, "loss_d")) == row["step"] // 50 * 50
+    assert (train.lr_g, config.discriminator.features) == (train.lr_d, "efficientnet-lite0")
+    held = int(config.data.holdout_fraction * pictures["pictures"])
+    return [
+        f"--screen {row['point_s']:.0f} --seeds {row['seed']} --arms {row['arm']}`",
+        f"{pictures['pictures']:,} photos of clothes (CC0) in {len(pictures['classes'])} classes",
+        f"{pictures['pictures'] - held:,} to train on, {held} held out",
+        f"generator {counts[0]:,} weights, discriminator {counts[1]:,} beside",
+        f"noise {config.generator.z_dim} wide in each block",
+        f"{row['step']:,} steps of {train.batch_size}",
+        f"learning rates {scientific(train.lr_g)} that fall to 0 from step {train.lr_decay_start:,} on",
+        f"({train.total_steps:,} were planned)",
+        f"{row['cost_s']:,.0f} processor seconds, {row['cost_s'] / 60:.0f} minutes",
+        f"moving average of decay {train.ema_decay}",
+    ]
+
+
+@computes
 def clothing_monitor(files: list[Path]) -> list[str]:
     found = lines_with(files[0], "score/FD(pixels 8x8)")
     return [f"FD(pixels 8x8) is {found[max(found)]:.2f} ({found[5000]:.2f} at step 5,000)"]
