@@ -1000,6 +1000,7 @@ def projected_run(files: list[Path]) -> list[str]:
         f"({train.total_steps:,} were planned)",
         f"{row['cost_s']:,.0f} processor seconds, {row['cost_s'] / 60:.0f} minutes",
         f"moving average of decay {train.ema_decay}",
+        "standing statistics of 100 batches of 100",
     ]
 
 
