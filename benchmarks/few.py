@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from quality import add_engine, by_steps, check_engine
+from quality import add_engine, by_steps, check_engine, read_costs
 from quality_arms import ARMS as CONTEST
 from quality_arms import SETS, Arm, chosen
 from quality_report import marks, note
@@ -97,7 +97,9 @@ ARMS = {
     "narrow": Arm(why="narrower networks", changes=CONTEST["narrow"].changes),
     "transfer": Arm(why="from a run on CIFAR-10"),
     "freeze": Arm(why="the same, D's first two blocks stay (FreezeD)", changes={"train.freeze_d": 2}),
-    "projected": Arm(why="D looks through a frozen network, as in `sagan-64-projected`", changes=PROJECTED.changes),
+    "projected": Arm(
+        why="D looks through a frozen network: `sagan-64-projected` at constant rates", changes=PROJECTED.changes
+    ),
     "projected-all": Arm(
         why="the same, with colour, translation and cutout",
         changes=dict(PROJECTED.changes) | CONTEST["augment-all"].changes,
@@ -508,12 +510,22 @@ def read_args() -> argparse.Namespace:
     return args
 
 
+def priced(arms: Sequence[str], costs: Mapping[str, object]) -> list[str]:
+    """Leave out, with a sentence, the arms whose step was not measured."""
+    without = [arm for arm in arms if COSTS_AS[arm] not in costs]
+    if without:
+        print(f"left out, as the step of their arm of the contest was not measured: {', '.join(without)}", flush=True)
+    return [arm for arm in arms if arm not in without]
+
+
 def main() -> int:
     """Measure, or as much as there is time for."""
     args = read_args()
     args.work.mkdir(parents=True, exist_ok=True)
     QUALITY.mkdir(parents=True, exist_ok=True)
     sets = args.sets or [name for name, few in FEW.items() if few.base == "clothes"]
+    if args.costs:
+        args.arms = priced(args.arms, read_costs(args.costs))
     wanted = pieces(sets, args.arms, args.seeds, args.budget)
     how = {arm: by_steps(args, COSTS_AS[arm]) or {} for arm in (*args.arms, "preset")} if args.costs else {}
     ground = Ground(args.data, args.work, args.source, how)

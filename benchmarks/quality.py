@@ -342,7 +342,7 @@ def measure_floor(args: argparse.Namespace) -> None:
 
 
 def second_judge(args: argparse.Namespace) -> int:
-    """Ask the second judge about the winner and the base, each of their seeds once, as they are there.
+    """Ask the second judge about the winner and the base, each of their weights once, as they are there.
 
     It judges them at the end of the long runs, and at points within the first third of that. The winner is
     fixed with the first call. What was not trained by then is judged by a later one.
@@ -449,7 +449,9 @@ def read_args() -> argparse.Namespace:
         "--measure-costs", metavar="[SET:]ARM", help="measure those of --arms against this arm's run by seconds"
     )
     parser.add_argument("--report", action="store_true", help="only write table and curves")
-    parser.add_argument("--second-judge", metavar="ARM", help="ask the second judge about this winner, each seed once")
+    parser.add_argument(
+        "--second-judge", metavar="ARM", help="ask the second judge about this winner, all weights once"
+    )
     parser.add_argument("--archive", type=Path, help="the second judge's file, see mobilenet.py")
     parser.add_argument("--slice", help=argparse.SUPPRESS)
     args = parser.parse_args()

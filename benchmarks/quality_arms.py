@@ -203,7 +203,7 @@ ARMS = {
     ),
     "features": Arm(why="D judges what a frozen ImageNet network sees; both learning rates 0.001", changes=PROJECTED),
     "features-2x": Arm(
-        why="the same, and that network sees pictures twice as large",
+        why="the same; that network sees pictures twice as large, and D attends to its map of 16 px",
         changes=PROJECTED | {"discriminator.features_enlarge": 2},
         only=("cifar",),
     ),

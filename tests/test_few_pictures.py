@@ -74,6 +74,13 @@ def test_by_steps_arms_cost_what_those_of_the_contest_with_the_same_work_cost(fe
     assert task.folder != plain.folder and task.config.engine.step_graph and not plain.config.engine.step_graph
 
 
+def test_by_steps_arms_without_a_cost_are_left_out_and_told(few, capsys):
+    costs = {"base": {}, "augment-none": {}}
+    assert few.priced(["preset", "projected", "none"], costs) == ["preset", "none"]
+    assert "not measured: projected" in capsys.readouterr().out
+    assert few.priced(["preset", "none"], costs) == ["preset", "none"] and not capsys.readouterr().out
+
+
 def test_processes_share_the_arms_each_with_all_points_of_its_own(few):
     wanted = few.pieces(["one-100", "five-100"], ["all", "none"], 1, 300.0)
     parts = [few.share_of(wanted, part, 3) for part in range(3)]

@@ -89,8 +89,9 @@ def test_with_enlarge_the_frozen_network_sees_the_picture_so_many_times_larger(g
 def test_enlarge_goes_with_a_frozen_network():
     with pytest.raises(ValueError, match="features_enlarge is for a frozen network"):
         config(features="none", features_enlarge=2)
-    with pytest.raises(ValueError, match="features_enlarge must be at least 1"):
-        config(features_enlarge=0)
+    for wrong in (0, 3, 16, 2.0, True):
+        with pytest.raises(ValueError, match="features_enlarge must be 1, 2, 4 or 8"):
+            config(features_enlarge=wrong)
 
 
 def test_a_logit_is_linear_in_the_features_of_its_place_plus_their_product_with_the_class():

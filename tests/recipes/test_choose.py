@@ -1,5 +1,7 @@
 """Presets by name, with changes."""
 
+import json
+
 import pytest
 
 import sagan
@@ -24,6 +26,9 @@ def test_a_preset_with_changes_is_what_the_flags_make():
         (("--steps", "27000"), (27_000, 13_500)),
         (("--steps=27_000",), (27_000, 13_500)),
         (("--train.total-steps", "600"), (600, 300)),
+        (("--train.total_steps=600",), (600, 300)),
+        (("--steps", "700", "--steps", "600"), (600, 300)),
+        (("--steps", "None", "--train.total-steps", "600"), (600, 300)),
         (("--steps", "27000", "--train.lr-decay-start", "4500"), (27_000, 4500)),
         (("--steps", "27000", "--train.lr-decay-start", "None"), (27_000, None)),
     ],
@@ -33,6 +38,18 @@ def test_learning_rates_of_a_preset_fall_from_the_same_share_of_the_steps_on(fla
     parsed, _ = parse_with_preset(TrainFlags, arguments, "train", "")
     train = combined(parsed).train
     assert (train.total_steps, train.lr_decay_start) == expected
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [({}, (27_000, 13_500)), ({"lr_decay_start": 4000}, (27_000, 4000)), ({"total_steps": 8000}, (27_000, 4500))],
+)
+def test_so_they_do_from_a_file_that_names_the_preset_and_says_no_length(tmp_path, train, expected):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"preset": "sagan-64-projected", "data": {"path": "digits"}, "train": train}))
+    parsed, _ = parse_with_preset(TrainFlags, ["--config", str(file), "--steps", "27000"], "train", "")
+    made = combined(parsed).train
+    assert (made.total_steps, made.lr_decay_start) == expected
 
 
 def test_a_preset_of_other_length_is_what_the_flag_makes():

@@ -12,7 +12,7 @@ from sagan.recipes.written import read_config
 
 def test_a_run_s_own_file_gives_its_configuration(tmp_path):
     (tmp_path / "config.json").write_text(to_json(best_known()))
-    assert read_config(tmp_path / "config.json") == (best_known(), True)
+    assert read_config(tmp_path / "config.json") == (best_known(), True, False)
 
 
 def test_yaml_lays_a_few_keys_over_a_preset(tmp_path):
@@ -24,13 +24,13 @@ def test_yaml_lays_a_few_keys_over_a_preset(tmp_path):
         train=replace(base.train, lr_g=2e-4, batch_size=64),
         generator=replace(base.generator, attention=(16, 32)),
     )
-    assert read_config(file) == (expected, False)
+    assert read_config(file) == (expected, False, True)
 
 
 def test_without_a_preset_the_rest_are_defaults(tmp_path):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"seed": 7, "data": {"path": "pictures"}}))
-    config, says_pictures = read_config(file)
+    config, says_pictures, _ = read_config(file)
     assert config == replace(RunConfig(seed=7), data=replace(RunConfig().data, path="pictures"))
     assert says_pictures
 

@@ -1,6 +1,7 @@
 """Flags that several verbs share: a preset, and every field of the configuration on top of it."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -46,8 +47,8 @@ class ConfigFlags:
     config_file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """In place of a preset: a .json or .yaml file with configuration keys, such as a run's config.json."""
     steps: int | None = None
-    """Generator updates in all; short for --train.total-steps. Learning rates of a preset that fall begin to at the
-    same share of them, unless --train.lr-decay-start says when."""
+    """Generator updates in all; short for --train.total-steps. In a new run learning rates of a preset that fall
+    begin to at the same share of them, unless --train.lr-decay-start says when."""
     batch_size: int | None = None
     """Images in a batch; short for --train.batch-size."""
     size: int | str | None = None
@@ -68,7 +69,9 @@ def named(arguments: Sequence[str], *names: str) -> dict[str, str | None]:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in names:
         early.add_argument(f"--{name}", nargs="?")  # the parser of all flags says it if the value is missing
-    given, _ = early.parse_known_args(arguments)
+    # The parser of all flags takes both signs between words, and keys of config.json have this one.
+    words = [re.sub(r"^--[^=]+", lambda flag: flag[0].replace("_", "-"), word) for word in arguments]
+    given, _ = early.parse_known_args(words)
     return vars(given)
 
 
@@ -81,10 +84,11 @@ def parse_with_preset(
     ``check`` gets the flags before, with what they start from, and raises what else is wrong with them.
     """
     given = named(arguments, "preset", "size", "config", "steps", "train.total-steps")
+    steps = _count(given["steps"]) or _count(given["train.total_steps"])
     if given["config"] is not None:
         if given["preset"] is not None:
             raise UsageError("--config is where every flag starts from: leave --preset away, or name it in the file")
-        choice = Choice(given["config"], "", read_config(given["config"]))
+        choice = Choice(given["config"], "", read_config(given["config"]), steps)
         parsed = _parse(kind, arguments, verb, what, choice)
         with refusals_as_sentences(arguments):
             config = combined(parsed)
@@ -96,7 +100,6 @@ def parse_with_preset(
         with suppress(ValueError):  # what is no size is refused by the parser
             size = min(size_of(given["size"]))
     guessed = has_cuda_driver()
-    steps = _count(given["steps"] or given["train.total_steps"])
     choice = choose_preset(given["preset"], size, cuda=guessed)._replace(steps=steps)
     parsed = _parse(kind, arguments, verb, what, choice)
     with refusals_as_sentences(arguments):

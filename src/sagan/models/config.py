@@ -243,8 +243,8 @@ class DiscriminatorConfig:
     more at the picture itself, and each of them judges places (Projected GAN). Better pictures in far fewer steps from
     small networks; values made with the same network then say nothing. `efficientnet-lite0` needs its package."""
     features_enlarge: int = 1
-    """With `features`, so many times larger does the frozen network see the picture (bilinear): at 32 px its maps are
-    8, 4, 2 and 1 px wide, and with 2 twice that, for more time a step."""
+    """With `features`, the frozen network sees the picture enlarged so many times (bilinear): 1, 2, 4 or 8. At 32 px
+    its maps are 8, 4, 2 and 1 px wide, and with 2 twice that, for more time a step; attention is placed on these."""
     base_width: int = 64
     """Channels of the narrowest published layer (`ch`); 64 gives the published widths at every size. With `features`
     heads have 4 and 8 times as many."""
@@ -306,7 +306,7 @@ class DiscriminatorConfig:
         if self.size_px not in DISCRIMINATOR_WIDTHS:
             raise ValueError(f"size_px must be one of {sorted(DISCRIMINATOR_WIDTHS)}, found {self.size_px}")
         check_grid(self.start_grid)
-        for field, least in (("num_classes", 0), ("base_width", 1), ("features_enlarge", 1)):
+        for field, least in (("num_classes", 0), ("base_width", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, found {getattr(self, field)}")
         for field, kind in (
@@ -331,6 +331,8 @@ class DiscriminatorConfig:
 
     def _check_features(self) -> None:
         """Check that nothing is asked for that heads on features do not have."""
+        if type(self.features_enlarge) is not int or self.features_enlarge not in (1, 2, 4, 8):
+            raise ValueError(f"features_enlarge must be 1, 2, 4 or 8, found {self.features_enlarge!r}")
         if self.features == "none":
             if self.features_enlarge != 1:
                 raise ValueError("features_enlarge is for a frozen network; name one with features, or leave it out")

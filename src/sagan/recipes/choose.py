@@ -25,15 +25,14 @@ class Choice(NamedTuple):
     written: Written | None = None
     """What the file says, if it is one."""
     steps: int | None = None
-    """Of a preset: as many steps as are wanted in place of its own."""
+    """As many steps as are wanted in place of its own."""
 
     @property
     def config(self) -> RunConfig:
         """Its configuration; where a preset's learning rates fall, they do from the same share of the steps on."""
-        if self.written is not None:
-            return self.written.config
-        config = PRESETS[self.name]()
-        return config if self.steps is None else with_steps(config, self.steps)
+        config = PRESETS[self.name]() if self.written is None else self.written.config
+        planned = self.written is None or self.written.length_of_preset
+        return config if self.steps is None or not planned else with_steps(config, self.steps)
 
     @property
     def called(self) -> str:

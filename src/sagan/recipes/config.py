@@ -165,7 +165,7 @@ def with_steps(config: RunConfig, steps: int) -> RunConfig:
         ValueError: If it is less than 1.
     """
     train, start = config.train, config.train.lr_decay_start
-    later = None if start is None else round(start * steps / train.total_steps)
+    later = None if start is None else start * steps // train.total_steps
     return dataclasses.replace(config, train=dataclasses.replace(train, total_steps=steps, lr_decay_start=later))
 
 

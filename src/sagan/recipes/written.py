@@ -27,6 +27,8 @@ class Written(NamedTuple):
     config: RunConfig
     says_pictures: bool
     """Whether it names the pictures."""
+    length_of_preset: bool = False
+    """Whether how many steps there are, and when learning rates fall, is that of a preset which it names."""
 
 
 def read_config(file: str | Path) -> Written:
@@ -51,9 +53,12 @@ def read_config(file: str | Path) -> Written:
     if not isinstance(values, dict):
         raise ValueError(f"--config {path} holds no configuration keys; expected such as train: {{batch_size: 32}}")
     data = values.get("data")
+    train = values.get("train")
+    own = {"total_steps", "lr_decay_start"} & {*(train if isinstance(train, dict) else ())}
+    length_of_preset = values.get("preset") is not None and not own
     says_pictures = (isinstance(data, dict) and "path" in data) or values.get("preset") == "demo"
     try:
-        return Written(from_json(json.dumps(_on_preset(values))), says_pictures)
+        return Written(from_json(json.dumps(_on_preset(values))), says_pictures, length_of_preset)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"--config {path}: {error}") from error
 

@@ -29,8 +29,11 @@ def resumed_config(old: RunConfig, new: RunConfig | None, saved: object = None) 
     changed = [name for name in differences(old, new) if name not in RESUMABLE]
     if _says_no_decoding(saved) and all(getattr(new.data, name) == value for name, value in AS_BEFORE.items()):
         changed = [name for name in changed if name.removeprefix("data.") not in AS_BEFORE]
-    if new.train.lr_decay_start is not None and old.train.total_steps != new.train.total_steps:
-        changed.append("train.total_steps (the learning rates fall towards it)")
+    if not changed and new.train.lr_decay_start is not None and old.train.total_steps != new.train.total_steps:
+        raise RunError(
+            f"this run's learning rates fall to 0 towards step {old.train.total_steps:,}, so it cannot have another "
+            "length: leave --steps away, or start a new run with --steps, from its weights with --init-from"
+        )
     if changed:
         raise RunError(
             f"a run keeps its configuration, but {', '.join(changed)} {'differs' if len(changed) == 1 else 'differ'}: "
