@@ -8,6 +8,7 @@ import sagan
 from sagan.cli.flags import combined, parse_with_preset
 from sagan.cli.train import TrainFlags
 from sagan.recipes.build import build, with_classes
+from sagan.recipes.choose import choose_preset
 
 
 def test_a_preset_with_changes_is_what_the_flags_make():
@@ -50,6 +51,12 @@ def test_so_they_do_from_a_file_that_names_the_preset_and_says_no_length(tmp_pat
     parsed, _ = parse_with_preset(TrainFlags, ["--config", str(file), "--steps", "27000"], "train", "")
     made = combined(parsed).train
     assert (made.total_steps, made.lr_decay_start) == expected
+
+
+def test_the_one_for_photos_without_a_gpu_is_told_where_it_is_not_chosen():
+    assert "--preset sagan-64-projected" in choose_preset(None, 64, cuda=False).sentence
+    for choice in (choose_preset(None, 32, cuda=False), choose_preset(None, 64, cuda=True)):
+        assert "projected" not in choice.sentence
 
 
 def test_a_preset_of_other_length_is_what_the_flag_makes():

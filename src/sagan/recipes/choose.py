@@ -121,4 +121,7 @@ def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choic
             f"no preset trains {size} px without a GPU in reasonable time; take --size 64, or insist with --preset "
             "sagan-128 and a small --base-width, --train.batch-size and --steps"
         )
-    return Choice(f"sagan-{size}-cpu" if size in (32, 64) else "sagan-32-cpu", "no GPU, --size chooses another")
+    if size == 64:
+        better = "of photos --preset sagan-64-projected makes far better pictures"
+        return Choice("sagan-64-cpu", f"no GPU, --size chooses another; {better}")
+    return Choice("sagan-32-cpu", "no GPU, --size chooses another")
