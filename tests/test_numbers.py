@@ -1509,6 +1509,35 @@ def contest_features(files: list[Path]) -> list[str]:
 
 
 @computes
+def contest_cifar(files: list[Path]) -> list[str]:
+    lines = [line for line in read_lines(files[0]) if "fd" in line and "arm" in line]
+
+    def cells(arm: str) -> list[str]:
+        at = {line["point_s"]: f"{line['fd']:.0f}" for line in lines if (line["arm"], line["seed"]) == (arm, 0)}
+        return [at.get(point, "") for point in (220.0, 440.0)]
+
+    assert all(("features" in line["arm"]) == bool(line.get("judge_in_training")) for line in lines)
+    looked = "features+noise-whole+decay", "features-2x+noise-whole+decay"
+    return [
+        "arm, seed 0 | 220 s | 440 s",
+        row("`base`", *cells("base")),
+        row(f"`{looked[0]}`, D looked", *cells(looked[0])),
+        row(f"`{looked[1]}`, D looked: pictures enlarged twice", *cells(looked[1])),
+    ]
+
+
+@computes
+def contest_cifar_bounds(files: list[Path]) -> list[str]:
+    lines = read_lines(first(files, "contest-cifar.jsonl"))
+    floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
+    assert all(line["protocol"]["reference"].startswith("5,000 pictures") for line in lines)
+    minutes = elapsed([file for file in files if file.parent.name == "cifar10-32"]) / 60
+    assert {line["protocol"]["samples"] for line in lines if "arm" in line} == {"5,000 of the same classes, seed 0"}
+    against = "of 5,000 samples against 5,000 pictures"
+    return [against, f"has {floor:.1f}", f"{minutes:.0f} minutes of training", f"frozen network, {stored:.1f}"]
+
+
+@computes
 def contest_cheaper(files: list[Path]) -> list[str]:
     lines = [line for line in read_lines(first(files, "contest-clothes.jsonl")) if line.get("point_s") == 1320.0]
     at = {line["arm"]: line for line in lines if "computed_by" not in line}
