@@ -510,10 +510,10 @@ def read_args() -> argparse.Namespace:
     return args
 
 
-def priced(arms: Sequence[str], costs: Mapping[str, object]) -> list[str]:
-    """Leave out, with a sentence, the arms whose step was not measured."""
+def priced(arms: Sequence[str], costs: Mapping[str, object], *, told: bool = True) -> list[str]:
+    """Leave out, with a sentence that is ``told`` once, the arms whose step was not measured."""
     without = [arm for arm in arms if COSTS_AS[arm] not in costs]
-    if without:
+    if without and told:
         print(f"left out, as the step of their arm of the contest was not measured: {', '.join(without)}", flush=True)
     return [arm for arm in arms if arm not in without]
 
@@ -525,7 +525,7 @@ def main() -> int:
     QUALITY.mkdir(parents=True, exist_ok=True)
     sets = args.sets or [name for name, few in FEW.items() if few.base == "clothes"]
     if args.costs:
-        args.arms = priced(args.arms, read_costs(args.costs))
+        args.arms = priced(args.arms, read_costs(args.costs), told=args.share is None)
     wanted = pieces(sets, args.arms, args.seeds, args.budget)
     how = {arm: by_steps(args, COSTS_AS[arm]) or {} for arm in (*args.arms, "preset")} if args.costs else {}
     ground = Ground(args.data, args.work, args.source, how)

@@ -370,7 +370,7 @@ def second_judge(args: argparse.Namespace) -> int:
             weights |= {f"{name} after {point:g} s": weights_at(task, point) for name, task in tasks.items()}
     new = [name for name, file in weights.items() if name not in found and file.exists()]
     if not new:
-        raise SystemExit(f"nothing new was trained to {args.final:g} s under {args.work}")
+        raise SystemExit(f"there are no new weights to judge under {args.work}")
     network = load_mobilenet(args.archive)
     size = next(iter(tasks.values())).config.generator.size_px
     half, other = halves(args.set, args.data, size, str(Path(args.work) / "cache"))
@@ -450,7 +450,7 @@ def read_args() -> argparse.Namespace:
     )
     parser.add_argument("--report", action="store_true", help="only write table and curves")
     parser.add_argument(
-        "--second-judge", metavar="ARM", help="ask the second judge about this winner, all weights once"
+        "--second-judge", metavar="ARM", help="ask the second judge about this winner, each weights file once"
     )
     parser.add_argument("--archive", type=Path, help="the second judge's file, see mobilenet.py")
     parser.add_argument("--slice", help=argparse.SUPPRESS)

@@ -1533,7 +1533,8 @@ def contest_cifar_bounds(files: list[Path]) -> list[str]:
     assert all(line["protocol"]["reference"].startswith("5,000 pictures") for line in lines)
     minutes = elapsed([file for file in files if file.parent.name == "cifar10-32"]) / 60
     assert {line["protocol"]["samples"] for line in lines if "arm" in line} == {"5,000 of the same classes, seed 0"}
-    against = "of 5,000 samples against 5,000 pictures"
+    features = only(line["protocol"]["features"] for line in lines)
+    against = f"{features} features, of 5,000 samples against 5,000 pictures"
     return [against, f"has {floor:.1f}", f"{minutes:.0f} minutes of training", f"frozen network, {stored:.1f}"]
 
 

@@ -69,7 +69,7 @@ def named(arguments: Sequence[str], *names: str) -> dict[str, str | None]:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in names:
         early.add_argument(f"--{name}", nargs="?")  # the parser of all flags says it if the value is missing
-    # The parser of all flags takes both signs between words, and keys of config.json have this one.
+    # The parser of all flags takes both signs between words, and who copies a key of config.json types underscores.
     words = [re.sub(r"^--[^=]+", lambda flag: flag[0].replace("_", "-"), word) for word in arguments]
     given, _ = early.parse_known_args(words)
     return vars(given)
