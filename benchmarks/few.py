@@ -297,9 +297,11 @@ def by_heart_of(log: Path) -> float | None:
 
 def features(pictures: Any, network: Any) -> Any:
     """Give the features of pictures, float64 (N, 320)."""
+    from sagan.machine import usable_device
     from sagan.metrics.features import extract
 
-    return np.concatenate([part.features.numpy() for part in extract(network, [pictures])]).astype(np.float64)
+    parts = extract(network, [pictures], device=usable_device("auto"))
+    return np.concatenate([part.features.numpy() for part in parts]).astype(np.float64)
 
 
 def copies(samples: Any, data: Path, reference: Any, network: Any) -> float:
