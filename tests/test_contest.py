@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sagan.recipes.config import differences
+from sagan.recipes.presets import PRESETS, PROJECTED
+
 ROOT = Path(__file__).parents[1]
 MODULES = (
     *("quality", "quality_arms", "quality_train", "quality_judge", "quality_report", "quality_costs"),
@@ -41,6 +44,22 @@ def test_every_arm_is_a_configuration_that_differs_from_the_base(modules):
             base = build(place, arms.ARMS["base"], "x.zip", "cache", 0)
             config = build(place, arm, "x.zip", "cache", 0)
             assert (config == base and not arm.plans) == (name == "base"), (name, place)
+
+
+@pytest.mark.parametrize(
+    ("place", "arm", "size"),
+    [("clothes", "features+noise-whole+attention-pooled+decay", 64), ("cifar", "features-2x+noise-whole+decay", 32)],
+)
+def test_presets_are_what_won(modules, place, arm, size):
+    config = modules["quality_arms"].configuration(place, modules["quality_arms"].chosen(arm), "x.zip", "cache", 0)
+    preset = PRESETS[PROJECTED[size]]()
+    asked = {"data.path", "data.keep", "data.cache_dir", "data.flip", "data.balanced"}  # of all arms of a set
+    asked |= {"train.sample_every", "train.evaluate_every", "train.save_every"}
+    length = {"train.total_steps", "train.lr_decay_start"}  # the contest counts them by its budget
+    spelt = {"discriminator.attention"}  # None takes the place that the preset names
+    assert {*differences(config, preset)} <= asked | length | spelt
+    assert config.discriminator.attention_positions == preset.discriminator.attention_positions == (16,)
+    assert preset.train.lr_decay_start == preset.train.total_steps // 2
 
 
 def test_stages_share_the_budget_and_start_from_one_another(modules):

@@ -54,8 +54,10 @@ def test_so_they_do_from_a_file_that_names_the_preset_and_says_no_length(tmp_pat
 
 
 def test_the_one_for_photos_without_a_gpu_is_told_where_it_is_not_chosen():
-    assert "--preset sagan-64-projected" in choose_preset(None, 64, cuda=False).sentence
-    for choice in (choose_preset(None, 32, cuda=False), choose_preset(None, 64, cuda=True)):
+    for size in (None, 32, 64):
+        choice = choose_preset(None, size, cuda=False)
+        assert f"--preset sagan-{size or 32}-projected" in choice.sentence and choice.name == f"sagan-{size or 32}-cpu"
+    for choice in (choose_preset(None, 16, cuda=False), choose_preset(None, 64, cuda=True)):
         assert "projected" not in choice.sentence
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from sagan.recipes.few import AUGMENT, EXACT, FEW, FREEZE_D, for_few, transfer_advice
-from sagan.recipes.presets import PRESETS
+from sagan.recipes.few import AUGMENT, EXACT, FEW, FREEZE_D, features_advice, for_few, transfer_advice
+from sagan.recipes.presets import PRESETS, PROJECTED
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name not in EXACT])
@@ -35,6 +35,20 @@ def test_a_run_to_start_from_keeps_ds_first_blocks_unless_a_flag_says_otherwise(
 def test_transfer_is_recommended_to_those_who_do_not_use_it():
     assert "--init-from RUN" in transfer_advice(100, started=False)[0]
     assert transfer_advice(100, started=True) == transfer_advice(FEW + 1, started=False) == []
+
+
+@pytest.mark.parametrize("size", PROJECTED)
+def test_a_frozen_network_is_recommended_where_there_is_a_preset_with_it(size):
+    plain, projected = PRESETS[f"sagan-{size}-cpu"](), PRESETS[PROJECTED[size]]()
+    assert f"--preset sagan-{size}-projected" in features_advice(plain, FEW)[0]
+    assert features_advice(plain, FEW + 1) == features_advice(projected, FEW) == []
+    assert features_advice(PRESETS["demo"](), FEW) == features_advice(PRESETS["sagan-128"](), FEW) == []
+
+
+def test_presets_with_a_frozen_network_are_found_by_their_size():
+    for size, name in PROJECTED.items():
+        config = PRESETS[name]()
+        assert (config.generator.size_px, config.discriminator.features) == (size, "efficientnet-lite0")
 
 
 def test_recipes_of_others_are_presets():

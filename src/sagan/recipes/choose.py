@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sagan.recipes.config import Changes, RunConfig, with_changes, with_steps
-from sagan.recipes.presets import PRESETS
+from sagan.recipes.presets import PRESETS, PROJECTED
 from sagan.recipes.written import Written
 from sagan.sizes import Size, size_of
 from sagan.words import did_you_mean
@@ -121,7 +121,5 @@ def choose_preset(name: str | None, size_px: int | None, *, cuda: bool) -> Choic
             f"no preset trains {size} px without a GPU in reasonable time; take --size 64, or insist with --preset "
             "sagan-128 and a small --base-width, --train.batch-size and --steps"
         )
-    if size == 64:
-        better = "of photos --preset sagan-64-projected makes far better pictures"
-        return Choice("sagan-64-cpu", f"no GPU, --size chooses another; {better}")
-    return Choice("sagan-32-cpu", "no GPU, --size chooses another")
+    better = f"; of photos --preset {PROJECTED[size]} makes better pictures" if size in PROJECTED else ""
+    return Choice("sagan-64-cpu" if size == 64 else "sagan-32-cpu", f"no GPU, --size chooses another{better}")

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import PROJECTED
 
 FEW = 1000
 """Of so many pictures to train on, or fewer, D learns each by heart in a short run already."""
@@ -50,6 +51,17 @@ def for_few(
             "(to train all of D: --train.freeze-d 0)"
         )
     return replace(config, train=replace(config.train, **changes)), said  # type: ignore[arg-type]
+
+
+def features_advice(config: RunConfig, pictures: int) -> list[str]:
+    """Say that a frozen network in D helps more than all else, where there are few pictures and a preset with one."""
+    size = config.generator.size_px
+    if pictures > FEW or config.discriminator.features != "none" or size not in PROJECTED:
+        return []
+    return [
+        f"of photos, however few, --preset {PROJECTED[size]} makes far better pictures in the same time: its D looks "
+        "through a frozen network"
+    ]
 
 
 def transfer_advice(pictures: int, *, started: bool) -> list[str]:

@@ -89,6 +89,22 @@ def sagan_32_cpu() -> RunConfig:
     )
 
 
+def sagan_32_projected() -> RunConfig:
+    """Build `sagan-32-cpu` whose discriminator looks through a frozen ImageNet network, which sees pictures enlarged.
+
+    As :func:`sagan_64_projected`; the frozen network sees pictures twice as large, so that it has a map of 16 px.
+    """
+    base = sagan_32_cpu()
+    return replace(
+        base,
+        generator=replace(base.generator, noise_entry="whole"),
+        discriminator=replace(
+            base.discriminator, features="efficientnet-lite0", features_enlarge=2, base_width=16, attention=(16,)
+        ),
+        train=replace(base.train, total_steps=9000, lr_g=1e-3, lr_d=1e-3, beta2=0.99, lr_decay_start=4500),
+    )
+
+
 def demo() -> RunConfig:
     """Build the demonstration: the embedded 8x8 digits at 16 px, three minutes on two cores.
 
@@ -265,6 +281,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "sagan-64-cpu": sagan_64_cpu,
     "sagan-64-projected": sagan_64_projected,
     "sagan-32-cpu": sagan_32_cpu,
+    "sagan-32-projected": sagan_32_projected,
     "demo": demo,
     "slides": slides,
     "official": official,
@@ -273,6 +290,8 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "sngan-projection": sngan_projection,
     "acgan": acgan,
 }
+PROJECTED = {32: "sagan-32-projected", 64: "sagan-64-projected"}
+"""Those whose discriminator looks through a frozen network, by their size in px."""
 
 
 def at_size(config: RunConfig, size_px: int) -> RunConfig:

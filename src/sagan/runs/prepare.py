@@ -11,7 +11,7 @@ from sagan.data import Batches, ImageSet, hand_over, kept, open_dataset
 from sagan.generators.snapshot import Snapshot, good_snapshots
 from sagan.recipes.build import Parts, build, frozen_network, with_classes
 from sagan.recipes.config import RunConfig, to_json
-from sagan.recipes.few import for_few, transfer_advice
+from sagan.recipes.few import features_advice, for_few, transfer_advice
 from sagan.runs.folder import RunError, check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
@@ -133,7 +133,8 @@ def chosen_for(order: Order, config: RunConfig, pictures: int) -> tuple[RunConfi
     started = order.init_from is not None
     from_run = order.init_from is not None and has_discriminator(order.init_from)
     config, said = for_few(config, pictures, keep=order.keep_fields, from_run=from_run)
-    notes = [f"note: {advice}" for advice in transfer_advice(pictures, started=started)]
+    advice = features_advice(config, pictures) + transfer_advice(pictures, started=started)
+    notes = [f"note: {one}" for one in advice]
     return config, [*(f"chosen: {choice}" for choice in said), *notes]
 
 
