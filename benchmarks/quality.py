@@ -5,6 +5,7 @@
     ./dev python benchmarks/quality.py clothes --data clothing-128.zip --stop-after 3600     # as long as there is time
     ./dev python benchmarks/quality.py clothes --report                          # table and curves from what is there
     ./dev python benchmarks/quality.py clothes --data ... --second-judge decay --archive nudity-0.2.3.tar.gz
+    ./dev python benchmarks/quality.py clothes --data ... --judge generator.safetensors --archive nudity-0.2.3.tar.gz
     ./dev python benchmarks/quality.py clothes --data ... --measure-costs grow-32 --arms base decay  # see below
     ./dev python benchmarks/quality.py clothes --data ... --costs results/quality/step-costs-clothes.json --device cuda
 
@@ -22,7 +23,8 @@ With `--costs` a budget is counted in steps, each of which costs what it was mea
 (`quality_costs.py`): another device can then do what a processor would do in those seconds. Such rows say what computed
 them, the page marks them, and they stand beside those of the same arm that were trained by seconds. Each run is trained
 to its end before another takes its place, the arms in the order in which they are named. `--pictures` also draws and
-measures samples while it trains, for a long run: `--only-screen --screen 18000 --arms ARM --pictures`.
+measures samples while it trains, for a long run: `--only-screen --screen 18000 --arms ARM --pictures`. `--judge` judges
+any weights as the arms are, with `--archive` by the second judge too, and writes judged.json beside them.
 
 It leaves results/quality/contest-SET.jsonl (a line for each judgement), .md (the table), .webp (curves) and a sheet of
 samples, same noise and same classes, for each arm. Runs lie under --work and can be deleted when all is done.
@@ -387,6 +389,26 @@ def second_judge(args: argparse.Namespace) -> int:
     return 0
 
 
+def judge_file(args: argparse.Namespace) -> int:
+    """Judge a weights file as the arms are, and write what was found beside it."""
+    from mobilenet import load_mobilenet
+    from quality_judge import first_judge, halves, judge, protocol
+
+    import sagan
+
+    generator = sagan.load(args.judge)
+    half, _ = halves(args.set, args.data, generator.config.size_px, str(Path(args.work) / "cache"))
+    judges = [first_judge(), *([load_mobilenet(args.archive)] if args.archive else [])]
+    found = {
+        "set": args.set,
+        "judges": [judge(generator, half, one) | {"protocol": protocol(half, one)} for one in judges],
+    }
+    file = args.judge.with_name("judged.json")
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
+    return 0
+
+
 def final_task(args: argparse.Namespace, arm: str, seed: int) -> Any:
     """Give what trains, or has trained, an arm up to the budget of the long runs."""
     from quality_train import BySteps, Task
@@ -452,6 +474,7 @@ def read_args() -> argparse.Namespace:
     parser.add_argument(
         "--second-judge", metavar="ARM", help="ask the second judge about this winner, each weights file once"
     )
+    parser.add_argument("--judge", type=Path, metavar="FILE", help="judge this weights file as the arms are")
     parser.add_argument("--archive", type=Path, help="the second judge's file, see mobilenet.py")
     parser.add_argument("--slice", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -478,6 +501,8 @@ def main() -> int:
     QUALITY.mkdir(parents=True, exist_ok=True)
     if args.second_judge:
         return second_judge(args)
+    if args.judge:
+        return judge_file(args)
     if args.measure_costs:
         return measure_costs(args)
     ends = time.monotonic() + args.stop_after

@@ -345,6 +345,12 @@ def test_a_small_contest_by_steps(tmp_path):
         "base-0-by-steps.webp",
         "decay-0-by-steps.webp",
     }
+    # Any weights are judged as the arms are.
+    weights = tmp_path / "work" / "digits-base-0-by-steps" / "at-8.safetensors"
+    subprocess.run([*words[:5], "--work", str(tmp_path / "work"), "--judge", str(weights)], check=True, cwd=ROOT)
+    (judged,) = json.loads(weights.with_name("judged.json").read_text())["judges"]
+    (same,) = [one for one in rows if (one["arm"], one["point_s"]) == ("base", 8.0)]
+    assert judged == {name: same[name] for name in judged} and "fd" in judged and "protocol" in judged
     # A judgement that is lost cannot be made again once its run has gone on.
     kept = [one for one in rows if (one["arm"], one["point_s"]) != ("base", 2.0)]
     (tmp_path / "contest-digits.jsonl").write_text("".join(json.dumps(one) + "\n" for one in [{"floor": True}, *kept]))

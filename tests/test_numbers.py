@@ -1508,21 +1508,53 @@ def contest_features(files: list[Path]) -> list[str]:
     ]
 
 
+CIFAR_POINTS = (880.0, 1760.0, 3520.0, 5280.0)
+CIFAR_WINNER = "features-2x+noise-whole+decay"
+
+
+def cifar_counted(files: list[Path]) -> dict[tuple[str, int], dict[float, dict[str, Any]]]:
+    """Give the judgements of the arms that had the whole budget, by arm and seed, then by their point."""
+    found: dict[tuple[str, int], dict[float, dict[str, Any]]] = {}
+    for line in read_lines(first(files, "contest-cifar.jsonl")):
+        if "fd" in line and "computed_by" in line and (line["arm"] == "base" or line["budget_s"] == CIFAR_POINTS[-1]):
+            found.setdefault((line["arm"], line["seed"]), {})[line["point_s"]] = line
+    return found
+
+
 @computes
 def contest_cifar(files: list[Path]) -> list[str]:
-    lines = [line for line in read_lines(files[0]) if "fd" in line and "arm" in line]
+    found = cifar_counted(files)
+    assert {arm for arm, _ in found} == {CIFAR_WINNER, "base"}
+    assert all(
+        bool(line.get("judge_in_training")) == (arm != "base") for (arm, _), at in found.items() for line in at.values()
+    )
 
-    def cells(arm: str) -> list[str]:
-        at = {line["point_s"]: f"{line['fd']:.0f}" for line in lines if (line["arm"], line["seed"]) == (arm, 0)}
-        return [at.get(point, "") for point in (220.0, 440.0)]
+    def cells(arm: str, seed: int) -> list[str]:
+        at = found[arm, seed]
+        said = {
+            point: f"{at[point]['fd']:.0f} ({at[point]['precision']:.2f}, {at[point]['recall']:.2f})" for point in at
+        }
+        return [said.get(point, "") for point in CIFAR_POINTS]
 
-    assert all(("features" in line["arm"]) == bool(line.get("judge_in_training")) for line in lines)
-    looked = "features+noise-whole+decay", "features-2x+noise-whole+decay"
     return [
-        "arm, seed 0 | 220 s | 440 s",
-        row("`base`", *cells("base")),
-        row(f"`{looked[0]}`, D looked", *cells(looked[0])),
-        row(f"`{looked[1]}`, D looked: pictures enlarged twice", *cells(looked[1])),
+        "880 s | 1,760 s | 3,520 s | 5,280 s",
+        *(row(f"`{CIFAR_WINNER}`, D looked", seed, *cells(CIFAR_WINNER, seed)) for seed in (0, 1)),
+        *(row("`base`", seed, *cells("base", seed)) for seed in (0, 1)),
+    ]
+
+
+@computes
+def contest_cifar_made(files: list[Path]) -> list[str]:
+    lines = [line for at in cifar_counted(files).values() for line in at.values()]
+    assert {line["protocol"]["samples"] for line in lines} == {"5,000 of the same classes, seed 0"}
+    assert all(line["protocol"]["reference"].startswith("5,000 pictures") for line in lines)
+    assert CIFAR_POINTS[-1] not in cifar_counted(files)["base", 1]
+    features = only(line["protocol"]["features"] for line in lines)
+    return [
+        f"{features} features, less is better, of 5,000 samples against 5,000 pictures of `cifar10-15k.zip` (1,500",
+        "CIFAR-10",
+        f"({only(line['computed_by'] for line in lines)}, {only(line['computed_in'] for line in lines)})",
+        "base with seed 1",
     ]
 
 
@@ -1530,12 +1562,121 @@ def contest_cifar(files: list[Path]) -> list[str]:
 def contest_cifar_bounds(files: list[Path]) -> list[str]:
     lines = read_lines(first(files, "contest-cifar.jsonl"))
     floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
-    assert all(line["protocol"]["reference"].startswith("5,000 pictures") for line in lines)
+    found = cifar_counted(files)
+    base = min(line["fd"] for (arm, _), at in found.items() if arm == "base" for line in at.values())
+    half = floor + (base - floor) / 2
+    assert all(found[CIFAR_WINNER, seed][CIFAR_POINTS[-1]]["fd"] < half for seed in (0, 1))
     minutes = elapsed([file for file in files if file.parent.name == "cifar10-32"]) / 60
-    assert {line["protocol"]["samples"] for line in lines if "arm" in line} == {"5,000 of the same classes, seed 0"}
-    features = only(line["protocol"]["features"] for line in lines)
-    against = f"{features} features, of 5,000 samples against 5,000 pictures"
-    return [against, f"has {floor:.1f}", f"{minutes:.0f} minutes of training", f"frozen network, {stored:.1f}"]
+    return [f"has {floor:.1f}", f"base is {half:.0f}", f"{minutes:.0f} minutes of training", f"have {stored:.1f}"]
+
+
+@computes
+def contest_cifar_second(files: list[Path]) -> list[str]:
+    told = read(first(files, "contest-cifar-second-judge.json"))
+    at, point = told["values"], CIFAR_POINTS[1]
+    assert (told["winner"], told["point_s"]) == (CIFAR_WINNER, CIFAR_POINTS[-1])
+    late = [at[f"{CIFAR_WINNER} seed {seed}"] for seed in (0, 1)]
+    early = [at[f"{CIFAR_WINNER} seed {seed} after {point:g} s"] for seed in (0, 1)]
+    base, floor, stored = at["base seed 0"], at["floor"], at["stored"]
+    half = floor["fd"] + (base["fd"] - floor["fd"]) / 2
+
+    def pair(name: str, digits: int) -> str:
+        return f"{late[0][name]:.{digits}f} and {late[1][name]:.{digits}f}"
+
+    return [
+        f"is {pair('fd', 0)} after 5,280 s (precision {pair('precision', 2)}, recall {pair('recall', 2)})",
+        f"{early[0]['fd']:.0f} and {early[1]['fd']:.0f} after 1,760 s",
+        f"The base with seed 0 has {base['fd']:.0f}",
+        f"has {stored['fd']:.0f}",
+        f"other half of the pictures {floor['fd']:.0f}",
+        f"base is {half:.0f}",
+    ]
+
+
+FEW_SETS = ("five-100", "one-100", "five-500", "one-500")
+FEW_WAYS = {
+    "projected": "`sagan-64-projected` at constant rates",
+    "projected-all": "`sagan-64-projected`, with `color translation cutout`",
+    "narrow": "narrower networks",
+    "adaptive": "`color translation cutout`, adaptive",
+    "transfer": "from a run of 150 s on CIFAR-10",
+    "all": "`color translation cutout`",
+    "preset": "`sagan-64-cpu` as it is (`translation`)",
+    "freeze": "from that run, with `--train.freeze-d 2`",
+    "none": "no augmentation",
+    "lecam": "LeCam from step 100 on",
+}
+
+
+def few_at(files: list[Path], point: float) -> dict[str, list[dict[str, Any]]]:
+    """Give the judgements of each arm at a point that was counted, one for each set."""
+    lines = [line for line in read_lines(first(files, "few-pictures.jsonl")) if "computed_by" in line]
+    at = {(line["arm"], line["few"]): line for line in lines if line["point_s"] == point}
+    return {arm: [at[arm, few] for few in FEW_SETS] for arm in FEW_WAYS}
+
+
+@computes
+def few_pictures(files: list[Path]) -> list[str]:
+    at = few_at(files, 300.0)
+    totals = [sum(line["fd"] for line in at[arm]) for arm in FEW_WAYS]
+    assert totals == sorted(totals)
+    assert only(line["before_s"] for arm in ("transfer", "freeze") for line in at[arm]) == 150
+    said_sets = {
+        "five-100": "5 classes, 100",
+        "one-100": "1 class, 100",
+        "five-500": "5 classes, 500",
+        "one-500": "1 class, 500",
+    }
+    assert [*said_sets] == [*FEW_SETS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from few import ARMS, FEW
+
+        assert {name: (len(FEW[name].classes), FEW[name].pictures) for name in FEW_SETS} == {
+            name: (int(said.split()[0]), int(said.split()[-1])) for name, said in said_sets.items()
+        }
+        assert FEW_WAYS["lecam"].endswith(f"from step {ARMS['lecam'].changes['train.lecam_start']} on")
+    return [
+        "5 classes, 100 pictures | 1 class, 100 | 5 classes, 500 | 1 class, 500",
+        *(row(FEW_WAYS[arm], *(f"{line['fd']:,.0f}" for line in at[arm])) for arm in FEW_WAYS),
+    ]
+
+
+@computes
+def few_made(files: list[Path]) -> list[str]:
+    lines = [line for arm in few_at(files, 300.0).values() for line in arm]
+    assert {line["seed"] for line in lines} == {0}
+    assert {line["arm"] for line in lines if line.get("judge_in_training")} == {"projected", "projected-all"}
+    judges = [line["protocol"]["samples"].split()[0] for line in lines[:2]]
+    return [
+        f"{only(line['protocol']['features'] for line in lines)} features",
+        f"({judges[0]} or {judges[1]})",
+        f"{only(line['point_s'] for line in lines):.0f} processor seconds",
+        only(line["computed_by"] for line in lines),
+        "`sagan-64-projected`",
+    ]
+
+
+@computes
+def few_others(files: list[Path]) -> list[str]:
+    half, whole = few_at(files, 150.0), few_at(files, 300.0)
+
+    def less(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> str:
+        return f"{sum(a['fd'] < b['fd'] for a, b in zip(one, other, strict=True))} of {len(FEW_SETS)}"
+
+    return [
+        f"`translation` alone in {less(whole['all'], whole['preset'])} sets",
+        f"in {less(whole['freeze'], whole['transfer'])}",
+        "CIFAR-10 had less after 150 s than the preset after 300 s",
+        f"cost, in {less(half['transfer'], whole['preset'])}",
+    ]
+
+
+@computes
+def few_copies(files: list[Path]) -> list[str]:
+    lines = [line for line in read_lines(first(files, "few-pictures.jsonl")) if "computed_by" in line]
+    assert all(not line["warned"] for line in lines)
+    return [f"at most {max(line['copies'] for line in lines):.2f} of the samples"]
 
 
 @computes
