@@ -25,6 +25,7 @@ from typing import get_args
 from rich.console import Console
 
 from sagan.data.config import Keep
+from sagan.experiments.catalogue import SweepError
 from sagan.experiments.config import PaperConfig
 from sagan.experiments.paper import run_rows
 from sagan.experiments.scales import ScaleName
@@ -154,7 +155,11 @@ def main(arguments: list[str] | None = None) -> int:
             console.print(f"rows take turns on the device, so each has {flags.steps_in_turns:,} steps")
             flags.steps = flags.steps_in_turns
         console.print(f"the same by the command line: sagan paper run {shlex.join(command_of(flags))}")
-        code, _ = run_rows(config_of(flags), command_of(flags), console)
+        try:
+            code, _ = run_rows(config_of(flags), command_of(flags), console)
+        except SweepError as error:
+            console.print(str(error), markup=False)
+            return 2
     return code
 
 

@@ -57,6 +57,15 @@ def test_what_cannot_be_is_said_in_a_sentence(rows, capsys, word: str, said: str
     assert said in capsys.readouterr().err
 
 
+def test_a_folder_with_other_settings_is_said_in_a_sentence(rows, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    asked = ["--scale", "smoke", "--out", "out", "--experiments", "figure5", "--stop-after-s", "0.001"]
+    monkeypatch.setattr("sagan.experiments.paper.run", lambda *_, **__: 0)  # no row is needed for it
+    assert rows.main(asked) == 0
+    capsys.readouterr()
+    assert rows.main([*asked, "--steps", "3"]) == 2
+    assert "other settings of: train.total_steps" in capsys.readouterr().err
+
+
 def test_without_the_service_rows_take_turns_and_may_be_shorter(rows, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setenv("PATH", "")
     with rows.service(True, Console(file=sys.stdout)) as works:
