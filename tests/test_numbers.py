@@ -1583,14 +1583,26 @@ def contest_cifar_second(files: list[Path]) -> list[str]:
     def pair(name: str, digits: int) -> str:
         return f"{late[0][name]:.{digits}f} and {late[1][name]:.{digits}f}"
 
+    assert max(one["fd"] for one in late) < half
+    assert early[1]["fd"] < base["fd"] < early[0]["fd"]
     return [
         f"is {pair('fd', 0)} after 5,280 s (precision {pair('precision', 2)}, recall {pair('recall', 2)})",
         f"{early[0]['fd']:.0f} and {early[1]['fd']:.0f} after 1,760 s",
-        f"The base with seed 0 has {base['fd']:.0f}",
+        f"The base with seed 0 has {base['fd']:.0f} at 5,280 s (recall {base['recall']:.2f})",
         f"has {stored['fd']:.0f}",
         f"other half of the pictures {floor['fd']:.0f}",
         f"base is {half:.0f}",
+        f"seed 0 but for {early[0]['fd'] - base['fd']:.1f}",
     ]
+
+
+@computes
+def contest_cifar_enlarged(files: list[Path]) -> list[str]:
+    lines = [line for line in read_lines(files[0]) if "computed_by" in line and line["budget_s"] == CIFAR_POINTS[0]]
+    at = {line["arm"]: line["fd"] for line in lines if line["point_s"] == CIFAR_POINTS[0] and line["seed"] == 0}
+    assert at.keys() == {"base", "features+noise-whole+decay", CIFAR_WINNER}
+    plain, enlarged = at["features+noise-whole+decay"], at[CIFAR_WINNER]
+    return ["16 px", f"seed 0 had {plain:.0f} at {CIFAR_POINTS[0]:.0f} s", f"with enlarging had {enlarged:.0f}"]
 
 
 FEW_SETS = ("five-100", "one-100", "five-500", "one-500")
