@@ -97,8 +97,8 @@ def counts_of(state):
 def assert_each_step_does_the_same(steps, one, other, config, pictures, engine, tolerances):
     """Train ``one`` by ``steps`` and ``other`` by plain ones, always from the state that ``one`` has reached.
 
-    So rounding has a single step to grow in; within ten steps training makes another loss of a last digit. The steps
-    before anything is recorded are plain ones in both, and not compared.
+    So rounding has a single step to grow in; training makes it larger from step to step. The steps before anything is
+    recorded are plain ones in both, and not compared.
     """
     tolerance, of_update = tolerances
     networks = {name: (getattr(one, name), getattr(other, name)) for name in ("G", "D", "ema")}
