@@ -73,10 +73,16 @@ class RunsOut(Hook):
 
 
 def training(given: Found) -> Found:
-    """Train until SIGTERM comes after step ``until``, or go on with a run; ``kill`` ends it before, without a word."""
+    """Train until SIGTERM comes after step ``until``, or go on with a run; ``kill`` ends it before, without a word.
+
+    ``after_product``: the process has multiplied matrices before, which asked for nothing.
+    """
     said, folder = io.StringIO(), Path(given["folder"])
     console = Console(file=said, soft_wrap=True, markup=False, highlight=False)
     config = from_json(given["config"])
+    if given.get("after_product"):
+        square = torch.ones(64, 64, device=config.engine.device)
+        (square @ square).sum().item()
     with killed(*given["kill"]) if given.get("kill") else contextlib.nullcontext():
         place = {"resume": folder} if given.get("resume") else {"out": folder}
         result = train(config, **place, console=console, hooks=[Ends(given["until"])])  # type: ignore[arg-type]
@@ -107,14 +113,10 @@ def killed(where: str, at: int) -> Iterator[None]:
 
 
 def refusal(given: Found) -> Found:
-    """Train with an operation that has no deterministic form, or after a product of matrices that asked for none."""
+    """Train with an operation that has no deterministic form."""
     config, folder = from_json(given["config"]), Path(given["folder"])
-    if given["after_product"]:
-        square = torch.ones(64, 64, device=config.engine.device)
-        (square @ square).sum().item()
-    hooks = [Ends(1)] if given["after_product"] else [CallsRefused()]
     try:
-        train(config, out=folder, console=Console(quiet=True), hooks=hooks)
+        train(config, out=folder, console=Console(quiet=True), hooks=[CallsRefused()])
     except NotDeterministicError as error:
         return {"said": str(error)}
     return {"said": ""}

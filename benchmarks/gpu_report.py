@@ -76,7 +76,7 @@ def reliability_section(out: Path) -> str:
     listed = table(("promise", "holds", "found"), rows).replace("|---|---:|---:|", "|---|---|---|")
     return (
         f"## Faults and equal bits\n\n{made_with(found)}. Small runs in processes of their own (`benchmarks/"
-        f"gpu_reliability.py`); {found['passed']} of {len(found['rows'])} hold.\n\n{listed}\n"
+        f"gpu_reliability.py`); {found['passed']} of {len(found['rows'])} hold.\n\n{listed}"
     )
 
 

@@ -66,10 +66,38 @@ def test_what_is_promised_of_faults_and_bits_holds_on_a_processor(day, tmp_path)
     reliability, setting = importlib.import_module("gpu_reliability"), importlib.import_module("gpu_setting")
     found = reliability.reliability(setting.Setting(out=tmp_path, device="cpu", toy=True, seconds=600.0))
     assert [row for row in found["rows"] if not row["passes"]] == []
-    assert found["passed"] == len(found["rows"]) >= 16
+    assert found["passed"] == len(found["rows"]) >= 17
+    bits = {row["what"]: row["found"] for row in found["rows"]}
+    assert bits["a product of matrices before the switch"] == "not refused; beside none: the same bits"
     (tmp_path / "reliability.json").write_text(json.dumps(found))
     page = importlib.import_module("gpu_report").report(tmp_path)
     assert "| kill in a save, resumed, fp32 | yes | ended with -9, went on from step 4: the same bits |" in page
+
+
+@pytest.mark.parametrize(
+    ("error", "apart", "passes", "found"),
+    [
+        ("NotDeterministicError: this process multiplied matrices on a GPU before --engine", 1.0, True, "multiplied"),
+        (None, 0.0, True, "not refused; beside none: the same bits"),
+        (None, 1e-3, False, "not refused; beside none: weights and moments differ by 1.0e-03"),
+        ("did not end in time", 0.0, False, "did not end in time"),
+    ],
+)
+def test_a_product_before_the_switch_is_refused_or_moves_no_bit(day, error, apart, passes, found):
+    class Lab:
+        def config(self, precision):
+            return precision
+
+        def train(self, name, config, after_product=False):
+            return {"error": error} if after_product and error else {}
+
+        def apart(self, one, other):
+            assert one != other
+            return apart
+
+    row = importlib.import_module("gpu_reliability").product_row(Lab())
+    assert row["passes"] == passes
+    assert found in row["found"]
 
 
 def test_a_promise_that_could_not_be_tried_is_a_row_and_the_others_stay(day):

@@ -1090,6 +1090,76 @@ def gpu_twice(files: list[Path]) -> list[str]:
     return []
 
 
+def promises(files: list[Path]) -> dict[str, dict[str, Any]]:
+    found = read(files[0])
+    assert found["card"] == "NVIDIA H200"
+    assert found["torch"].startswith("2.11.")
+    return {one["what"]: one for one in found["rows"]}
+
+
+def pixels_apart(row: dict[str, Any]) -> tuple[str, str]:
+    match = re.search(r"at most (\d+ of 255) \(limit (\d+)\)", row["found"])
+    assert match is not None
+    return match[1], match[2]
+
+
+@computes
+def gpu_reliability(files: list[Path]) -> list[str]:
+    rows = promises(files)
+    samples, before = (what for what, one in rows.items() if not one["passes"])
+    assert (before, rows[before]["found"]) == ("a product of matrices before the switch", "nothing was refused")
+    most, limit = pixels_apart(rows[samples])
+    assert samples.endswith(" samples in another process, fp32")
+    return [
+        f"of the {len(rows)} promises",
+        f"{samples.split()[0]} samples that another process drew again in fp32 differed by {most}",
+        f"The limit was {limit}",
+    ]
+
+
+@computes
+def gpu_bits(files: list[Path]) -> list[str]:
+    rows = promises(files)
+    for precision in ("fp32", "bf16"):
+        assert rows[f"trained twice, {precision}"]["found"] == "the same bits"
+        for how in ("SIGTERM", "kill in a step", "kill in a save"):
+            one = rows[f"{how}, resumed, {precision}"]
+            assert one["passes"]
+            assert one["found"].endswith(": the same bits")
+    return []
+
+
+@computes
+def gpu_samples(files: list[Path]) -> list[str]:
+    rows = promises(files)
+    assert rows["64 samples in another process, TF32 as it comes"]["found"] == "the same bits"
+    most, _ = pixels_apart(rows["64 samples in another process, fp32"])
+    return [f"64 samples that another process drew again differed by at most {most}"]
+
+
+@computes
+def gpu_memory(files: list[Path]) -> list[str]:
+    (what,) = (what for what in promises(files) if what.startswith("batch of "))
+    one = promises(files)[what]
+    assert one["passes"]
+    images, gigabytes = what.removeprefix("batch of ").split(" in ")
+    return [
+        f"{images} images a step that might take {gigabytes}",
+        f"told {one['found'].split(' at a time advised')[0]} at a time",
+    ]
+
+
+@computes
+def gpu_gradients(files: list[Path]) -> list[str]:
+    rows = promises(files)
+    found = {one["found"] for what, one in rows.items() if what.startswith("gradient of ")}
+    assert found == {"weights, moments and counts untouched, the other network updated, named, nothing waits"}
+    for precision in ("fp32", "bf16"):
+        assert sum(what.startswith("gradient of ") and what.endswith(precision) for what in rows) == 4
+        assert rows[f"the step after refused ones, {precision}"]["passes"]
+    return []
+
+
 @computes
 def gpu_trainings(files: list[Path]) -> list[str]:
     small, large = (read(first(files, f"train-{size}.json")) for size in (64, 128))

@@ -22,7 +22,7 @@ class NotDeterministicError(RuntimeError):
 def choose_kernels(config: EngineConfig, device: torch.device) -> str:
     """Set what PyTorch may choose kernels by, in this process and from now on; :func:`kernels_as_before` undoes it.
 
-    Call it before anything is computed on a GPU: cuBLAS reads its variable at its first call.
+    Call it before anything is computed on a GPU: the variable is read at the first product of matrices.
 
     Returns:
         What was chosen, for people; "" is PyTorch's own choice.
@@ -86,7 +86,9 @@ def _sentence(error: RuntimeError) -> str:
     """Say which operation was refused and what to do."""
     said = str(error)
     if " does not have" not in said:
-        # PyTorch asks once in a process, at the first matrix product, whatever is set later.
+        # Versions that ask at all ask once in a process, at the first matrix product, whatever is set later. PyTorch
+        # 2.11 asked nothing on a GPU, and the library of 2.13 has no such message: since PyTorch's pull request 161749
+        # the workspace that it gives each of cuBLAS's handles counts as enough.
         return (
             "this process multiplied matrices on a GPU before --engine.deterministic was asked for, and cuBLAS is told "
             f"only once how to sum; start Python with {CUBLAS}={CUBLAS_SAME[0]} set, or train in a fresh process"
