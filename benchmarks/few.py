@@ -31,7 +31,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,8 +47,9 @@ BUDGET_S, POINTS, SOURCE_S = 300.0, (1 / 2, 1.0), 150.0
 SPLIT_SEED = 17
 SHOWN = 8
 """Samples of each arm on a sheet."""
-LINES = 3
-"""Lines of the log that `by heart` is averaged over."""
+LOG_EVERY, LINES = 25, 3
+"""Steps between lines of the log, so that short runs have enough for their health, and how many of the latest ones `by
+heart` is averaged over. The rows that a GPU computed are from before: their runs had one line, or none."""
 TOLERANCE = 1e-6
 SOURCE = "source"
 
@@ -244,6 +245,11 @@ def few_task(called: str, base: str, piece: Piece, data: str, work: Path, how: M
         @property
         def way(self) -> Arm:
             return ARMS[self.arm]
+
+        @property
+        def config(self) -> Any:
+            config = super().config
+            return replace(config, train=replace(config.train, log_every=LOG_EVERY))
 
         @property
         def folder(self) -> Path:

@@ -24,7 +24,8 @@ With `--costs` a budget is counted in steps, each of which costs what it was mea
 them, the page marks them, and they stand beside those of the same arm that were trained by seconds. Each run is trained
 to its end before another takes its place, the arms in the order in which they are named. `--pictures` also draws and
 measures samples while it trains, for a long run: `--only-screen --screen 18000 --arms ARM --pictures`. `--judge` judges
-any weights as the arms are, with `--archive` by the second judge too, and writes judged.json beside them.
+any weights as the arms are, with `--archive` by the second judge too, and writes NAME-judged.json beside them: nothing
+is to be chosen by that.
 
 It leaves results/quality/contest-SET.jsonl (a line for each judgement), .md (the table), .webp (curves) and a sheet of
 samples, same noise and same classes, for each arm. Runs lie under --work and can be deleted when all is done.
@@ -391,19 +392,22 @@ def second_judge(args: argparse.Namespace) -> int:
 
 def judge_file(args: argparse.Namespace) -> int:
     """Judge a weights file as the arms are, and write what was found beside it."""
+    import hashlib
+
     from mobilenet import load_mobilenet
     from quality_judge import first_judge, halves, judge, protocol
 
     import sagan
+    from sagan.machine import versions
 
+    as_a_processor()
     generator = sagan.load(args.judge)
     half, _ = halves(args.set, args.data, generator.config.size_px, str(Path(args.work) / "cache"))
     judges = [first_judge(), *([load_mobilenet(args.archive)] if args.archive else [])]
-    found = {
-        "set": args.set,
-        "judges": [judge(generator, half, one) | {"protocol": protocol(half, one)} for one in judges],
-    }
-    file = args.judge.with_name("judged.json")
+    told = [judge(generator, half, one) | {"protocol": protocol(half, one)} for one in judges]
+    found: Row = {"set": args.set, "judges": told}
+    found |= {"sha256": hashlib.sha256(args.judge.read_bytes()).hexdigest(), "versions": versions()}
+    file = args.judge.with_name(f"{args.judge.stem}-judged.json")
     file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
     return 0

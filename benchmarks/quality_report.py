@@ -67,7 +67,7 @@ def note(rows: Sequence[Row]) -> list[str]:
     if any(row.get("judge_in_training") for row in rows):
         said += [
             f"{SEEN.strip()} D looked through this very network while it trained, so these values say less than those "
-            "of other arms; the second judge, another network, tells them apart.",
+            "of other arms; what the second judge, another network, found stands beside, where it was asked.",
             "",
         ]
     return said

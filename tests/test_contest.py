@@ -1,6 +1,7 @@
 """benchmarks/quality.py: which slices it trains, in which order, and what its page says; a small contest, slow."""
 
 import argparse
+import hashlib
 import importlib
 import json
 import subprocess
@@ -348,7 +349,9 @@ def test_a_small_contest_by_steps(tmp_path):
     # Any weights are judged as the arms are.
     weights = tmp_path / "work" / "digits-base-0-by-steps" / "at-8.safetensors"
     subprocess.run([*words[:5], "--work", str(tmp_path / "work"), "--judge", str(weights)], check=True, cwd=ROOT)
-    (judged,) = json.loads(weights.with_name("judged.json").read_text())["judges"]
+    told = json.loads(weights.with_name("at-8-judged.json").read_text())
+    assert told["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest() and told["versions"]
+    (judged,) = told["judges"]
     (same,) = [one for one in rows if (one["arm"], one["point_s"]) == ("base", 8.0)]
     assert judged == {name: same[name] for name in judged} and "fd" in judged and "protocol" in judged
     # A judgement that is lost cannot be made again once its run has gone on.

@@ -27,6 +27,7 @@ from sagan.experiments.sweep import read_sweep
 from sagan.ops.resample import CUDA_KERNEL_POSITIONS
 from sagan.recipes.build import build
 from sagan.recipes.config import from_json
+from sagan.recipes.few import LOOKING
 from sagan.recipes.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -1632,47 +1633,93 @@ def contest_cifar_made(files: list[Path]) -> list[str]:
 def contest_cifar_bounds(files: list[Path]) -> list[str]:
     lines = read_lines(first(files, "contest-cifar.jsonl"))
     floor, stored = (only(line["fd"] for line in lines if name in line) for name in ("floor", "stored"))
-    found = cifar_counted(files)
-    base = min(line["fd"] for (arm, _), at in found.items() if arm == "base" for line in at.values())
-    half = floor + (base - floor) / 2
-    assert all(found[CIFAR_WINNER, seed][CIFAR_POINTS[-1]]["fd"] < half for seed in (0, 1))
+    half = cifar_half(files)
+    assert all(cifar_counted(files)[CIFAR_WINNER, seed][CIFAR_POINTS[-1]]["fd"] < half for seed in (0, 1))
     minutes = elapsed([file for file in files if file.parent.name == "cifar10-32"]) / 60
     return [f"has {floor:.1f}", f"base is {half:.0f}", f"{minutes:.0f} minutes of training", f"have {stored:.1f}"]
+
+
+def cifar_half(files: list[Path]) -> float:
+    """Give the distance half-way between the floor and the base that had the whole budget."""
+    floor = only(line["fd"] for line in read_lines(first(files, "contest-cifar.jsonl")) if "floor" in line)
+    base = cifar_counted(files)["base", 0][CIFAR_POINTS[-1]]["fd"]
+    assert base == min(
+        line["fd"] for (arm, _), at in cifar_counted(files).items() if arm == "base" for line in at.values()
+    )
+    return float(floor + (base - floor) / 2)
 
 
 @computes
 def contest_cifar_second(files: list[Path]) -> list[str]:
     told = read(first(files, "contest-cifar-second-judge.json"))
-    at, point = told["values"], CIFAR_POINTS[1]
+    at = told["values"]
     assert (told["winner"], told["point_s"]) == (CIFAR_WINNER, CIFAR_POINTS[-1])
+    assert "base seed 1" not in at
     late = [at[f"{CIFAR_WINNER} seed {seed}"] for seed in (0, 1)]
-    early = [at[f"{CIFAR_WINNER} seed {seed} after {point:g} s"] for seed in (0, 1)]
+    early = [at[f"{CIFAR_WINNER} seed {seed} after 1760 s"] for seed in (0, 1)]
+    early_base = [at[f"base seed {seed} after 1760 s"] for seed in (0, 1)]
     base, floor, stored = at["base seed 0"], at["floor"], at["stored"]
     half = floor["fd"] + (base["fd"] - floor["fd"]) / 2
-
-    def pair(name: str, digits: int) -> str:
-        return f"{late[0][name]:.{digits}f} and {late[1][name]:.{digits}f}"
-
     assert max(one["fd"] for one in late) < half
-    assert early[1]["fd"] < base["fd"] < early[0]["fd"]
+
+    def pair(two: list[dict[str, float]], name: str, digits: int = 2) -> str:
+        return f"{two[0][name]:.{digits}f} and {two[1][name]:.{digits}f}"
+
+    def against(name: str) -> str:
+        return f"{name} {pair(early, name)} against {pair(early_base, name)}"
+
     return [
-        f"is {pair('fd', 0)} after 5,280 s (precision {pair('precision', 2)}, recall {pair('recall', 2)})",
-        f"{early[0]['fd']:.0f} and {early[1]['fd']:.0f} after 1,760 s",
-        f"The base with seed 0 has {base['fd']:.0f} at 5,280 s (recall {base['recall']:.2f})",
+        "After 1,760 s",
+        f"is {pair(early, 'fd', 0)} where the base, with two seeds too, has {pair(early_base, 'fd', 0)}",
+        f"({against('recall')}, {against('precision')})",
+        f"After 5,280 s it is {pair(late, 'fd', 0)} (precision {pair(late, 'precision')}, "
+        f"recall {pair(late, 'recall')})",
+        f"has {base['fd']:.0f} ({base['precision']:.2f}, {base['recall']:.2f})",
         f"has {stored['fd']:.0f}",
         f"other half of the pictures {floor['fd']:.0f}",
         f"base is {half:.0f}",
-        f"seed 0 but for {early[0]['fd'] - base['fd']:.1f}",
+    ]
+
+
+@computes
+def contest_cifar_dearer(files: list[Path]) -> list[str]:
+    costs = read(first(files, "step-costs-cifar.json"))["costs"]
+    lines = [line for line in read_lines(first(files, "contest-cifar.jsonl")) if "fd" in line and "arm" in line]
+    taken = {
+        line["arm"]: line["cost_s"] / line["step"]
+        for line in lines
+        if "computed_by" not in line and line["point_s"] == 220.0
+    }
+    at = [cifar_counted(files)[CIFAR_WINNER, seed][CIFAR_POINTS[2]] for seed in (0, 1)]
+    assert max(line["fd"] for line in at) < cifar_half(files)
+    assert 1.15 < taken[CIFAR_WINNER] / costs[CIFAR_WINNER]["run"] < 1.25
+    return [
+        f"counted as {costs[CIFAR_WINNER]['run']:.2f} s",
+        "in the 220 s",
+        f"it took {taken[CIFAR_WINNER]:.2f} s",
+        f"(of the base {costs['base']['run']:.2f} counted, {taken['base']:.2f} taken)",
+        f"below {cifar_half(files):.0f} at 3,520 s already",
+        f"is {only(line['step'] for line in at) * taken[CIFAR_WINNER]:,.0f} s then",
     ]
 
 
 @computes
 def contest_cifar_enlarged(files: list[Path]) -> list[str]:
-    lines = [line for line in read_lines(files[0]) if "computed_by" in line and line["budget_s"] == CIFAR_POINTS[0]]
-    at = {line["arm"]: line["fd"] for line in lines if line["point_s"] == CIFAR_POINTS[0] and line["seed"] == 0}
-    assert at.keys() == {"base", "features+noise-whole+decay", CIFAR_WINNER}
-    plain, enlarged = at["features+noise-whole+decay"], at[CIFAR_WINNER]
-    return ["16 px", f"seed 0 had {plain:.0f} at {CIFAR_POINTS[0]:.0f} s", f"with enlarging had {enlarged:.0f}"]
+    lines = [line for line in read_lines(files[0]) if "computed_by" in line and line["seed"] == 0]
+    at = {(line["arm"], line["budget_s"], line["point_s"]): line for line in lines}
+    plain, enlarged = (
+        [at[arm, 880.0, point]["fd"] for point in (440.0, 880.0)]
+        for arm in ("features+noise-whole+decay", CIFAR_WINNER)
+    )
+    other = at[CIFAR_WINNER, 5280.0, 440.0]
+    assert other["step"] == at[CIFAR_WINNER, 880.0, 440.0]["step"]
+    return [
+        "16 px",
+        f"{plain[0]:.0f} at 440 s and {plain[1]:.0f} at 880 s",
+        f"had {enlarged[0]:.0f} and {enlarged[1]:.0f}",
+        f"step {other['step']}",
+        f"had {enlarged[0]:.0f} and {other['fd']:.0f} there",
+    ]
 
 
 FEW_SETS = ("five-100", "one-100", "five-500", "one-500")
@@ -1700,6 +1747,7 @@ def few_at(files: list[Path], point: float) -> dict[str, list[dict[str, Any]]]:
 @computes
 def few_pictures(files: list[Path]) -> list[str]:
     at = few_at(files, 300.0)
+    floors = {line["few"]: line["fd"] for line in read_lines(files[0]) if line.get("floor")}
     totals = [sum(line["fd"] for line in at[arm]) for arm in FEW_WAYS]
     assert totals == sorted(totals)
     assert only(line["before_s"] for arm in ("transfer", "freeze") for line in at[arm]) == 150
@@ -1721,6 +1769,7 @@ def few_pictures(files: list[Path]) -> list[str]:
     return [
         "5 classes, 100 pictures | 1 class, 100 | 5 classes, 500 | 1 class, 500",
         *(row(FEW_WAYS[arm], *(f"{line['fd']:,.0f}" for line in at[arm])) for arm in FEW_WAYS),
+        row("(the training pictures themselves)", *(f"{floors[few]:.0f}" for few in FEW_SETS)),
     ]
 
 
@@ -1755,10 +1804,32 @@ def few_others(files: list[Path]) -> list[str]:
 
 
 @computes
-def few_copies(files: list[Path]) -> list[str]:
-    lines = [line for line in read_lines(first(files, "few-pictures.jsonl")) if "computed_by" in line]
-    assert all(not line["warned"] for line in lines)
-    return [f"at most {max(line['copies'] for line in lines):.2f} of the samples"]
+def few_recall(files: list[Path]) -> list[str]:
+    lines = [line for arm in few_at(files, 300.0).values() for line in arm]
+    recall = only(f"{line['recall']:.2f}" for line in lines)
+    return [f"recall is {recall} of"]
+
+
+@computes
+def few_looking(files: list[Path]) -> list[str]:
+    at = few_at(files, 300.0)
+    more = sum(a["fd"] > b["fd"] for a, b in zip(at["projected-all"], at["projected"], strict=True))
+    assert LOOKING == ("translation",)
+    return [f"had more in {more} of {len(FEW_SETS)} sets"]
+
+
+@computes
+def few_hearts(files: list[Path]) -> list[str]:
+    at = few_at(files, 300.0)
+    steps = [line["step"] for arm in ("projected", "projected-all", "none") for line in at[arm]]
+    largest = max((line for arm in at.values() for line in arm), key=lambda line: line["by_heart"] or 0.0)
+    assert all(line["by_heart"] is None for arm in ("projected", "projected-all") for line in at[arm])
+    assert largest["arm"] == "transfer"
+    said = f"{largest['by_heart']:.2f}"
+    return [
+        f"those of {min(steps)} to {max(steps)} steps",
+        f"is {said} (0 would be none of it, 1 all), of the start from CIFAR-10",
+    ]
 
 
 @computes

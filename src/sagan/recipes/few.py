@@ -4,11 +4,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from sagan.recipes.config import RunConfig
-from sagan.recipes.presets import PROJECTED
+from sagan.recipes.presets import PRESETS, PROJECTED
 
 FEW = 1000
 """Of so many pictures to train on, or fewer, D learns each by heart in a short run already."""
 AUGMENT = ("color", "translation", "cutout")
+LOOKING = ("translation",)
+"""Where D looks through a frozen network: colour and cutout beside it were behind (docs/collapse.md)."""
 FREEZE_D = 2
 AUGMENTS = ("train.augment", "train.adaptive_augment", "train.consistency")
 """Whoever says one of these has settled what D sees."""
@@ -37,14 +39,15 @@ def for_few(
         return config, []
     said, changes = [], {}
     count = f"{pictures:,} pictures"
-    if not {*AUGMENTS} & {*keep} and config.train.augment != AUGMENT:
-        changes["augment"] = AUGMENT
+    looks = config.discriminator.features != "none"
+    augment = LOOKING if looks else AUGMENT
+    if not {*AUGMENTS} & {*keep} and config.train.augment != augment:
+        changes["augment"] = augment
         said.append(
-            f"--train.augment {' '.join(AUGMENT)}, as D would soon know {count} by heart "
+            f"--train.augment {' '.join(augment)}, as D would soon know {count} by heart "
             f"(to have it as the preset does: --train.augment{''.join(f' {op}' for op in config.train.augment)})"
         )
-    frozen_already = config.discriminator.features != "none"
-    if from_run and not frozen_already and "train.freeze_d" not in keep and not config.train.freeze_d:
+    if from_run and not looks and "train.freeze_d" not in keep and not config.train.freeze_d:
         changes["freeze_d"] = FREEZE_D  # type: ignore[assignment]
         said.append(
             f"--train.freeze-d {FREEZE_D}, as what D's first blocks know already is more than {count} can teach them "
@@ -53,14 +56,16 @@ def for_few(
     return replace(config, train=replace(config.train, **changes)), said  # type: ignore[arg-type]
 
 
-def features_advice(config: RunConfig, pictures: int) -> list[str]:
-    """Say that a frozen network in D helps more than all else, where there are few pictures and a preset with one."""
+def features_advice(config: RunConfig, pictures: int, *, started: bool) -> list[str]:
+    """Say which preset was ahead with few photos, where its generator is this one and it can still be chosen."""
     size = config.generator.size_px
-    if pictures > FEW or config.discriminator.features != "none" or size not in PROJECTED:
+    if pictures > FEW or started or config.discriminator.features != "none" or size not in PROJECTED:
+        return []
+    if config.generator.base_width != PRESETS[PROJECTED[size]]().generator.base_width:
         return []
     return [
-        f"of photos, however few, --preset {PROJECTED[size]} makes far better pictures in the same time: its D looks "
-        "through a frozen network"
+        f"if these are photos, try --preset {PROJECTED[size]} (extra `features`): with few photos at 64 px it was "
+        "ahead of all else that was tried for the same time"
     ]
 
 

@@ -133,7 +133,7 @@ def chosen_for(order: Order, config: RunConfig, pictures: int) -> tuple[RunConfi
     started = order.init_from is not None
     from_run = order.init_from is not None and has_discriminator(order.init_from)
     config, said = for_few(config, pictures, keep=order.keep_fields, from_run=from_run)
-    advice = features_advice(config, pictures) + transfer_advice(pictures, started=started)
+    advice = features_advice(config, pictures, started=started) + transfer_advice(pictures, started=started)
     notes = [f"note: {one}" for one in advice]
     return config, [*(f"chosen: {choice}" for choice in said), *notes]
 
