@@ -6,6 +6,7 @@ from which files: `<!-- numbers: NAME from FILES -->` on the line before, or aro
 asserts what the words around the numbers claim. `<!-- no measured numbers -->` stands before a table of other numbers.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+import sagan
 from sagan.data.config import DataConfig
 from sagan.experiments import published
 from sagan.experiments.effects import LEVEL, effects, effects_table, shares_beyond, welch_interval
@@ -26,8 +28,8 @@ from sagan.experiments.render import render
 from sagan.experiments.sweep import read_sweep
 from sagan.ops.resample import CUDA_KERNEL_POSITIONS
 from sagan.recipes.build import build
+from sagan.recipes.config import differences as fields_that_differ
 from sagan.recipes.config import from_json
-from sagan.recipes.few import LOOKING
 from sagan.recipes.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -985,24 +987,78 @@ def projected_run(files: list[Path]) -> list[str]:
     config = from_json(of("clothing-64-projected", "config.json").read_text(encoding="utf-8"))
     parts, train = build(config), config.train
     counts = [sum(p.numel() for p in network.parameters()) for network in (parts.state.G, parts.state.D)]
-    ending = (FEATURES, 0, LONG_POINTS[-1])
-    lines = read_lines(first(files, "contest-clothes.jsonl"))
-    (row,) = [line for line in lines if (line.get("arm"), line.get("seed"), line.get("point_s")) == ending]
-    assert max(lines_with(log, "loss_d")) == row["step"] // 50 * 50
+    assert max(lines_with(log, "loss_d")) == train.total_steps
     assert (train.lr_g, config.discriminator.features) == (train.lr_d, "efficientnet-lite0")
+    preset = sagan.preset("sagan-64-projected", steps=train.total_steps)
+    told = {"data.flip", "data.balanced", "train.sample_every", "train.evaluate_every", "train.save_every"}
+    seen = {"data.path", "generator.num_classes", "discriminator.num_classes"}
+    assert {*fields_that_differ(config, preset)} == told | seen
     held = int(config.data.holdout_fraction * pictures["pictures"])
     return [
-        f"--screen {row['point_s']:.0f} --seeds {row['seed']} --arms {row['arm']}`",
+        f"--steps {train.total_steps} --train.sample-every {train.sample_every} "
+        f"--train.evaluate-every {train.evaluate_every} --train.save-every {train.save_every}",
         f"{pictures['pictures']:,} photos of clothes (CC0) in {len(pictures['classes'])} classes",
+        f"of unequal size, {config.data.path.removeprefix('clothing-').removesuffix('.zip')} px",
         f"{pictures['pictures'] - held:,} to train on, {held} held out",
         f"generator {counts[0]:,} weights, discriminator {counts[1]:,} beside",
         f"noise {config.generator.z_dim} wide in each block",
-        f"{row['step']:,} steps of {train.batch_size}",
-        f"learning rates {scientific(train.lr_g)} that fall from step {train.lr_decay_start:,} on",
-        f"towards 0 at step {train.total_steps:,}",
-        f"{row['cost_s']:,.0f} processor seconds, {elapsed([log]) / 60:.0f} minutes by the clock",
+        f"{train.total_steps:,} steps of {train.batch_size}",
+        f"learning rates {scientific(train.lr_g)} that fall to 0 from step {train.lr_decay_start:,} on",
+        f"{elapsed([log]) / 3600:.1f} hours by the clock",
         f"moving average of decay {train.ema_decay}",
         "standing statistics of 100 batches of 100",
+    ]
+
+
+@computes
+def projected_values(files: list[Path]) -> list[str]:
+    scores = ("precision", "recall", "coverage")
+    return [
+        row(one["protocol"]["network"], f"{one['fd']:.0f}", *(f"{one[name]:.2f}" for name in scores))
+        for one in read(files[0])["judges"]
+    ]
+
+
+@computes
+def projected_judged(files: list[Path]) -> list[str]:
+    ours = read(first(files, "generator-judged.json"))
+    weights = first(files, "generator-judged.json").with_name("generator.safetensors").read_bytes()
+    assert ours["sha256"] == hashlib.sha256(weights).hexdigest()
+    told = read(first(files, "contest-clothes-second-judge.json"))
+    assert ours["judges"][1]["protocol"] == told["protocol"]
+    short = [told["values"][f"{FEATURES} seed {seed}"] for seed in (0, 1)]
+    samples, reference = (told["protocol"][name].split() for name in ("samples", "reference"))
+    return [
+        f"{samples[0]} samples of the same classes, sample seed {samples[-1]}",
+        f"fixed half of the photos ({reference[0]}, split seed {reference[-1]})",
+        f"{told['point_s']:,.0f} processor seconds had {short[0]['fd']:.0f} and {short[1]['fd']:.0f} "
+        f"(recall {short[0]['recall']:.2f} and {short[1]['recall']:.2f})",
+        f"has {told['values']['stored']['fd']:.0f}",
+        f"other half of the photos {told['values']['floor']['fd']:.0f}",
+    ]
+
+
+@computes
+def projected_named(files: list[Path]) -> list[str]:
+    one = read(files[0])["sets"]["results/clothing-64-projected, 27,000 steps"]
+    right = sum(a == b for a, b in zip(one["true"], one["said"], strict=True))
+    assert right == one["named_rightly"]
+    assert {one["true"].count(name) for name in one["true"]} == {10}
+    return [f"none before: {right} rightly"] if len(one["true"]) == 100 else []
+
+
+@computes
+def long_run_named(files: list[Path]) -> list[str]:
+    """The long run of the contest's winner: its hours, its steps, and what was said of it."""
+    said = read(first(files, "naming.json"))["sets"]["results/clothing-64-projected, 27,000 steps"]["named_rightly"]
+    hours = elapsed([file for file in files if file.parent.name == "clothing-64-projected"]) / 3600
+    second = read(first(files, "generator-judged.json"))["judges"][1]
+    assert second["protocol"]["network"] == "mobilenet-v1"
+    steps = max(lines_with(first(files, "log.jsonl"), "loss_d"))
+    return [
+        f"for {steps:,} steps, {hours:.1f} hours of one core",
+        f"{second['fd']:.0f} (precision {second['precision']:.2f}, recall {second['recall']:.2f})",
+        f"{said} of a hundred",
     ]
 
 
@@ -1177,12 +1233,11 @@ def gpu_trainings(files: list[Path]) -> list[str]:
 
 @computes
 def readme_picture(files: list[Path]) -> list[str]:
-    lines = read_lines(first(files, "contest-clothes.jsonl"))
-    mine = [line for line in lines if (line.get("arm"), line.get("seed"), line.get("point_s")) == (FEATURES, 0, 5280.0)]
-    (row,) = mine
+    steps = max(lines_with(first(files, "log.jsonl"), "loss_d"))
+    hours = elapsed(files) / 3600
     photos = read(first(files, "pictures.json"))["pictures"]
     learnt = photos - int(DataConfig(path="x").holdout_fraction * photos)
-    return [f"{learnt:,} photos in {row['cost_s']:,.0f} processor seconds, {row['step']:,} steps"]
+    return [f"{learnt:,} photos in {hours:.1f} hours, {steps:,} steps"]
 
 
 @computes
@@ -1814,8 +1869,15 @@ def few_recall(files: list[Path]) -> list[str]:
 def few_looking(files: list[Path]) -> list[str]:
     at = few_at(files, 300.0)
     more = sum(a["fd"] > b["fd"] for a, b in zip(at["projected-all"], at["projected"], strict=True))
-    assert LOOKING == ("translation",)
-    return [f"had more in {more} of {len(FEW_SETS)} sets"]
+    lines = [line for line in read_lines(files[0]) if "computed_by" not in line and line.get("point_s") == 450.0]
+    by = {line["arm"]: line for line in lines if line["few"] == "five-100"}
+    one, three = by["projected"], by["projected-all"]
+    return [
+        f"had more in {more} of {len(FEW_SETS)} sets",
+        "on 100 pictures of 5 classes",
+        f"had {three['fd']:.0f} and {one['fd']:.0f} after {only(line['point_s'] for line in lines):.0f} s",
+        f"{one['by_heart']:.2f} against {three['by_heart']:.2f} (0 is not at all, 1 all of them)",
+    ]
 
 
 @computes
@@ -1828,7 +1890,7 @@ def few_hearts(files: list[Path]) -> list[str]:
     said = f"{largest['by_heart']:.2f}"
     return [
         f"those of {min(steps)} to {max(steps)} steps",
-        f"is {said} (0 would be none of it, 1 all), of the start from CIFAR-10",
+        f"is {said}, of the start from CIFAR-10",
     ]
 
 

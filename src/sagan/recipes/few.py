@@ -9,8 +9,6 @@ from sagan.recipes.presets import PRESETS, PROJECTED
 FEW = 1000
 """Of so many pictures to train on, or fewer, D learns each by heart in a short run already."""
 AUGMENT = ("color", "translation", "cutout")
-LOOKING = ("translation",)
-"""Where D looks through a frozen network: colour and cutout beside it were behind (docs/collapse.md)."""
 FREEZE_D = 2
 AUGMENTS = ("train.augment", "train.adaptive_augment", "train.consistency")
 """Whoever says one of these has settled what D sees."""
@@ -39,15 +37,14 @@ def for_few(
         return config, []
     said, changes = [], {}
     count = f"{pictures:,} pictures"
-    looks = config.discriminator.features != "none"
-    augment = LOOKING if looks else AUGMENT
-    if not {*AUGMENTS} & {*keep} and config.train.augment != augment:
-        changes["augment"] = augment
+    if not {*AUGMENTS} & {*keep} and config.train.augment != AUGMENT:
+        changes["augment"] = AUGMENT
         said.append(
-            f"--train.augment {' '.join(augment)}, as D would soon know {count} by heart "
+            f"--train.augment {' '.join(AUGMENT)}, as D would soon know {count} by heart "
             f"(to have it as the preset does: --train.augment{''.join(f' {op}' for op in config.train.augment)})"
         )
-    if from_run and not looks and "train.freeze_d" not in keep and not config.train.freeze_d:
+    frozen_already = config.discriminator.features != "none"
+    if from_run and not frozen_already and "train.freeze_d" not in keep and not config.train.freeze_d:
         changes["freeze_d"] = FREEZE_D  # type: ignore[assignment]
         said.append(
             f"--train.freeze-d {FREEZE_D}, as what D's first blocks know already is more than {count} can teach them "
