@@ -701,6 +701,67 @@ def longer_fall(files: list[Path]) -> list[str]:
     return [f"{span(late)} at step {steps[0]:,} against {span(early)} at step {steps[1]}"]
 
 
+def later(files: Sequence[Path]) -> Runs:
+    """Sort the rows of `steps-2400` by name, those of a row by their seed."""
+    found: Runs = {}
+    for result in sorted(map(read, files), key=lambda result: result["config"]["seed"]):
+        assert (result["status"], result["step"]) == ("finished", 2400)
+        found.setdefault(result["name"], []).append(result)
+    return found
+
+
+@computes
+def later_table1(files: list[Path]) -> list[str]:
+    found = later(files)
+    return [
+        row(
+            name,
+            spread([final(run, FD) for run in found[name]]),
+            ", ".join(f"{final(run, FD):.0f}" for run in found[name]),
+            spread([final(run, SCORE) for run in found[name]], 2),
+            len(found[name]),
+        )
+        for name in ROWS
+    ]
+
+
+@computes
+def later_made(files: list[Path]) -> list[str]:
+    runs = [run for name in ROWS for run in later(files)[name]]
+    values = [run["reports"]["final"]["values"][0]["protocol"] for run in runs]
+    assert {(run["config"]["seed"], run["device"]) for run in runs} <= {(0, "cuda"), (1, "cuda"), (2, "cpu")}
+    return [
+        f"{only(run['step'] for run in runs):,} steps of {only(run['config']['train']['batch_size'] for run in runs)}",
+        f"{only(one['generated'] for one in values):,} samples",
+        f"against {only(one['reference_count'] for one in values):,} pictures",
+    ]
+
+
+@computes
+def later_order(files: list[Path]) -> list[str]:
+    found = later([file for file in files if file.name == "result.json"])
+    ours, none = ([final(run, FD) for run in found[name]] for name in ("attention feat16", "no attention"))
+    assert statistics.fmean(none) == min(statistics.fmean(final(run, FD) for run in found[name]) for name in ROWS)
+    assert min(ours) > max(none)
+    assert set(says([file for file in files if file.name == "sweep.json"], SHOWN[1]).values()) == {"holds 0"}
+    steps = only(run["step"] for runs in found.values() for run in runs)
+    return [f"600 steps is not that of {steps:,}", f"({span(ours)}) lies above no attention ({span(none)})"]
+
+
+@computes
+def later_stages(files: list[Path]) -> list[str]:
+    found = later(files)
+    at = {name: only(final(run, FD) for run in found[name]) for name in STAGES[:2]}
+    for name in STAGES[:2]:
+        assert {health["health"] for run in found[name] for health in run["health"]} == {"discriminator fooled"}
+    (ttur,) = (final(run, FD) for run in found["no attention"] if run["config"]["seed"] == 0)
+    return [
+        f"{at[STAGES[0]]:.0f} with SN on D, {at[STAGES[1]]:.0f} with SN on G/D",
+        f"{ttur:.0f} with TTUR",
+        "at 600 steps TTUR",
+    ]
+
+
 def wrapped(found: dict[str, dict[str, Any]]) -> Runs:
     return {name: [run] for name, run in found.items()}
 
