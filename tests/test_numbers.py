@@ -704,10 +704,21 @@ def longer_fall(files: list[Path]) -> list[str]:
 def later(files: Sequence[Path]) -> Runs:
     """Sort the rows of `steps-2400` by name, those of a row by their seed."""
     found: Runs = {}
-    for result in sorted(map(read, files), key=lambda result: result["config"]["seed"]):
+    mine = [read(file) for file in files if file.name == "result.json" and "steps-2400" in file.parts]
+    for result in sorted(mine, key=lambda result: result["config"]["seed"]):
         assert (result["status"], result["step"]) == ("finished", 2400)
+        assert (result["config"]["seed"], result["device"]) in {(0, "cuda"), (1, "cuda"), (2, "cpu")}
         found.setdefault(result["name"], []).append(result)
     return found
+
+
+def sooner(files: Sequence[Path]) -> Runs:
+    """Sort the rows of 600 steps beside them."""
+    return photos([file for file in files if "steps-2400" not in file.parts])
+
+
+def mean_order(runs: Runs) -> list[str]:
+    return sorted(ROWS, key=lambda name: statistics.fmean(final(run, FD) for run in runs[name]))
 
 
 @computes
@@ -727,38 +738,56 @@ def later_table1(files: list[Path]) -> list[str]:
 
 @computes
 def later_made(files: list[Path]) -> list[str]:
-    runs = [run for name in ROWS for run in later(files)[name]]
-    values = [run["reports"]["final"]["values"][0]["protocol"] for run in runs]
-    assert {(run["config"]["seed"], run["device"]) for run in runs} <= {(0, "cuda"), (1, "cuda"), (2, "cpu")}
+    runs, before = ([run for name in ROWS for run in some(files)[name]] for some in (later, sooner))
+    values, values_before = (
+        [run["reports"]["final"]["values"][0]["protocol"] for run in some] for some in (runs, before)
+    )
+    counts = [only(one["generated"] for one in some) for some in (values, values_before)]
     return [
+        f"Of {counts[0]:,} samples, not {counts[1]}:",
         f"{only(run['step'] for run in runs):,} steps of {only(run['config']['train']['batch_size'] for run in runs)}",
-        f"{only(one['generated'] for one in values):,} samples",
         f"against {only(one['reference_count'] for one in values):,} pictures",
     ]
 
 
 @computes
 def later_order(files: list[Path]) -> list[str]:
-    found = later([file for file in files if file.name == "result.json"])
-    ours, none = ([final(run, FD) for run in found[name]] for name in ("attention feat16", "no attention"))
-    assert statistics.fmean(none) == min(statistics.fmean(final(run, FD) for run in found[name]) for name in ROWS)
-    assert min(ours) > max(none)
+    ours, before = later(files), sooner(files)
+    assert mean_order(before)[0] == "attention feat16"
     assert set(says([file for file in files if file.name == "sweep.json"], SHOWN[1]).values()) == {"holds 0"}
-    steps = only(run["step"] for runs in found.values() for run in runs)
-    return [f"600 steps is not that of {steps:,}", f"({span(ours)}) lies above no attention ({span(none)})"]
+    steps = [only(run["step"] for name in ROWS for run in some[name]) for some in (before, ours)]
+    return [f"first at {steps[0]} steps", f"Here: {', '.join(mean_order(ours))}."]
 
 
 @computes
 def later_stages(files: list[Path]) -> list[str]:
-    found = later(files)
+    found, before = later(files), sooner(files)
     at = {name: only(final(run, FD) for run in found[name]) for name in STAGES[:2]}
     for name in STAGES[:2]:
         assert {health["health"] for run in found[name] for health in run["health"]} == {"discriminator fooled"}
     (ttur,) = (final(run, FD) for run in found["no attention"] if run["config"]["seed"] == 0)
+    early = {name: statistics.fmean(final(run, FD) for run in before[name]) for name in STAGES}
+    assert max(early, key=early.__getitem__) == STAGES[2]
     return [
         f"{at[STAGES[0]]:.0f} with SN on D, {at[STAGES[1]]:.0f} with SN on G/D",
         f"{ttur:.0f} with TTUR",
-        "at 600 steps TTUR",
+        f"at {only(run['step'] for name in STAGES for run in before[name])} steps TTUR",
+    ]
+
+
+@computes
+def later_acgan(files: list[Path]) -> list[str]:
+    found = later(files)
+    runs = [[run for run in found[name] if run["config"]["seed"] < 2] for name in ("AC-GAN", "attention feat16")]
+    assert [len(some) for some in runs] == [2, 2]
+    far = [[final(run, FD) for run in some] for some in runs]
+    within = [[final(run, f"intra-{FD}") for run in some] for some in runs]
+    assert all(min(theirs) > max(ours) for theirs, ours in (far, within))
+    return [
+        f"AC-GAN has {far[0][0]:.0f} and {far[0][1]:.0f} with seeds 0 and 1, "
+        f"and {within[0][0]:.0f} and {within[0][1]:.0f} within",
+        f"has {within[1][0]:.0f} and {within[1][1]:.0f}",
+        "attention feat16",
     ]
 
 
@@ -1105,7 +1134,23 @@ def projected_named(files: list[Path]) -> list[str]:
     right = sum(a == b for a, b in zip(one["true"], one["said"], strict=True))
     assert right == one["named_rightly"]
     assert {one["true"].count(name) for name in one["true"]} == {10}
-    return [f"none before: {right} rightly"] if len(one["true"]) == 100 else []
+    assert len(one["true"]) == 100
+    assert "ten of each class" in one["told"]
+    return [f"none before: {right} rightly"]
+
+
+@computes
+def projected_late(files: list[Path]) -> list[str]:
+    lines = read_lines(files[0])
+    monitor = {line["step"]: line["score/FD(pixels 8x8)"] for line in lines if "score/FD(pixels 8x8)" in line}
+    best, last = min(monitor, key=monitor.__getitem__), max(monitor)
+    hearts = [line["overfitting/logits"] for line in lines if "overfitting/logits" in line]
+    assert not any("health" in line for line in lines)
+    return [
+        "FD(pixels 8x8)",
+        f"at step {best:,} ({monitor[best]:.2f}) and is {monitor[last]:.2f} at the end",
+        f"({hearts[-1]:.2f} at the end, where 0 is not at all and 1 all of them)",
+    ]
 
 
 @computes
@@ -1116,6 +1161,8 @@ def long_run_named(files: list[Path]) -> list[str]:
     second = read(first(files, "generator-judged.json"))["judges"][1]
     assert second["protocol"]["network"] == "mobilenet-v1"
     steps = max(lines_with(first(files, "log.jsonl"), "loss_d"))
+    weights = first(files, "generator-judged.json").with_name("generator.safetensors").read_bytes()
+    assert read(first(files, "generator-judged.json"))["sha256"] == hashlib.sha256(weights).hexdigest()
     return [
         f"for {steps:,} steps, {hours:.1f} hours of one core",
         f"{second['fd']:.0f} (precision {second['precision']:.2f}, recall {second['recall']:.2f})",
@@ -1296,6 +1343,7 @@ def gpu_trainings(files: list[Path]) -> list[str]:
 def readme_picture(files: list[Path]) -> list[str]:
     steps = max(lines_with(first(files, "log.jsonl"), "loss_d"))
     hours = elapsed(files) / 3600
+    assert (round(hours), steps) == (5, 3 * PRESETS["sagan-64-projected"]().train.total_steps)  # as other sentences say
     photos = read(first(files, "pictures.json"))["pictures"]
     learnt = photos - int(DataConfig(path="x").holdout_fraction * photos)
     return [f"{learnt:,} photos in {hours:.1f} hours, {steps:,} steps"]
@@ -1916,6 +1964,19 @@ def few_others(files: list[Path]) -> list[str]:
         f"in {less(whole['freeze'], whole['transfer'])}",
         "CIFAR-10 had less after 150 s than the preset after 300 s",
         f"cost, in {less(half['transfer'], whole['preset'])}",
+    ]
+
+
+@computes
+def few_ahead(files: list[Path]) -> list[str]:
+    at = few_at(files, 300.0)
+    others = [arm for arm in FEW_WAYS if not arm.startswith("projected")]
+    best = [min(at[arm][i]["fd"] for arm in others) for i in range(len(FEW_SETS))]
+    shares = [at[arm][i]["fd"] / best[i] for arm in ("projected", "projected-all") for i in range(len(FEW_SETS))]
+    return [
+        "`sagan-64-projected`",
+        f"is {min(shares):.2f} to {max(shares):.2f} of the best other",
+        "`sagan-64-cpu` or `sagan-32-cpu`",
     ]
 
 
