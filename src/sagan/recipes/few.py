@@ -61,8 +61,8 @@ def features_advice(config: RunConfig, pictures: int, *, started: bool) -> list[
     if config.generator.base_width != PRESETS[PROJECTED[size]]().generator.base_width:
         return []
     return [
-        f"if these are photos, try --preset {PROJECTED[size]} (extra `features`): with few photos at 64 px it was, "
-        "by its own network, ahead of all else that was tried for the same time"
+        f"if these are photos, try --preset {PROJECTED[size]} (extra `features`): with few photos at 64 px it was far "
+        "ahead of all else that was tried for the same time, as the network judges that its D looks through"
     ]
 
 
