@@ -36,7 +36,7 @@ SAVED, HALF, END = 4, 6, 12
 DEVICES_LIMIT = 0.02
 """Relative difference of weights after six more steps on a processor and on a GPU that rounding may make."""
 LEVELS = {"exact": 1, "usual": 8}
-"""Of 255, by which a sample may differ where a GPU draws: in fp32, and as it comes, with TF32."""
+"""Of 255, by which a sample may differ between a processor and a GPU: in fp32, and as it comes, with TF32 there."""
 LIMIT_BYTES = 2_800_000_000
 WRITING_S = 3.0
 REFUSED_PRODUCT = "multiplied matrices on a GPU before"
@@ -258,7 +258,7 @@ def sample_rows(lab: Lab, run: str) -> list[Row]:
     for kind, (name, where) in product(LEVELS, (("two", "in another process"), ("cpu", "on a processor"))):
         a, b = (np.load(lab.folder / f"{which}-{kind}.npy").astype(int) for which in ("one", name))
         most, share = int(abs(a - b).max()), float((a != b).mean())
-        limit = 0 if name == "two" and device == "cpu" else LEVELS[kind]  # a GPU may add in other orders each time
+        limit = 0 if name == "two" else LEVELS[kind]
         how = "fp32" if kind == "exact" else "TF32 as it comes"
         said = f"pixels differ by at most {most} of 255 (limit {limit}), {share:.2%} of them"
         rows.append(row(f"{len(a)} samples {where}, {how}", most <= limit, said if most else "the same bits"))
