@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+import torch
 from rich.console import Console
 
-from sagan.data.parallel import cores
 from sagan.experiments.catalogue import Row
-from sagan.experiments.jobs import default_jobs, updates
+from sagan.experiments.jobs import default_jobs, threads_each, updates
 from sagan.experiments.row import Order
 from sagan.experiments.sweep import Sweep
 from sagan.recipes.config import RunConfig
@@ -30,17 +30,20 @@ def cost(sweep: Sweep, orders: Sequence[Order], rows: Sequence[Row]) -> str:
 
 
 def time_needed(orders: Sequence[Order], jobs: int | None = None) -> str:
-    """Measure the first row with a few real steps, and say what all of them take on this machine."""
+    """Measure the first row with a few real steps, and say what all of them take on this machine.
+
+    The steps have the threads that each row will have; other rows are taken to be as quick, update for update.
+    """
     jobs = min(jobs or default_jobs(orders[0].config.engine.device), len(orders))
-    plan = _plan(orders[0].config)
+    threads = threads_each(jobs)
+    plan = _plan(orders[0].config, threads)
     seconds = plan.total_s * sum(map(updates, orders)) / updates(orders[0])
-    threads = max(1, cores() // jobs)
     lines = [
         f"the first row ({orders[0].name}): {long_time(plan.total_s)} of training, "
         f"{size(plan.peak_bytes) if plan.peak_bytes is not None else 'unknown'} memory, measured here with "
-        f"{plan.costs[max(plan.costs)].threads} thread(s); measuring it comes on top",
-        f"all of them, {jobs} at a time (with {threads} thread(s) each on a processor): about "
-        f"{long_time(seconds / jobs)}, less where a row alone keeps several cores busy, more with attention",
+        f"{threads} thread(s); measuring it comes on top",
+        f"all of them, {jobs} at a time: about {long_time(seconds / jobs)}, more with attention, and more where rows "
+        "side by side slow each other",
     ]
     accumulate = plan.config.train.accumulate
     if accumulate > 1:
@@ -53,5 +56,10 @@ def time_needed(orders: Sequence[Order], jobs: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _plan(config: RunConfig) -> Plan:
-    return make_plan(config, with_data=True, limit_bytes=None, console=Console(quiet=True))
+def _plan(config: RunConfig, threads: int) -> Plan:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return make_plan(config, with_data=True, limit_bytes=None, console=Console(quiet=True))
+    finally:
+        torch.set_num_threads(before)

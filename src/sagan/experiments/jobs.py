@@ -248,11 +248,17 @@ def default_jobs(device: Device = "auto") -> int:
     return torch.cuda.device_count() or (1 if torch.backends.mps.is_available() else cores())
 
 
+def threads_each(jobs: int) -> int:
+    """Say with how many threads each of several rows computes: OMP_NUM_THREADS, else its share of the cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) else max(1, cores() // jobs)
+
+
 def _start(order: Order, device: int, jobs: int, task: TaskID, runs: Path) -> _Running:
     file = runs / f"{order.result.name}.order.json"
     write_order(order, file)
     environment = os.environ | {PARENT: str(os.getpid())}
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+    environment["OMP_NUM_THREADS"] = str(threads_each(jobs))
     if torch.cuda.device_count() > 1:
         visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d]
         count = torch.cuda.device_count()
