@@ -14,7 +14,7 @@ def discriminator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> 
 
     - ``hinge`` (Zhang et al. 2018, equation 4): mean(relu(1 - real)) + mean(relu(1 + fake)); 2 when all logits are 0.
     - ``non-saturating`` (Goodfellow et al. 2014): mean(softplus(-real)) + mean(softplus(fake)).
-    - ``relativistic`` (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 1): mean(softplus(-(real - fake))), the
+    - ``relativistic`` (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 2): mean(softplus(-(real - fake))), the
       i-th real picture paired with the i-th generated one; ln 2 when all logits are 0.
 
     Shape: real_logits (B,) or, of several judges, (B, J), fake_logits (B',) or (B', J) -> scalar, the mean over judges

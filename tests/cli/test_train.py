@@ -205,8 +205,8 @@ def test_few_pictures_choose_augmentation_and_a_flag_overrides_it(
     chosen, frozen, said = augment(
         "next", "--preset", "demo", "--train.augment", "cutout", "--init-from", tmp_path / "first"
     )
-    assert (chosen, frozen) == (["cutout"], 2) and "chosen: --train.freeze-d 2" in said
-    assert "--train.augment color" not in said and "are few" not in said
+    assert (chosen, frozen) == (["cutout"], 0)
+    assert "chosen:" not in said and "are few" not in said
     # A configuration in a file is meant as it is.
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"preset": "demo"}))

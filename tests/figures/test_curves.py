@@ -217,6 +217,11 @@ def test_a_band_reaches_from_the_least_to_the_greatest_run(monkeypatch):
     np.testing.assert_array_equal(mean, [6, 5, 1])
     np.testing.assert_array_equal(panel.bands["a"], [[3, 2, 1], [10, 7, 1]])
     assert list(panel.series) == ["a"]
+    assert panel.x_label == "step"
+    band_curves({"a": runs}, "score/fid", x_label="processor seconds")
+    assert seen[-1].x_label == "processor seconds"
+    (axes,) = draw_panels(seen[-1:]).axes
+    assert axes.get_xlabel() == "processor seconds"
 
 
 def test_a_band_of_nothing_is_refused():

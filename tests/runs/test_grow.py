@@ -45,12 +45,24 @@ def grown(tiny_config, pictures, engine):
     return make
 
 
+@pytest.fixture
+def larger(pictures):
+    """Make the k-th batch of the same pictures at 32 px."""
+
+    def make(k):
+        batch = pictures(k)
+        return batch._replace(images=batch.images.repeat_interleave(2, 1).repeat_interleave(2, 2))
+
+    return make
+
+
 def test_stages_share_the_steps_and_the_widths(tiny_config):
     config = tiny_config({"size_px": 64, "base_width": 4}, {"size_px": 64, "base_width": 4}, total_steps=100)
     stages = stages_of(replace(config, train=replace(config.train, lr_decay_start=70)), (16, 32), 0.3)
     assert [stage.generator.image_size for stage in stages] == [(16, 16), (32, 32), (64, 64)]
     assert [stage.train.total_steps for stage in stages] == [30, 30, 40]
     assert [stage.train.lr_decay_start for stage in stages] == [None, None, 10]
+    assert [stage.train.steps_before for stage in stages] == [0, 30, 60]
     assert [stage.generator.widths for stage in stages] == [(64, 32, 16), (64, 32, 16, 8), (64, 32, 16, 8, 4)]
     assert [stage.discriminator.widths for stage in stages] == [(16, 32, 64), (8, 16, 32, 64), (4, 8, 16, 32, 64)]
     assert [stage.discriminator.heights for stage in stages] == [(8, 4, 4), (16, 8, 4, 4), (32, 16, 8, 4, 4)]
@@ -59,6 +71,27 @@ def test_stages_share_the_steps_and_the_widths(tiny_config):
     # attention at 16, the default of 64 px, where there is such a map
     assert [stage.generator.attention_positions for stage in stages] == [(16,), (16,), (16,)]
     assert [stage.discriminator.attention_positions for stage in stages] == [(), (16,), (16,)]
+
+
+def test_the_moving_average_goes_on_from_the_first_step_of_a_stage(grown, larger, engine):
+    _, big, whole = grown(ema_start=4, total_steps=8)
+    before = {name: value.clone() for name, value in big.ema.state_dict().items()}
+    train_step(big, whole.train, larger, engine, seed=0)
+    moved = [
+        (mine, before[name].lerp(of_g, 1.0 - whole.train.ema_decay))
+        for (name, mine), of_g in zip(big.ema.named_parameters(), big.G.parameters(), strict=True)
+    ]
+    assert any(not torch.equal(mine, before[name]) for name, mine in big.ema.named_parameters())
+    for mine, expected in moved:
+        torch.testing.assert_close(mine, expected)
+
+
+def test_what_lecam_and_adaptive_augmentation_remember_goes_on(grown):
+    state, big, _ = grown(lecam=0.1, augment=("color",), adaptive_augment=0.6, adaptive_images=100)
+    assert set(big.controls) == {"real_mean", "fake_mean", "augment_p"}
+    for name, value in state.controls.items():
+        assert torch.equal(big.controls[name], value), name
+    assert float(state.controls["real_mean"]) != 0.0
 
 
 @pytest.mark.parametrize(
@@ -147,22 +180,18 @@ def test_moments_of_the_inner_blocks_go_on(grown):
     assert not any(name.startswith("blocks.0.") for name in names)
 
 
-def test_it_fades_in_over_so_many_steps_and_goes_on_bit_for_bit(grown, pictures, engine, snapshot_of, assert_same):
+def test_it_fades_in_over_so_many_steps_and_goes_on_bit_for_bit(grown, larger, engine, snapshot_of, assert_same):
     _, whole, config = grown(fade_steps=4)
-
-    def batches(k):
-        batch = pictures(k)
-        return batch._replace(images=batch.images.repeat_interleave(2, 1).repeat_interleave(2, 2))
 
     second = new_state(*build_networks(config), config.train)
     fades = []
     for step in range(6):
         if step == 3:
             second.load_state_dict(copy.deepcopy(whole.state_dict()))
-        train_step(whole, config.train, batches, engine, seed=0)
+        train_step(whole, config.train, larger, engine, seed=0)
         fades.append((whole.G.fade.item(), whole.D.fade.item(), whole.ema.fade.item()))
     for _ in range(3):
-        train_step(second, config.train, batches, engine, seed=0)
+        train_step(second, config.train, larger, engine, seed=0)
     assert fades == [(a, a, a) for a in (0.0, 0.25, 0.5, 0.75, 1.0, 1.0)]
     assert_same(snapshot_of(second.state_dict()), snapshot_of(whole.state_dict()))
     assert all(torch.isfinite(p).all() for p in whole.G.parameters())

@@ -204,6 +204,8 @@ def test_a_recipe_without_them_keeps_nothing(tiny_state):
         ({"lecam_decay": 1.0}, "lecam_decay must be in"),
         ({"consistency": 1.0}, "consistency needs operations to augment by"),
         ({"adaptive_augment": 0.6}, "adaptive_augment needs operations"),
+        ({"adaptive_augment": 0.6, "augment": ("color",), "loss": "relativistic"}, "goes by the sign of D's logits"),
+        ({"steps_before": -1}, "steps_before must be at least 0"),
         ({"adaptive_augment": 1.5, "augment": ("color",)}, "adaptive_augment must be between 0 and 1"),
         ({"consistency": 1.0, "augment": ("color",), "adaptive_augment": 0.6}, "consistency goes with neither"),
         ({"freeze_d": -1}, "freeze_d must be at least 0"),

@@ -143,9 +143,9 @@ def _parse(kind: type[F], arguments: Sequence[str], verb: str, what: str, choice
 
 def listed_presets() -> str:
     """Write the list of presets, a line each."""
-    lines = []
+    lines, width = [], max(map(len, PRESETS))
     for name, build in PRESETS.items():
-        lines.append(f"  {name:<17} {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}")
+        lines.append(f"  {name:<{width}}  {(build.__doc__ or '').removeprefix('Build ').splitlines()[0]}")
     return "\n".join(lines)
 
 

@@ -51,6 +51,8 @@ class Panel:
     """Steps that a dashed line is drawn at: where a collapse was seen."""
     bands: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
     """Lowest and highest values around a curve, by its name, at each of its steps."""
+    x_label: str = "step"
+    """Written below the axis of steps."""
 
 
 def training_curves(records: Records, *, title: str | None = None, caption: str | None = None) -> Image.Image:
@@ -95,6 +97,7 @@ def band_curves(
     key: str,
     *,
     label: str | None = None,
+    x_label: str = "step",
     title: str | None = None,
     caption: str | None = None,
 ) -> Image.Image:
@@ -106,6 +109,7 @@ def band_curves(
         groups: The logs of the runs of each group, e.g. its seeds, by the group's name in the legend.
         key: The name of the quantity in the records, e.g. ``"score/FID"``.
         label: Written above the axes; by default the key.
+        x_label: What the records call ``step``, written below the axis.
         title: Written above the picture.
         caption: Written below the picture.
 
@@ -123,7 +127,7 @@ def band_curves(
         bands[name] = np.array([at.min() for at in values]), np.array([at.max() for at in values])
     if not series:
         raise ValueError(f"none of the runs has {key!r} in its log")
-    return _large(Panel(title=label or key, series=series, bands=bands), title, caption)
+    return _large(Panel(title=label or key, series=series, bands=bands, x_label=x_label), title, caption)
 
 
 def _large(panel: Panel, title: str | None, caption: str | None) -> Image.Image:
@@ -309,7 +313,7 @@ def _draw_curve(
 
 def _draw_axes(axes: Axes, panel: Panel) -> None:
     muted, pale = _colour(MUTED), _colour((206, 212, 218))
-    axes.set_xlabel("step", fontsize=9, color=muted)
+    axes.set_xlabel(panel.x_label, fontsize=9, color=muted)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _short_number(step)))
     axes.tick_params(labelsize=9, labelcolor=muted, color=pale)
@@ -339,7 +343,7 @@ def _draw_legend(axes: Axes, lines: Sequence[Line2D], names: Sequence[str], besi
         frameon=False,
         labelcolor=_colour(INK),
         columnspacing=1.2,
-        handlelength=1.6,
+        handlelength=2.6,
     )
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)

@@ -38,7 +38,7 @@ class Generator(nn.Module):
     a class embedding that all blocks share).
 
     A generator that grows (``config.fades``) also has the last layers of that of half the size: images are
-    tanh((1 - a) up(small) + a large), with a in [0, 1] the buffer ``fade`` (Karras et al. 2018, section 3). They are
+    tanh((1 - a) up(small) + a large), with a in [0, 1] the buffer ``fade`` (Karras et al. 2018, section 2). They are
     mixed before tanh, so that at 0 it draws what the smaller one drew.
 
     Shape: z (B, z_dim), y int64 (B,) or None if unconditional -> images (B, 3, H, W) in [-1, 1];

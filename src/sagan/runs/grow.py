@@ -67,8 +67,8 @@ def without_small_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def grow_from(state: TrainState, snapshot: Snapshot, class_names: tuple[str, ...]) -> str:
     """Put what a smaller network has learnt into a fresh state whose networks fade in, and say so.
 
-    Weights, the moving average and the moments of the optimisers go on; what the smaller one does not have is as it
-    was. At the start images are those of the smaller one, enlarged.
+    Weights, the moving average, the moments of the optimisers, and what LeCam and adaptive augmentation remember go on;
+    what the smaller one does not have is as it was. At the start images are those of the smaller one, enlarged.
 
     Raises:
         ValueError: If it is no inner part of these networks, or has other classes.
@@ -94,6 +94,9 @@ def grow_from(state: TrainState, snapshot: Snapshot, class_names: tuple[str, ...
         average = contents["ema"] or contents["G"]
         state.ema.load_state_dict(state.G.state_dict())
         _take_over(state.ema, average)  # type: ignore[arg-type]
+    remembered: dict[str, Tensor] = contents.get("controls", {})  # type: ignore[assignment]
+    for name in state.controls.keys() & remembered.keys():
+        state.controls[name].copy_(remembered[name])
     return f"grows from {theirs.size_px} px to {ours.size_px} px: all weights, averages and moments kept"
 
 

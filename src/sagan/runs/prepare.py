@@ -16,7 +16,7 @@ from sagan.runs.folder import RunError, check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
 from sagan.runs.resume import changes_since, check_resumable, check_same_data, check_steps, resumed_config
-from sagan.runs.start_from import has_discriminator, start_from
+from sagan.runs.start_from import start_from
 from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
 from sagan.training.checkpoint import CheckpointError
@@ -131,8 +131,7 @@ def chosen_for(order: Order, config: RunConfig, pictures: int) -> tuple[RunConfi
     if order.keep_fields is None or order.resuming:
         return config, []
     started = order.init_from is not None
-    from_run = order.init_from is not None and has_discriminator(order.init_from)
-    config, said = for_few(config, pictures, keep=order.keep_fields, from_run=from_run)
+    config, said = for_few(config, pictures, keep=order.keep_fields)
     advice = features_advice(config, pictures, started=started) + transfer_advice(pictures, started=started)
     notes = [f"note: {one}" for one in advice]
     return config, [*(f"chosen: {choice}" for choice in said), *notes]

@@ -44,10 +44,10 @@ def stages_of(config: RunConfig, sizes: Sequence[int], share: float) -> list[Run
 
 
 def _stage(config: RunConfig, size_px: int, index: int, steps: int, before: int) -> RunConfig:
-    """Give a stage; learning rates fall in the last one alone."""
+    """Give a stage; learning rates fall in the last one alone, the moving average goes on as if there were one."""
     start = config.train.lr_decay_start
     decay = max(0, start - before) if size_px == config.generator.size_px and start is not None else None
-    train = replace(config.train, total_steps=steps, lr_decay_start=decay)
+    train = replace(config.train, total_steps=steps, lr_decay_start=decay, steps_before=before)
     return replace(networks_at(config, size_px, fades=index > 0), train=train)
 
 

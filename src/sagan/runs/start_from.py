@@ -23,11 +23,6 @@ def check_start(path: str | Path) -> None:
         stored(path)
 
 
-def has_discriminator(path: str | Path) -> bool:
-    """Tell whether both networks are there to start from: a weights file is of the generator alone."""
-    return _weights_alone(Path(path)) is None
-
-
 def _weights_alone(path: Path) -> Path | None:
     """Give the weights file that stands for itself, or in a folder without checkpoints; None if there is none."""
     if path.suffix == ".safetensors":

@@ -97,6 +97,9 @@ class TrainConfig:
     ema_rampup: float = 0.0
     """Half-life of the moving average at most, as a share of the steps so far, so that early samples do not lag behind
     (StyleGAN2-ADA: 0.05); 0 has `ema_decay` from the start."""
+    steps_before: int = 0
+    """Steps of the stages before this one, which `--grow` says: `ema_start`, `ema_rampup` and `lecam_start` count from
+    the first of them."""
     ema_running: AverageRunning = "copy"
     """What the moving average does with running averages of batch normalisation: `copy` the latest, or `average` them
     as it does weights (BigGAN-PyTorch)."""
@@ -104,12 +107,13 @@ class TrainConfig:
     """Differentiable augmentation (DiffAugment) of all that D sees, for small data sets."""
     adaptive_augment: float | None = None
     """Augment each picture with a probability that follows D: it grows while the mean sign of D's logits on real
-    pictures is above this (0.6 in the paper on it), and falls below; unset augments all of them."""
+    pictures is above this (0.6 in the paper on it), and falls below; unset augments all of them. It needs `augment`:
+    operations of which a picture has all or none (ADA draws for each)."""
     adaptive_images: int = 50_000
-    """Real pictures in which that probability can go from 0 to 1."""
+    """Real pictures in which that probability can go from 0 to 1 (ADA: 500,000; runs here are shorter)."""
     consistency: float = 0.0
     """Weight of a term that keeps D's logits the same when pictures, real and generated, are augmented; D and G then
-    learn from pictures as they are (bCR). It doubles what D looks at."""
+    learn from pictures as they are (bCR). It needs `augment`, and doubles what D looks at."""
     lecam: float = 0.0
     """Weight of a term that pulls D's logits on real pictures towards the average of those on generated ones, and the
     other way round (LeCam), for small data sets; 0.3 to 0.01 were published."""
@@ -148,6 +152,7 @@ class TrainConfig:
             "ghost_size": 2,
             "d_steps": 1,
             "ema_start": 0,
+            "steps_before": 0,
             "log_every": 1,
             "sample_every": 0,
             "evaluate_every": 0,
@@ -203,6 +208,8 @@ class TrainConfig:
             raise ValueError("consistency goes with neither adaptive_augment nor d_vectors separate; leave one away")
         if self.consistency and self.penalises:
             raise ValueError("consistency does not go with r1 and r2; leave one away")
+        if self.loss == "relativistic" and self.adaptive_augment is not None:
+            raise ValueError("adaptive_augment goes by the sign of D's logits, which loss relativistic leaves open")
         if self.loss == "relativistic" and self.generator_batch != self.batch_size:
             raise ValueError(
                 f"loss relativistic pairs pictures: g_batch_size must be batch_size {self.batch_size} or unset, "

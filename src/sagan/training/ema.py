@@ -11,7 +11,8 @@ def decay_at(config: TrainConfig, step: int) -> float:
     """Say how much of the moving average stays in the update after so many steps.
 
     Args:
-        config: The recipe; ``ema_start`` and ``ema_rampup`` hold ``ema_decay`` back.
+        config: The recipe; ``ema_start`` and ``ema_rampup`` hold ``ema_decay`` back, counted from the first of its
+            stages (``steps_before``).
         step: Steps done before this one, from 0.
 
     Returns:
@@ -20,6 +21,7 @@ def decay_at(config: TrainConfig, step: int) -> float:
 
     Source: Karras et al. 2020 ("Training GANs with limited data"), the released code (``ema_rampup``).
     """
+    step += config.steps_before
     if step < config.ema_start:
         return 0.0
     if config.ema_rampup == 0.0:

@@ -146,8 +146,8 @@ SYMPTOMS = (
         0.5,
         5,
         0,
-        "more pictures, --train.augment color translation cutout, --train.lecam 0.1, or a run on other pictures to "
-        "start from (--init-from RUN --train.freeze-d 2): D knows its pictures by heart, and teaches G nothing else",
+        "more pictures, --train.augment color translation cutout, or a run on other pictures to start from "
+        "(--init-from RUN): D knows its pictures by heart, and teaches G nothing else",
     ),
     Symptom(
         COPIES,

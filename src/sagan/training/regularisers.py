@@ -66,7 +66,7 @@ def gradient_penalties(
     Returns:
         The term of D's loss, which can be differentiated again, and the squared norms, k times as large, by name.
 
-    Source: Mescheder et al. 2018, equations 9 and 10; Huang et al. 2024, section 3; Karras et al. 2020 for k ("lazy").
+    Source: Mescheder et al. 2018, equations 9 and 10; Huang et al. 2024, section 2; Karras et al. 2020 for k ("lazy").
     """
     asked = [(name, side) for name, side in zip(("r1", "r2"), images, strict=True) if getattr(config, name)]
     of_pictures = logits.flatten(1).mean(1) if logits.ndim > 1 else logits
@@ -93,7 +93,8 @@ def move_controls(controls: Controls, config: TrainConfig, step: int, metrics: M
 
     The averages of logits decay by ``lecam_decay``; before ``lecam_start`` they are the latest ones. The probability of
     augmentation grows where the mean sign of real logits is above its target, and falls where it is below, so fast that
-    it needs ``adaptive_images`` real pictures from 0 to 1 (Karras et al. 2020, section 3.1).
+    it needs ``adaptive_images`` real pictures from 0 to 1 (Karras et al. 2020, section 3.1; there it moves every fourth
+    step, here in each).
 
     Args:
         controls: Changed in place.
@@ -102,7 +103,7 @@ def move_controls(controls: Controls, config: TrainConfig, step: int, metrics: M
         metrics: Scalars of this step, averaged over the processes: real_logits and fake_logits, and real_signs.
     """
     if "real_mean" in controls:
-        decay = config.lecam_decay if step >= config.lecam_start else 0.0
+        decay = config.lecam_decay if config.steps_before + step >= config.lecam_start else 0.0
         controls["real_mean"].lerp_(metrics["real_logits"].float(), 1.0 - decay)
         controls["fake_mean"].lerp_(metrics["fake_logits"].float(), 1.0 - decay)
     if "augment_p" in controls and config.adaptive_augment is not None:

@@ -141,7 +141,7 @@ def penalty_due(state: TrainState, config: TrainConfig) -> bool:
 
 def lecam_begun(state: TrainState, config: TrainConfig) -> bool:
     """Tell whether LeCam counts in this step."""
-    return config.lecam > 0.0 and state.step >= config.lecam_start
+    return config.lecam > 0.0 and config.steps_before + state.step >= config.lecam_start
 
 
 def d_draws(state: TrainState, config: TrainConfig, update: int, engine: Engine, seed: int) -> Draws:
