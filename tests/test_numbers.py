@@ -282,18 +282,22 @@ def only(values: Any) -> Any:
 FD, SCORE = "FD(efficientnet-lite0)", "IS(efficientnet-lite0)"
 ROWS = ["no attention", "attention feat8", "attention feat16", "residual feat8", "residual feat16"]
 STAGES = ["SN on D", "SN on G/D", "SN on G/D + TTUR"]
+SAME = {"SN on G/D + TTUR": "no attention", "SAGAN": "attention feat16"}
+"""Rows that two experiments call differently."""
+MODELS = ["AC-GAN", "SNGAN-projection", "SAGAN"]
 SMALL_SHAPES = ("same-shape", "parallel", "mirrored", "twins")
 Runs = dict[str, list[dict[str, Any]]]
 
 
 def runs_on(files: Sequence[Path], data: str) -> Runs:
-    """Sort the runs on some pictures by their row, those of a row by their seed."""
-    results = [read(file) for file in files if file.name == "result.json"]
+    """Sort the runs on some pictures by their row, those of a row by their seed; each has its log."""
+    mine = [file for file in files if file.name == "result.json"]
+    results = [read(file) | {"log": read_lines(file.with_name("log.jsonl"))} for file in mine]
     found: Runs = {}
     for result in sorted(results, key=lambda result: result["config"]["seed"]):
         assert result["status"] == "finished"
         if result["data"]["source"] == data:
-            found.setdefault(result["name"], []).append(result)
+            found.setdefault(SAME.get(result["name"], result["name"]), []).append(result)
     assert {tuple(one["config"]["seed"] for one in runs) for runs in found.values()} == {(0, 1, 2)}
     return found
 
@@ -303,9 +307,9 @@ def structure(files: Sequence[Path]) -> Runs:
 
 
 def photos(files: Sequence[Path]) -> Runs:
-    """Runs of table 1 and of the stages; the last stage is the row without attention."""
+    """Give the rows on photos, also by the names that other experiments call them."""
     found = runs_on(files, "cifar10-15k.zip")
-    return found | {"no attention": found["SN on G/D + TTUR"]}
+    return found | {name: found[other] for name, other in SAME.items()}
 
 
 def classes_of(run: dict[str, Any], kind: str = "structured") -> dict[str, dict[str, Any]]:
@@ -335,16 +339,21 @@ def final(run: dict[str, Any], metric: str) -> float:
     return next(v["value"] for v in run["reports"]["final"]["values"] if v["metric"] == metric)
 
 
-def during(files: Sequence[Path], stage: str) -> dict[int, list[float]]:
-    """Give the distances of the three seeds of a stage by step, from the logs."""
-    slug = {"SN on D": "sn-on-d", "SN on G/D": "sn-on-g-d", "SN on G/D + TTUR": "sn-on-g-d-ttur"}[stage]
-    logs = [file for file in files if re.fullmatch(rf"{slug}-seed\d-\w+", file.parent.name) and file.suffix == ".jsonl"]
-    assert len(logs) == 3
-    found: dict[int, list[float]] = {}
-    for line in (line for log in logs for line in read_lines(log)):
-        if f"score/{FD}" in line:
-            found.setdefault(line["step"], []).append(line[f"score/{FD}"])
-    return found
+def finals(runs: Sequence[dict[str, Any]], metric: str = FD) -> list[float]:
+    return [final(run, metric) for run in runs]
+
+
+def watched(run: dict[str, Any]) -> dict[int, float]:
+    """Give the distances that the monitor found, by step."""
+    return {line["step"]: line[f"score/{FD}"] for line in run["log"] if f"score/{FD}" in line}
+
+
+def seen_of(run: dict[str, Any]) -> set[str]:
+    return {line["health"] for line in run["health"]}
+
+
+def listed(values: Sequence[float], digits: int = 0) -> str:
+    return ", ".join(f"{value:.{digits}f}" for value in values)
 
 
 def apart(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -354,7 +363,7 @@ def apart(a: Sequence[float], b: Sequence[float]) -> bool:
 @computes
 def scale(files: list[Path]) -> list[str]:
     every = [run for found in (structure(files), photos(files)) for runs in found.values() for run in runs]
-    minutes = [run["training_s"] / 60 for run in every]
+    minutes = [run["training_s"] / 60 for run in every if run["device"] == "cpu"]
     weights = {run["parameters"]["generator"] + run["parameters"]["discriminator"] for run in every}
     assert {round(count, -5) for count in weights} == {100_000}
     assert only(run["threads"] for run in every) == 1
@@ -369,12 +378,13 @@ def scale(files: list[Path]) -> list[str]:
     ]
 
 
-SHOWN = ("above chance (0 to 1)", f"{FD}, last step")
+QUANTITIES = ("above chance (0 to 1)", f"{FD}, last step", f"{SCORE}, last step", f"intra-{FD}, last step")
+"""Of which pages show differences."""
 
 
-def differences(files: Sequence[Path], quantity: str) -> list[str]:
-    """Give the lines of the differences in a quantity."""
-    found = [one for one in effects(read_sweep(only(files).parent)) if one.quantity.column == quantity]
+def differences(files: Sequence[Path], *quantities: str) -> list[str]:
+    """Give the lines of the differences in some quantities."""
+    found = [one for one in effects(read_sweep(only(files).parent)) if one.quantity.column in quantities]
     return [f"{100 * LEVEL:.0f} % interval", *(row(*cells) for cells in effects_table(found).rows)]
 
 
@@ -389,19 +399,19 @@ def shares(files: list[Path]) -> list[str]:
     """Count the intervals of the differences that are shown, each experiment's once."""
     return [
         shares_beyond(
-            [one for file in files for one in effects(read_sweep(file.parent)) if one.quantity.column in SHOWN]
+            [one for file in files for one in effects(read_sweep(file.parent)) if one.quantity.column in QUANTITIES]
         )
     ]
 
 
 @computes
 def structure_differences(files: list[Path]) -> list[str]:
-    return differences(files, SHOWN[0])
+    return differences(files, QUANTITIES[0])
 
 
 @computes
 def structure_carried(files: list[Path]) -> list[str]:
-    found = says(files, SHOWN[0])
+    found = says(files, QUANTITIES[0])
     for height in (8, 16):
         assert found[f"attention feat{height}", f"residual feat{height}"] == "higher"
         assert found[f"residual feat{height}", "no attention"] == "holds 0"
@@ -410,25 +420,6 @@ def structure_carried(files: list[Path]) -> list[str]:
         "holds 0",
     )
     return []
-
-
-@computes
-def stages_differences(files: list[Path]) -> list[str]:
-    return differences(files, SHOWN[1])
-
-
-@computes
-def stages_carried(files: list[Path]) -> list[str]:
-    found = says(files, SHOWN[1])
-    assert found == {("SN on G/D", "SN on D"): "holds 0", ("SN on G/D + TTUR", "SN on G/D"): "higher"}
-    return []
-
-
-@computes
-def table1_differences(files: list[Path]) -> list[str]:
-    found = says(files, SHOWN[1])
-    assert set(found.values()) == {"holds 0"}
-    return differences(files, SHOWN[1])
 
 
 @computes
@@ -502,74 +493,44 @@ def structure_others(files: list[Path]) -> list[str]:
 
 
 @computes
-def stages_table(files: list[Path]) -> list[str]:
-    def cells(name: str) -> list[str]:
-        by_step = during([file for file in files if file.suffix == ".jsonl"], name)
-        runs = photos(files)[name]
-        fooled = [run for run in runs if any(line["health"] == "discriminator fooled" for line in run["health"])]
-        assert all(line["health"] == "discriminator fooled" for run in runs for line in run["health"])
-        seen = f"discriminator fooled: {len(fooled)} of {len(runs)} seeds" if fooled else "nothing"
-        return [*(spread(by_step[step]) for step in steps), seen]
-
-    steps = (150, 300, 450, 600)
-    head = " | ".join(map(str, steps))
-    return [f"distance at step {head} |", *(row(name, *cells(name)) for name in STAGES)]
-
-
-@computes
-def distances_protocol(files: list[Path]) -> list[str]:
-    protocols = [run["monitor"]["values"][0]["protocol"] for name in STAGES for run in photos(files)[name]]
-    width, drawn, real = (
-        only(one[name] for one in protocols) for name in ("feature_width", "generated", "reference_count")
-    )
-    assert only(one["ema"] for one in protocols) is True
-    return [f"{width} features", f"{drawn} samples of the moving average against {real:,} pictures"]
-
-
-@computes
-def distances_protocol_table1(files: list[Path]) -> list[str]:
-    reports = [run["reports"]["final"]["values"][0] for name in ROWS for run in photos(files)[name]]
-    protocols = [report["protocol"] for report in reports]
-    drawn, real = (only(one[name] for one in protocols) for name in ("generated", "reference_count"))
-    return [f"{drawn} samples of the moving average against {real:,} pictures"]
-
-
-@computes
-def stages_order(files: list[Path]) -> list[str]:
-    d, both = (sorted(during(files, name)[600]) for name in STAGES[:2])
-    assert max(both) < min(d)
-    listed = [f"({', '.join(f'{value:.0f}' for value in values)})" for values in (both, d)]
-    return [*listed, f"by chance 1 in {math.comb(6, 3)}"]
-
-
-@computes
-def stages_stable(files: list[Path]) -> list[str]:
-    seen = {name: {line["health"] for run in photos(files)[name] for line in run["health"]} for name in STAGES[:2]}
-    assert set(map(frozenset, seen.values())) == {frozenset({"discriminator fooled"})}
-    runs = [run for stage in seen for run in photos(files)[stage]]
-    assert only(run["config"]["train"][name] for run in runs for name in ("lr_g", "lr_d"))
-    return [f"in {only(run['step'] for run in runs)} steps"]
-
-
-@computes
-def ttur(files: list[Path]) -> list[str]:
-    found = photos(files)
-    assert [bool([line for run in found[name] for line in run["health"]]) for name in STAGES] == [True, True, False]
-    last = [statistics.fmean(during(files, name)[600]) for name in STAGES]
-    assert last[2] > last[1]
-    rates = [only(run["config"]["train"]["lr_g"] for run in found[name]) for name in STAGES]
-    assert rates[2] == rates[1] / 4
-    assert published.SN_AND_TTUR[10] > published.SN_ON_BOTH[10]
-    assert published.SN_ON_BOTH[160] < published.SN_ON_BOTH[260]
-    train = [run["config"]["train"] for name in STAGES for run in found[name]]
-    start, decay = only(one["ema_start"] for one in train), only(one["ema_decay"] for one in train)
-    held = 100 * decay ** (600 - start)
+def photos_made(files: list[Path]) -> list[str]:
+    """Say how the rows on photos were made."""
+    runs = [run for runs in photos(files).values() for run in runs]
+    train = [run["config"]["train"] for run in runs]
+    on_gpu = {
+        (name, run["config"]["seed"]) for name, some in photos(files).items() for run in some if run["device"] == "cuda"
+    }
+    assert on_gpu >= {(name, seed) for name in (*ROWS, "AC-GAN") for seed in (0, 1)}
+    last = [run["reports"]["final"]["values"][0]["protocol"] for run in runs]
+    during = [run["monitor"]["values"][0]["protocol"] for run in runs]
+    counts = [only(one["generated"] for one in some) for some in (last, during)]
+    width, real = (only(one[name] for one in last + during) for name in ("feature_width", "reference_count"))
+    assert only(one["ema"] for one in last + during) is True
     return [
-        f"{last[2]:.0f} against {last[1]:.0f}",
-        f"(10,000 steps: {published.SN_AND_TTUR[10]} with TTUR, {published.SN_ON_BOTH[10]} without)",
-        "after 160,000 steps",
-        f"moving average of {decay} begins at step {start} and at step 600 still holds {held:.0f} %",
+        f"{only(run['step'] for run in runs):,} steps of {only(one['batch_size'] for one in train)}",
+        f"{width} features, {counts[0]:,} samples of the moving average ({counts[1]} during training) "
+        f"against {real:,} pictures",
+        f"{only(run['data']['images'] for run in runs):,} pictures",
     ]
+
+
+@computes
+def stages_table(files: list[Path]) -> list[str]:
+    def cells(runs: list[dict[str, Any]]) -> list[str]:
+        fooled = [run for run in runs if "discriminator fooled" in seen_of(run)]
+        assert all(seen_of(run) <= {"discriminator fooled"} for run in runs)
+        seen = f"discriminator fooled: {len(fooled)} of {len(runs)} seeds" if fooled else "nothing"
+        return [*(spread([watched(run)[step] for run in runs]) for step in steps), listed(finals(runs)), seen]
+
+    found = photos(files)
+    steps = sorted(watched(found[STAGES[0]][0]))
+    head = " | ".join(f"{step:,}" for step in steps)
+    return [f"distance at step {head} |", *(row(name, *cells(found[name])) for name in STAGES)]
+
+
+@computes
+def stages_differences(files: list[Path]) -> list[str]:
+    return differences(files, QUANTITIES[1])
 
 
 @computes
@@ -583,11 +544,11 @@ def table1(files: list[Path]) -> list[str]:
         *(
             row(
                 name,
-                spread([final(run, FD) for run in found[name]]),
-                spread([final(run, SCORE) for run in found[name]], 2),
+                spread(finals(found[name])),
+                listed(finals(found[name])),
+                spread(finals(found[name], SCORE), 2),
                 f"{theirs[name]['fd'].value}, {theirs[name]['score'].value}",
                 f"{only(map(block_weights, found[name])):,}",
-                len(found[name]),
             )
             for name in ROWS
         ),
@@ -595,31 +556,148 @@ def table1(files: list[Path]) -> list[str]:
 
 
 @computes
-def table1_order(files: list[Path]) -> list[str]:
-    found = photos(files)
-    ours = {name: statistics.fmean(final(run, FD) for run in found[name]) for name in ROWS}
-    paper = {"no attention": published.NO_ATTENTION["fd"].value}
-    paper |= {f"attention feat{height}": published.ATTENTION[height]["fd"].value for height in (8, 16)}
-    paper |= {f"residual feat{height}": published.RESIDUAL[height]["fd"].value for height in (8, 16)}
-    here, there = (sorted(ROWS, key=values.__getitem__) for values in (ours, paper))
-    assert (here[0], here[-1]) == (there[0], there[-1]) == ("attention feat16", "residual feat8")
-    assert here[1:-1] != there[1:-1]
-    listed = ", ".join(f"{name} ({paper[name]:.2f})" for name in there)
-    return [f"Here: {', '.join(here)}.", f"In the paper: {listed}."]
+def table1_differences(files: list[Path]) -> list[str]:
+    return differences(files, QUANTITIES[1])
 
 
 @computes
-def table1_noise(files: list[Path]) -> list[str]:
-    values = {name: [final(run, FD) for run in photos(files)[name]] for name in ROWS}
-    different = [pair for pair in combinations(ROWS, 2) if apart(values[pair[0]], values[pair[1]])]
-    assert different == [("no attention", "attention feat16")]
-    residual = values["residual feat8"] + values["residual feat16"]
-    best, none = span(values["attention feat16"]), span(values["no attention"])
-    steps = only(run["step"] for name in ROWS for run in photos(files)[name])
+def table2(files: list[Path]) -> list[str]:
+    found = photos(files)
     return [
-        f"attention at feat16 ({best}) lies below no attention ({none})",
-        f"spread from {span(residual)}",
-        f"after {steps} steps on 32 px photos",
+        row(
+            name,
+            spread(finals(found[name])),
+            listed(finals(found[name])),
+            spread(finals(found[name], SCORE), 2),
+            spread(finals(found[name], f"intra-{FD}")),
+            f"{only(run['config']['train']['d_steps'] for run in found[name])}",
+        )
+        for name in MODELS
+    ]
+
+
+@computes
+def table2_says(files: list[Path]) -> list[str]:
+    within = says(files, QUANTITIES[3])
+    assert {within["SNGAN-projection", "AC-GAN"], within["SAGAN", "AC-GAN"]} == {"lower"}
+    assert within["SAGAN", "SNGAN-projection"] == "holds 0"
+    assert {answer for quantity in QUANTITIES[1:3] for answer in says(files, quantity).values()} == {"holds 0"}
+    scores = [model["score"].value for model in (published.ACGAN, published.SNGAN, published.SAGAN)]
+    assert scores == sorted(scores)
+    return [f"({', '.join(map(str, scores))} on ImageNet)"]
+
+
+@computes
+def table2_differences(files: list[Path]) -> list[str]:
+    return differences(files, *QUANTITIES[1:])
+
+
+@computes
+def stages_order(files: list[Path]) -> list[str]:
+    d, both, two = (finals(photos(files)[name]) for name in STAGES)
+    assert max(two) < min(both)
+    assert min(d) < min(two) < max(two) < sorted(d)[1]
+    steps = [sorted(watched(photos(files)[name][0]))[-2:] for name in STAGES[:2]]
+    assert steps[0] == steps[1]
+    return [
+        f"below each of SN on G/D ({span(two)} against {span(both)}), by chance 1 in {math.comb(6, 3)}",
+        f"({listed(sorted(d))})",
+    ]
+
+
+@computes
+def stages_fooled(files: list[Path]) -> list[str]:
+    found = photos(files)
+    equal = [run for name in STAGES[:2] for run in found[name]]
+    two = [run for name in ROWS for run in found[name]]
+    assert all(map(seen_of, equal)) and not any(map(seen_of, two))
+    return [
+        f"all {len(equal)} runs with equal rates, and in none of the {len(two)} of table 1, which have TTUR: "
+        f"by chance 1 in {math.comb(len(equal) + len(two), len(equal)):,}"
+    ]
+
+
+@computes
+def stages_pooled(files: list[Path]) -> list[str]:
+    found = photos(files)
+    equal = [value for name in STAGES[:2] for value in finals(found[name])]
+    two = [value for name in ROWS for value in finals(found[name])]
+    for name, rates in ((STAGES, 1.0), (ROWS, 0.25)):
+        runs = [run for one in (name[:2] if name is STAGES else name) for run in found[one]]
+        assert {run["config"]["train"]["lr_g"] / run["config"]["train"]["lr_d"] for run in runs} == {rates}
+    assert (len(equal), len(two)) == (6, 15)
+    above = sum(value > max(two) for value in equal)
+    assert above == 5 and min(equal) < min(two)
+    low, high = welch_interval(equal, two) or (math.nan, math.nan)
+    assert low > 0
+    more = statistics.fmean(equal) - statistics.fmean(two)
+    return [
+        f"five of the six lie above all fifteen ({span(two)}), one below ({min(equal):.0f})",
+        f"{more:.0f} more ({100 * LEVEL:.0f} % interval {low:.0f} to {high:.0f})",
+    ]
+
+
+@computes
+def stages_stable(files: list[Path]) -> list[str]:
+    found = photos(files)
+    assert {frozenset(seen_of(run)) for name in STAGES[:2] for run in found[name]} == {
+        frozenset({"discriminator fooled"})
+    }
+    rising = [
+        [values for run in found[name] if (values := sorted(watched(run).items())) and values[-1][1] > values[-2][1]]
+        for name in STAGES
+    ]
+    first = [line["step"] for name in STAGES[:2] for run in found[name] for line in run["health"][:1]]
+    assert published.SN_ON_BOTH[160] < published.SN_ON_BOTH[260]
+    assert len(rising[2]) == 0
+    before, last = (sorted(watched(found[STAGES[0]][0]))[k] for k in (-2, -1))
+    return [
+        f"in all six runs, first at step {min(first)} to {max(first)}",
+        f"from step {before:,} to {last:,} the distance rose in {len(rising[0])} of 3 runs with SN on D and in "
+        f"{len(rising[1])} of 3 with SN on G/D",
+        "(33.39 at 160,000 steps, 72.41 at 260,000)",
+    ]
+
+
+@computes
+def ttur(files: list[Path]) -> list[str]:
+    means = {
+        name: [statistics.fmean(watched(run)[step] for run in photos(files)[name]) for step in (600, 2400)]
+        for name in STAGES
+    }
+    assert max(means, key=lambda name: means[name][0]) == STAGES[2] == min(means, key=lambda name: means[name][1])
+    assert published.SN_AND_TTUR[10] > published.SN_ON_BOTH[10]
+    return [
+        f"at step 600 it is last ({means[STAGES[2]][0]:.0f} against {means[STAGES[0]][0]:.0f} and "
+        f"{means[STAGES[1]][0]:.0f})",
+        f"(10,000 steps: {published.SN_AND_TTUR[10]} with TTUR, {published.SN_ON_BOTH[10]} without)",
+    ]
+
+
+@computes
+def stages_carried(files: list[Path]) -> list[str]:
+    assert set(says(files, QUANTITIES[1]).values()) == {"holds 0"}
+    return []
+
+
+@computes
+def table1_order(files: list[Path]) -> list[str]:
+    found = photos(files)
+    paper = {"no attention": published.NO_ATTENTION["fd"].value}
+    paper |= {f"attention feat{height}": published.ATTENTION[height]["fd"].value for height in (8, 16)}
+    paper |= {f"residual feat{height}": published.RESIDUAL[height]["fd"].value for height in (8, 16)}
+    here = sorted(ROWS, key=lambda name: statistics.fmean(finals(found[name])))
+    there = sorted(ROWS, key=paper.__getitem__)
+    assert here[0] == "no attention" and here[-1] == there[0] == "attention feat16"
+    assert not any(
+        apart(finals(found[a]), finals(found[b])) for a, b in combinations(ROWS, 2) if {a, b} != {here[0], here[-1]}
+    )
+    assert apart(finals(found[here[0]]), finals(found[here[-1]]))
+    none, last = span(finals(found[here[0]])), span(finals(found[here[-1]]))
+    return [
+        f"Here: {', '.join(here)}.",
+        f"In the paper: {', '.join(f'{name} ({paper[name]:.2f})' for name in there)}.",
+        f"no attention ({none}) and attention feat16 ({last})",
     ]
 
 
@@ -637,7 +715,7 @@ def long_run(files: list[Path]) -> list[str]:
     assert published.SN_AND_TTUR[260] < published.SN_AND_TTUR[160]
     return [
         "gets worse after 160,000 steps",
-        f"{steps} steps of {batch} pictures are {steps * batch:,} pictures",
+        f"{steps:,} steps of {batch} pictures are {steps * batch:,} pictures",
         f"at {first * 1000 * 256 / 1e6:.1f} million",
     ]
 
@@ -652,10 +730,6 @@ def longer(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
         (0, "finished", ())
     }
     return found
-
-
-def watched(run: dict[str, Any]) -> dict[int, float]:
-    return {line["step"]: line[f"score/{FD}"] for line in run["log"] if f"score/{FD}" in line}
 
 
 @computes
@@ -689,110 +763,18 @@ def longer_budget(files: list[Path]) -> list[str]:
 
 @computes
 def longer_fall(files: list[Path]) -> list[str]:
-    found = longer([file for file in files if "longer" in file.parts])
-    before = photos([file for file in files if "longer" not in file.parts])
-    early = [v["value"] for name in ROWS for run in before[name] for v in run["monitor"]["values"] if v["metric"] == FD]
-    late = [watched(found[name])[max(watched(found[name]))] for name in ROWS]
-    assert max(late) < min(early) / 2
+    found = longer(files)
     for run in found.values():
         values = [value for _, value in sorted(watched(run).items())]
         assert values == sorted(values, reverse=True)
-    steps = [only(run["step"] for name in ROWS for run in some[name]) for some in (wrapped(found), before)]
-    return [f"{span(late)} at step {steps[0]:,} against {span(early)} at step {steps[1]}"]
-
-
-def later(files: Sequence[Path]) -> Runs:
-    """Sort the rows of `steps-2400` by name, those of a row by their seed."""
-    found: Runs = {}
-    mine = [read(file) for file in files if file.name == "result.json" and "steps-2400" in file.parts]
-    for result in sorted(mine, key=lambda result: result["config"]["seed"]):
-        assert (result["status"], result["step"]) == ("finished", 2400)
-        assert (result["config"]["seed"], result["device"]) in {(0, "cuda"), (1, "cuda"), (2, "cpu")}
-        found.setdefault(result["name"], []).append(result)
-    return found
-
-
-def sooner(files: Sequence[Path]) -> Runs:
-    """Sort the rows of 600 steps beside them."""
-    return photos([file for file in files if "steps-2400" not in file.parts])
-
-
-def mean_order(runs: Runs) -> list[str]:
-    return sorted(ROWS, key=lambda name: statistics.fmean(final(run, FD) for run in runs[name]))
-
-
-@computes
-def later_table1(files: list[Path]) -> list[str]:
-    found = later(files)
+    last = {name: sorted(watched(run).items())[-2:] for name, run in found.items()}
+    falls = [1.0 - points[1][1] / points[0][1] for points in last.values()]
+    steps = only((points[0][0], points[1][0]) for points in last.values())
+    ends = only(run["step"] for run in found.values())
     return [
-        row(
-            name,
-            spread([final(run, FD) for run in found[name]]),
-            ", ".join(f"{final(run, FD):.0f}" for run in found[name]),
-            spread([final(run, SCORE) for run in found[name]], 2),
-            len(found[name]),
-        )
-        for name in ROWS
+        f"{ends:,} steps are far",
+        f"from step {steps[0]:,} to {steps[1]:,} by {100 * min(falls):.0f} to {100 * max(falls):.0f} %",
     ]
-
-
-@computes
-def later_made(files: list[Path]) -> list[str]:
-    runs, before = ([run for name in ROWS for run in some(files)[name]] for some in (later, sooner))
-    values, values_before = (
-        [run["reports"]["final"]["values"][0]["protocol"] for run in some] for some in (runs, before)
-    )
-    counts = [only(one["generated"] for one in some) for some in (values, values_before)]
-    return [
-        f"Of {counts[0]:,} samples, not {counts[1]}:",
-        f"{only(run['step'] for run in runs):,} steps of {only(run['config']['train']['batch_size'] for run in runs)}",
-        f"against {only(one['reference_count'] for one in values):,} pictures",
-    ]
-
-
-@computes
-def later_order(files: list[Path]) -> list[str]:
-    ours, before = later(files), sooner(files)
-    assert mean_order(before)[0] == "attention feat16"
-    assert set(says([file for file in files if file.name == "sweep.json"], SHOWN[1]).values()) == {"holds 0"}
-    steps = [only(run["step"] for name in ROWS for run in some[name]) for some in (before, ours)]
-    return [f"first at {steps[0]} steps", f"Here: {', '.join(mean_order(ours))}."]
-
-
-@computes
-def later_stages(files: list[Path]) -> list[str]:
-    found, before = later(files), sooner(files)
-    at = {name: only(final(run, FD) for run in found[name]) for name in STAGES[:2]}
-    for name in STAGES[:2]:
-        assert {health["health"] for run in found[name] for health in run["health"]} == {"discriminator fooled"}
-    (ttur,) = (final(run, FD) for run in found["no attention"] if run["config"]["seed"] == 0)
-    early = {name: statistics.fmean(final(run, FD) for run in before[name]) for name in STAGES}
-    assert max(early, key=early.__getitem__) == STAGES[2]
-    return [
-        f"{at[STAGES[0]]:.0f} with SN on D, {at[STAGES[1]]:.0f} with SN on G/D",
-        f"{ttur:.0f} with TTUR",
-        f"at {only(run['step'] for name in STAGES for run in before[name])} steps TTUR",
-    ]
-
-
-@computes
-def later_acgan(files: list[Path]) -> list[str]:
-    found = later(files)
-    runs = [[run for run in found[name] if run["config"]["seed"] < 2] for name in ("AC-GAN", "attention feat16")]
-    assert [len(some) for some in runs] == [2, 2]
-    far = [[final(run, FD) for run in some] for some in runs]
-    within = [[final(run, f"intra-{FD}") for run in some] for some in runs]
-    assert all(min(theirs) > max(ours) for theirs, ours in (far, within))
-    return [
-        f"AC-GAN has {far[0][0]:.0f} and {far[0][1]:.0f} with seeds 0 and 1, "
-        f"and {within[0][0]:.0f} and {within[0][1]:.0f} within",
-        f"has {within[1][0]:.0f} and {within[1][1]:.0f}",
-        "attention feat16",
-    ]
-
-
-def wrapped(found: dict[str, dict[str, Any]]) -> Runs:
-    return {name: [run] for name, run in found.items()}
 
 
 @computes
@@ -1406,14 +1388,18 @@ def preset_times(files: list[Path]) -> list[str]:
         size = read(first(of(folder), "config.json"))["generator"]["size_px"]
         base = PRESETS[f"sagan-{size}-cpu"]()
         assert read(first(of(folder), "config.json"))["train"]["total_steps"] == base.train.total_steps
+    long = read(first(of("clothing-64-projected"), "config.json"))["train"]["total_steps"]
+    assert long == 3 * PRESETS["sagan-64-projected"]().train.total_steps
+    photos = f"{read(first(of('clothing-64'), 'pictures.json'))['pictures']:,} photos of clothes"
     return [
         row("`demo`", "digits", "two processor cores", minutes("digits-demo")),
         row("`sagan-32-cpu`", f"{held + trained:,} of CIFAR-10", "one processor core", minutes("cifar10-32")),
+        row("`sagan-64-cpu`", photos, "one processor core", minutes("clothing-64")),
         row(
-            "`sagan-64-cpu`",
-            f"{read(first(of('clothing-64'), 'pictures.json'))['pictures']:,} photos of clothes",
+            f"`sagan-64-projected`, {long:,} steps, three times its own",
+            photos,
             "one processor core",
-            minutes("clothing-64"),
+            f"{elapsed(of('clothing-64-projected')) / 3600:.1f} hours",
         ),
         row(
             "`sagan-128`",
@@ -1686,7 +1672,65 @@ def contest_points(files: list[Path]) -> list[str]:
         why = {name: chosen(name).why for name in arms}
     order = sorted(arms, key=lambda name: (-max(arms[name]), arms[name][max(arms[name])]))
     cells = {name: [f"{at[point]:,.0f}" if point in at else "" for point in POINTS] for name, at in arms.items()}
-    return ["220 s | 440 s | 880 s", *(row(f"`{name}`", why[name], *cells[name]) for name in order)]
+    late = {line["arm"] for line in contest_not_begun(files)}
+    said = {name: f"`{name}`{', not begun' if name in late else ''}" for name in arms}
+    return ["220 s | 440 s | 880 s", *(row(said[name], why[name], *cells[name]) for name in order)]
+
+
+def contest_not_begun(files: list[Path]) -> list[dict[str, Any]]:
+    """Give the judgements of the screening, each arm's latest, of changes that had not begun."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from quality_report import not_begun
+
+    latest: dict[str, dict[str, Any]] = {}
+    for line in read_lines(first(files, "contest-clothes.jsonl")):
+        if line.get("seed") == 0 and line["point_s"] in POINTS and "fd" in line and "computed_by" not in line:
+            latest[line["arm"]] = max(line, latest.get(line["arm"], line), key=lambda one: one["point_s"])
+    return [line for line in latest.values() if not_begun(line)]
+
+
+@computes
+def contest_points_made(files: list[Path]) -> list[str]:
+    late = {line["arm"]: line for line in contest_not_begun(files)}
+    assert {line["point_s"] for line in late.values()} == {POINTS[0]}
+    assert {line["budget_s"] for line in late.values()} == {POINTS[-1]}
+    lines = read_lines(first(files, "contest-clothes.jsonl"))
+    base = only(
+        (line["fd"], line["step"])
+        for line in lines
+        if line.get("arm") == "base" and line["point_s"] == POINTS[0] and "computed_by" not in line
+    )
+    lecam, decay = late["lecam-0.1"], late["decay"]
+    assert {*late} == {"lecam-0.1", "decay"}
+    return [
+        "at 64 px",
+        f"up to {POINTS[0]:.0f} s that arm",
+        f"LeCam begins at step {contest_change('lecam-0.1', 'train.lecam_start')}",
+        f"fall from {contest_decay('decay') * POINTS[-1]:.0f} s on",
+        f"{lecam['fd']:,.0f} and {decay['fd']:,.0f} beside {base[0]:,.0f}",
+        f"{lecam['step']} and {decay['step']} steps in place of {base[1]}",
+    ]
+
+
+def contest_change(arm: str, field: str) -> Any:
+    """Give what an arm of the contest sets a field to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from quality_arms import chosen
+
+        return chosen(arm).changes[field]
+
+
+def contest_decay(arm: str) -> float:
+    """Give the share of its budget from which the rates of an arm of the contest fall."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from quality_arms import chosen
+
+        share = chosen(arm).decay_from
+        assert share is not None
+        return share
 
 
 LONG_POINTS = (1320.0, 2640.0, 5280.0)
@@ -1715,6 +1759,13 @@ def contest_counted(files: list[Path]) -> list[str]:
     return ["1,320 s | 2,640 s | 5,280 s", *(row(f"`{name}`", why[name], *cells[name]) for name in order)]
 
 
+@computes
+def contest_counted_made(files: list[Path]) -> list[str]:
+    falls = {contest_decay(arm) * LONG_POINTS[-1] for arm in counted_arms(files) if "decay" in arm}
+    assert falls == {LONG_POINTS[1]}  # and no column before the last is beyond that
+    return ["at 64 px", f"whole {LONG_POINTS[-1]:,.0f} s", f"fall at {only(falls):,.0f} s"]
+
+
 FEATURES = "features+noise-whole+attention-pooled+decay"
 
 
@@ -1739,8 +1790,18 @@ def contest_features(files: list[Path]) -> list[str]:
     return [
         "1,320 s | 2,640 s | 5,280 s",
         *(row(f"`{FEATURES}`, D looked", str(seed), *cells(FEATURES, seed, False)) for seed in (0, 1)),
-        row("`equal-width+decay`, the best of all others", "0", *cells("equal-width+decay", 0, True)),
+        row("`equal-width+decay` †, the best of all others", "0", *cells("equal-width+decay", 0, True)),
     ]
+
+
+@computes
+def contest_features_made(files: list[Path]) -> list[str]:
+    lines = read_lines(first(files, "contest-clothes.jsonl"))
+    other = [line for line in lines if line.get("arm") == "equal-width+decay"]
+    assert {(line["computed_by"], line["computed_in"], line["seed"]) for line in other} == {("NVIDIA H200", "fp32", 0)}
+    assert not any("computed_by" in line for line in lines if line.get("arm") == FEATURES)
+    assert contest_decay(FEATURES) == contest_decay("equal-width+decay")
+    return ["at 64 px", f"fall at {contest_decay(FEATURES) * LONG_POINTS[-1]:,.0f} s"]
 
 
 CIFAR_POINTS = (880.0, 1760.0, 3520.0, 5280.0)
@@ -1786,7 +1847,8 @@ def contest_cifar_made(files: list[Path]) -> list[str]:
     assert CIFAR_POINTS[-1] not in cifar_counted(files)["base", 1]
     features = only(line["protocol"]["features"] for line in lines)
     return [
-        f"{features} features, less is better, of 5,000 samples against 5,000 pictures of `cifar10-15k.zip` (1,500",
+        f"{features} features, less is better, of 5,000 samples against 5,000 pictures of",
+        "(1,500 of each class",
         "CIFAR-10",
         f"({only(line['computed_by'] for line in lines)}, {only(line['computed_in'] for line in lines)})",
         "base with seed 1",
@@ -1892,10 +1954,10 @@ FEW_WAYS = {
     "projected-all": "`sagan-64-projected`, with `color translation cutout`",
     "narrow": "narrower networks",
     "adaptive": "`color translation cutout`, adaptive",
-    "transfer": "from a run of 150 s on CIFAR-10",
     "all": "`color translation cutout`",
+    "transfer": "150 s on CIFAR-10, then 150 s",
     "preset": "`sagan-64-cpu` as it is (`translation`)",
-    "freeze": "from that run, with `--train.freeze-d 2`",
+    "freeze": "150 s on CIFAR-10, then 150 s with `--train.freeze-d 2`",
     "none": "no augmentation",
     "lecam": "LeCam from step 100 on",
 }
@@ -1908,9 +1970,17 @@ def few_at(files: list[Path], point: float) -> dict[str, list[dict[str, Any]]]:
     return {arm: [at[arm, few] for few in FEW_SETS] for arm in FEW_WAYS}
 
 
+def few_at_cost(files: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Give the judgements of each arm where it has cost 300 s in all, with what it starts from."""
+    half, whole = few_at(files, 150.0), few_at(files, 300.0)
+    found = {arm: half[arm] if half[arm][0]["before_s"] else whole[arm] for arm in FEW_WAYS}
+    assert {line["point_s"] + line["before_s"] for lines in found.values() for line in lines} == {300.0}
+    return found
+
+
 @computes
 def few_pictures(files: list[Path]) -> list[str]:
-    at = few_at(files, 300.0)
+    at = few_at_cost(files)
     floors = {line["few"]: line["fd"] for line in read_lines(files[0]) if line.get("floor")}
     totals = [sum(line["fd"] for line in at[arm]) for arm in FEW_WAYS]
     assert totals == sorted(totals)
@@ -1939,14 +2009,19 @@ def few_pictures(files: list[Path]) -> list[str]:
 
 @computes
 def few_made(files: list[Path]) -> list[str]:
-    lines = [line for arm in few_at(files, 300.0).values() for line in arm]
+    lines = [line for arm in few_at_cost(files).values() for line in arm]
     assert {line["seed"] for line in lines} == {0}
+    started = [line for line in lines if line["before_s"]]
+    assert {line["arm"] for line in started} == {"transfer", "freeze"}
+    more = only(line["point_s"] + line["before_s"] for line in few_at(files, 300.0)["freeze"])
     assert {line["arm"] for line in lines if line.get("judge_in_training")} == {"projected", "projected-all"}
     judges = [line["protocol"]["samples"].split()[0] for line in lines[:2]]
     return [
         f"{only(line['protocol']['features'] for line in lines)} features",
         f"({judges[0]} or {judges[1]})",
-        f"{only(line['point_s'] for line in lines):.0f} processor seconds",
+        f"{only(line['point_s'] + line['before_s'] for line in lines):.0f} processor seconds",
+        f"two ways had {only(line['before_s'] for line in started):.0f} of them",
+        f"have {more - 300.0:.0f} s more",
         only(line["computed_by"] for line in lines),
         "`sagan-64-projected`",
     ]
@@ -1961,15 +2036,16 @@ def few_others(files: list[Path]) -> list[str]:
 
     return [
         f"`translation` alone in {less(whole['all'], whole['preset'])} sets",
-        f"in {less(whole['freeze'], whole['transfer'])}",
-        "CIFAR-10 had less after 150 s than the preset after 300 s",
-        f"cost, in {less(half['transfer'], whole['preset'])}",
+        f"than the preset in {less(half['transfer'], whole['preset'])}",
+        f"all of D in {less(half['freeze'], half['transfer'])}",
+        f"after 150 s more, FreezeD had less in {less(whole['freeze'], whole['transfer'])}",
+        "CIFAR-10",
     ]
 
 
 @computes
 def few_ahead(files: list[Path]) -> list[str]:
-    at = few_at(files, 300.0)
+    at = few_at_cost(files)
     others = [arm for arm in FEW_WAYS if not arm.startswith("projected")]
     best = [min(at[arm][i]["fd"] for arm in others) for i in range(len(FEW_SETS))]
     shares = [at[arm][i]["fd"] / best[i] for arm in ("projected", "projected-all") for i in range(len(FEW_SETS))]
@@ -1982,7 +2058,7 @@ def few_ahead(files: list[Path]) -> list[str]:
 
 @computes
 def few_recall(files: list[Path]) -> list[str]:
-    lines = [line for arm in few_at(files, 300.0).values() for line in arm]
+    lines = [line for arm in few_at_cost(files).values() for line in arm]
     recall = only(f"{line['recall']:.2f}" for line in lines)
     return [f"recall is {recall} of"]
 
@@ -2008,11 +2084,11 @@ def few_hearts(files: list[Path]) -> list[str]:
     steps = [line["step"] for arm in ("projected", "projected-all", "none") for line in at[arm]]
     largest = max((line for arm in at.values() for line in arm), key=lambda line: line["by_heart"] or 0.0)
     assert all(line["by_heart"] is None for arm in ("projected", "projected-all") for line in at[arm])
-    assert largest["arm"] == "transfer"
+    assert (largest["arm"], largest["point_s"] + largest["before_s"]) == ("transfer", 450.0)
     said = f"{largest['by_heart']:.2f}"
     return [
         f"those of {min(steps)} to {max(steps)} steps",
-        f"is {said}, of the start from CIFAR-10",
+        f"is {said}, of the start from CIFAR-10 after 150 s more",
     ]
 
 
@@ -2141,6 +2217,133 @@ def contest_grown(files: list[Path]) -> list[str]:
         f"at 32 px ({at[2640.0]:.0f} at 2,640 s",
         f"at 64 px it ends at {at[5280.0]:.0f} at 5,280 s",
         f"{stored:.1f}",
+    ]
+
+
+@computes
+def contest_grow_command(files: list[Path]) -> list[str]:
+    """What the page's command that grows is, by what a step costs: about the arm, whose flags it has."""
+    page = (ROOT / "docs" / "small-machines.md").read_text(encoding="utf-8")
+    words = re.findall(r"^sagan train .*--grow .*$", page, re.MULTILINE)[0].split()
+    told = {flag: value for flag, value in pairwise(words) if flag.startswith("--")}
+    arm = "grow-16-32+batch-16+narrow-d"
+    fields = {
+        "--batch-size": "train.batch_size",
+        "--discriminator.base-width": "discriminator.base_width",
+        "--train.fade-steps": "train.fade_steps",
+    }
+    assert {field: int(told[flag]) for flag, field in fields.items()} == {
+        field: contest_change(arm, field) for field in fields.values()
+    }
+    steps, share = int(told["--steps"]), float(told["--grow-share"])
+    costs = read(first(files, "step-costs-clothes.json"))["costs"][f"{arm}+ema-ramp"]
+    small = round(share * steps)
+    seconds = [small * costs["stage-1"], small * costs["stage-2"], (steps - 2 * small) * costs["run"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from quality_arms import SETS, chosen
+
+        shares = [stage.share for stage in chosen(arm).stages]
+        assert SETS["clothes"].flip and SETS["clothes"].balanced
+    assert {"--data.flip", "--data.balanced"} <= {*words}
+    arms = [one * POINTS[-1] for one in (*shares, 1.0 - sum(shares))]
+    assert abs(sum(seconds) / POINTS[-1] - 1.0) < 0.01 and abs(seconds[2] / sum(seconds) - arms[2] / sum(arms)) < 0.02
+    return [
+        f"{share} of them at 16 px and as many at 32",
+        f"it is {sum(seconds):.0f} s",
+        f"{seconds[0]:.0f} are at 16 px, {seconds[1]:.0f} at 32 and {seconds[2]:.0f} at 64",
+        f"the arm had {arms[0]:.0f}, {arms[1]:.0f} and {arms[2]:.0f}",
+    ]
+
+
+@computes
+def contest_hold(files: list[Path]) -> list[str]:
+    """What the command that names no arms comes to, where the best three plan with their whole budget."""
+    with pytest.MonkeyPatch.context() as patch:
+        args = contest_call("quality.py clothes --data clothing-128.zip", patch)
+        from quality import BEST, FINAL_SEEDS
+    assert not {line["arm"] for line in read_lines(files[0]) if "+" in line.get("arm", "")} & {*args.arms}
+    assert {"base", "features"} <= {*args.arms}  # which go on from the screening, and the best of each kind does
+    long = ((BEST + 2) * len(FINAL_SEEDS) * args.final - 2 * args.screen) / 3600
+    return [
+        f"has {len(args.arms)} arms, which are {len(args.arms) * args.screen / 3600:.1f} hours",
+        f"at {args.screen:.0f} s each",
+        f"up to {long:.1f} hours",
+    ]
+
+
+def contest_call(command: str, patch: pytest.MonkeyPatch) -> Any:
+    """Read the flags of a call of a contest, as its program does."""
+    import importlib
+
+    program, *words = command.split()
+    patch.syspath_prepend(str(ROOT / "benchmarks"))
+    patch.chdir(ROOT)
+    patch.setattr("sys.argv", [program, *words])
+    return importlib.import_module(program.removesuffix(".py")).read_args()
+
+
+def contest_lines_of(args: Any, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the lines that a call makes."""
+    import few
+    import quality
+    from quality_arms import chosen
+
+    lines = [line for line in lines if "arm" in line and ("computed_by" in line) == bool(args.costs)]
+    if not hasattr(args, "set"):
+        wanted = {*few.pieces(args.sets or [*FEW_SETS], args.arms, args.seeds, args.budget)}
+        return [line for line in lines if (line["few"], line["arm"], line["seed"], line["point_s"]) in wanted]
+    slices = quality.screening(args.arms, args.screen, args.seeds)
+    slices += [] if args.only_screen else quality.finals(args.arms, args.screen, args.final)
+    known = {piece if chosen(piece[0]).plans else (piece[0], piece[1], None, piece[3]) for piece in slices}
+    return [
+        line
+        for line in lines
+        if {(line["arm"], line["seed"], budget, line["point_s"]) for budget in (line["budget_s"], None)} & known
+    ]
+
+
+@computes
+def contest_commands(files: list[Path]) -> list[str]:
+    """Each line was made by one of the calls that the page has; how long its lines trained, in hours."""
+    page = (ROOT / "results" / "quality" / "README.md").read_text(encoding="utf-8")
+    calls = re.findall(r"^\| (.*) \| `(\./dev python benchmarks/(?:quality|few)\.py .*)` \| .* \|$", page, re.MULTILINE)
+    left = {file.stem: [line for line in read_lines(file) if "arm" in line] for file in files}
+    assert sum(map(len, left.values())) > 150
+    told = []
+    for label, command in calls:
+        with pytest.MonkeyPatch.context() as patch:
+            args = contest_call(command.removeprefix("./dev python benchmarks/"), patch)
+            kind = f"contest-{args.set}" if hasattr(args, "set") else "few-pictures"
+            mine = contest_lines_of(args, left[kind])
+        assert mine, command
+        left[kind] = [line for line in left[kind] if line not in mine]
+        ends: dict[tuple[Any, ...], float] = {}
+        for line in mine:
+            run = line.get("few"), line["arm"], line["seed"], "decay" in line["arm"] and line["budget_s"]
+            ends[run] = max(line["point_s"], ends.get(run, 0.0))
+        hours = (sum(ends.values()) + max(line.get("before_s", 0.0) for line in mine)) / 3600
+        told.append(row(label, f"`{command}`", f"{hours:.1f}"))
+    (other,) = {line["arm"] for lines in left.values() for line in lines}
+    hours = max(line["point_s"] for lines in left.values() for line in lines) / 3600
+    costs = read(ROOT / "results" / "quality" / "step-costs-clothes.json")["costs"]
+    assert other == "rates-double+decay" and other not in costs
+    return [*told, f"adds it | {hours:.1f} |"]
+
+
+@computes
+def contest_pictures(files: list[Path]) -> list[str]:
+    classes = read(first(files, "pictures.json"))["classes"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from quality_pictures import EACH, QUALITY, SIDE_PX
+    made = only(line["protocol"]["reference"] for line in read_lines(first(files, "contest-cifar.jsonl")))
+    assert made.startswith("5,000 pictures") and SIDE_PX == 128
+    return [
+        f"all {sum(classes.values()):,} photos",
+        f"in {len(classes)} classes of {min(classes.values())} to {max(classes.values())}",
+        f"square at {SIDE_PX} px, as JPEG of quality {QUALITY}",
+        f"first {EACH:,} training pictures of each of 10 classes",
     ]
 
 

@@ -79,3 +79,11 @@ def test_text_keeps_out_of_the_body_and_the_margins():
     assert not dark[: MARGIN // 2].any() and not dark[-MARGIN // 2 :].any()
     assert not dark[:, : MARGIN - 2].any() and not dark[:, -(MARGIN - 2) :].any()
     assert dark[: rows.min()].any() and dark[rows.max() + 1 :].any()
+
+
+def test_a_number_is_kept_together():
+    for width in range(90, 200):
+        assert not any(
+            line.endswith("1,") for line in wrap("SN on G/D + TTUR, step 1,200, FD 388.3", LABEL_SIZE, width)
+        )
+    assert wrap("a,b", LABEL_SIZE, 14) == ["a,", "b"]

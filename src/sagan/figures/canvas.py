@@ -63,8 +63,8 @@ def line_height(size: int) -> int:
 def wrap(text: str, size: int, width: int, max_lines: int | None = None) -> list[str]:
     """Break a text into lines of at most ``width`` pixels; what exceeds ``max_lines`` is cut with an ellipsis.
 
-    Lines break after spaces, hyphens, underscores, slashes and commas, and inside a word only when the word alone is
-    wider than a line. Line breaks in the text are kept when the number of lines is free.
+    Lines break after spaces, hyphens, underscores, slashes and commas (but those within a number), and inside a word
+    only when the word alone is wider than a line. Line breaks in the text are kept when the number of lines is free.
     """
     if max_lines is not None:
         text = " ".join(text.split())
@@ -72,7 +72,7 @@ def wrap(text: str, size: int, width: int, max_lines: int | None = None) -> list
     lines: list[str] = []
     for paragraph in text.splitlines():
         line = ""
-        for piece in filter(None, re.findall(r"[^\s\-_/,]*[\-_/,]*\s*", paragraph)):
+        for piece in filter(None, re.findall(r"(?:[^\s\-_/,]|(?<=\d),(?=\d))*[\-_/,]*\s*", paragraph)):
             while measure((line + piece).rstrip()) > width:
                 if not line:
                     fits = next((n for n in range(len(piece) - 1, 1, -1) if measure(piece[:n]) <= width), 1)
