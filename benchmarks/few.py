@@ -6,13 +6,13 @@
     ./dev python benchmarks/few.py --data ... --costs results/quality/step-costs-clothes.json --device cuda --jobs 8
 
 Each set is drawn from the pictures of one class of the clothes, or of five: 100 or 500 to train on, and others to judge
-by. Each arm is trained on one thread for 300 processor seconds (`quality_train.py` counts them) and judged at the half
-and at the end as in the contest (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision, recall,
+by. Each arm is trained on one thread for so many processor seconds (`quality_train.py` counts them) and judged at the
+half and at the end as in the contest (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision, recall,
 coverage of as many samples as there are pictures to judge by, of the same classes. `by heart` says where held-out
 pictures lie for D between those that it trains on (0) and generated ones (1), as in docs/collapse.md. `copies` is the
 share of these samples that lie near one training picture, in the same features, and not near a second; of real pictures
-it would be some 0.05 or less. Arms of transfer start from one run on CIFAR-10 that had 150 processor seconds, which is
-told beside their own: at the half they have cost in all what the others cost at the end.
+it would be some 0.05 or less. Arms of transfer start from one run on CIFAR-10, whose processor seconds are told beside
+their own: together they are what such an arm costs, and tables begin with what cost most.
 
 With `--costs` steps are counted, each of which costs what it was measured to take on a processor, and another device
 may compute them, as in the contest (`quality.py`); such lines say what did.
@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from judgements import Row, add_row, read_rows, same_seconds
 from quality import add_engine, by_steps, check_engine, read_costs
 from quality_arms import ARMS as CONTEST
 from quality_arms import SETS, Arm, chosen
@@ -50,10 +51,7 @@ SHOWN = 8
 LOG_EVERY, LINES = 25, 3
 """Steps between lines of the log, so that short runs have enough for their health, and how many of the latest ones `by
 heart` is averaged over. The rows that a GPU computed are from before: their runs had one line, or none."""
-TOLERANCE = 1e-6
 SOURCE = "source"
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,18 +89,19 @@ ARMS = {
     "none": Arm(why="no augmentation", changes={"train.augment": ()}),
     "all": Arm(why="colour, translation and cutout", changes=CONTEST["augment-all"].changes),
     "adaptive": Arm(
-        why="the same three as strong as D needs them (ADA)",
+        why="colour, translation and cutout, as strong as D needs them (ADA)",
         changes=dict(CONTEST["adaptive"].changes) | {"train.adaptive_images": 5000},
     ),
     "lecam": Arm(why="LeCam from step 100 on", changes={"train.lecam": 0.1, "train.lecam_start": 100}),
     "narrow": Arm(why="narrower networks", changes=CONTEST["narrow"].changes),
     "transfer": Arm(why="from a run on CIFAR-10"),
-    "freeze": Arm(why="the same, D's first two blocks stay (FreezeD)", changes={"train.freeze_d": 2}),
+    "freeze": Arm(why="from a run on CIFAR-10, D's first two blocks stay (FreezeD)", changes={"train.freeze_d": 2}),
     "projected": Arm(
         why="D looks through a frozen network: `sagan-64-projected` at constant rates", changes=PROJECTED.changes
     ),
     "projected-all": Arm(
-        why="the same, with colour, translation and cutout",
+        why="D looks through a frozen network: `sagan-64-projected` at constant rates, with colour, translation and "
+        "cutout",
         changes=dict(PROJECTED.changes) | CONTEST["augment-all"].changes,
     ),
 }
@@ -148,19 +147,13 @@ def rows_file() -> Path:
     return QUALITY / "few-pictures.jsonl"
 
 
-def read_rows() -> list[Row]:
-    """Read the judgements so far; a line that was cut off does not count."""
-    lines = rows_file().read_text(encoding="utf-8").splitlines() if rows_file().exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-def done(rows: Sequence[Row], piece: Piece, *, counted: bool = False) -> bool:
+def is_settled(rows: Sequence[Row], piece: Piece, *, counted: bool = False) -> bool:
     """Tell whether a piece was judged, by ``counted`` steps or by seconds, or its run has ended before."""
     for row in rows:
         if ("computed_by" in row) != counted:
             continue
         same = (row["few"], row.get("arm"), row.get("seed")) == piece[:3]
-        if same and (abs(row["point_s"] - piece.point_s) < TOLERANCE or "ended" in row):
+        if same and (same_seconds(row["point_s"], piece.point_s) or "ended" in row):
             return True
     return False
 
@@ -328,9 +321,9 @@ def shown_file(work: Path, piece: Piece, *, counted: bool = False) -> Path:
     return work / f"{piece.few}-{piece.arm}-{piece.seed}-at-{piece.point_s:g}{'-by-steps' if counted else ''}.npy"
 
 
-def measure_floor(ground: Ground, name: str) -> None:
+def judge_the_trained_on(ground: Ground, name: str) -> None:
     """Judge the pictures that are trained on themselves, once: what a perfect copier would get."""
-    if any(row["few"] == name and row.get("floor") for row in read_rows()):
+    if any(row["few"] == name and row.get("floor") for row in read_rows(rows_file())):
         return
     from quality_judge import first_judge, protocol, values
 
@@ -338,22 +331,16 @@ def measure_floor(ground: Ground, name: str) -> None:
     network = first_judge()
     made = protocol(reference, network) | {"reference": reference.split, "samples": "the pictures trained on"}
     found = values(np.load(data)["images"], reference, network)
-    add_row({"few": name, "floor": True} | found | {"protocol": made})
-
-
-def add_row(row: Row) -> None:
-    """Append a judgement."""
-    with rows_file().open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    add_row(rows_file(), {"few": name, "floor": True} | found | {"protocol": made})
 
 
 def run_all(ground: Ground, wanted: Sequence[Piece]) -> None:
     """Train and judge what is not done yet."""
     for piece in wanted:
-        if done(read_rows(), piece, counted=bool(ground.how)):
+        if is_settled(read_rows(rows_file()), piece, counted=bool(ground.how)):
             continue
         row = judged(ground, piece)
-        add_row(row)
+        add_row(rows_file(), row)
         said = f"FD {row['fd']:.1f}" if "fd" in row else f"ended: {row['ended']}"
         print(f"{piece.few} {piece.arm} seed {piece.seed} at {piece.point_s:g} s: {said}", flush=True)
 
@@ -361,7 +348,7 @@ def run_all(ground: Ground, wanted: Sequence[Piece]) -> None:
 def prepare(ground: Ground, wanted: Sequence[Piece]) -> None:
     """Make what several arms need: pictures and their judgement, and the run that some start from."""
     for name in dict.fromkeys(piece.few for piece in wanted):
-        measure_floor(ground, name)
+        judge_the_trained_on(ground, name)
         if any(piece.few == name and piece.arm in STARTED for piece in wanted):
             ground.source(name)
 
@@ -397,7 +384,7 @@ class OutOfTimeError(Exception):
 
 
 @contextmanager
-def stopped_at(seconds: float) -> Iterator[None]:
+def out_of_time_after(seconds: float) -> Iterator[None]:
     """Inside the context this process is asked to save and stop, as by SIGTERM, after so many seconds.
 
     Raises:
@@ -425,14 +412,14 @@ def stopped_at(seconds: float) -> Iterator[None]:
 
 
 def table(name: str, rows: Sequence[Row]) -> Iterator[str]:
-    """Write the judgements of a set, the best distance at its latest point first."""
+    """Write the judgements of a set, what cost most in all first, and of those the best distance."""
     mine = [row for row in rows if row["few"] == name and "fd" in row]
     yield (
         "| arm | what | processor seconds | of a run before | steps | FD(efficientnet-lite0) | precision | recall "
         "| coverage | by heart | copies | said of its health |"
     )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
-    for row in sorted((row for row in mine if "arm" in row), key=lambda row: (-row["point_s"], row["fd"])):
+    for row in sorted((row for row in mine if "arm" in row), key=by_cost):
         by_heart = "-" if row["by_heart"] is None else f"{row['by_heart']:.2f}"
         yield (
             f"| {row['arm']}{marks(row)} | {ARMS[row['arm']].why} | {row['cost_s']:.0f} | "
@@ -446,10 +433,33 @@ def table(name: str, rows: Sequence[Row]) -> Iterator[str]:
             yield f"| (trained on) | the pictures themselves | | | | {scores} | | | |"
 
 
+def by_cost(row: Row) -> tuple[float, float]:
+    """Give what the judgements of a set are sorted by."""
+    return -(row["point_s"] + row["before_s"]), row["fd"]
+
+
+def budgets(rows: Sequence[Row]) -> list[str]:
+    """Say how long arms were trained here, by steps and by seconds, and the run that some start from."""
+    said = []
+    for counted, how in ((True, "by counted steps (†)"), (False, "by seconds on a core")):
+        mine = [row for row in rows if "arm" in row and ("computed_by" in row) == counted]
+        ends: dict[tuple[str, str, int], float] = {}
+        for row in mine:
+            run = row["few"], row["arm"], row["seed"]
+            ends[run] = max(row["point_s"], ends.get(run, 0.0))
+        if ends:
+            said.append(f"{how} {' or '.join(f'{end:g}' for end in sorted({*ends.values()}))}")
+    before = sorted({row["before_s"] for row in rows if row.get("before_s")})
+    if before:
+        said.append(f"of the run on CIFAR-10 {' or '.join(f'{end:g}' for end in before)}")
+    return [f"Processor seconds of a whole run here: {', '.join(said)}.", ""] if said else []
+
+
 def page(rows: Sequence[Row]) -> list[str]:
     """Write the page: a table for each set, and what is missing."""
-    lines = ["# Few pictures", "", "`./dev python benchmarks/few.py --data clothing-128.zip`", ""]
-    lines += [(__doc__ or "").split("\n\n")[2].replace("\n", " "), ""]
+    lines = ["# Few pictures", ""]
+    lines += ["By `./dev python benchmarks/few.py`, in [several calls](README.md#the-contests).", ""]
+    lines += [(__doc__ or "").split("\n\n")[2].replace("\n", " "), "", *budgets(rows)]
     for name in [name for name in FEW if FEW[name].base == "clothes"]:
         lines += [f"## {FEW[name].in_words}", ""]
         missing = [arm for arm in ARMS if not any((row["few"], row.get("arm")) == (name, arm) for row in rows)]
@@ -487,7 +497,7 @@ def save_sheet(work: Path, name: str, rows: Sequence[Row]) -> None:
 
 def write_report(work: Path) -> None:
     """Write page and sheets."""
-    rows = read_rows()
+    rows = read_rows(rows_file())
     for name in dict.fromkeys(row["few"] for row in rows):
         save_sheet(work, name, rows)
     (QUALITY / "few-pictures.md").write_text("\n".join(page(rows)).rstrip() + "\n", encoding="utf-8")
@@ -538,13 +548,13 @@ def main() -> int:
     how = {arm: by_steps(args, COSTS_AS[arm]) or {} for arm in (*args.arms, "preset")} if args.costs else {}
     ground = Ground(args.data, args.work, args.source, how)
     if args.share is not None:
-        with suppress(OutOfTimeError), stopped_at(float("inf")):
+        with suppress(OutOfTimeError), out_of_time_after(float("inf")):
             run_all(ground, share_of(wanted, args.share, args.jobs))
         return 0
     failed = 0
     if not args.report:
         try:
-            with stopped_at(args.stop_after):
+            with out_of_time_after(args.stop_after):
                 prepare(ground, wanted)
                 if args.jobs == 1:
                     run_all(ground, wanted)
@@ -553,7 +563,7 @@ def main() -> int:
         except OutOfTimeError:
             print("out of time; the same command goes on", flush=True)
     write_report(args.work)
-    print(f"few-pictures.md: {sum('fd' in row and 'arm' in row for row in read_rows())} judgements")
+    print(f"few-pictures.md: {sum('fd' in row and 'arm' in row for row in read_rows(rows_file()))} judgements")
     if failed:
         print(f"{failed} of {args.jobs} processes failed; the same command goes on", flush=True)
     return int(failed > 0)

@@ -1,6 +1,6 @@
 """Which changes give better pictures for the same processor time? A contest of ways to train, at equal cost.
 
-    ./dev python benchmarks/quality.py clothes --data clothing-128.zip           # everything; goes on where it stopped
+    ./dev python benchmarks/quality.py clothes --data clothing-128.zip    # each single change; goes on where it stopped
     ./dev python benchmarks/quality.py clothes --data clothing-128.zip --arms base decay base+decay+batch-16
     ./dev python benchmarks/quality.py clothes --data clothing-128.zip --stop-after 3600     # as long as there is time
     ./dev python benchmarks/quality.py clothes --report                          # table and curves from what is there
@@ -9,13 +9,14 @@
     ./dev python benchmarks/quality.py clothes --data ... --measure-costs grow-32 --arms base decay  # see below
     ./dev python benchmarks/quality.py clothes --data ... --costs results/quality/step-costs-clothes.json --device cuda
 
-Every arm (`quality_arms.py`) is trained up to 880 processor seconds with one seed, all of them to a quarter of that
-first, then to a half and so on, those that plan with their whole budget first and then the best, so that an early look
-at an unfinished contest has the arms that matter; the best three and the base then go on to 5,280 with two seeds,
-and beside them the best of those whose D looked through the judge's own network. At each of these points the weights
-are judged (`quality_judge.py`): FD(efficientnet-lite0) with 320 features, precision,
-recall, density and coverage, as many samples as there are pictures in a fixed half, of the same classes, against that
-half. The floor is the other half against it. Cost is the processor time of the training process (`quality_train.py`).
+Every arm (`quality_arms.py`; those that `--arms` names, else each single change) is trained up to 880 processor seconds
+with one seed, all of them to a quarter of that first, then to a half and so on, those that plan with their whole budget
+first and then the best, so that an early look at an unfinished contest has the arms that matter; the best three and the
+base then go on to 5,280 with two seeds, and beside them the best of those whose D looked through the judge's own
+network. At each of these points the weights are judged (`quality_judge.py`): FD(efficientnet-lite0) with 320 features,
+precision, recall, density and coverage, as many samples as there are pictures in a fixed half, of the same classes,
+against that half. The floor is the other half against it. Cost is the processor time of the training process
+(`quality_train.py`).
 Arms with stages (growing, transfer) pay for all of them, also for learning from other pictures first; samples of a
 smaller stage are judged enlarged.
 
@@ -43,6 +44,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
+from judgements import Row, add_row, read_rows, same_seconds
 from quality_arms import ARMS, SETS, chosen
 
 from sagan.training.config import Compile, Precision
@@ -53,11 +55,9 @@ SCREEN_S, FINAL_S = 880.0, 5280.0
 SCREEN_POINTS = (1 / 4, 1 / 2, 1.0)
 FINAL_POINTS = (1 / 3, 2 / 3, 1.0)
 BEST, FINAL_SEEDS = 3, (0, 1)
-TOLERANCE = 1e-6
 PASSED, A_STEP_S = 1.03, 5.0
 """Times a point, and seconds beyond for its last step, from which weights are no longer those of that point."""
 
-Row = dict[str, Any]
 Slice = tuple[str, int, float, float]
 """Arm, seed, budget and the point to train to, both in seconds."""
 
@@ -67,17 +67,10 @@ def rows_file(name: str) -> Path:
     return QUALITY / f"contest-{name}.jsonl"
 
 
-def read_rows(name: str) -> list[Row]:
-    """Read the judgements so far; a line that was cut off does not count."""
-    file = rows_file(name)
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
 def rows_of(args: argparse.Namespace) -> list[Row]:
     """Read the judgements so far that were made as these are to be: by steps or by seconds, drawn on the way or not."""
     kind = bool(args.costs), args.pictures
-    return [row for row in read_rows(args.set) if ("computed_by" in row, row.get("pictures", False)) == kind]
+    return [row for row in read_rows(rows_file(args.set)) if ("computed_by" in row, row.get("pictures", False)) == kind]
 
 
 def done(rows: Sequence[Row], piece: Slice) -> Row | None:
@@ -85,8 +78,8 @@ def done(rows: Sequence[Row], piece: Slice) -> Row | None:
     arm, seed, budget, point = piece
     plans = chosen(arm).plans
     for row in rows:
-        same = row.get("arm") == arm and row.get("seed") == seed and abs(row["point_s"] - point) < TOLERANCE
-        if same and (not plans or abs(row["budget_s"] - budget) < TOLERANCE):
+        same = row.get("arm") == arm and row.get("seed") == seed and same_seconds(row["point_s"], point)
+        if same and (not plans or same_seconds(row["budget_s"], budget)):
             return row
     return None
 
@@ -187,8 +180,7 @@ def run_turn(args: argparse.Namespace, turn: Sequence[Slice], ends: float) -> bo
             if not line.startswith("{"):  # words of a library
                 continue
             row = {"arm": arm, "seed": seed, "budget_s": budget} | json.loads(line)
-            with rows_file(args.set).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            add_row(rows_file(args.set), row)
             said = f"FD {row['fd']:.1f}" if "fd" in row else f"not judged: {row['ended']}"
             print(f"{arm} seed {seed} at {row['point_s']:g} s: {said}", flush=True)
             judged += "fd" in row or "passed" in row
@@ -306,7 +298,7 @@ def sheet_file(task: Any, out: Path) -> Path:
 
 def measure_bounds(args: argparse.Namespace) -> None:
     """Judge the other half of the pictures, and stored weights, once."""
-    rows, stored = read_rows(args.set), SETS[args.set].stored
+    rows, stored = read_rows(rows_file(args.set)), SETS[args.set].stored
     if not any(row.get("floor") for row in rows):
         measure_floor(args)
     if stored is not None and not any("stored" in row for row in rows):
@@ -323,8 +315,7 @@ def measure_stored(args: argparse.Namespace, weights: str) -> None:
     half, _ = halves(args.set, args.data, generator.config.size_px, str(Path(args.work) / "cache"))
     row = {"stored": Path(weights).parent.as_posix()} | judge(generator, half, network)
     row |= {"protocol": protocol(half, network)}
-    with rows_file(args.set).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    add_row(rows_file(args.set), row)
     print(f"stored weights: FD {row['fd']:.1f}", flush=True)
 
 
@@ -339,8 +330,7 @@ def measure_floor(args: argparse.Namespace) -> None:
     network = first_judge()
     half, _ = halves(args.set, args.data, size, cache)
     row = {"floor": True} | floor(args.set, args.data, size, cache, network) | {"protocol": protocol(half, network)}
-    with rows_file(args.set).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    add_row(rows_file(args.set), row)
     print(f"floor: FD {row['fd']:.1f}", flush=True)
 
 
@@ -457,7 +447,7 @@ def read_args() -> argparse.Namespace:
     parser.add_argument("set", choices=list(SETS), help="the pictures to compete on")
     parser.add_argument("--data", help="the file with them; unset is its usual name, here")
     parser.add_argument("--work", default=str(ROOT / "runs" / "contest"), help="folder for runs and decoded pictures")
-    parser.add_argument("--arms", nargs="+", metavar="ARM", help="unset is all; a+b joins the changes of two")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="unset is each single change; a+b joins two")
     parser.add_argument(
         "--screen", type=float, default=SCREEN_S, metavar="S", help="processor seconds of the screening"
     )
@@ -518,7 +508,7 @@ def main() -> int:
             run_slices(args, finals(best, args.screen, args.final), ends)
     from quality_report import write_report
 
-    print(write_report(args.set, read_rows(args.set), QUALITY))
+    print(write_report(args.set, read_rows(rows_file(args.set)), QUALITY))
     return 0
 
 

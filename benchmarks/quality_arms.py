@@ -139,8 +139,8 @@ ARMS = {
     "bilinear": Arm(why="bilinear upsampling", changes={"generator.upsampling": "bilinear"}),
     "orthogonal": Arm(why="orthogonal start", changes={"both.init": "orthogonal"}),
     "noise-128": Arm(why="noise of 128 numbers", changes={"generator.z_dim": 128}, only=("clothes",)),
-    "lecam-0.1": Arm(why="LeCam", changes={"train.lecam": 0.1, "train.lecam_start": 500}),
-    "lecam-0.01": Arm(why="a little LeCam", changes={"train.lecam": 0.01, "train.lecam_start": 500}),
+    "lecam-0.1": Arm(why="LeCam from step 500 on", changes={"train.lecam": 0.1, "train.lecam_start": 500}),
+    "lecam-0.01": Arm(why="a little LeCam, from step 500 on", changes={"train.lecam": 0.01, "train.lecam_start": 500}),
     "consistency": Arm(
         why="D's logits stay when pictures are augmented",
         changes={"train.consistency": 10.0, "train.augment": ("translation",)},
@@ -197,13 +197,14 @@ ARMS = {
     ),
     "transfer": Arm(why="a third of the budget on the other set first", stages=(Stage(share=1 / 3, other=True),)),
     "transfer-freeze": Arm(
-        why="the same, then D's first two blocks stay",
+        why="a third of the budget on the other set first, then D's first two blocks stay",
         stages=(Stage(share=1 / 3, other=True),),
         later={"train.freeze_d": 2},
     ),
     "features": Arm(why="D judges what a frozen ImageNet network sees; both learning rates 0.001", changes=PROJECTED),
     "features-2x": Arm(
-        why="the same; that network sees pictures twice as large, and D attends to its map of 16 px",
+        why="D judges what a frozen ImageNet network sees of pictures enlarged twice, and attends to its map of 16 px; "
+        "both learning rates 0.001",
         changes=PROJECTED | {"discriminator.features_enlarge": 2},
         only=("cifar",),
     ),

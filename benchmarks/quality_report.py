@@ -1,5 +1,6 @@
 """The table and the curves of a contest of `benchmarks/quality.py`, from its lines alone."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ MARK = " †"
 """Stands behind arms of which steps were counted, not seconds."""
 SEEN = " ‡"
 """Stands behind arms whose discriminator looked through the network that judges them here."""
+UNBEGUN = " §"
+"""Stands behind arms at a point up to which one of their changes had not begun."""
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -27,7 +30,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     found = [summary(arm, mine) for arm, mine in by_arm(rows).items()]
     for row in sorted(found, key=lambda row: (-row["point_s"], row["fd"])):
         lines.append(
-            f"| {row['arm']} | {chosen(row['name']).why} | {row['cost_s']:,.0f} | "
+            f"| {row['arm']}{UNBEGUN if row['not_begun'] else ''} | {chosen(row['name']).why} | {row['cost_s']:,.0f} | "
             f"{row['step']:,.0f} | {row['seeds']} | "
             f"{row['fd']:.1f} | {row['precision']:.2f} | {row['recall']:.2f} | {row['coverage']:.2f} |"
         )
@@ -53,6 +56,16 @@ def marks(row: Row) -> str:
     return (MARK if "computed_by" in row else "") + (SEEN if row.get("judge_in_training") else "")
 
 
+def not_begun(row: Row) -> list[str]:
+    """List the changes of an arm that had not begun where it was judged: up to there it is the arm without them."""
+    arm, found = chosen(row["arm"]), []
+    if arm.decay_from is not None and row["point_s"] <= arm.decay_from * row["budget_s"]:
+        found.append("falling learning rates")
+    if row.get("step", math.inf) <= arm.changes.get("train.lecam_start", 0):
+        found.append("LeCam")
+    return found
+
+
 def note(rows: Sequence[Row]) -> list[str]:
     """Say what the marks mean, where they are used."""
     said = []
@@ -66,8 +79,22 @@ def note(rows: Sequence[Row]) -> list[str]:
         ]
     if any(row.get("judge_in_training") for row in rows):
         said += [
-            f"{SEEN.strip()} D looked through this very network while it trained, so these values say less than those "
-            "of other arms; what the second judge, another network, found stands beside, where it was asked.",
+            f"{SEEN.strip()} D looked through this very network while it trained, which makes these values better than "
+            "the pictures are.",
+            "",
+        ]
+    return said
+
+
+def more_notes(rows: Sequence[Row]) -> list[str]:
+    """Say what only a contest has: another judge, and changes that had not begun."""
+    said = []
+    if any(row.get("judge_in_training") for row in rows):
+        said += ["Another network was asked about some of them: [what it found](../../docs/small-machines.md).", ""]
+    if any(summary(arm, mine)["not_begun"] for arm, mine in by_arm(rows).items()):
+        said += [
+            f"{UNBEGUN.strip()} Learning rates had not begun to fall, or LeCam had not begun, at that point: up to "
+            "there it is the arm without them.",
             "",
         ]
     return said
@@ -82,7 +109,8 @@ def summary(arm: str, rows: Sequence[Row]) -> Row:
     at = [max((row for row in rows if row["seed"] == s and row["point_s"] == max(points)), key=_budget) for s in seeds]
     keys = ("cost_s", "step", "fd", "precision", "recall", "density", "coverage")
     means = {key: sum(row[key] for row in at) / len(at) for key in keys}
-    return {"arm": arm, "name": rows[0]["arm"], "point_s": max(points), "seeds": len(seeds), **means}
+    about = {"arm": arm, "name": rows[0]["arm"], "point_s": max(points), "seeds": len(seeds)}
+    return about | means | {"not_begun": not_begun(at[0])}
 
 
 def _budget(row: Row) -> float:
@@ -100,9 +128,8 @@ def curves(rows: Sequence[Row], title: str, caption: str) -> Any:
             [{"step": round(row["point_s"]), "fd": row["fd"]} for row in arms[arm] if row["seed"] == seed]
             for seed in sorted({row["seed"] for row in arms[arm]})
         ]
-    return band_curves(
-        groups, "fd", label="FD(efficientnet-lite0) over processor seconds", title=title, caption=caption
-    )
+    about = {"label": "FD(efficientnet-lite0)", "x_label": "processor seconds", "title": title, "caption": caption}
+    return band_curves(groups, "fd", **about)
 
 
 def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
@@ -113,7 +140,8 @@ def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
     if not judged:
         return "nothing is judged yet"
     made = judged[-1]["protocol"]
-    lines = [f"# Contest on {name}", "", f"`./dev python benchmarks/quality.py {name}`", ""]
+    lines = [f"# Contest on {name}", ""]
+    lines += [f"By `./dev python benchmarks/quality.py {name}`, in [several calls](README.md#the-contests).", ""]
     lines += [f"Made with: {', '.join(f'{key} {value}' for key, value in made.items())}.", ""]
     if floors:
         lines += [
@@ -128,7 +156,7 @@ def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
                 f"precision {row['precision']:.2f}, recall {row['recall']:.2f}.",
                 "",
             ]
-    lines += [*table(rows), "", *note(rows)]
+    lines += [*table(rows), "", *note(rows), *more_notes(rows)]
     lines += [f"- {row['arm']} seed {row['seed']} not judged at {row['point_s']:g} s: {row['ended']}" for row in ended]
     lines += [
         "",
@@ -138,6 +166,6 @@ def write_report(name: str, rows: Sequence[Row], folder: Path) -> str:
     ]
     page = folder / f"contest-{name}.md"
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    picture = curves(rows, f"Quality over cost: {name}", f"{made['samples']} samples against {made['reference']}")
-    picture.save(folder / f"contest-{name}.webp", quality=85, method=6)
+    picture = curves(rows, f"Quality over cost: {name}", f"samples: {made['samples']}; reference: {made['reference']}")
+    picture.save(folder / f"contest-{name}.webp", quality=72, method=6)
     return f"{page.name}: {len(judged)} judgements of {len(by_arm(rows))} arms"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("few", "quality", "quality_arms", "quality_report", "quality_train", "quality_judge", "raw")
+MODULES = ("few", "judgements", "quality", "quality_arms", "quality_report", "quality_train", "quality_judge", "raw")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_processes_share_the_arms_each_with_all_points_of_its_own(few):
 
 
 def test_time_that_is_over_ends_what_is_done(few):
-    with pytest.raises(few.OutOfTimeError), few.stopped_at(0.0):
+    with pytest.raises(few.OutOfTimeError), few.out_of_time_after(0.0):
         signal.sigtimedwait([], 600)
 
 
@@ -98,14 +98,14 @@ def test_what_is_judged_or_ended_is_done(few):
         row("one-100", "all", 150.0, 5.0),
         {"few": "one-100", "arm": "none", "seed": 0, "point_s": 150.0, "ended": "x"},
     ]
-    waiting = [piece for piece in few.pieces(["one-100"], ["all", "none"], 1, 300.0) if not few.done(rows, piece)]
+    waiting = [piece for piece in few.pieces(["one-100"], ["all", "none"], 1, 300.0) if not few.is_settled(rows, piece)]
     assert waiting == [few.Piece("one-100", "all", 0, 300.0)]
     judged = few.Piece("one-100", "all", 0, 150.0)
-    assert few.done(rows, judged)
-    assert not few.done(rows, judged, counted=True)
+    assert few.is_settled(rows, judged)
+    assert not few.is_settled(rows, judged, counted=True)
     by_steps = [one | {"computed_by": "a GPU"} for one in rows]
-    assert few.done(by_steps, judged, counted=True)
-    assert not few.done(by_steps, judged)
+    assert few.is_settled(by_steps, judged, counted=True)
+    assert not few.is_settled(by_steps, judged)
 
 
 def test_the_page_tells_its_lines_and_what_is_missing(few):
@@ -123,6 +123,23 @@ def test_the_page_tells_its_lines_and_what_is_missing(few):
     counted = row("one-100", "all", 300.0, 500.25) | {"computed_by": "a GPU", "computed_in": "fp32"}
     page = "\n".join(few.page([counted]))
     assert "| all † | colour" in page and page.count("† Computed by a GPU (fp32)") == 1
+    assert all("the same" not in arm.why for arm in few.ARMS.values())
+
+
+def test_tables_stand_by_what_a_row_cost_in_all_and_the_page_names_the_budgets(few):
+    rows = [row("one-100", "all", point, 500.0) for point in (150.0, 300.0)]
+    rows += [row("one-100", "transfer", point, 400.0) | {"before_s": 150.0} for point in (150.0, 300.0)]
+    rows += [row("one-100", "none", 450.0, 600.0) | {"computed_by": "a GPU", "computed_in": "fp32"}]
+    lines = few.page(rows)
+    assert "Processor seconds of a whole run here: by counted steps (†) 450, by seconds on a core 300, " in "".join(
+        lines
+    )
+    assert "of the run on CIFAR-10 150." in "".join(lines)
+    cells = [line.split(" | ") for line in lines if line.startswith(("| all", "| none", "| transfer"))]
+    assert [(cell[0], *cell[2:4]) for cell in cells] == [
+        *(("| transfer", "300", "150"), ("| none †", "450", "0")),
+        *(("| transfer", "150", "150"), ("| all", "300", "0"), ("| all", "150", "0")),
+    ]
 
 
 def test_processes_that_fail_are_counted(few, monkeypatch, tmp_path):
@@ -135,7 +152,7 @@ def test_processes_that_fail_are_counted(few, monkeypatch, tmp_path):
 
 def test_the_kept_page_is_that_of_the_kept_lines(few):
     kept = ROOT / "results" / "quality" / "few-pictures.md"
-    assert kept.read_text(encoding="utf-8") == "\n".join(few.page(few.read_rows())).rstrip() + "\n"
+    assert kept.read_text(encoding="utf-8") == "\n".join(few.page(few.read_rows(few.rows_file()))).rstrip() + "\n"
 
 
 @pytest.mark.slow("two short trainings and their judgements")

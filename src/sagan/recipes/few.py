@@ -17,7 +17,7 @@ EXACT = ("slides", "official", "best-known", "studio-like", "sngan-projection", 
 def for_few(config: RunConfig, pictures: int, *, keep: Collection[str] = ()) -> tuple[RunConfig, list[str]]:
     """Choose what suits few pictures: that D sees each of them in ever other ways.
 
-    FreezeD (Mo et al. 2020) is not chosen: where it was measured here, training all of D was ahead of it.
+    FreezeD (Mo et al. 2020) is not chosen: measured here, it brought nothing (docs/collapse.md).
 
     Args:
         config: What would be trained.

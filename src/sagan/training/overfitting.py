@@ -32,7 +32,9 @@ def learnt_by_heart(trained: float, heldout: float, fake: float, error: float = 
     Args:
         trained: Mean logit of pictures that D trains on.
         heldout: That of pictures that it never sees.
-        fake: That of generated pictures.
+        fake: That of generated pictures, as D sees them in training: augmented where it augments, in means of a log
+            line. The other two are of pictures as they are, so with augmentation this is a little off the share of all
+            three alike.
         error: Standard error of the difference of the first two.
 
     Source: r_v of Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", equation 1.
