@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from sagan import bombs
-from sagan.bombs import Bounded, check_directory, check_pickle, read_up_to
+from sagan.bombs import Bounded, check_directory, check_old_torch_file, check_pickle, check_torch_zip, read_up_to
 from sagan.data import named
 from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError, decode_picture
@@ -381,6 +381,24 @@ def grown():
     return levels
 
 
+def renamed(data, names, more=()):
+    """Give members of an archive other names, and add some."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name, body in more:
+            new.writestr(name, body)
+        for info in old.infolist():
+            new.writestr(names.get(info.filename, info.filename), old.read(info))
+    return buffer.getvalue()
+
+
+def in_capitals(contents):
+    """Write a bomb where PyTorch finds it, and a name that ends in no .pkl."""
+    return renamed(
+        rezipped(saved(contents), {"archive/data.pkl": key_bomb(60)}), {"archive/data.pkl": "archive/data.PKL"}
+    )
+
+
 HOSTILE = {
     "code": lambda c: saved({**c, "G": Runs()}),
     "plain pickle": lambda c: pickle.dumps(Runs(), protocol=0),
@@ -388,6 +406,12 @@ HOSTILE = {
     "lists, outer first": lambda c: saved({**c, "all": grown()}),
     "keys": lambda c: rezipped(saved(c), {"archive/data.pkl": key_bomb(60)}),
     "old form": lambda c: saved({**c, "more": list_bomb(60)}, _use_new_zipfile_serialization=False),
+    "capitals": in_capitals,
+    "one name in two ways": lambda c: renamed(saved(c), {}, [("archive/DATA.pkl", key_bomb(60))]),
+    "old form, a small zip behind": lambda c: (
+        saved({**c, "more": list_bomb(60)}, _use_new_zipfile_serialization=False) + saved(c)
+    ),
+    "a zip behind something": lambda c: b"PK\x03\x04" + saved(c),
     "64 GiB in four bytes": lambda c: saved({**c, "w": torch.zeros(1).expand(1 << 34)}),
     "compressed": lambda c: rezipped(saved(c), {}, zipfile.ZIP_DEFLATED),
 }
@@ -405,6 +429,28 @@ def test_hostile_pickles_are_refused_by_whoever_reads_them(make, tmp_path, monke
     with pytest.raises(ValueError, match=r"step-00000001\.pt"):
         read_state_dict(file)
     assert not Path(CANARY).exists()
+
+
+def test_members_of_a_torch_file_are_what_pytorch_reads(tmp_path):
+    contents = {"format": "sagan checkpoint", "format_version": 1, "step": 1}
+    file = tmp_path / "a.pt"
+    for data, why in (
+        (renamed(saved(contents), {"archive/data.pkl": "archive/data.PKL"}), None),
+        (renamed(saved(contents), {"archive/data.pkl": "archive/data.pk"}), "no data.pkl, or several"),
+        (renamed(saved(contents), {}, [("other/data.pkl", pickle.dumps(1))]), "no data.pkl, or several"),
+        (renamed(saved(contents), {}, [("archive/VERSION", b"3")]), "the same name"),
+        (saved(contents, _use_new_zipfile_serialization=False) + saved(contents), "from its first byte"),
+    ):
+        file.write_bytes(data)
+        with zipfile.ZipFile(file) as archive:
+            if why is None:
+                check_torch_zip(archive, len(data))
+                continue
+            with pytest.raises(BytesError, match=why):
+                check_torch_zip(archive, len(data))
+    file.write_bytes(b"PK\x03\x04")
+    with pytest.raises(BytesError, match="starts as a zip file"):
+        check_old_torch_file(file)
 
 
 def test_weights_are_not_allocated_where_the_file_has_others(tmp_path):
@@ -486,3 +532,72 @@ def test_a_key_of_a_million_letters_is_compared_with_nothing():
 
     assert nearest("x" * 1_000_000, ["seed", "train"]) == []
     assert nearest("trian", ["seed", "train"]) == ["train"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_unpack_without_a_bound_are_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a.png", bytes(100))
+        archive.writestr("b.png", b"", zipfile.ZIP_STORED)
+    with pytest.raises(UnreadableError, match=rf"packed by method {method} .*again with the usual deflate"):
+        pictures_of(tmp_path / "a.zip").decode(0)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
+        archive.writestr("images.npy", bytes(100))
+    with pytest.raises(BytesError, match=f"packed by method {method}"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_members_that_claim_what_cannot_be_are_refused():
+    member = zipfile.ZipInfo("a.png")
+    member.compress_type, member.compress_size, member.file_size = zipfile.ZIP_DEFLATED, 1000, 1_032_000
+    bombs.check_member(member)
+    member.file_size += 1
+    with pytest.raises(BytesError, match="claims 1,032,001 bytes, which cannot come out of the 1,000"):
+        bombs.check_member(member)
+
+
+def test_a_member_is_read_in_pieces_and_its_checksum_is_looked_at(tmp_path):
+    for data in (b"", b"abc", os.urandom(3 << 20), bytes(3 << 20)):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a", data)
+        with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+            assert bombs.read_member(archive, archive.getinfo("a")) == data
+            archive.getinfo("a").CRC ^= 1
+            with pytest.raises(zipfile.BadZipFile, match="CRC"):
+                bombs.read_member(archive, archive.getinfo("a"))
+
+
+@pytest.mark.parametrize("start", [0, 0x06054B50])
+@pytest.mark.parametrize("beside", [b"", b"PK\x06\x06" + bytes(72)], ids=["alone", "beside"])
+def test_a_long_directory_is_seen_whatever_stands_in_and_beside_its_end(tmp_path, monkeypatch, start, beside):
+    monkeypatch.setattr(bombs, "MAX_DIRECTORY_BYTES", 1000)
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 1, 1, 2000, start, 0)
+    (tmp_path / "a.zip").write_bytes(bytes(3000) + beside + end)
+    with pytest.raises(BytesError, match="its directory has 0 MiB"):
+        check_directory(tmp_path / "a.zip")
+
+
+def test_a_long_directory_of_a_large_zip_file_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(bombs, "MAX_DIRECTORY_BYTES", 1000)
+    for size in (999, 2000):
+        wide = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, 0)
+        locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 3000, 1)
+        end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 3)
+        (tmp_path / "a.zip").write_bytes(bytes(3000) + wide + locator + end + b"say")
+        if size == 999:
+            check_directory(tmp_path / "a.zip")
+            continue
+        with pytest.raises(BytesError, match="its directory has 0 MiB"):
+            check_directory(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("kind", [b"L", b"x"])
+def test_a_name_in_a_tar_file_has_a_bound(tmp_path, kind):
+    name, member = tarfile.TarInfo("././@LongLink"), tarfile.TarInfo("a.png")
+    name.type, name.size, member.size = kind, 400 << 20, 3
+    with (tmp_path / "a.tar").open("wb") as stream:
+        stream.write(name.tobuf(tarfile.GNU_FORMAT))
+        stream.seek(512 + name.size)
+        stream.write(member.tobuf() + b"abc".ljust(512, b"\0") + bytes(1024))
+    with pytest.raises(DataError, match="a header in it has 419,430,400 bytes"):
+        pictures_of(tmp_path / "a.tar")

@@ -173,7 +173,7 @@ def named_in_documents() -> set[str]:
     """Find what README.md and docs/*.md import or name: ``sagan.X``, ``from sagan.X import Y``."""
     found = set()
     for text in documents().values():
-        found |= {name.rstrip(".") for name in re.findall(r"\bsagan\.(?!bash\b|fish\b)[A-Za-z_][\w.]*", text)}
+        found |= {name.rstrip(".") for name in re.findall(r"\bsagan\.(?!bash\b|fish\b|png\b)[A-Za-z_][\w.]*", text)}
         for module, names in re.findall(r"^from (sagan[\w.]*) import (.+)$", text, re.MULTILINE):
             found |= {f"{module}.{name.strip()}" for name in names.split(",")}
     return {name for name in found if not re.search(r"\.(git|md|py|npy|json|pt|bash|fish)$", name)}

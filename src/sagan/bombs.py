@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sagan.reading import BytesError
+from sagan.regular import open_regular
 
 MAX_DIRECTORY_BYTES = 2**28
 """Of the directory of a zip file: two million members with names of 80 letters. Reading it takes ten times as much."""
@@ -18,7 +19,12 @@ UNPACKED_BYTES, UNPACKED_TIMES = 2**30, 100
 MAX_OBJECTS = 4_000_000
 """Objects that a pickle may come to, counted as often as they are met; a checkpoint has some thousands."""
 BLOCK_BYTES = 2**20
-DIRECTORY_END, DIRECTORY_END_64 = b"PK\x05\x06", b"PK\x06\x06"
+MEMBER = b"PK\x03\x04"
+"""What a zip file starts with."""
+DIRECTORY_END, DIRECTORY_END_64, LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+END_BYTES, END_64_BYTES, LOCATOR_BYTES = 22, 56, 20
+DEFLATE_TIMES = 1032
+"""What deflate makes of a byte, at most."""
 
 
 def check_directory(file: Path) -> None:
@@ -28,22 +34,78 @@ def check_directory(file: Path) -> None:
         BytesError: If it is longer than ``MAX_DIRECTORY_BYTES``.
         OSError: If the file cannot be read.
     """
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         length = stream.seek(0, 2)
-        stream.seek(max(0, length - 2**16 - 128))
-        tail = stream.read()
-    end = tail.rfind(DIRECTORY_END)
-    if end < 0:
-        return
-    size = int.from_bytes(tail[end + 12 : end + 16], "little")
-    wide = tail.rfind(DIRECTORY_END_64, 0, end)
-    if wide >= 0:
-        size = int.from_bytes(tail[wide + 40 : wide + 48], "little")
-    if size > MAX_DIRECTORY_BYTES and size <= length:  # a longer one than the file is none, as its reader says
+        claims = _directory_claims(stream, length)
+    # A longer one than the file is none, as its reader says.
+    size = max((claim for claim in claims if claim <= length), default=0)
+    if size > MAX_DIRECTORY_BYTES:
         raise BytesError(
             f"its directory has {size >> 20:,} MiB, more than the {MAX_DIRECTORY_BYTES >> 20} allowed: split it into "
             "several, or unpack it into a folder"
         )
+
+
+def _directory_claims(stream: IO[bytes], length: int) -> list[int]:
+    """Give how long the directory of a zip file is, by each of its ends that a reader may take for the end."""
+    start = max(0, length - 2**16 - 128)
+    stream.seek(start)
+    tail = stream.read()
+    last = len(tail) - END_BYTES
+    # The same mark may stand within the end itself, which some readers look at and others do not.
+    ends = {tail.rfind(DIRECTORY_END), tail.rfind(DIRECTORY_END, 0, max(0, last) + len(DIRECTORY_END))}
+    claims = []
+    for end in ends - {-1}:
+        claim = int.from_bytes(tail[end + 12 : end + 16], "little")
+        wide = _wide_claims(stream, start + end)
+        claims += wide if claim == 2**32 - 1 and wide else [claim, *wide]
+    return claims
+
+
+def _wide_claims(stream: IO[bytes], end: int) -> list[int]:
+    """Give the same by the 64-bit ends of a zip file, which stand before the one at a place or where a locator says."""
+    stream.seek(max(0, end - LOCATOR_BYTES))
+    locator = stream.read(LOCATOR_BYTES)
+    if not locator.startswith(LOCATOR_64):
+        return []
+    claims = []
+    for place in {end - LOCATOR_BYTES - END_64_BYTES, int.from_bytes(locator[8:16], "little")}:
+        if 0 <= place < end:
+            stream.seek(place)
+            record = stream.read(END_64_BYTES)
+            claims += [int.from_bytes(record[40:48], "little")] if record.startswith(DIRECTORY_END_64) else []
+    return claims
+
+
+def check_member(member: zipfile.ZipInfo) -> None:
+    """Check that a member of a zip file comes to no more than it can, before it is unpacked.
+
+    Other methods than deflate unpack a block as a whole, whatever it comes to.
+
+    Raises:
+        BytesError: If it is packed by another one, or claims more than that can make of its bytes.
+    """
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        name = zipfile.compressor_names.get(member.compress_type, "unknown")  # type: ignore[attr-defined]
+        raise BytesError(
+            f"it is packed by method {member.compress_type} ({name}); pack the archive again with the usual deflate"
+        )
+    if member.file_size > DEFLATE_TIMES * member.compress_size:
+        raise BytesError(
+            f"it claims {member.file_size:,} bytes, which cannot come out of the {member.compress_size:,} that it has"
+        )
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Read a member of a zip file in pieces, none of which comes to more than it should.
+
+    Raises:
+        BytesError: As :func:`check_member`.
+        Exception: Whatever zipfile raises for damaged ones.
+    """
+    check_member(member)
+    with archive.open(member) as stream:
+        return read_up_to(stream, member.file_size + 1)  # the one more has its checksum looked at
 
 
 def check_unpacked(members: Iterable[zipfile.ZipInfo], length: int) -> None:
@@ -60,27 +122,53 @@ def check_unpacked(members: Iterable[zipfile.ZipInfo], length: int) -> None:
 def check_torch_zip(archive: zipfile.ZipFile, length: int) -> None:
     """Check a file of ``torch.save``: nothing in it is compressed, and its pickle is no bomb.
 
+    PyTorch looks at the first bytes of a file to tell whether it is a zip file, and finds members by their names
+    without regard to capitals. What is checked here is to be what it reads.
+
     Raises:
         BytesError: If it is another kind of file.
     """
     members = archive.infolist()
+    _check_start(archive)
+    _check_names([member.filename.casefold() for member in members])
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise BytesError("its members are compressed, as torch.save never writes them")
     if sum(member.file_size for member in members) > length:
         raise BytesError("its members are longer than the file")
     for member in members:
-        if member.filename.endswith(".pkl"):
+        if member.filename.lower().endswith(".pkl"):
             with archive.open(member) as stream:
                 check_pickle(stream)
+
+
+def _check_start(archive: zipfile.ZipFile) -> None:
+    """Check that a zip file starts with its first member, and ends with its directory."""
+    stream = archive.fp
+    assert stream is not None
+    stream.seek(0)
+    first = min((member.header_offset for member in archive.infolist()), default=-1)
+    if stream.read(len(MEMBER)) != MEMBER or first != 0 or archive.comment:
+        raise BytesError("it has a zip file in it, and is none from its first byte to its last")
+
+
+def _check_names(names: list[str]) -> None:
+    """Check the names of members, without capitals: none twice, and one pickle of the contents."""
+    if len({*names}) != len(names):
+        raise BytesError("two of its members have the same name")
+    if sum(name.endswith("/data.pkl") for name in names) != 1:
+        raise BytesError("it has no data.pkl, or several")
 
 
 def check_old_torch_file(file: Path) -> None:
     """Check the five pickles that torch.save of PyTorch before 1.6 wrote one after the other.
 
     Raises:
-        BytesError: As :func:`check_pickle`.
+        BytesError: As :func:`check_pickle`, and if PyTorch would take it for a zip file.
     """
     with file.open("rb") as stream:
+        if stream.read(len(MEMBER)) == MEMBER:
+            raise BytesError("it starts as a zip file and is none")
+        stream.seek(0)
         for _ in range(5):  # magic number, version, machine, the contents, keys of what is stored
             check_pickle(stream)
 

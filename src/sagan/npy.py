@@ -4,12 +4,12 @@ import math
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sagan.bombs import check_directory, check_unpacked
+from sagan.bombs import check_directory, check_member, check_unpacked
 from sagan.reading import BytesError
 
 Array = NDArray[Any]
@@ -27,20 +27,46 @@ def read_npy(stream: IO[bytes], length: int) -> Array:
         Exception: Whatever NumPy raises for other bytes.
     """
     start = stream.tell()
+    read_header(stream, length)
+    stream.seek(start)
+    found: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return found
+
+
+class Header(NamedTuple):
+    """What stands before an array."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+
+
+def read_header(stream: IO[bytes], length: int) -> Header:
+    """Read what stands before an array, and check that the array is there.
+
+    Args:
+        stream: Stands at its start; afterwards where its values begin.
+        length: Bytes that there are from there on.
+
+    Raises:
+        BytesError: If it claims more, or holds Python objects.
+        Exception: Whatever NumPy raises for other bytes.
+    """
+    start = stream.tell()
     check_header(stream, length)
     version = np.lib.format.read_magic(stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise BytesError(f"it is of version {version[0]}.{version[1]} of NumPy's form; expected 1.0 or 2.0")
-    shape, _, dtype = readers[version](stream)
-    if dtype.hasobject:
+    header = Header(*readers[version](stream))
+    if header.dtype.hasobject:
         raise BytesError("it holds Python objects, which would have to be unpickled")
-    needed = math.prod(shape) * dtype.itemsize
+    if any(length_of < 0 for length_of in header.shape):
+        raise BytesError(f"its header claims the shape {header.shape}")
+    needed = math.prod(header.shape) * header.dtype.itemsize
     if stream.tell() - start + needed > length:
         raise BytesError(f"its header claims {needed:,} bytes where {length - stream.tell() + start:,} follow")
-    stream.seek(start)
-    found: Array = np.lib.format.read_array(stream, allow_pickle=False)
-    return found
+    return header
 
 
 def check_header(stream: IO[bytes], length: int) -> None:
@@ -66,7 +92,8 @@ def read_npz(file: Path, wanted: Collection[str] | None = None) -> tuple[dict[st
     """Read the arrays of an archive by their names, all or those that are wanted, and give the names of all.
 
     Raises:
-        BytesError: If it would come to more than :func:`sagan.bombs.check_unpacked` allows, or as :func:`read_npy`.
+        BytesError: If it would come to more than :func:`sagan.bombs.check_unpacked` allows, or as
+            :func:`sagan.bombs.check_member` and :func:`read_npy`.
         Exception: Whatever zipfile and NumPy raise for other bytes.
     """
     check_directory(file)
@@ -74,6 +101,8 @@ def read_npz(file: Path, wanted: Collection[str] | None = None) -> tuple[dict[st
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         chosen = {name: member for name, member in members.items() if wanted is None or name in wanted}
         check_unpacked(chosen.values(), file.stat().st_size)
+        for member in chosen.values():
+            check_member(member)
         found = {}
         for name, member in chosen.items():
             with archive.open(member) as stream:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sagan.cli.main import main
+
 Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
+GOLDEN = Path(__file__).parents[1] / "golden" / "evaluation.json"
 
 
 def test_help_lists_every_verb_and_each_explains_itself(run: Run) -> None:
@@ -139,3 +142,34 @@ def test_a_name_that_begins_with_a_dash_is_told_how_it_is_written(run: Run, word
     code, _, said = run(*words)
     assert code == 2
     assert "is written behind its flag, as --class=-cat, or as a path, ./-cat" in said
+
+
+def compared() -> int:
+    return main(["evaluate", "--compare", str(GOLDEN), str(GOLDEN)])
+
+
+def broken(*_: object) -> None:
+    raise KeyError("u")
+
+
+def test_what_nobody_foresaw_is_a_sentence_with_its_traceback_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sagan.evaluation.comparison", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("SAGAN_TRACEBACK", raising=False)
+    assert compared() == 1
+    (file,) = tmp_path.iterdir()
+    said = f"KeyError: 'u'; please report it with what you did; its traceback is in {file}"
+    assert capsys.readouterr().err == f"sagan: this should not have happened: {said}\n"
+    assert file.read_text().startswith("Traceback")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert compared() == 1
+    assert capsys.readouterr().err.startswith("Traceback")
+
+
+def test_what_nobody_foresaw_is_raised_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sagan.evaluation.comparison", broken)
+    monkeypatch.setenv("SAGAN_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        compared()

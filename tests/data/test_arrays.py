@@ -1,5 +1,6 @@
 """Arrays of pictures, and what a user is told when they are not as expected."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -136,3 +137,52 @@ def test_drawings_that_are_given_do_not_vanish(tmp_path):
     pictures = source.load()
     assert pictures.decode(0).pixels[0, 0].tolist() == [0, 0, 0]
     assert pictures.decoding["background"] == "black"
+
+
+def test_an_array_that_is_cut_off_while_it_is_read_is_an_error(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(600 * 64, dtype=np.uint32).astype(np.uint8).reshape(600, 8, 8))
+    pictures = find_source(str(tmp_path / "a.npy"), tmp_path).load()
+    assert pictures.decode(7).pixels[0, 0, 0] == 7 * 64 % 256
+    os.truncate(tmp_path / "a.npy", 1000)
+    with pytest.raises(DataError, match=r"a.npy was cut off: it ends before picture 599 does; bring a good copy$"):
+        pictures.decode(599)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 1), (5, 6, 7, 3), (5, 6, 7, 4), (5, 3, 6, 7), (5, 1, 6, 7)])
+def test_arrays_of_every_layout_are_read(tmp_path, order, shape):
+    values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    if shape[-1] == 4:
+        values[..., 3] = 255
+    np.save(tmp_path / "a.npy", np.asarray(values, order=order))
+    pictures = find_source(str(tmp_path / "a.npy"), tmp_path).load()
+    expected = values.transpose(0, 2, 3, 1) if shape[1] < 6 else values
+    expected = expected[..., :3] if expected.ndim == 4 else expected[..., None]
+    for index in range(5):
+        assert (pictures.decode(index).pixels == np.broadcast_to(expected[index], (6, 7, 3))).all()
+
+
+def test_what_an_array_holds_that_is_no_pictures_is_told(tmp_path):
+    for values, said in (
+        (np.linspace(-1, 2, 600 * 64).reshape(600, 8, 8), r"is float64 with values -1 to 2; expected"),
+        (np.zeros((5, 8), np.uint8), r"has the shape \(5, 8\)"),
+        (np.array([{}] * 4), "Python objects"),
+    ):
+        np.save(tmp_path / "a.npy", values, allow_pickle=True)
+        with pytest.raises(DataError, match=said):
+            find_source(str(tmp_path / "a.npy"), tmp_path).load()
+
+
+@pytest.mark.parametrize("code", [0xFFFFFFFF, 0x110000, 0xD800])
+def test_labels_that_are_no_characters_are_refused(tmp_path, code):
+    strange = np.array([97, code, 97, code], "<u4").view("<U1")
+    for more in ({"labels": strange}, {"labels": np.array([0, 1, 0, 1]), "class_names": strange[:2]}):
+        np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8, 3), np.uint8), **more)
+        with pytest.raises(DataError, match="hold what is no character, or half of one; give text"):
+            find_source(str(tmp_path / "a.npz"), tmp_path).load()
+
+
+def test_class_names_of_an_array_can_be_shown(tmp_path):
+    labels = np.array(["a\x1b]0;x\x07", "b"] * 2)
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8, 3), np.uint8), labels=labels)
+    assert find_source(str(tmp_path / "a.npz"), tmp_path).load().class_names == ("a\\x1b]0;x\\x07", "b")

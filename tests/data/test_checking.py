@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan.data import DataError, check
+from sagan.data import DataConfig, DataError, check
 from sagan.data.checking import LABEL_PX, SHEET_COLUMNS, SHEET_ROWS, THUMBNAIL_PX
+from sagan.data.packed import packed_writer
 from sagan.data.pixel_traits import SHOWN
 
 
@@ -180,3 +181,13 @@ def test_what_is_left_out_is_counted_by_class_wherever_that_lies(class_folder, t
         ("dog", 2, 0),
     ]
     assert {(one["where"], one["files"]) for one in record["left_out"]} == {("cat", 1), ("set/raw", 1)}
+
+
+def test_names_of_classes_are_printed_without_codes_of_terminals(tmp_path, numbered_set):
+    named = numbered_set([0, 1, 0, 1])
+    names = ("a\x1b]0;x\x07", "b")
+    with packed_writer(tmp_path / "a.npy", (2, 2), 4, "key") as writer:
+        writer.add([(picture, frozenset()) for picture in named.images])
+        writer.finish(named.labels, names, "made", [str(index) for index in range(4)])
+    text = check(DataConfig(path=str(tmp_path / "a.npy")), progress=False).text()
+    assert "a\\x1b]0;x\\x07" in text and all(line.isprintable() for line in text.split("\n"))

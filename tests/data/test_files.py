@@ -249,3 +249,15 @@ def test_a_damaged_directory_of_a_zip_costs_only_its_pictures(tmp_path, place, v
         open_dataset(settings, 8, progress=False)
     found = open_dataset(replace(settings, skip_unreadable=True, may_lose=("b",)), 8, progress=False)
     assert len(found.labels) == 5 and found.info.unreadable[0][0] == "b/1.png"
+
+
+def test_a_folder_that_many_links_lead_to_is_read_once(tmp_path, picture):
+    for number in range(9):
+        (tmp_path / str(number)).mkdir()
+    for number in range(8):
+        for name in "ab":
+            (tmp_path / str(number) / name).symlink_to(f"../{number + 1}")
+    for name in ("x.png", "y.png"):
+        picture().save(tmp_path / "8" / name)
+    source = find_source(DataConfig(path=str(tmp_path / "0"), classes="none"), tmp_path / "cache")
+    assert source.load().names == ("a/a/a/a/a/a/a/a/x.png", "a/a/a/a/a/a/a/a/y.png")

@@ -1,6 +1,7 @@
 """Opening pictures of every format, frames, files that were cut off, limits, and what is no picture."""
 
 import io
+import os
 import threading
 
 import numpy as np
@@ -234,3 +235,14 @@ def test_a_text_that_unpacks_to_much_is_refused():
     bomb = chunk(b"iTXt", b"x\0\1\0\0\0" + __import__("zlib").compress(bytes(80_000_000)))
     with pytest.raises(UnreadableError, match="damaged"):
         decode_picture(data[:33] + bomb + data[33:])
+
+
+def test_no_file_is_handed_to_another_program(tmp_path, monkeypatch):
+    stand_in = tmp_path / "gs"
+    stand_in.write_text(f"#!/bin/sh\necho ran >> {tmp_path}/ran\nexit 1\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    drawing = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n{} loop\n"
+    with pytest.raises(UnreadableError, match="not a picture in a known format"):
+        decode_picture(drawing)
+    assert not (tmp_path / "ran").exists()

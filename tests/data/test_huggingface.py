@@ -1,14 +1,18 @@
 """Data sets of the library datasets, from a folder, Parquet files and (without a network) by name."""
 
+import os
 import sys
 from dataclasses import replace
 
 import datasets
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from sagan.data import DataConfig, DataError, check, open_dataset, pack_shards
+from sagan.data.decode import UnreadableError
 from sagan.data.sources import find_source
 
 
@@ -217,3 +221,37 @@ def test_what_is_said_of_folders_is_refused(place, config):
     for flag, choice in (("split", "train"), ("classes", "first"), ("class_pattern", "(.)")):
         with pytest.raises(DataError, match=f"leave --data.{flag.replace('_', '-')} away"):
             open_dataset(replace(config(place), **{flag: choice}), 12, progress=False)
+
+
+def in_parquet(folder, row):
+    """Write a Parquet file with two rows of a picture that is stored as a row says."""
+    folder.mkdir(exist_ok=True)
+    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    parquet.write_table(pyarrow.table({"image": pyarrow.array([row] * 2, kind)}), folder / "a.parquet")
+    return find_source(str(folder), folder.parent / "cache").load()
+
+
+def test_a_row_names_no_file_outside_its_folder(tmp_path, picture):
+    for place in ("outside.png", "set/inside.png"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        picture().save(tmp_path / place)
+    os.mkfifo(tmp_path / "set" / "pipe.png")
+    (tmp_path / "set" / "link.png").symlink_to("../outside.png")
+    outside = (str(tmp_path / "outside.png"), "../outside.png", "link.png", "pipe.png", "/dev/zero", "a\nb")
+    for path in outside:
+        with pytest.raises(UnreadableError, match=r"holds no bytes, and there is no .* in the data set's own folder"):
+            in_parquet(tmp_path / "set", {"bytes": None, "path": path}).decode(0)
+    for path in ("inside.png", str(tmp_path / "set" / "inside.png")):
+        found = in_parquet(tmp_path / "set", {"bytes": None, "path": path}).decode(0)
+        assert (found.pixels == np.asarray(picture())).all()
+
+
+def test_a_folder_of_parquet_files_asks_nobody_else(table, tmp_path):
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    for split, rows in (("train", [0, 1, 2]), ("test", [3])):
+        table().select(rows).to_parquet(tmp_path / "set" / "data" / f"{split}-00000-of-00001.parquet")
+    elsewhere = "http://127.0.0.1:1/x.parquet"
+    card = f"---\nconfigs:\n- config_name: default\n  data_files: {elsewhere}\n---\n"
+    (tmp_path / "set" / "README.md").write_text(card)
+    assert len(find_source(str(tmp_path / "set"), tmp_path / "cache").load().names) == 3
+    assert len(find_source(f"hf:{tmp_path}/set:test", tmp_path / "cache").load().names) == 1

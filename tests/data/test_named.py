@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import tarfile
 import urllib.request
 
@@ -203,3 +204,14 @@ def test_a_damaged_idx_file(tmp_path):
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(DataError, match="cannot read train-labels-idx1-ubyte"):
         find_source(str(tmp_path / "fashion"), tmp_path).load()
+
+
+def test_a_pipe_called_like_an_idx_file_is_not_waited_for(class_folder, tmp_path):
+    os.mkfifo(class_folder / named_module.IDX_IMAGES)
+    assert len(find_source(str(class_folder), tmp_path).load().names) == 5
+    (class_folder / f"{named_module.IDX_IMAGES}.gz").write_bytes(b"")
+    os.mkfifo(class_folder / f"{named_module.IDX_LABELS}.gz")
+    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+        named_module.idx_pictures(class_folder)
+    with pytest.raises(DataError, match="cannot read train-labels-idx1-ubyte"):
+        named_module._read_idx(class_folder, named_module.IDX_LABELS, 1)

@@ -1,6 +1,7 @@
 """Readable names of classes."""
 
 import os
+import time
 
 import pytest
 
@@ -76,3 +77,16 @@ def test_folders_of_any_name_train_and_are_chosen_by_number(tmp_path, picture):
     assert again.class_names == found.class_names
     report = check(config, progress=False)
     assert "two\\nlines" in report.text()
+
+
+def test_names_that_look_the_same_are_told_apart_in_no_time():
+    names = ["".join(("\x01", "\\x01")[number >> bit & 1] for bit in range(13)) for number in range(2**13)]
+    start = time.process_time()
+    shown = shown_names(names)
+    assert time.process_time() - start < 5
+    assert len(set(shown.values())) == 2**13 and set(shown.values()) >= {names[-1], f"{names[-1]} (8192)"}
+    assert shown_names(["\x01", "\\x01", "\\x01 (2)"]) == {
+        "\x01": "\\x01",
+        "\\x01": "\\x01 (2)",
+        "\\x01 (2)": "\\x01 (2) (2)",
+    }

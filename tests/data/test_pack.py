@@ -1,10 +1,13 @@
 """Packing into one file: nothing is decoded twice, nothing existing is lost, and what cannot be read is named."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from sagan.data import DataError, notes, open_dataset, pack_dataset
+from sagan.data.pack import listed
 
 
 def test_packing_replaces_a_packed_file_but_nothing_else(class_folder, tmp_path, config):
@@ -94,3 +97,27 @@ def test_progress_says_what_is_needed_and_free(class_folder, config, capfd):
     assert "packing 5 pictures of" in said.err and "960 bytes needed" in said.err and "free" in said.err
     open_dataset(config(class_folder), 8, progress=True)
     assert capfd.readouterr().err == ""
+
+
+def test_arrays_of_somebody_else_are_not_replaced(class_folder, tmp_path, config):
+    with (tmp_path / "mine.npy").open("wb") as stream:
+        np.save(stream, np.zeros((5, 8, 8, 3), np.uint8))
+        np.save(stream, np.arange(5))
+    with pytest.raises(DataError, match=r"mine.npy exists and is not a packed file"):
+        pack_dataset(config(class_folder), 6, tmp_path / "mine.npy", progress=False)
+    assert np.load(tmp_path / "mine.npy").shape == (5, 8, 8, 3)
+
+
+@pytest.mark.parametrize("damage", ["whole", "cut off", "labels", "end"])
+def test_a_packed_file_is_replaced_also_a_damaged_one(class_folder, tmp_path, config, damage, flip_bit):
+    pack_dataset(config(class_folder), 8, tmp_path / "a.npy", progress=False)
+    length = (tmp_path / "a.npy").stat().st_size
+    if damage == "cut off":
+        os.truncate(tmp_path / "a.npy", 500)
+    elif damage != "whole":
+        flip_bit(tmp_path / "a.npy", {"labels": 128 + 5 * 8 * 8 * 3 + 20, "end": length - 1}[damage])
+    assert pack_dataset(config(class_folder), 6, tmp_path / "a.npy", progress=False).images.shape[1] == 6
+
+
+def test_names_of_unreadable_pictures_are_printed_in_a_line():
+    assert "1 file(s) (x\\x1b]0;a\\x07\\nb.png: no\\x1b)" in listed([("x\x1b]0;a\x07\nb.png", "no\x1b")])

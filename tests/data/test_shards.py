@@ -1,5 +1,7 @@
 """A folder of shards is the same set as one file, and says what is wrong with it."""
 
+import json
+import os
 import shutil
 
 import numpy as np
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from sagan.data import Batches, DataError, check, open_dataset, pack_dataset, pack_shards, read_packed
 from sagan.data.packed import packed_writer
+from sagan.data.shards import checked_index
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 100])
@@ -129,3 +132,25 @@ def test_an_index_of_another_version_or_cut_off(sharded, config):
         index.write_text(broken)
         with pytest.raises(DataError, match="has no whole index"):
             open_dataset(config(sharded), 6, progress=False)
+
+
+def test_an_index_of_other_types_is_one_sentence(sharded):
+    record = json.loads((sharded / "index.json").read_text())
+    del record["checksum"]
+    strange = ({"traits": 5}, {"traits": {"alpha": [1]}}, {"traits": {"alpha": "x"}}, {"decoding": {"why": 7}})
+    strange += ({"decoding": {"range": {"16-bit": ["a", 1]}}}, {"unreadable": [[1, 2]]}, {"class_names": [["a"]]})
+    for change in (*strange, {"source": 3}):
+        (sharded / "index.json").write_text(json.dumps(checked_index(record | change)))
+        with pytest.raises(DataError, match=f"has no whole index .its {next(iter(change))} cannot be"):
+            read_packed(sharded)
+    fine = {"decoding": {"why": ["so"], "range": {"16-bit": [0, 4095.0]}, "frames": "all", "max_megapixels": 9.5}}
+    (sharded / "index.json").write_text(json.dumps(checked_index(record | fine)))
+    assert read_packed(sharded).info.decoding == fine["decoding"]
+
+
+def test_a_pipe_in_place_of_a_shard_or_an_index_is_not_waited_for(sharded):
+    shard = next(sharded.glob("shard-*"))
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(DataError, match="lacks the shard"):
+        read_packed(sharded)

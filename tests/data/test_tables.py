@@ -242,3 +242,19 @@ def test_a_table_that_is_not_used_is_named(flat, tmp_path):
     (flat / "mine.csv").write_text("file_name,label\n0.png,a\n1.png,b\n")
     said = find_source(str(flat), tmp_path).load().said
     assert said == ("the table mine.csv is not used; --data.labels mine.csv takes the classes from it",)
+
+
+def test_a_table_that_is_long_for_its_pictures_is_refused(tmp_path, picture, monkeypatch):
+    monkeypatch.setattr("sagan.data.tables.MAX_BYTES", 300)
+    monkeypatch.setattr("sagan.data.tables.MAX_BYTES_EACH", 100)
+    rows = ["file_name,label", "a.png,1", "b.png,2", *["a.png,1"] * 30]
+    for name in "ab":
+        picture().save(tmp_path / f"{name}.png")
+    (tmp_path / "metadata.csv").write_text("\n".join(rows[:30]))
+    assert find_source(str(tmp_path), tmp_path / "cache").load().class_names == ("1", "2")
+    (tmp_path / "metadata.csv").write_text("\n".join([*rows, *rows[1:]]))
+    with pytest.raises(DataError, match=r"metadata.csv has 0 MiB, more than the 0 allowed beside 2 picture"):
+        find_source(str(tmp_path), tmp_path / "cache")
+    (tmp_path / "metadata.csv").rename(tmp_path.parent / "own.csv")
+    own = DataConfig(path=str(tmp_path), labels=str(tmp_path.parent / "own.csv"))
+    assert find_source(own, tmp_path / "cache").load().class_names == ("1", "2")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import tarfile
 
@@ -11,6 +12,7 @@ import webdataset
 from PIL import Image
 
 from sagan.data import DataError, check, open_dataset, pack_shards
+from sagan.data.decode import UnreadableError
 from sagan.data.sources import find_source
 
 
@@ -220,3 +222,26 @@ def test_a_list_of_one_label_is_one(tmp_path, png):
     ]
     pictures = find_source(str(write_tar(tmp_path / "a.tar", members)), tmp_path).load()
     assert pictures.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_a_sparse_picture_is_not_read_as_other_pixels(tmp_path, picture):
+    buffer = io.BytesIO()
+    picture().save(buffer, "BMP")
+    data = buffer.getvalue()
+    sparse = tarfile.TarInfo("b.bmp")
+    sparse.pax_headers = {"GNU.sparse.map": f"0,{len(data)}", "GNU.sparse.size": str(len(data))}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        for member in (tarfile.TarInfo("a.bmp"), sparse):
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    pictures = find_source(str(tmp_path / "a.tar"), tmp_path).load()
+    assert (pictures.decode(0).pixels == np.asarray(picture())).all()
+    with pytest.raises(UnreadableError, match=r"stored as a sparse file; make the tar file again without -S"):
+        pictures.decode(1)
+
+
+def test_a_pipe_called_like_a_tar_file_is_not_waited_for(class_folder, tmp_path):
+    os.mkfifo(class_folder / "a.tar")
+    assert len(find_source(str(class_folder), tmp_path).load().names) == 5
+    with pytest.raises(DataError, match=r"a\.tar is (no regular file|neither)"):
+        find_source(str(class_folder / "*.tar"), tmp_path)

@@ -1,14 +1,19 @@
 """TIFF files that Pillow does not read, or would read as other pixels."""
 
 import io
+import lzma
+import struct
+import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from made import ramp, tiff
 from PIL import Image
 
 from sagan.data import extras
 from sagan.data.decode import Plan, UnreadableError, decode_picture
+from sagan.data.tiffs import read_tiff
 
 COLOURS = np.stack([ramp(), ramp()[::-1], ramp()[:, ::-1]], axis=2)
 DEEP = np.rint(COLOURS * 65535).astype(np.uint16)
@@ -49,3 +54,29 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
 def test_too_many_pixels_are_refused_before_they_are_read():
     with pytest.raises(UnreadableError, match="too many pixels"):
         decode_picture(tiff(COLOURS.astype(np.float32)), Plan(others="type", max_pixels=100))
+
+
+@pytest.mark.parametrize("packed", ["zlib", "lzma"])
+def test_parts_that_come_to_more_than_they_show_are_refused(packed, monkeypatch):
+    monkeypatch.setattr("sagan.data.tiffs.SMALL_BYTES", 0)
+    body = {"zlib": zlib, "lzma": lzma}[packed].compress(bytes(1 << 20))
+    planes = np.moveaxis(DEEP[:8, :8], 2, 0)
+    for part, is_fine in ((body, False), ({"zlib": zlib, "lzma": lzma}[packed].compress(planes[0].tobytes()), True)):
+        data = tiff(planes, photometric="rgb", planarconfig="separate", compression=packed)
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            tags = file.pages[0].tags
+            places = [tags[name].valueoffset for name in ("StripOffsets", "StripByteCounts")]
+            kinds = [int(tags[name].dtype) for name in ("StripOffsets", "StripByteCounts")]
+        forged = bytearray(data + part)
+        for place, kind, value in zip(places, kinds, (len(data), len(part)), strict=True):
+            struct.pack_into(f"<3{'H' if kind == 3 else 'I'}", forged, place, *[value] * 3)
+        if is_fine:
+            assert (decode_picture(bytes(forged)).pixels[..., 0] == planes[0] >> 8).all()
+            continue
+        with pytest.raises(UnreadableError, match="comes to more than 64 KiB, far more than it shows"):
+            decode_picture(bytes(forged))
+
+
+def test_many_values_a_pixel_are_refused_before_they_are_read():
+    with pytest.raises(UnreadableError, match=r"uncommon kind .*9 values a pixel"):
+        read_tiff(tiff(np.zeros((6, 6, 9), np.float32), photometric="minisblack", planarconfig="contig"), 0, 100)

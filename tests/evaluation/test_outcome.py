@@ -1,6 +1,8 @@
 """What an evaluation prints, and two of them side by side."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from sagan.evaluation import (
     reference_of,
     sampled_batches,
 )
-from sagan.metrics.report import ProtocolError, compare
+from sagan.metrics.report import ProtocolError, ReportError, compare, report_from_json
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "evaluation.json"
 
 
 def test_values_made_in_different_ways_are_not_compared(dataset, generator):
@@ -52,3 +56,20 @@ def test_a_comparison_notes_versions_and_what_it_leaves_out(dataset, generator):
     assert "note: other versions: torch" in text
     assert "against 1.0" in text
     assert "in one of the two only: IS(cells)" in text
+
+
+@pytest.mark.parametrize("change", [{"spread": [1]}, {"spread": "x"}, {"spread": True}, {"higher_is_better": [1]}])
+def test_a_report_that_cannot_be_written_is_named(change):
+    held = json.loads(GOLDEN.read_text())
+    good = report_from_json(json.dumps(held), "a.json")
+    held["values"][0] |= change
+    wrong = report_from_json(json.dumps(held), "b.json")
+    with pytest.raises(ReportError, match=r"^b\.json is no report of `sagan evaluate` \("):
+        comparison(good, wrong, ["a.json", "b.json"])
+
+
+def test_a_spread_that_is_not_finite_is_written():
+    held = json.loads(GOLDEN.read_text())
+    held["values"][0]["spread"] = "nan"
+    report = report_from_json(json.dumps(held), "a.json")
+    assert "+- nan" in comparison(report, report, ["a.json", "a.json"])

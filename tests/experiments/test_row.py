@@ -193,3 +193,53 @@ def test_a_row_goes_on_with_what_it_began_to_compute_on(order: Order) -> None:
     result = read_result(order.result)
     assert result is not None
     assert result["step"] == 4
+
+
+GOLDEN = next((Path(__file__).parents[1] / "golden" / "paper" / "rows").glob("no-attention-*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"health": [{"health": ["a"], "step": 1}]}, "a name of its health is no text"),
+        ({"health": [{"health": "flat", "step": "1"}]}, "a step of its health is no whole number: '1'"),
+        ({"reports": {"final": {"values": [{"metric": ["x"], "value": 1.0}]}}}, "the name of a value is no text"),
+        ({"reports": {"final": {"values": [{"metric": "FD", "value": "x"}]}}}, "FD is no number: 'x'"),
+        ({"reports": {"final": {"values": [{"metric": "FD", "value": 1.0}]}}}, "'protocol'"),
+        ({"reports": {"final": {"values": [], "classes": {"0": {"value": "x"}}}}}, "within 0 is no number: 'x'"),
+        (
+            {"parameters": dict.fromkeys(("generator", "discriminator", "attention", "residual"), "1")},
+            "no whole number",
+        ),
+        ({"samples_at": ["1"]}, "step is no whole number"),
+        ({"pairs": {"final": {"structured": {"a": {}}}}}, "'readable'"),
+        ({"pairs": {"final": []}}, "its pairs of final are none"),
+        ({"judging": {"fd": 1}}, "its judging is none"),
+        ({"training_s": "long"}, "training_s is no number: 'long'"),
+        ({"monitor": {"values": [{"metric": ["x"], "protocol": {}}]}}, "a value of its monitor is none"),
+    ],
+)
+def test_a_part_of_a_result_that_tables_cannot_take_is_named(tmp_path: Path, change, said: str) -> None:
+    held = json.loads((GOLDEN / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps(held))
+    assert read_result(tmp_path) == held
+    (tmp_path / "result.json").write_text(json.dumps(held | change))
+    with pytest.raises(RowError, match=rf"result\.json is damaged \(.*{said}.*\); remove it"):
+        read_result(tmp_path)
+
+
+def test_a_number_that_is_not_finite_is_read_as_it_was_written(tmp_path: Path) -> None:
+    held = json.loads((GOLDEN / "result.json").read_text())
+    held["reports"]["final"]["values"][0]["value"] = "nan"
+    (tmp_path / "result.json").write_text(json.dumps(held))
+    assert read_result(tmp_path) == held
+
+
+@pytest.mark.parametrize("value", ["x", None, True])
+def test_a_score_in_a_log_that_is_no_number_is_named(tmp_path: Path, value) -> None:
+    lines = (GOLDEN / "log.jsonl").read_text() + json.dumps({"step": 5, "score/FD": "inf"}) + "\n"
+    (tmp_path / "log.jsonl").write_text(lines)
+    assert row_log(tmp_path)[-1] == {"step": 5, "score/FD": "inf"}
+    (tmp_path / "log.jsonl").write_text(lines + json.dumps({"step": 6, "score/FD": value}) + "\n")
+    with pytest.raises(RowError, match=r"log\.jsonl is damaged \(score/FD at step 6 is no number"):
+        row_log(tmp_path)

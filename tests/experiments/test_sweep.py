@@ -198,6 +198,37 @@ def test_what_a_sweep_holds_in_its_parts_is_named_too(smoke_sweep, change, said:
             read_sweep(sweep.folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda held: held["data"].clear(), "the source of its data is none"),
+        (lambda held: held["data"].pop("fingerprint"), "the fingerprint of its data is none"),
+        (lambda held: held["data"].update(images="7"), "the images of its data is none"),
+        (lambda held: held["settings"].update(seeds="1"), "the seeds of its settings is none"),
+        (lambda held: held["settings"].update(data={}), "the data of its settings is none"),
+        (lambda held: held.update(commands=[1]), "one of its commands is no text"),
+        (lambda held: held.update(judging=[1]), "its judging is none"),
+    ],
+)
+def test_what_a_stored_sweep_lacks_is_said_when_it_is_read(smoke_sweep, change, said: str) -> None:
+    sweep = smoke_sweep()
+    remember(sweep, "sagan paper run table1")
+    file = sweep.folder / "sweep.json"
+    held = json.loads(file.read_text())
+    change(held)
+    file.write_text(json.dumps(held))
+    with pytest.raises(SweepError, match=rf"sweep\.json is damaged \({said}\)"):
+        read_sweep(sweep.folder)
+
+
+def test_facts_that_a_result_does_not_tell_are_not_known(smoke_sweep) -> None:
+    sweep = smoke_sweep()
+    fake_result(sweep, "attention feat8", 0)
+    (row,) = sweep.chosen(["attention feat8"])
+    found = sweep.results(row)[0]
+    assert (found["device"], found["monitor"], found["by_class"]) == ("not known", None, [1])
+
+
 def test_damaged_files_are_named(tmp_path: Path, smoke_sweep) -> None:
     sweep = smoke_sweep()
     fake_result(sweep, "attention feat8", 0)

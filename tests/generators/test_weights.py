@@ -6,7 +6,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sagan.generators.weights import WeightsError, load_weights, read_header, save_weights
+from sagan.generators.files import describe_weights
+from sagan.generators.trained import TrainedGenerator
+from sagan.generators.weights import WeightsError, check_weights, load_weights, read_header, save_weights
 from sagan.models.config import GeneratorConfig
 from sagan.models.generator import Generator
 from sagan.ops.spectral import spectral_norms
@@ -177,6 +179,52 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(saved, generato
     )
     with pytest.raises(WeightsError, match="does not fit the configuration that it carries"):
         load_weights(saved)
+
+
+def changed(path, **tensors):
+    """Write a file again with other tensors; version 1 has no checksum."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() | {"format_version": "1"}
+    save_file(load_file(path) | tensors, path, metadata)
+
+
+def test_numbers_that_the_generator_cannot_hold_are_refused(saved):
+    held = load_file(saved)["linear.bias"]
+    changed(saved, **{"linear.bias": held.double()})
+    assert load_weights(saved).generator.linear.bias.dtype == torch.float32
+    changed(saved, **{"linear.bias": torch.full(held.shape, 1e300, dtype=torch.float64)})
+    with pytest.raises(WeightsError, match=r"g\.safetensors .*linear\.bias"):
+        load_weights(saved)
+
+
+def test_a_network_that_holds_what_it_cannot_compute_with_is_refused(generator):
+    check_weights(generator)
+    generator.norm.running_var[0] = -1.0
+    with pytest.raises(ValueError, match=r"norm\.running_var is below 0"):
+        check_weights(generator)
+    generator.norm.running_var[0] = torch.inf
+    with pytest.raises(ValueError, match=r"norm\.running_var is too large"):
+        check_weights(generator)
+
+
+def test_a_running_variance_below_0_is_refused(saved):
+    changed(saved, **{"norm.running_var": -torch.ones_like(load_file(saved)["norm.running_var"])})
+    with pytest.raises(WeightsError, match=r"g\.safetensors .*norm\.running_var is below 0"):
+        load_weights(saved)
+
+
+@pytest.mark.parametrize("eps", [float("nan"), 0.0, -1.0, float("inf")])
+def test_an_eps_that_cannot_be_is_refused(saved, eps):
+    with safe_open(saved, framework="pt") as file:
+        config = json.loads(file.metadata()["config"])
+    rewrite(saved, config=json.dumps(config | {"bn_eps": eps}), format_version="1")
+    with pytest.raises(WeightsError, match="bn_eps must be above 0 and finite"):
+        load_weights(saved)
+
+
+def test_the_line_on_weights_does_without_their_source(generator):
+    given = TrainedGenerator(generator, NAMES, {"step": 1, "data": {}})
+    assert describe_weights(given).startswith("step 1; data not known; ")
 
 
 def test_a_missing_file(tmp_path):

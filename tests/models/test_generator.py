@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sagan.models.config import GeneratorConfig, lasting_fields
+from sagan.models.config import DiscriminatorConfig, GeneratorConfig, lasting_fields
 from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import SpectralNorm, refresh_spectral, spectral_norms
@@ -490,3 +490,13 @@ def test_what_names_a_network_stays_where_later_fields_are_at_rest():
     assert lasting_fields(config(narrow_largest=1)) == old | {"narrow_largest": 1}
     assert lasting_fields(config(size_px=256, width_plan="first")) == old | {"size_px": 256}
     assert lasting_fields(config(size_px=256))["width_plan"] == "published"
+
+
+@pytest.mark.parametrize("eps", [0.0, -1e-5, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["bn_eps", "sn_eps", "sn_eps_linear"])
+def test_what_keeps_divisors_above_0_must_be_above_0_and_finite(name, eps):
+    with pytest.raises(ValueError, match=f"^{name} must be above 0 and finite, found"):
+        GeneratorConfig(**{name: eps})
+    if name != "bn_eps":
+        with pytest.raises(ValueError, match=f"^{name} must be above 0 and finite, found"):
+            DiscriminatorConfig(**{name: eps})

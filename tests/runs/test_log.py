@@ -1,14 +1,18 @@
 """The log of a run: every line once, also after a crash."""
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from sagan import Hook
 from sagan.runs.log import truncate_log
+from sagan.runs.means import Means
 from sagan.runs.train import train
+from sagan.training.hooks import Record
 
 
 @pytest.mark.long("trains and resumes")
@@ -47,3 +51,37 @@ def test_the_log_is_written_by_its_hook_line_for_line(tmp_path, run, tiny):
     assert seen == [json.loads(line) for line in lines]
     assert ["loss_d" in line for line in seen] == [True, False, True, False]
     assert "variety/within" in seen[1]
+
+
+WRONG = (
+    '{"step": 1, "elapsed_s": "x"}',
+    '{"step": 1, "loss_d": "low"}',
+    '{"step": 1, "score/FID": true}',
+    '{"step": 1, "gamma/G/8": "0.1"}',
+    '{"step": 1, "health": "rolled back"}',
+    '{"step": 1, "health": "rolled back", "from_step": "2", "because": "x"}',
+    '{"step": 1, "health": 3}',
+)
+FINE = (
+    '{"step": 1, "loss_d": "nan", "sigma/G": "-inf", "score/FID": null, "elapsed_s": 3}',
+    '{"step": 1, "health": "rolled back", "from_step": 2, "because": "x", "rollbacks": 1, "lr_factor": 0.5}',
+    '{"step": 1, "health": "collapse", "over": false, "mine": "words"}',
+)
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_line_that_could_not_be_drawn_is_taken_out(tmp_path: Path, line: str, console: Console) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(f"{one}\n" for one in (*FINE, line)))
+    assert truncate_log(path, 2, console) == [json.loads(one) for one in FINE]
+    assert (tmp_path / "log.jsonl.damaged").read_text() == f"{line}\n"
+    assert "1 line(s) are damaged, first 4" in console.file.getvalue()
+    assert "log.jsonl" in console.file.getvalue()
+
+
+def test_the_clock_goes_on_from_the_last_time_that_is_one(tiny_state, engine) -> None:
+    state, config = tiny_state()
+    means = Means(SimpleNamespace(train=config), engine, {})
+    lines = [{"step": 1, "elapsed_s": value} for value in (50.0, None, "nan", "inf")]
+    means.on_start(Record(config, state, engine, history=lines))
+    assert 50 <= time.monotonic() - means.started < 60

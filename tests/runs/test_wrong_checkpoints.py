@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from sagan.generators.pretrained import load
 from sagan.generators.snapshot import good_snapshots
 from sagan.runs.prepare import fitting
+from sagan.runs.resume import resumable
 from sagan.training.checkpoint import (
     CheckpointError,
     checkpoint_path,
@@ -42,6 +44,18 @@ def spoil_first(contents, name, value):
     contents[name][first(contents, name)].view(-1)[0] = value
 
 
+def retyped(tensors, name, dtype):
+    tensors[name] = tensors[name].to(dtype)
+
+
+def group(**changes):
+    return lambda contents: contents["optimizer_g"]["param_groups"][0].update(changes)
+
+
+def state_of_hook(name, **changes):
+    return lambda contents: contents["hooks"].setdefault(name, {}).update(changes)
+
+
 # What is changed in the contents, and what is said of it.
 WRONG = {
     "an empty optimiser": (lambda c: c["optimizer_g"]["state"].clear(), "the state of its optimizer_g is empty"),
@@ -70,6 +84,18 @@ WRONG = {
     "no class names": (lambda c: c.update(class_names=3), "it has no names of classes"),
     "numbers for names": (lambda c: c.update(class_names=[1]), "it has no names of classes"),
     "states that are none": (lambda c: c.update(hooks=[1]), "the states of its hooks are none"),
+    "too many rollbacks": (lambda c: c.update(rollbacks=10**30), "its rollbacks is 1000"),
+    "too many steps": (lambda c: c.update(step=2**40), "its step is 1099"),
+    "infinite in 32 bits": (
+        lambda c: c["G"].update({first(c): torch.full_like(c["G"][first(c)], 1e300, dtype=torch.float64)}),
+        "G/.* is not finite",
+    ),
+    "complex NaN": (
+        lambda c: c["D"].update({first(c, "D"): torch.full((2,), complex(NAN))}),
+        "D/.* is not finite",
+    ),
+    "features that are none": (lambda c: c.update(d_features=3), "its d_features is 3"),
+    "a version that is none": (lambda c: c.update(versions={"torch": torch.zeros(2)}), "its versions is none"),
     "versions that are none": (lambda c: c.update(versions=2), "its versions is none"),
 }
 # What only shows beside the networks.
@@ -77,6 +103,32 @@ MISFIT = {
     "another shape": (lambda c: c["G"].update({first(c): torch.zeros(3)}), r"G/.* has the shape \(3,\), expected"),
     "a tensor too few": (lambda c: c["D"].pop(first(c, "D")), "D/.* has the shape none, expected"),
     "a tensor too many": (lambda c: c["D"].update(new=torch.zeros(2)), r"D/new has the shape \(2,\), expected none"),
+    "weights of 64 bits": (lambda c: retyped(c["G"], first(c), torch.float64), r"G/.* holds torch\.float64, expected"),
+    "weights of 8 bits": (
+        lambda c: retyped(c["ema"], first(c, "ema"), torch.float8_e4m3fn),
+        r"ema/.* holds torch\.float8_e4m3fn, expected torch\.float32",
+    ),
+    "complex moments": (
+        lambda c: retyped(c["optimizer_g"]["state"][0], "exp_avg", torch.complex64),
+        r"optimizer_g has exp_avg of torch\.complex64 at parameter 0, expected",
+    ),
+    "squares below 0": (
+        lambda c: c["optimizer_d"]["state"][0]["exp_avg_sq"].fill_(-1.0),
+        "optimizer_d has an exp_avg_sq below 0 at parameter 0",
+    ),
+    "one moment more": (
+        lambda c: c["optimizer_d"]["state"][0].update(max_exp_avg_sq=torch.zeros(1)),
+        "optimizer_d has a moment 'max_exp_avg_sq' at parameter 0",
+    ),
+    "a complex step": (
+        lambda c: c["optimizer_g"]["state"][0].update(step=torch.tensor(1j)),
+        "optimizer_g has a step tensor",
+    ),
+    "amsgrad": (group(amsgrad=True), "optimizer_g has amsgrad True, expected False"),
+    "maximize": (group(maximize=True), "optimizer_g has maximize True, expected False"),
+    "one beta": (group(betas=(5.0,)), r"optimizer_g has betas \(5\.0,\), expected"),
+    "a choice that there is not": (group(mine=2), "optimizer_g has mine 2, expected None"),
+    "a rate in words": (group(lr="high"), "optimizer_g has the learning rate 'high'"),
     "an average that is not kept": (lambda c: c.update(ema=None), "it has no ema"),
     "moments of another shape": (
         lambda c: c["optimizer_g"]["state"][0].update(exp_avg=torch.zeros(7)),
@@ -89,6 +141,24 @@ MISFIT = {
     "a moment without a step": (lambda c: c["optimizer_g"]["state"][0].pop("step"), "optimizer_g has a step None"),
     "a group too many": (lambda c: c["optimizer_d"]["param_groups"].append({}), "optimizer_d is not of"),
     "no learning rate": (lambda c: c["optimizer_d"]["param_groups"][0].pop("lr"), "optimizer_d has no learning rate"),
+}
+
+
+# What nobody can go on with, and samples can be drawn from.
+NOT_TO_GO_ON = {
+    "no fingerprint": (lambda c: c.update(data={}), "what it says of its pictures"),
+    "a list for pictures": (lambda c: c.update(data=[1]), "what it says of its pictures"),
+    "pictures without a number": (lambda c: c["data"].update(images="many"), "what it says of its pictures"),
+    "no sums": (lambda c: c["hooks"].update(means={}), "the state of the hook 'means' is none"),
+    "sums of several": (state_of_hook("means", sums={"loss_d": torch.zeros(3)}), "the hook 'means' is none"),
+    "a count below 0": (state_of_hook("means", count=-1), "the hook 'means' is none"),
+    "symptoms in a list": (state_of_hook("watch", active=["x"]), "the hook 'watch' is none"),
+    "counts of one": (state_of_hook("watch", against={"x": [1]}), "the hook 'watch' is none"),
+    "numbers seen right": (state_of_hook("watch", seen_right=[[1]]), "the hook 'watch' is none"),
+    "a best of words": (state_of_hook("scores", best={"score": "low", "step": 2}), "the hook 'scores' is none"),
+    "no healthy step": (lambda c: c["hooks"].update(rollback={}), "the hook 'rollback' is none"),
+    "an old state that is none": (lambda c: c.update(reporter=c.pop("hooks") and [1]), "its reporter is none"),
+    "an old count in words": (lambda c: c.update(reporter={"count": c.pop("hooks") and "x"}), "the hook 'means'"),
 }
 
 
@@ -122,6 +192,34 @@ def test_what_does_not_fit_is_said_and_the_one_before_is_given(folder, console, 
     text = console.file.getvalue()
     assert "step-00000006.pt does not fit the networks of its run" in text
     assert re.search(said, text), text
+
+
+@pytest.mark.parametrize("name", NOT_TO_GO_ON)
+def test_what_nobody_can_go_on_with_is_said_and_the_one_before_is_given(folder, name):
+    how, said = NOT_TO_GO_ON[name]
+    change(checkpoint_path(folder / "checkpoints", 6), how)
+    warned = []
+    found = resumable(good_snapshots(folder, pytest.fail), warned.append)
+    assert [one.contents["step"] for one in found] == [4, 2]
+    (text,) = warned
+    assert "step-00000006.pt is whole but cannot be right" in text and text.endswith("going back to the one before")
+    assert re.search(said, text), text
+
+
+def test_nobody_can_go_on_with_any(folder):
+    for path in checkpoints(folder / "checkpoints"):
+        change(path, NOT_TO_GO_ON["no fingerprint"][0])
+    warned = []
+    with pytest.raises(CheckpointError, match=r"step-00000002\.pt .*there is no earlier one to go on from"):
+        next(resumable(good_snapshots(folder, pytest.fail), warned.append))
+    assert len(warned) == 2
+
+
+@pytest.mark.parametrize("name", ["run", "monitored", "versions/1/run", "versions/2/run"])
+def test_checkpoints_of_before_can_be_gone_on_with(name, state_of):
+    folder = Path(__file__).parents[1] / "golden" / name
+    snapshot = next(resumable(good_snapshots(folder, pytest.fail), pytest.fail))
+    assert state_of(folder).misfit(snapshot.contents) is None
 
 
 def test_nothing_fits(folder, console, state_of):

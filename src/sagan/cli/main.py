@@ -78,10 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failed(error, arguments)
     except MemoryError:
         return out_of_memory(arguments)
+    except Exception as error:
+        return unforeseen(error)
 
 
 def failed(error: RuntimeError, arguments: list[str]) -> int:
-    """Give the exit code of a failure that has a sentence; any other is raised again."""
+    """Say what failed, and give the exit code."""
     from sagan.exchange.graph import GraphError
     from sagan.machine import is_out_of_memory
     from sagan.runs.train import DivergedError, NotDeterministicError, ProcessLostError
@@ -92,7 +94,35 @@ def failed(error: RuntimeError, arguments: list[str]) -> int:
         return 1
     if is_out_of_memory(error):
         return out_of_memory(arguments)
-    raise error
+    return unforeseen(error)
+
+
+def unforeseen(error: Exception) -> int:
+    """Say that something failed which has no sentence of its own and where its traceback is; give the exit code.
+
+    Raises:
+        Exception: The error, if ``SAGAN_TRACEBACK`` is set.
+    """
+    if os.environ.get("SAGAN_TRACEBACK"):
+        raise error
+    import tempfile
+    import traceback
+
+    from sagan.reading import reason
+
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="sagan-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(text)
+        where = f"its traceback is in {file.name}"
+    except OSError:  # the disk may be what is full
+        print(text, file=sys.stderr, end="")
+        where = "its traceback stands above"
+    said = f"{type(error).__name__}: {reason(error)}"
+    print(f"sagan: this should not have happened: {said}; please report it with what you did; {where}", file=sys.stderr)
+    return 1
 
 
 def sentence(error: ValueError | OSError) -> str:

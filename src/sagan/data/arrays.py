@@ -1,5 +1,8 @@
 """Pictures in NumPy files: .npz archives and plain .npy arrays, never with pickled objects inside."""
 
+import math
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +11,16 @@ import numpy as np
 from sagan.data.choosing import choose_background
 from sagan.data.config import DataError, Decoding
 from sagan.data.decode import Pixels
-from sagan.data.names import listed
-from sagan.data.pictures import Labels, Pictures, array_pictures
-from sagan.npy import read_npz
+from sagan.data.names import listed, shown_names
+from sagan.data.pictures import Labels, Pictures, PixelStore, array_pictures
+from sagan.data.stored import PixelFile, StoredPixels
+from sagan.npy import Header, read_header, read_npz
 from sagan.reading import whatever_happens
+from sagan.regular import open_regular
 
 IMAGE_KEYS = ("images", "x", "x_train", "data", "arr_0")
+BLOCK = 2**16
+"""Values that are read at once."""
 LABEL_KEYS = ("labels", "y", "y_train", "targets", "arr_1")
 NAME_KEYS = ("class_names", "classes", "label_names")
 LAYOUTS = "uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels and values 0..255"
@@ -21,7 +28,7 @@ LAYOUTS = "uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def pictures_of(images: Pixels, labels: Labels, class_names: tuple[str, ...], config: Decoding) -> Pictures:
+def pictures_of(images: PixelStore, labels: Labels, class_names: tuple[str, ...], config: Decoding) -> Pictures:
     """See an array as pictures; of RGBA some are looked at, to choose what transparent parts are laid on."""
     if images.ndim == 3 or images.shape[3] != 4:
         return array_pictures(images, labels, class_names)
@@ -59,16 +66,33 @@ def images_nhwc(images: Array, what: str) -> Pixels:
     Raises:
         DataError: If type or shape do not fit; the message names both.
     """
-    if images.dtype != np.uint8:
+    turned = channels_first(images.dtype, images.shape, what, lambda: (images.min(), images.max()))
+    return images.transpose(0, 2, 3, 1) if turned else images
+
+
+def channels_first(
+    dtype: np.dtype[Any], shape: tuple[int, ...], what: str, ends: Callable[[], tuple[Any, Any]]
+) -> bool:
+    """Check what an array of pictures says of itself, and tell whether it is (N, C, H, W).
+
+    Args:
+        dtype: Of its values.
+        shape: Of the array.
+        what: The array, for messages.
+        ends: Gives its lowest and highest value.
+
+    Raises:
+        DataError: If type or shape do not fit; the message names both.
+    """
+    if dtype != np.uint8:
         hint = ""
-        if images.size and np.issubdtype(images.dtype, np.number):
-            hint = f" with values {images.min():.4g} to {images.max():.4g}"
-        raise DataError(f"{what} is {images.dtype}{hint}; expected {LAYOUTS}: scale, round and save it as uint8")
-    if images.ndim == 4 and images.shape[3] not in (1, 3, 4) and images.shape[1] in (1, 3, 4):
-        images = images.transpose(0, 2, 3, 1)
-    if not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] in (1, 3, 4))) or 0 in images.shape:
-        raise DataError(f"{what} has the shape {images.shape}; expected {LAYOUTS}")
-    return images
+        if math.prod(shape) and np.issubdtype(dtype, np.number):
+            hint = " with values {:.4g} to {:.4g}".format(*ends())
+        raise DataError(f"{what} is {dtype}{hint}; expected {LAYOUTS}: scale, round and save it as uint8")
+    turned = len(shape) == 4 and shape[3] not in (1, 3, 4) and shape[1] in (1, 3, 4)
+    if not (len(shape) == 3 or (len(shape) == 4 and (turned or shape[3] in (1, 3, 4)))) or 0 in shape:
+        raise DataError(f"{what} has the shape {shape}; expected {LAYOUTS}")
+    return turned
 
 
 def classes(labels: Array, names: Array | None, count: int, what: str) -> tuple[Labels, tuple[str, ...]]:
@@ -93,9 +117,89 @@ def classes(labels: Array, names: Array | None, count: int, what: str) -> tuple[
         )
     if names is None or labels.dtype.kind == "U":
         values, indices = np.unique(labels, return_inverse=True)
-        return indices.astype(np.int64), tuple(str(value) for value in values)
-    if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
+        return indices.astype(np.int64), _texts(values, what)
+    if names.ndim != 1 or names.dtype.kind != "U" or len(set(_texts(names, f"names of {what}"))) != len(names):
         raise DataError(f"the class names beside {what} are {names.dtype} {names.shape}; expected distinct strings")
     if labels.min() < 0 or labels.max() >= len(names):
         raise DataError(f"{what} holds {labels.min()} to {labels.max()}; expected 0 to {len(names) - 1} as named")
-    return labels.astype(np.int64), tuple(str(name) for name in names)
+    return labels.astype(np.int64), _texts(names, what)
+
+
+def _texts(values: Array, what: str) -> tuple[str, ...]:
+    """Give numbers or strings of an array as names that can be shown and stored.
+
+    Raises:
+        DataError: If there is something else in it than characters.
+    """
+    try:
+        texts = [str(value) for value in values]
+        "".join(texts).encode("utf-8", "surrogateescape")
+    except (SystemError, ValueError) as error:  # a number above all characters; half of one
+        raise DataError(f"{what} hold what is no character, or half of one; give text") from error
+    shown = shown_names(texts)
+    return tuple(shown[text] for text in texts)
+
+
+def read_plain(file: Path) -> PixelStore:
+    """Open an array of pictures, see ``LAYOUTS``.
+
+    Raises:
+        DataError: If it is no such array, not all of it is there, or more stands behind it.
+        OSError: If the file cannot be read.
+    """
+    with open_regular(file) as stream:
+        end = os.fstat(stream.fileno()).st_size
+        with whatever_happens(lambda why: DataError(f"{file} cannot be read as a plain array ({why}); save it again")):
+            header = read_header(stream, end)
+            start, length = stream.tell(), header.dtype.itemsize * math.prod(header.shape)
+        if start + length != end:
+            raise DataError(
+                f"{file} goes on after its array, for {end - start - length:,} bytes: a packed file that is damaged "
+                "(bring a good copy, or pack the data again), or several arrays (save the pictures alone)"
+            )
+        turned = channels_first(
+            header.dtype, header.shape, f"the array in {file}", lambda: _ends(file, start, header.dtype)
+        )
+        if header.fortran_order:
+            return _whole(file, start, header, turned)
+        plain = _PlainFile(file, os.dup(stream.fileno()), start, header.shape, None)
+    return _ChannelsFirst([plain]) if turned else StoredPixels([plain])
+
+
+class _PlainFile(PixelFile):
+    def _mend(self) -> str:
+        return "bring a good copy"
+
+
+class _ChannelsFirst(StoredPixels):
+    """Pictures that are stored as (N, C, H, W), given as (N, H, W, C)."""
+
+    def __init__(self, files: list[PixelFile]) -> None:
+        super().__init__(files)
+        count, channels, height, width = self.stored_shape
+        self.shape = (count, height, width, channels)
+
+    def __getitem__(self, index: Any) -> Pixels:
+        return np.moveaxis(super().__getitem__(index), -3, -1)
+
+
+def _blocks(file: Path, start: int, dtype: np.dtype[Any]) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    with open_regular(file) as stream:
+        stream.seek(start)
+        while data := stream.read(BLOCK * dtype.itemsize):
+            yield np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)
+
+
+def _ends(file: Path, start: int, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """Give the lowest and the highest value of an array of numbers."""
+    ends = [(block.min(), block.max()) for block in _blocks(file, start, dtype) if block.size]
+    return np.min([low for low, _ in ends]), np.max([high for _, high in ends])
+
+
+def _whole(file: Path, start: int, header: Header, turned: bool) -> Pixels:
+    """Read an array whose first axis changes fastest, so that no picture lies in a row."""
+    values = np.concatenate(list(_blocks(file, start, header.dtype)))
+    if len(values) != math.prod(header.shape):
+        raise DataError(f"{file} was cut off; bring a good copy")
+    images = values.reshape(header.shape, order="F")
+    return images.transpose(0, 2, 3, 1) if turned else images

@@ -164,7 +164,7 @@ class CheckReport:
         lines += [f"look at {len(some):,} {kind}: {ODD[kind]}" for kind, some in self.study.odd.items()]
         lines.append(f"ignored, not pictures: {len(self.ignored):,}")
         lines += _first(self.ignored)
-        return "\n".join(lines)
+        return "\n".join(map(readable, lines))
 
 
 def _damaged_or_none(unreadable: Sequence[tuple[str, str]]) -> str:

@@ -19,6 +19,7 @@ from sagan.data.config import DataError, Decoding, given_range
 from sagan.data.decode import Pixels, Plan, deep_of
 from sagan.data.deep import FULL_16, Bounds, Deep, Values, bounds_of, deep_kind, in_planes, to_8_bits
 from sagan.data.formats import TRUNCATED, open_picture, pillow_allows
+from sagan.data.pictures import PixelStore
 from sagan.data.pixel_traits import NEARLY_ALL
 from sagan.data.tiffs import is_tiff, read_tiff
 from sagan.randomness import keyed_generator
@@ -113,7 +114,7 @@ def choose(
     return plan, record | ({"why": said} if said else {})
 
 
-def choose_background(images: Sequence[Pixels] | Pixels, config: Decoding) -> tuple[RGB, dict[str, Any]]:
+def choose_background(images: Sequence[Pixels] | PixelStore, config: Decoding) -> tuple[RGB, dict[str, Any]]:
     """Give what RGBA pictures of an array, uint8 (H, W, 4) each, are laid on, and that as a record, as :func:`choose`.
 
     The record is {} where no picture that is looked at has transparent parts.

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from sagan.bombs import check_directory
+from sagan.bombs import check_directory, check_member, read_member
 from sagan.data.config import DataConfig, DataError
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
@@ -146,11 +146,13 @@ def _opened_zip(file: Path, config: DataConfig) -> tuple[Layout, _Sorted, Callab
         info = members[name]
         refuse_huge(info.file_size)
         with _unpacking():
-            return archive.read(info)
+            return read_member(archive, info)
 
     def head(name: str) -> bytes:
-        with suppress(UnreadableError), _unpacking(), archive.open(members[name]) as stream:
-            return stream.read(HEAD_BYTES)
+        with suppress(UnreadableError), _unpacking():
+            check_member(members[name])
+            with archive.open(members[name]) as stream:
+                return stream.read(HEAD_BYTES)
         return b""
 
     try:
@@ -236,17 +238,27 @@ def refuse_huge(size: int) -> None:
 
 
 def _walk(
-    folder: Path, prefix: str, entries: list[_Entry], others: list[str], above: tuple[tuple[int, int], ...]
+    folder: Path,
+    prefix: str,
+    entries: list[_Entry],
+    others: list[str],
+    above: tuple[tuple[int, int], ...],
+    linked: set[tuple[int, int]] | None = None,
 ) -> None:
+    """Find the files below a folder; of several links to one folder the first by name is followed."""
     try:
         status = folder.stat()
-        children = list(os.scandir(folder))
+        children = sorted(os.scandir(folder), key=lambda child: child.name)
     except OSError as error:
         raise DataError(f"cannot read the folder {folder} ({error.strerror}); check its permissions") from error
     place = (status.st_dev, status.st_ino)
-    if place in above:  # a link to a folder that it lies in
+    linked = set() if linked is None else linked
+    is_link = bool(prefix) and folder.is_symlink()
+    if place in above or (is_link and place in linked):  # a link to a folder that it lies in, or another link to one
         others.append(prefix)
         return
+    if is_link:
+        linked.add(place)
     before = len(entries)
     for child in children:
         name = prefix + child.name
@@ -255,7 +267,7 @@ def _walk(
         if _is_folder(child):
             if name.count("/") >= MAX_DEPTH:
                 raise DataError(f"{folder / child.name} lies deeper than {MAX_DEPTH} folders; give one further inside")
-            _walk(folder / child.name, f"{name}/", entries, others, (*above, place))
+            _walk(folder / child.name, f"{name}/", entries, others, (*above, place), linked)
             continue
         try:
             found = child.stat()
@@ -315,7 +327,8 @@ def _layout(where: str, found: _Sorted, config: DataConfig, read: Callable[[str]
     layout = _classes(where, found, config, read)
     tables = [name for name in found.others if name.lower().endswith((".csv", ".tsv", ".jsonl")) and "/" not in name]
     if not layout.class_names and config.classes != "none" and tables:
-        unused = f"the table {tables[0]} is not used; --data.labels {tables[0]} takes the classes from it"
+        name = in_a_line(tables[0])
+        unused = f"the table {name} is not used; --data.labels {name} takes the classes from it"
         return replace(layout, said=(*layout.said, unused))
     return layout
 

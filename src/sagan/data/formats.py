@@ -20,6 +20,12 @@ READERS = {
 """For formats that Pillow does not read: the module, its package, and the subject of a sentence."""
 USUAL = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 """What most pictures begin with: JPEG and PNG, which need nothing else."""
+USUAL_FORMATS = ("JPEG", "PNG")
+FORMATS = (
+    *USUAL_FORMATS,
+    *("BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000", "QOI", "AVIF", "HEIF", "JXL", "TGA"),
+)
+"""Pillow's names of what is opened, TGA last, which has no mark; others it may hand to another program, such as EPS."""
 REDUCED_PAGE = 1  # of TIFF's tag 254: a small copy of another page, or a mask (4)
 MASK_PAGE = 4
 
@@ -46,10 +52,16 @@ def open_picture(data: bytes, frame: int | None = None) -> Image.Image:
             _refuse_jxl_bomb(data)
     if kind is not None and kind.name == "AVIF" and not features.check("avif"):
         raise UnreadableError("AVIF pictures need a newer Pillow; install it with: pip install -U pillow")
-    image = Image.open(io.BytesIO(data))
+    image = Image.open(io.BytesIO(data), formats=USUAL_FORMATS if data.startswith(USUAL) else _known_formats())
     if frame is not None:
         image.seek(frame)
     return image
+
+
+def _known_formats() -> list[str]:
+    """Give those of :data:`FORMATS` that have a reader by now."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def frames_of(data: bytes) -> list[int]:

@@ -1,7 +1,7 @@
 """Data sets of Hugging Face's library ``datasets``: by name from the hub, saved to disk, or as Parquet files."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from sagan.data.config import DataConfig, DataError, Interpretation
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
+from sagan.data.files import refuse_huge
+from sagan.data.names import in_a_line, shown_names
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.tars import arranged
 from sagan.data.there import HUB_PREFIX
@@ -26,7 +28,7 @@ def is_saved(place: Path) -> bool:
     """Tell whether a folder was written by ``save_to_disk`` or holds Parquet files, or a file is one."""
     if place.is_dir():
         saved = (place / "dataset_dict.json").is_file() or (place / "state.json").is_file()
-        return saved or any(place.glob("*.parquet")) or any(place.glob("data/*.parquet"))
+        return saved or any(file.is_file() for form in ("*.parquet", "data/*.parquet") for file in place.glob(form))
     return place.suffix.lower() == ".parquet"
 
 
@@ -56,7 +58,9 @@ def hub_source(config: DataConfig, cache: Path, *, progress: bool) -> Source:
     # The hub's cache keeps each version in a folder of its own name.
     lines = [path, *("/".join(Path(f["filename"]).parts[-2:]) for f in table.cache_files), str(len(table))]
     key = hash_lines(["hub", *lines, *_choice(config), *decoding_lines(config)])
-    return Source(name=path, key=key, stamp=key, load=lambda: table_pictures(table, path, library, config))
+    return Source(
+        name=path, key=key, stamp=key, load=lambda: table_pictures(table, path, library, config, _caches(library))
+    )
 
 
 def saved_source(
@@ -81,14 +85,23 @@ def saved_source(
     def load() -> Pictures:
         _quiet(library, progress)
         table = _read_saved(place, cache / "huggingface", split, library)
-        return table_pictures(table, str(place), library, config)
+        return table_pictures(table, str(place), library, config, [place if place.is_dir() else place.parent])
 
     key = hash_lines(["saved", str(place.resolve()), *lines])
     return Source(name=str(place), key=key, stamp=hash_lines(["saved", *lines]), load=load)
 
 
-def table_pictures(table: Any, name: str, library: Any, config: Interpretation) -> Pictures:
+def table_pictures(
+    table: Any, name: str, library: Any, config: Interpretation, folders: Sequence[Path] = ()
+) -> Pictures:
     """See a table of the library as pictures: its image column, and its class label if it has one.
+
+    Args:
+        table: Of the library.
+        name: What the set is called.
+        library: The module.
+        config: What the user chose.
+        folders: Where the files lie that rows may name in place of bytes.
 
     Raises:
         DataError: If it has no image column, or pictures without a label among labelled ones.
@@ -102,11 +115,49 @@ def table_pictures(table: Any, name: str, library: Any, config: Interpretation) 
         value = stored[index][image]
         if value is None or (value["bytes"] is None and value["path"] is None):
             raise UnreadableError("the row holds no picture")
-        data: bytes = Path(value["path"]).read_bytes() if value["bytes"] is None else value["bytes"]
+        data: bytes = _read_below(value["path"], folders) if value["bytes"] is None else value["bytes"]
         return data
 
     names = [f"row {index}" for index in range(len(table))]
     return encoded_pictures(name, names, labels, class_names, read, config)
+
+
+def _read_below(path: str, folders: Sequence[Path]) -> bytes:
+    """Read the file that a row names in place of bytes.
+
+    Raises:
+        UnreadableError: If it does not lie in one of the folders, links followed, is no regular file or too large.
+        OSError: If it cannot be read.
+    """
+    roots = [folder.resolve() for folder in folders]
+    found = ((root / path).resolve() for root in roots if "\0" not in path)
+    file = next((file for file in found if any(file.is_relative_to(root) for root in roots) and file.is_file()), None)
+    if file is None:
+        raise UnreadableError(
+            f"the row names a file and holds no bytes, and there is no {in_a_line(path)} in the data set's own folder"
+        )
+    refuse_huge(file.stat().st_size)
+    return file.read_bytes()
+
+
+def _caches(library: Any) -> list[Path]:
+    """Give the folders that the library downloads to."""
+    hub = need("huggingface_hub.constants", "huggingface", "data sets of the Hugging Face hub")
+    settings = library.config
+    places = (settings.HF_DATASETS_CACHE, settings.DOWNLOADED_DATASETS_PATH, settings.EXTRACTED_DATASETS_PATH)
+    return [Path(place) for place in (*places, hub.HF_HUB_CACHE)]
+
+
+def _parquet_files(place: Path, library: Any) -> dict[str, list[str]]:
+    """Find the Parquet files of a folder by the splits that their names say; what its README.md says is not asked."""
+    tools = library.data_files
+    base = str(place.resolve())
+    found = tools.DataFilesDict.from_patterns(tools.get_data_patterns(base), base, allowed_extensions=[".parquet"])
+    splits = {str(split): [file for file in files if Path(file).is_file()] for split, files in found.items()}
+    splits = {split: files for split, files in splits.items() if files}
+    if splits:
+        return splits
+    return {DEFAULT_SPLIT: sorted(str(file) for file in place.resolve().rglob("*.parquet") if file.is_file())}
 
 
 def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> Any:
@@ -118,8 +169,8 @@ def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> An
         if (place / "dataset_dict.json").is_file():
             splits = library.load_from_disk(str(place))
         else:
-            # As a whole path: the bare name of a folder called ``parquet`` or ``csv`` is a reader of the library's.
-            splits = library.load_dataset(str(place.absolute()), cache_dir=str(cache))
+            files = _parquet_files(place, library)
+            splits = library.load_dataset("parquet", data_files=files, cache_dir=str(cache))
     except Exception as error:  # See hub_source.
         raise DataError(f"{place} cannot be read as a data set ({_short(error)}); save it again") from error
     wanted = split or (next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT)
@@ -163,7 +214,8 @@ def _labels(table: Any, name: str, library: Any, wanted: str | None) -> tuple[La
     values = [None if value == UNLABELLED else value for value in values]
     if None in values:
         return arranged(values, rows, f"the column {column} of {name}")
-    return np.array(values, np.int64), tuple(feature.names)
+    shown = shown_names(feature.names)
+    return np.array(values, np.int64), tuple(shown[name] for name in feature.names)
 
 
 def _label_column(features: Mapping[str, Any], name: str, library: Any, wanted: str | None) -> str | None:

@@ -29,8 +29,9 @@ def refuse_lost_folders(where: str, layout: Layout, shown: Sequence[tuple[str, s
     lost = Counter(name.rpartition("/")[0] for name, _ in shown)
     why = {name.rpartition("/")[0]: (name, reason) for name, reason in shown}
     said = [
-        f"{folder or where} has {count:,} file(s) that are not used and {used[folder]:,} that are: {why[folder][0]}: "
-        f"{why[folder][1]}"
+        f"{in_a_line(folder) if folder else where} has {count:,} file(s) that are not used and {used[folder]:,} that "
+        "are: "
+        f"{in_a_line(why[folder][0])}: {why[folder][1]}"
         for folder, count in lost.items()
         if too_many(count, count + used[folder]) and not {folder, folder.rpartition("/")[2]} & set(may_lose)
     ]
@@ -60,7 +61,8 @@ def refuse_lost_classes(
             lost[classes[label]] += 1
             example.setdefault(classes[label], f"{in_a_line(name)}: {reasons[name]}")
     said = [
-        f"{name} loses {count:,} of its {total[name]:,} pictures, which cannot be read, such as {example[name]}"
+        f"{in_a_line(name)} loses {count:,} of its {total[name]:,} pictures, which cannot be read, "
+        f"such as {example[name]}"
         for name, count in lost.items()
         if too_many(count, total[name]) and name not in may_lose
     ]

@@ -26,6 +26,7 @@ from sagan.data.parallel import progress_bar
 from sagan.data.pictures import Labels, Pictures, Source, array_pictures, hash_lines
 from sagan.data.there import NAMES
 from sagan.reading import whatever_happens
+from sagan.regular import open_regular
 
 # Pictures and classes of each, known without downloading it.
 NAMED_SIZES = dict(
@@ -106,7 +107,7 @@ def named_source(name: str, cache: Path, *, size_px: int | None, progress: bool)
     downloads = DOWNLOADS[name]
 
     def load() -> Pictures:
-        if name == "fashion-mnist" and (FASHION_FOLDER / f"{IDX_IMAGES}.gz").exists():
+        if name == "fashion-mnist" and (FASHION_FOLDER / f"{IDX_IMAGES}.gz").is_file():
             return idx_pictures(FASHION_FOLDER)
         files = [fetch(download, cache / "downloads" / name, progress=progress) for download in downloads]
         return idx_pictures(files[0].parent) if name == "fashion-mnist" else cifar_pictures(files[0])
@@ -130,7 +131,7 @@ def digits() -> Pictures:
 
 def holds_idx(folder: Path) -> bool:
     """Tell whether a folder holds Fashion-MNIST's (or MNIST's) training files."""
-    return any((folder / f"{IDX_IMAGES}{suffix}").exists() for suffix in ("", ".gz"))
+    return any((folder / f"{IDX_IMAGES}{suffix}").is_file() for suffix in ("", ".gz"))
 
 
 def idx_pictures(folder: Path) -> Pictures:
@@ -193,7 +194,7 @@ def cifar_pictures(file: Path) -> Pictures:
 
 def _unpacked(file: Path) -> IO[bytes]:
     """Open a file, through gzip if it is packed with that."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     return cast("IO[bytes]", gzip.open(file)) if packed else file.open("rb")
 
@@ -246,8 +247,8 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> Pixels:
     packed, plain = folder / f"{name}.gz", folder / name
     try:
         with whatever_happens(lambda why: DataError(f"cannot read {name} in {folder} ({why}); download it again")):
-            with gzip.open(packed) if packed.exists() else plain.open("rb") as stream:
-                data = read_up_to(cast("IO[bytes]", stream), MAX_IDX_BYTES + 1)
+            with _unpacked(packed if packed.exists() else plain) as stream:
+                data = read_up_to(stream, MAX_IDX_BYTES + 1)
             if len(data) > MAX_IDX_BYTES:
                 raise ValueError(f"it comes to more than {MAX_IDX_BYTES >> 20:,} MiB")
     except OSError as error:

@@ -86,10 +86,12 @@ def shown_names(names: Sequence[str]) -> dict[str, str]:
     """
     shown: dict[str, str] = {}
     taken = set[str]()
+    numbers: dict[str, int] = {}
     for name in sorted(set(names)):
-        called, number = readable(name), 2
+        called = plain = readable(name)
         while called in taken:
-            called, number = f"{readable(name)} ({number})", number + 1
+            number = numbers[plain] = numbers.get(plain, 1) + 1
+            called = f"{plain} ({number})"
         shown[name] = called
         taken.add(called)
     return shown

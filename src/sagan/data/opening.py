@@ -16,7 +16,7 @@ from sagan.data.given import given_source
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.named import NAMED_SIZES
-from sagan.data.names import read_class_names, rename_classes
+from sagan.data.names import in_a_line, read_class_names, rename_classes
 from sagan.data.pack import pack_file, refuse_unreadable, say, unreadable_among
 from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed_file
 from sagan.data.pictures import Source, hash_lines
@@ -173,7 +173,7 @@ def picture_size(config: DataConfig) -> int | str:
     if not sizes:
         raise DataError(f"{config.path} holds no pictures")
     if len(sizes) > 1:
-        found = "; ".join(f"{name}: {longhand(size)}" for size, name in list(sizes.items())[:3])
+        found = "; ".join(f"{in_a_line(name)}: {longhand(size)}" for size, name in list(sizes.items())[:3])
         raise DataError(
             f"generated pictures must be of one size, found {found} (height x width); bring them to one size first"
         )
@@ -244,7 +244,9 @@ def notes(image_set: ImageSet) -> list[str]:
     if image_set.info.unreadable:
         said.append(f"{len(image_set.info.unreadable):,} unreadable files were left out")
     if len(image_set.class_names) == 1:
-        said.append(f"there is ONE class, {image_set.class_names[0]}; if there should be more, check the folders")
+        said.append(
+            f"there is ONE class, {in_a_line(image_set.class_names[0])}; if there should be more, check the folders"
+        )
     return said
 
 

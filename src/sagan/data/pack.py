@@ -13,13 +13,13 @@ from sagan.data.decode import UnreadableError, require_size
 from sagan.data.fit import fitted, is_enlarged
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
-from sagan.data.names import read_class_names, rename_classes
+from sagan.data.names import in_a_line, read_class_names, readable, rename_classes
 from sagan.data.packed import (
     FORMAT_VERSION,
     ImageSet,
     Looked,
     PackedWriter,
-    is_packed_file,
+    is_own_packed_file,
     packed_writer,
     read_packed_file,
 )
@@ -64,7 +64,7 @@ def pack_dataset(
         raise DataError(f"{file} is a folder; name a file, or ask for shards (--shard-gb) to pack into a folder")
     if file.exists() and not file.is_file():
         raise DataError(f"{file} is not a regular file; give the name of a file to write")
-    if file.is_file() and not is_packed_file(file):
+    if file.is_file() and not is_own_packed_file(file):
         raise DataError(f"{file} exists and is not a packed file; choose another name, or remove it first")
     if source is None:
         source = find_source(config, cache_folder(config.cache_dir), size=size, progress=progress)
@@ -128,9 +128,8 @@ def decode_to_size(pictures: Pictures, index: int, size: tuple[int, int]) -> Loo
     except UnreadableError as error:
         return error
     except OSError as error:
-        raise DataError(
-            f"cannot read {pictures.names[index]} ({error.strerror or error}); make it readable or take it away"
-        ) from error
+        name = in_a_line(pictures.names[index])
+        raise DataError(f"cannot read {name} ({error.strerror or error}); make it readable or take it away") from error
     pixels, fit = decoded.pixels, pictures.fit
     traits = {"enlarged"} if is_enlarged((pixels.shape[0], pixels.shape[1]), size, fit) else set()
     return fitted(pixels, size, fit, pictures.border), decoded.traits | traits
@@ -229,6 +228,6 @@ def refuse_unreadable(unreadable: Sequence[tuple[str, str]], name: str) -> None:
 
 def listed(unreadable: Sequence[tuple[str, str]]) -> str:
     """Count files and name the first of them, each with why it cannot be read."""
-    shown = "; ".join(f"{name}: {reason}" for name, reason in unreadable[:SHOWN_NAMES])
+    shown = "; ".join(f"{in_a_line(name)}: {readable(reason)}" for name, reason in unreadable[:SHOWN_NAMES])
     more = f" and {len(unreadable) - SHOWN_NAMES:,} more" if len(unreadable) > SHOWN_NAMES else ""
     return f"{len(unreadable):,} file(s) ({shown}{more})"

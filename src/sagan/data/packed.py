@@ -41,6 +41,7 @@ from sagan.data.pictures import Labels, PixelStore
 from sagan.data.stored import Checksums, PixelFile, StoredPixels
 from sagan.places import in_bytes
 from sagan.reading import object_of, read_bytes, whatever_happens
+from sagan.regular import open_regular
 
 FORMAT_VERSION = 2
 JOURNAL_EVERY = 1024
@@ -49,6 +50,8 @@ BLOCK_BYTES = 1 << 22
 """Bytes that are read at once to hash them."""
 AGAIN = "delete it and pack the data again"
 PIXELS = "|u1"
+OWN, MAX_HEADER_BYTES = b'{"sagan_packed"', 1024
+"""How the description of a packed file begins; what stands before an array has 128 bytes."""
 HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([|<][iu][148])', 'fortran_order': False, 'shape': \(([0-9, ]+)\), \} *\n",
     re.DOTALL,
@@ -108,13 +111,32 @@ class ImageSet:
 def is_packed_file(file: Path) -> bool:
     """Tell whether a file was written by :class:`PackedWriter`; a cut-off one counts as packed, too."""
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             dtype, shape, _ = _read_header(stream)
             if len(shape) != 4 or shape[3] != 3 or dtype != PIXELS:
                 return False
             # A plain array ends here. Labels follow in a packed one; when it was cut off, less than the pixels is left.
             return file.stat().st_size != stream.tell() + math.prod(shape)
     except (OSError, ValueError, EOFError):  # also of a number with thousands of digits
+        return False
+
+
+def is_own_packed_file(file: Path) -> bool:
+    """Tell whether a file is one that may be replaced: a packed one, as its description says, or a cut-off one.
+
+    Arrays that NumPy alone wrote one after the other, pictures first, are somebody's own.
+    """
+    if not is_packed_file(file):
+        return False
+    try:
+        with open_regular(file) as stream:
+            _, shape, _ = _read_header(stream)
+            end = stream.tell() + math.prod(shape)
+            if os.fstat(stream.fileno()).st_size < end:
+                return True
+            stream.seek(end)  # the labels, the description behind them, and what stands before each
+            return OWN in stream.read(8 * shape[0] + 2 * MAX_HEADER_BYTES)
+    except (OSError, ValueError, EOFError):
         return False
 
 
@@ -144,7 +166,7 @@ def read_packed_file(file: Path) -> ImageSet:
 
 def _read_arrays(file: Path) -> tuple[StoredPixels, Labels, PackedInfo]:
     """Read what stands before and behind the pixels, whatever is in it."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         dtype, shape, header = _read_header(stream)
         if dtype != PIXELS or len(shape) != 4:
             raise ValueError(f"it starts with an array {dtype} {shape}")
@@ -176,12 +198,41 @@ def _info(record: dict[str, Any], file: Path, expected: int) -> PackedInfo:
     record["class_names"] = tuple(record["class_names"])
     record["unreadable"] = tuple((name, reason) for name, reason in record["unreadable"])
     info = PackedInfo(**record)
-    kinds = {"source": str, "pixels_sha256": str, "traits": dict, "decoding": dict}
-    wrong = [name for name, kind in kinds.items() if not isinstance(getattr(info, name), kind)]
-    wrong += [] if all(isinstance(name, str) for name in info.class_names) else ["class_names"]
-    if wrong:
-        raise ValueError(f"its {wrong[0]} cannot be")
+    check_info(info)
     return info
+
+
+def check_info(info: PackedInfo) -> None:
+    """Check that what a packed file or folder says of its pictures is of the types that are read.
+
+    Raises:
+        ValueError: If something is not; it is named.
+    """
+    texts = [text for pair in info.unreadable for text in pair]
+    fine = {
+        "source": isinstance(info.source, str),
+        "pixels_sha256": isinstance(info.pixels_sha256, str),
+        "traits": isinstance(info.traits, dict) and all(type(count) is int for count in info.traits.values()),
+        "decoding": isinstance(info.decoding, dict) and all(_is_decision(*item) for item in info.decoding.items()),
+        "class_names": all(isinstance(name, str) for name in info.class_names),
+        "unreadable": all(isinstance(text, str) for text in texts),
+    }
+    for name, is_fine in fine.items():
+        if not is_fine:
+            raise ValueError(f"its {name} cannot be")
+
+
+def _is_decision(name: str, value: object) -> bool:
+    """Tell whether a decision on how pictures are read is of a type that such are."""
+    if name == "why":
+        return isinstance(value, list) and all(isinstance(sentence, str) for sentence in value)
+    if name == "range" and isinstance(value, dict):
+        return all(isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends)) for ends in value.values())
+    return isinstance(value, str | bool) or _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
 
 
 def fingerprint(pixels_sha256: str, labels: Labels, class_names: tuple[str, ...], size: tuple[int, ...]) -> str:

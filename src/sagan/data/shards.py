@@ -23,6 +23,7 @@ from sagan.data.packed import (
     BLOCK_BYTES,
     ImageSet,
     PackedInfo,
+    check_info,
     fingerprint,
     is_packed_file,
     read_packed_file,
@@ -76,7 +77,7 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Shard]]:
     file = folder / INDEX
     try:
         with whatever_happens(lambda why: DataError(f"{folder} has no whole index ({why}); pack the data again")):
-            if not file.exists():
+            if not file.is_file():
                 raise _unfinished(folder)
             record = object_of(read_bytes(file))
             version = record["sagan_shards"]
@@ -132,7 +133,7 @@ def read_shards(folder: Path) -> ImageSet:
             decoding=record.get("decoding", {}),
         )
         expected = record["fingerprint"]
-        json.dumps(info.class_names)  # of names
+        check_info(info)
     labels = joint_labels(opened, info.class_names)
     sizes = {image_set.images.shape[1:3] for image_set in opened}
     if len(sizes) > 1:
@@ -207,7 +208,7 @@ def check_pixels(image_set: ImageSet, advance: Callable[[int], None], digest: "h
 
 
 def _open_shard(file: Path, shard: Shard) -> ImageSet:
-    if not file.exists():
+    if not file.is_file():
         raise DataError(f"{file.parent} lacks the shard {file.name}; bring it back, or pack the data again")
     length = file.stat().st_size
     if length != shard.bytes:

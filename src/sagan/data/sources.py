@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sagan.data.arrays import images_nhwc, npz_pictures, pictures_of
+from sagan.data.arrays import npz_pictures, pictures_of, read_plain
 from sagan.data.config import GIVEN, DataConfig, DataError
 from sagan.data.encoded import decoding_lines
 from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, own_table, zip_source
@@ -20,8 +20,6 @@ from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
 from sagan.data.tars import tar_source
 from sagan.data.there import HUB_PREFIX, KINDS, NAMES, check_there, is_pattern
-from sagan.npy import check_header
-from sagan.reading import whatever_happens
 
 
 def find_source(
@@ -78,7 +76,7 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
             if is_saved(place):
                 _refuse_idle_in_table(config)
                 return saved_source(place, cache, config, progress=progress)
-            if any(place.glob("*.tar")):
+            if any(file.is_file() for file in place.glob("*.tar")):
                 return tar_source(config, progress=progress)
             if holds_idx(place):
                 return _file_source(place, config, lambda: idx_pictures(place))
@@ -166,15 +164,5 @@ def _packed_pictures(image_set: ImageSet) -> Pictures:
 def _npy_pictures(file: Path, config: DataConfig) -> Pictures:
     if is_packed(file):
         return _packed_pictures(read_packed(file))
-    with whatever_happens(lambda why: DataError(f"{file} cannot be read as a plain array ({why}); save it again")):
-        end = file.stat().st_size
-        with file.open("rb") as stream:
-            check_header(stream, end)
-        images = np.load(file, mmap_mode="r", allow_pickle=False)
-    if isinstance(images, np.memmap) and images.offset + images.nbytes != end:
-        raise DataError(
-            f"{file} goes on after its array, for {end - images.offset - images.nbytes:,} bytes: a packed file that is "
-            "damaged (bring a good copy, or pack the data again), or several arrays (save the pictures alone)"
-        )
-    images = images_nhwc(images, f"the array in {file}")
+    images = read_plain(file)
     return pictures_of(images, np.zeros(len(images), np.int64), (), config)

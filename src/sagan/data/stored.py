@@ -22,7 +22,7 @@ Checksums = np.ndarray[Any, np.dtype[np.uint32]]
 
 
 class PixelFile:
-    """The pictures of one packed file.
+    """The pictures of one packed file, or of a plain array.
 
     They are read at their places, not mapped into memory: a file that is cut off while a run reads it is then an error
     with a name, where a map would have the system end the process.
@@ -31,8 +31,8 @@ class PixelFile:
         file: Where they are, for messages.
         descriptor: The file, opened to read; it is closed with this object.
         offset: Where the first picture starts.
-        shape: (N, H, W, 3).
-        checksums: CRC-32 of each picture, uint32 (N,); a file of version 1 has none.
+        shape: (N, H, W, 3), or another shape of pictures.
+        checksums: CRC-32 of each picture, uint32 (N,); a file of version 1 or a plain array has none.
 
     Attributes:
         cached: Whether it lies in the cache folder, where it can be made again: damaged, it is set aside.
@@ -93,13 +93,13 @@ class StoredPixels:
         files: Pictures of one size.
     """
 
-    ndim = 4
-
     def __init__(self, files: Sequence[PixelFile]) -> None:
         self.files = tuple(files)
         self._ends = np.cumsum([file.shape[0] for file in files])
         self._starts = self._ends - [file.shape[0] for file in files]
-        self.shape: tuple[int, ...] = (int(self._ends[-1]), *files[0].shape[1:])
+        self.stored_shape: tuple[int, ...] = (int(self._ends[-1]), *files[0].shape[1:])
+        self.shape = self.stored_shape
+        self.ndim = len(self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -108,19 +108,29 @@ class StoredPixels:
         return np.asarray(self[:], dtype)
 
     def __getitem__(self, index: Any) -> Pixels:
-        """Give one picture (H, W, 3), or several (n, H, W, 3) in the order asked for.
+        """Give one picture, such as (H, W, 3), or several (n, H, W, 3) in the order asked for.
 
         Raises:
             IndexError: If there is no such picture, or they are asked for in another way.
             DataError: If a file was cut off or damaged.
         """
+        if isinstance(index, (int, np.integer)) and not isinstance(index, bool) and 0 <= index < len(self):
+            return self._one(int(index))
         chosen = self._chosen(index)
         several = np.atleast_1d(chosen)
-        out = np.empty((len(several), *self.shape[1:]), np.uint8)
+        out = np.empty((len(several), *self.stored_shape[1:]), np.uint8)
         if out.size:
             self._read(several, out.data.cast("B"))
         pictures: Pixels = out if chosen.ndim else out[0]
         return pictures
+
+    def _one(self, index: int) -> Pixels:
+        """Give one picture, as one by one is how most are asked for."""
+        number = int(np.searchsorted(self._ends, index, side="right")) if len(self.files) > 1 else 0
+        out = np.empty(self.stored_shape[1:], np.uint8)
+        if out.size:
+            self.files[number].read(index - int(self._starts[number]), out.data.cast("B"))
+        return out
 
     def _read(self, chosen: Labels, into: memoryview) -> None:
         size = len(into) // len(chosen)

@@ -16,13 +16,15 @@ import numpy as np
 from sagan.data.config import DataError
 from sagan.data.formats import UnreadableError
 from sagan.data.layout import MANY_FOLDERS, Layout
-from sagan.data.names import in_a_line, listed, shown_names
+from sagan.data.names import in_a_line, listed, readable, shown_names
 from sagan.reading import BytesError, value_of
 
 KNOWN = ("metadata.csv", "metadata.jsonl", "dataset.json")
 """Files that are read by themselves."""
 NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_id", "path", "name", "id")
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed")
+MAX_BYTES, MAX_BYTES_EACH = 2**24, 2**10
+"""Of a table that lies among the pictures: at most so many, or so many for each picture, whichever is more."""
 MAX_DIGITS = 1000
 """Labels that are longer numbers are sorted as words."""
 Rows = list[dict[str, Any]]
@@ -52,12 +54,15 @@ def labelled_by(
         folder: What the names in the table are relative to; None is the table's own folder.
 
     Raises:
-        DataError: If the table cannot be read, says no classes, or names none of the pictures.
+        DataError: If the table cannot be read, is too long for so many pictures where it lies among them, says no
+            classes, or names none of the pictures.
     """
     try:
         data = read(table)
     except UnreadableError as error:  # a member of a damaged zip file
         raise DataError(f"{table} cannot be read: {error}") from error
+    if folder is None:
+        _refuse_long(table, len(data), len(layout.names))
     classes = _classes(table, data, column)
     if classes is None:
         return layout
@@ -85,6 +90,16 @@ def labelled_by(
         said=(*layout.said, *said),
         left_out=layout.left_out + missing,
     )
+
+
+def _refuse_long(table: str, length: int, pictures: int) -> None:
+    """Refuse a table that is read by itself and would need much memory: up to sixty times its own bytes."""
+    allowed = max(MAX_BYTES, pictures * MAX_BYTES_EACH)
+    if length > allowed:
+        raise DataError(
+            f"{table} has {length / 2**20:,.0f} MiB, more than the {allowed >> 20:,} allowed beside {pictures:,} "
+            "picture(s); write one with names and labels alone, or name one that lies elsewhere (--data.labels FILE)"
+        )
 
 
 def _classes(table: str, data: bytes, column: str | None) -> dict[str, str] | None:
@@ -287,4 +302,4 @@ def _natural(text: str) -> tuple[int, int, str]:
 
 
 def _some(names: Iterable[str]) -> str:
-    return ", ".join(f"{name[:60]}..." if len(name) > 60 else name for name in islice(names, 3))
+    return ", ".join(readable(f"{name[:60]}..." if len(name) > 60 else name) for name in islice(names, 3))

@@ -6,12 +6,13 @@ packer needs to go on in the middle, and to use several threads and machines.
 """
 
 import re
+import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -21,11 +22,12 @@ from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
 from sagan.data.files import IMAGE_SUFFIXES, choices, refuse_huge
-from sagan.data.names import in_a_line
+from sagan.data.names import in_a_line, readable
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.there import PATTERN, is_pattern
 from sagan.reading import value_of, whatever_happens
+from sagan.regular import open_regular
 
 LABEL_SUFFIXES = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "class_id", "class_name")
@@ -43,6 +45,7 @@ class _Place(NamedTuple):
 
     offset: int
     size: int
+    """-1 where they do not lie in a row, as of a sparse member."""
 
 
 class _Found(NamedTuple):
@@ -72,6 +75,8 @@ def tar_source(config: DataConfig, *, progress: bool) -> Source:
         stats = [file.stat() for file in files]
     except FileNotFoundError as error:
         raise DataError(f"{path} means {len(files):,} tar files, but there is no {error.filename}") from error
+    if strange := next((f for f, s in zip(files, stats, strict=True) if not stat.S_ISREG(s.st_mode)), None):
+        raise DataError(f"{strange} is no regular file; tar files are read from a disk")
     lines = [f"{f.name}\0{s.st_size}\0{s.st_mtime_ns}" for f, s in zip(files, stats, strict=True)]
     lines += decoding_lines(config)
     return Source(
@@ -98,6 +103,8 @@ def tar_pictures(files: Sequence[Path], config: DataConfig, library: Any, *, pro
 
     def read(index: int) -> bytes:
         number, offset, size = places[index].tolist()
+        if size < 0:
+            raise UnreadableError("it is stored as a sparse file; make the tar file again without -S (--sparse)")
         refuse_huge(size)
         with files[number].open("rb") as stream:
             stream.seek(offset)
@@ -155,7 +162,7 @@ def arranged(found: Sequence[Label], names: Sequence[str], source: str) -> tuple
 def _expand(path: str, library: Any) -> list[Path]:
     place = Path(path).expanduser()
     if place.is_dir():
-        return sorted(place.glob("*.tar"))
+        return sorted(file for file in place.glob("*.tar") if file.is_file())
     if not is_pattern(path):
         return [place]
     files = []
@@ -173,7 +180,7 @@ def _samples(file: Path, library: Any) -> Iterator[dict[str, Any]]:
     except DataError:
         raise
     except ValueError as error:  # the library's own words on names
-        raise DataError(f"{file}: {error.args[0]}; every name may be there once") from error
+        raise DataError(f"{file}: {readable(str(error.args[0]))}; every name may be there once") from error
 
 
 def _members(file: Path) -> Iterable[dict[str, Any]]:
@@ -185,21 +192,44 @@ def _members(file: Path) -> Iterable[dict[str, Any]]:
 
 
 def _read_members(file: Path) -> Iterable[dict[str, Any]]:
-    with tarfile.open(file, "r:") as archive:
+    headers = open_regular(file)
+    with headers, tarfile.open(fileobj=_Headers(headers), mode="r:") as archive:  # type: ignore[call-overload]
         for member in archive:
             suffix = member.name.rsplit(".", 1)[-1].lower()
             if not member.isreg() or META.match(member.name):
                 continue
-            data: _Place | bytes = _Place(member.offset_data, member.size)
-            if suffix in LABEL_SUFFIXES and (stream := archive.extractfile(member)) is not None:
+            data: _Place | bytes = _Place(member.offset_data, -1 if member.issparse() else member.size)
+            if suffix in LABEL_SUFFIXES and (label := archive.extractfile(member)) is not None:
                 if member.size > MAX_LABEL_BYTES:  # also of a sparse one, which says so in a few bytes
-                    raise ValueError(f"the label {member.name} has {member.size:,} bytes")
-                data = stream.read()
+                    raise ValueError(f"the label {in_a_line(member.name)} has {member.size:,} bytes")
+                data = label.read()
             yield {"fname": member.name, "data": data, "__url__": str(file)}
     with file.open("rb") as raw:
         raw.seek(max(0, file.stat().st_size - tarfile.BLOCKSIZE))
         if raw.read().strip(b"\0"):
             raise tarfile.ReadError("it ends without the mark of an end")
+
+
+class _Headers:
+    """A tar file to read headers and labels from, of which no more is read at once than they may have.
+
+    Args:
+        stream: The file.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, count: int) -> bytes:
+        """Read so many bytes.
+
+        Raises:
+            ValueError: If that is more than a header or a label has.
+        """
+        if count > MAX_LABEL_BYTES + tarfile.BLOCKSIZE:
+            raise ValueError(f"a header in it has {count:,} bytes, for a name or the like")
+        return self._stream.read(count)
 
 
 def _picture_suffix(sample: dict[str, Any], file: Path) -> str | None:
@@ -208,7 +238,8 @@ def _picture_suffix(sample: dict[str, Any], file: Path) -> str | None:
     chosen = plain or pictures
     if len(chosen) > 1:
         raise DataError(
-            f"{file}: the sample {sample['__key__']} holds {len(chosen)} pictures (.{chosen[0]}, .{chosen[1]}); "
+            f"{file}: the sample {in_a_line(sample['__key__'])} holds {len(chosen)} pictures (.{in_a_line(chosen[0])}, "
+            f".{in_a_line(chosen[1])}); "
             "expected one. A sample's key is its name up to the first dot"
         )
     return chosen[0] if chosen else None
@@ -222,20 +253,22 @@ def _label(sample: dict[str, Any], name: str) -> Label:
         text = sample[suffix].decode("utf-8").strip()
         value = value_of(text) if suffix == "json" else text
     except ValueError as error:
-        raise DataError(f"the label of {name} (.{suffix}) cannot be read ({error}); expected {LABELLED}") from error
+        raise DataError(
+            f"the label of {in_a_line(name)} (.{suffix}) cannot be read ({error}); expected {LABELLED}"
+        ) from error
     if isinstance(value, dict):
         value = next((value[key] for key in LABEL_KEYS if key in value), None)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, (list, dict)) or (isinstance(value, str) and "\n" in value and suffix == "cls"):
         raise DataError(
-            f"{name} has several labels ({str(value)[:60]!r} in .{suffix}); a class-conditional network takes one a "
-            "picture: write one into KEY.cls, which is read first"
+            f"{in_a_line(name)} has several labels ({str(value)[:60]!r} in .{suffix}); a class-conditional network "
+            "takes one a picture: write one into KEY.cls, which is read first"
         )
     if isinstance(value, str) and re.fullmatch(rf"-?\d{{1,{MAX_DIGITS}}}", value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | str | None):
-        raise DataError(f"the label of {name} (.{suffix}) is {value!r}; expected one number or one name")
+        raise DataError(f"the label of {in_a_line(name)} (.{suffix}) is {value!r}; expected one number or one name")
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         return str(value)
     return value or None if isinstance(value, str) else value

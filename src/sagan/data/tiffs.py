@@ -2,6 +2,10 @@
 
 import io
 import logging
+import lzma
+import math
+import zlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,6 +26,17 @@ KINDS = {
     "i4": "signed 32-bit",
 }
 UPRIGHT = 1
+MOST_SAMPLES = 4  # values a pixel
+DEFLATE, LZMA = (8, 32946), (34925,)  # values of TIFF's tag 259
+DEFLATE_TIMES = 1032
+SMALL_BYTES = 2**26
+"""A strip that cannot come to more is decoded without looking what it comes to."""
+SPARE_BYTES = 2**16
+BLOCK_BYTES = 2**20
+
+
+class _TooLongError(UnreadableError):
+    """Strips or tiles come to far more than the picture."""
 
 
 def is_tiff(data: bytes) -> bool:
@@ -36,12 +51,14 @@ def read_planes(image: Image.Image, data: bytes, page: int, max_pixels: int) -> 
     None means that Pillow reads them rightly, with 8 bits: those that are compressed, where ``tifffile`` does not.
 
     Raises:
-        UnreadableError: As :func:`read_tiff`, for those that are not compressed.
+        UnreadableError: As :func:`read_tiff`, for those that are not compressed, or come to more than they should.
         Exception: See :func:`read_tiff`.
     """
     compressed = image.tile[0][0] != "raw"  # type: ignore[attr-defined]
     try:
         return read_tiff(data, page, max_pixels)
+    except _TooLongError:
+        raise
     except Exception:  # Whatever the library says of a compression that it does not know.
         if compressed:
             return None
@@ -52,7 +69,8 @@ def read_tiff(data: bytes, page: int, max_pixels: int) -> Deep:
     """Read a page of a TIFF.
 
     Raises:
-        UnreadableError: If ``tifffile`` is not installed, or the page is none of grey, RGB or RGBA, or too large.
+        UnreadableError: If ``tifffile`` is not installed, or the page is none of grey, RGB or RGBA, or too large, or
+            a part of it comes to more than it should.
         Exception: Whatever ``tifffile`` raises for damaged files.
     """
     try:
@@ -67,6 +85,9 @@ def read_tiff(data: bytes, page: int, max_pixels: int) -> Deep:
                 f"too many pixels ({found.imagewidth}x{found.imagelength}); see --data.max-megapixels"
             )
         photometric = getattr(found.photometric, "name", str(found.photometric))
+        if found.samplesperpixel * found.imagedepth > MOST_SAMPLES:
+            raise _uncommon(found.axes, found.samplesperpixel * found.imagedepth, photometric)
+        _check_parts(found, data)
         values, axes = found.asarray(), found.axes
         turned = ORIENTATION in found.tags and found.tags[ORIENTATION].value != UPRIGHT
         premultiplied = any(int(extra) == 1 for extra in found.extrasamples)
@@ -75,11 +96,47 @@ def read_tiff(data: bytes, page: int, max_pixels: int) -> Deep:
     samples = 1 if values.ndim == 2 else values.shape[2]
     known = photometric in ("MINISBLACK", "MINISWHITE", "RGB") and values.ndim <= 3 and samples <= 4
     if not known or turned or premultiplied or axes not in ("YX", "YXS", "SYX"):
-        raise UnreadableError(
-            f"a TIFF of an uncommon kind (axes {axes}, {samples} values a pixel, {photometric}); save it as PNG or a "
-            "plain TIFF"
-        )
+        raise _uncommon(axes, samples, photometric)
     return _deep(values, samples, photometric == "MINISWHITE")
+
+
+def _uncommon(axes: str, samples: int, photometric: str) -> UnreadableError:
+    return UnreadableError(
+        f"a TIFF of an uncommon kind (axes {axes}, {samples} values a pixel, {photometric}); save it as PNG or a "
+        "plain TIFF"
+    )
+
+
+def _check_parts(page: Any, data: bytes) -> None:
+    """Check what the compressed strips or tiles of a page come to: ``tifffile`` unpacks each as a whole.
+
+    Raises:
+        UnreadableError: If that is far more than they should.
+    """
+    if page.compression not in (*DEFLATE, *LZMA):
+        return
+    limit = 2 * min(math.prod(page.chunks) * page.dtype.itemsize, page.nbytes) + SPARE_BYTES
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if page.compression in DEFLATE and count * DEFLATE_TIMES <= max(limit, SMALL_BYTES):
+            continue
+        if _comes_to_more(memoryview(data)[offset : offset + count], page.compression in LZMA, limit):
+            raise _TooLongError(f"a part of this TIFF comes to more than {limit >> 10:,} KiB, far more than it shows")
+
+
+def _comes_to_more(part: memoryview, is_lzma: bool, limit: int) -> bool:
+    """Tell whether compressed bytes come to more; damaged ones do not."""
+    unpacker: Any = lzma.LZMADecompressor() if is_lzma else zlib.decompressobj()
+    total, rest = 0, bytes(part)
+    try:
+        while total <= limit and not unpacker.eof:
+            block = unpacker.decompress(rest, BLOCK_BYTES)
+            total += len(block)
+            rest = b"" if is_lzma else unpacker.unconsumed_tail
+            if not block:
+                break
+    except (zlib.error, lzma.LZMAError, EOFError):
+        pass
+    return total > limit
 
 
 def _deep(values: Values, samples: int, inverted: bool) -> Deep:

@@ -237,7 +237,7 @@ def _read_strip(file: Path, size: int) -> NDArray[np.uint8] | None:
     """Read rows of pictures that lie side by side: (rows, N, H, W, 3); None if there is no file."""
     if not file.is_file():
         return None
-    pixels = np.asarray(Image.open(file).convert("RGB"))
+    pixels = np.asarray(Image.open(file, formats=("PNG",)).convert("RGB"))
     return pixels.reshape(-1, size, pixels.shape[1] // size, size, 3).swapaxes(1, 2)
 
 
@@ -247,7 +247,8 @@ def _attention(sweep: Sweep) -> list[Path]:
         for seed in list(sweep.results(row))[:1]:
             file = sweep.result_folder(row, seed) / ATTENTION
             if file.is_file():
-                written.append(save_image(Image.open(file), sweep.folder / f"attention-{slug(row.name)}.png"))
+                looks = Image.open(file, formats=("PNG",))
+                written.append(save_image(looks, sweep.folder / f"attention-{slug(row.name)}.png"))
     return written
 
 

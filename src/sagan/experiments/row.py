@@ -54,6 +54,10 @@ KINDS: dict[str, Any] = {
     "parameters": dict,
 }
 """What the parts of a result are that tables are made of."""
+NOT_FINITE = ("nan", "inf", "-inf")
+"""How files have numbers that JSON has not."""
+SHOWN = 100
+"""Of what a message says of something wrong, at most."""
 PER_CLASS = 10
 SEED = 1
 """Seed of the samples that rows are measured by."""
@@ -147,31 +151,102 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def _check_parts(result: dict[str, Any]) -> None:
-    """Check that what tables are made of is there."""
+    """Check that what tables are made of is there, and of the kind that they take.
+
+    Raises:
+        TypeError: If something is of another kind.
+        KeyError: If something is missing.
+    """
     for name, kind in KINDS.items():
-        if not isinstance(result.get(name), kind):
-            raise TypeError(f"its {name} is none")
+        _require(isinstance(result.get(name), kind), f"its {name} is none")
+    _require_whole("step", result["step"], *result["samples_at"])
     for report in result["reports"].values():
-        for value in report["values"]:
-            float(value["value"]), str(value["metric"])
+        _check_report(report)
+    for name, found in result["pairs"].items():
+        _require(isinstance(found, dict), f"its pairs of {name} are none")
+        _check_pairs(found)
     for record in result["health"]:
-        str(record["health"]), int(record["step"])
+        _require(isinstance(record["health"], str), "a name of its health is no text")
+        _require_whole("a step of its health", record["step"])
     for name in ("generator", "discriminator", "attention", "residual"):
-        int(result["parameters"][name])
+        _require_whole(f"number of weights ({name})", result["parameters"][name])
     for made in result["judging"].values():
-        made.keys()
+        _require(isinstance(made, dict), "its judging is none")
+    _check_shown(result)
+
+
+def _check_report(report: dict[str, Any]) -> None:
+    """Check the values of a report, and the distances within classes, if any."""
+    for value in report["values"]:
+        _require(isinstance(value["metric"], str), "the name of a value is no text")
+        require_number(value["metric"], value["value"])
+        _require(isinstance(value["protocol"], dict), f"the protocol of {value['metric']} is none")
+    _require(isinstance(report.get("classes", {}), dict), "its distances within classes are none")
+    for name, found in report.get("classes", {}).items():
+        require_number(f"the distance within {name}", found["value"])
+
+
+def _check_pairs(found: dict[str, Any]) -> None:
+    """Check what was read of pairs: what has no pictures has no shares."""
+    for part in found["structured"].values():
+        for name in ("readable", "pictures"):
+            require_number(name, part[name])
+        for name in ("consistent", "chance", "above_chance"):
+            if part[name] is not None:
+                require_number(name, part[name])
+    for part in found["textures"].values():
+        require_number("recognised", part["recognised"])
+    _require(isinstance(found["protocol"], dict), "the protocol of its pairs is none")
+
+
+def _check_shown(result: dict[str, Any]) -> None:
+    """Check what is shown beside numbers, as far as it is there."""
+    require_number("training_s", result.get("training_s", 0.0))
+    names = result.get("class_names", [])
+    _require(isinstance(names, list) and all(isinstance(name, str) for name in names), "its names of classes are none")
+    _require(isinstance(result.get("by_class", []), list), "its pictures by class are none")
+    monitor = result.get("monitor") or {"values": []}
+    for value in monitor["values"]:
+        fine = isinstance(value["metric"], str) and isinstance(value["protocol"], dict)
+        _require(fine, "a value of its monitor is none")
+
+
+def require_number(name: str, value: object) -> None:
+    """Check that something is a number, or one of the texts that stand for those that JSON has not.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    _require(plain or (isinstance(value, str) and value in NOT_FINITE), f"{name} is no number: {value!r}"[:SHOWN])
+
+
+def _require_whole(name: str, *values: object) -> None:
+    for value in values:
+        _require(type(value) is int, f"{name} is no whole number: {value!r}"[:SHOWN])
+
+
+def _require(fine: bool, otherwise: str) -> None:
+    if not fine:
+        raise TypeError(otherwise)
 
 
 def row_log(folder: Path) -> list[dict[str, Any]]:
     """Read the log that a row left; empty if there is none.
 
     Raises:
-        ValueError: If it is damaged, or of a newer version.
+        ValueError: If it is damaged, a score in it is no number, or it is of a newer version.
     """
-    read = read_log(folder / LOG)
-    if read.damaged:
-        line = f"line {read.damaged[0]:,} is no record"
-        raise RowError(f"{folder / LOG} is damaged ({line}); remove its folder to measure the row again")
+    file = folder / LOG
+    read = read_log(file)
+    with whatever_happens(
+        lambda why: RowError(f"{file} is damaged ({why}); remove its folder to measure the row again")
+    ):
+        _require(not read.damaged, f"line {read.damaged[0]:,} is no record" if read.damaged else "")
+        for record in read.records:
+            for name in record:
+                if name.startswith("score/"):
+                    require_number(f"{name} at step {record['step']:,}", record[name])
     return read.records
 
 

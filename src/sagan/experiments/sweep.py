@@ -38,6 +38,8 @@ ROWS, RUNS = "rows", "runs"
 FORMAT = 1
 KINDS: dict[str, Any] = {"settings": dict, "data": dict, "base": dict, "commands": list}
 """What the parts of a stored sweep are."""
+NOT_SAID: dict[str, Any] = {"device": "not known", "threads": "?", "monitor": None, "class_names": [], "by_class": []}
+"""What stands for facts about a row that are shown beside its numbers, where its result lacks them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ class Sweep:
             result = read_result(folder)
             # What was measured in another way does not belong into the same mean.
             if result is not None and not missing_measures(result, self.experiment.measures, self.scale.judging):
-                found[seed] = result | {"log": row_log(folder)}
+                found[seed] = NOT_SAID | result | {"log": row_log(folder)}
         return found
 
     def chosen(self, names: Sequence[str] = ()) -> list[Row]:
@@ -299,18 +301,39 @@ def judged_by(experiment: Experiment) -> set[str]:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    damaged = "remove it and give the same command again"
     try:
         contents = object_of(read_bytes(file))
         wrong = [name for name, kind in KINDS.items() if not isinstance(contents.get(name), kind)]
         if wrong:
             raise BytesError(f"its {wrong[0]} is none")
-    except BytesError as error:
-        raise SweepError(f"{file} is damaged ({error}); remove it and give the same command again") from error
-    try:
         check_version(contents.get("sagan_sweep"), FORMAT, f"the sweep {file}")
+        _check_parts(contents)
+    except BytesError as error:
+        raise SweepError(f"{file} is damaged ({error}); {damaged}") from error
     except ValueError as error:
         raise SweepError(str(error)) from error
     return contents
+
+
+def _check_parts(contents: dict[str, Any]) -> None:
+    """Check what is inside the parts of a stored sweep.
+
+    Raises:
+        BytesError: If something is missing, or of another kind.
+    """
+    kinds = {
+        "data": {"source": str, "fingerprint": str, "images": int},
+        "settings": {"experiment": str, "data": str, "seeds": int},
+    }
+    for part, fields in kinds.items():
+        for name, kind in fields.items():
+            if type(contents[part].get(name)) is not kind:
+                raise BytesError(f"the {name} of its {part} is none")
+    if not all(isinstance(command, str) for command in contents["commands"]):
+        raise BytesError("one of its commands is no text")
+    if not isinstance(contents.get("judging", {}), dict):
+        raise BytesError("its judging is none")
 
 
 def command_of(arguments: Sequence[str]) -> str:

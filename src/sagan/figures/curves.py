@@ -361,4 +361,4 @@ def _short_number(step: float) -> str:
 def _render(figure: Figure) -> Image.Image:
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DPI, facecolor="white", bbox_inches=None)
-    return Image.open(file).convert("RGB")
+    return Image.open(file, formats=("PNG",)).convert("RGB")

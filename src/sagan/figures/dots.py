@@ -52,4 +52,4 @@ def dot_plot(
             spine.set_visible(False)
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DPI, facecolor="white")
-    return add_text(Image.open(file).convert("RGB"), title=title, caption=caption)
+    return add_text(Image.open(file, formats=("PNG",)).convert("RGB"), title=title, caption=caption)

@@ -16,7 +16,7 @@ def describe_weights(generator: TrainedGenerator) -> str:
     """Say in one line where samples come from: step, data, moving average, batch-normalisation statistics."""
     facts = generator.provenance
     data = facts.get("data")
-    source = f"; data {data['source']}" if isinstance(data, dict) else ""
+    source = f"; data {data.get('source', 'not known')}" if isinstance(data, dict) else ""
     looked = f"; D looked through {facts['d_features']}" if facts.get("d_features") else ""
     return f"step {facts.get('step')}{source}; {facts.get('weights')}; batch norm: {facts.get('batch_norm')}{looked}"
 

@@ -9,8 +9,9 @@ from torch import nn
 
 from sagan.generators.hub import check_weights_there
 from sagan.generators.staged import newest_stage
+from sagan.generators.weights import check_weights
 from sagan.reading import whatever_happens
-from sagan.recipes.build import check_sizes
+from sagan.recipes.build import check_sizes, stored_shapes
 from sagan.recipes.config import RunConfig, from_json
 from sagan.training.checkpoint import CheckpointError, check_contents, checkpoints, load_checkpoint
 
@@ -88,7 +89,7 @@ def _snapshot(path: Path) -> Snapshot:
         raise CheckpointError(str(error)) from error
     with _cannot_be_right(path):
         for network, part in (("G", config.generator), ("D", config.discriminator)):
-            check_sizes(part, (tensor.shape for tensor in contents[network].values()))
+            check_sizes(part, stored_shapes(contents[network].values()))
     return Snapshot(path, config, tuple(contents["class_names"]), contents)
 
 
@@ -96,10 +97,11 @@ def fill(network: nn.Module, state: object, path: Path) -> None:
     """Put the tensors of a checkpoint into a network.
 
     Raises:
-        CheckpointError: If they are others than the network has.
+        CheckpointError: If they are others than the network has, or it cannot compute with them.
     """
     with _cannot_be_right(path):
         network.load_state_dict(state)  # type: ignore[arg-type]
+        check_weights(network)
 
 
 def _cannot_be_right(path: Path) -> AbstractContextManager[None]:

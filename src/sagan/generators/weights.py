@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from sagan.models.config import GeneratorConfig, with_first_widths
 from sagan.models.generator import Generator
+from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import folded_state_dict
 from sagan.places import could_not_write
 from sagan.reading import object_of, value_of, whatever_happens
@@ -125,8 +127,23 @@ def load_weights(path: Path) -> Weights:
         # The normalisation is in the weights already; only the structure without it fits.
         generator = Generator(dataclasses.replace(config, spectral_norm=False))
         generator.load_state_dict(tensors)
+        check_weights(generator)
     generator.config = config
     return Weights(generator.eval().requires_grad_(False), class_names, provenance)
+
+
+def check_weights(network: nn.Module) -> None:
+    """Check that a filled network can compute: a file's numbers may be finite in its own precision alone.
+
+    Raises:
+        ValueError: If a tensor is not finite, or a running variance has no square root.
+    """
+    found = not_finite(network.state_dict())
+    if found is not None:
+        raise ValueError(f"{found} is too large for {torch.get_default_dtype()}")
+    for name, layer in network.named_modules():
+        if isinstance(layer, ConditionalBatchNorm2d) and not bool((layer.running_var + layer.eps > 0.0).all()):
+            raise ValueError(f"{name}.running_var is below 0")
 
 
 def _metadata(path: Path) -> dict[str, str]:

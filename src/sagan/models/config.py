@@ -1,5 +1,6 @@
 """What the two networks are made of: their configurations and width tables. Without PyTorch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
@@ -178,6 +179,7 @@ class GeneratorConfig:
             momentum = getattr(self, field)
             if momentum is not None and not 0.0 < momentum <= 1.0:
                 raise ValueError(f"{field} must be in (0, 1], found {momentum}")
+        check_eps(self, "sn_eps", "sn_eps_linear", "bn_eps")
         check_positions("generator", self.positions, self.attention_positions, self.residual, self.residual_ratio)
 
     @property
@@ -321,6 +323,7 @@ class DiscriminatorConfig:
         ):
             if getattr(self, field) not in get_args(kind):
                 raise ValueError(f"{field} must be one of {', '.join(get_args(kind))}, found {getattr(self, field)!r}")
+        check_eps(self, "sn_eps", "sn_eps_linear")
         self._check_features()
         check_growing(self)
         check_largest(self, len(DISCRIMINATOR_WIDTHS[self.whole_px]))
@@ -459,6 +462,18 @@ def check_largest(config: GeneratorConfig | DiscriminatorConfig, blocks: int) ->
     for field in ("narrow_largest", "single_largest"):
         if not 0 <= getattr(config, field) <= blocks:
             raise ValueError(f"{field} must be from 0 to the {blocks} blocks, found {getattr(config, field)}")
+
+
+def check_eps(config: GeneratorConfig | DiscriminatorConfig, *names: str) -> None:
+    """Check what keeps divisors above 0; unset fields take another's.
+
+    Raises:
+        ValueError: If one is not above 0, or not finite.
+    """
+    for name in names:
+        eps = getattr(config, name)
+        if eps is not None and not 0.0 < eps < math.inf:
+            raise ValueError(f"{name} must be above 0 and finite, found {eps}")
 
 
 def check_growing(config: GeneratorConfig | DiscriminatorConfig) -> None:

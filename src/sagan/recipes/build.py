@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import prod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.models.discriminator import Discriminator
@@ -95,6 +95,26 @@ def check_sizes(config: GeneratorConfig | DiscriminatorConfig, shapes: Iterable[
     if asked > found:
         name = "generator" if isinstance(config, GeneratorConfig) else "discriminator"
         raise ValueError(f"its configuration asks for a {name} of {asked:,} weights and more, it holds {found:,}")
+
+
+def stored_shapes(tensors: Iterable[Tensor]) -> list[Sequence[int]]:
+    """Give the shapes of a stored network's tensors, each of which has memory of its own, for :func:`check_sizes`.
+
+    A file can hold the same bytes under many names; as many weights as there are names would be made of it.
+
+    Raises:
+        ValueError: If two of them have the same memory.
+    """
+    shapes, places = list[Sequence[int]](), set[int]()
+    for tensor in tensors:
+        shapes.append(tensor.shape)
+        if not tensor.numel():
+            continue
+        place = tensor.untyped_storage().data_ptr()
+        if place in places:
+            raise ValueError("two of its tensors are the same bytes")
+        places.add(place)
+    return shapes
 
 
 def least_weights(config: GeneratorConfig | DiscriminatorConfig) -> int:

@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 
 from sagan.figures import save_image, training_curves
+from sagan.runs.folder import place_of
+from sagan.runs.log import ROLLED_BACK
 from sagan.training.hooks import Hook, Line, Record
 
 SHARE = 0.03
@@ -25,10 +27,12 @@ class Curves(Hook):
         self.drawn = 0
         """How many lines of the log are drawn."""
         self.again_at_s = 0.0
+        self.place: tuple[int, int] | None = None
+        """Which folder it is, whatever has its name later."""
 
     def on_start(self, record: Record) -> None:
         """After a rollback lines are others than those that were drawn."""
-        self.drawn = 0
+        self.drawn, self.place = 0, place_of(self.folder)
 
     def on_save(self, record: Record) -> None:
         """Draw what there is, if it is time."""
@@ -36,8 +40,8 @@ class Curves(Hook):
             self.draw(record)
 
     def on_end(self, record: Record) -> None:
-        """Draw what came since."""
-        if len(record.history) != self.drawn:
+        """Draw what came since, unless the folder was removed or moved."""
+        if len(record.history) != self.drawn and place_of(self.folder) == self.place:
             self.draw(record)
 
     def draw(self, record: Record) -> None:
@@ -58,7 +62,7 @@ def events(lines: list[Line]) -> str:
     """Write what was found of a run's health, and its rollbacks, for a caption."""
     seen = [
         f"rolled back from step {line['from_step']:,} to {line['step']:,} ({line['because']})"
-        if line["health"] == "rolled back"
+        if line["health"] == ROLLED_BACK
         else f"{line['health']} at step {line['step']:,}"
         for line in lines
         if "health" in line and not line.get("over")

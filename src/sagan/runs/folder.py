@@ -1,9 +1,11 @@
 """A run's folder: its name, its configuration, what is in it, and the room that it needs."""
 
+import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from rich.console import Console
 
 from sagan.data.config import GIVEN
 from sagan.places import could_not_write
-from sagan.recipes.config import RunConfig, config_of_file, merged
+from sagan.reading import object_of, read_bytes
+from sagan.recipes.config import FORM, RunConfig, config_of_file, merged
 from sagan.sizes import written
 from sagan.training.config import TrainConfig
 from sagan.training.state import TrainState
@@ -46,7 +49,8 @@ RESUMABLE = {
     "discriminator.num_classes",
 }
 LOCK = ".lock"
-BEFORE_IT_SAVES = ("config.json", "classes.txt", "log.jsonl", "tensorboard", "checkpoints")
+CONFIG = "config.json"
+BEFORE_IT_SAVES = (CONFIG, "classes.txt", "log.jsonl", "tensorboard", "checkpoints")
 """What a run writes before its first checkpoint is there."""
 
 
@@ -69,23 +73,30 @@ def folder_for(config: RunConfig) -> Path:
     return next_folder(f"{name}-{written(config.generator.image_size)}")
 
 
-def make_empty(folder: Path) -> None:
+def make_empty(folder: Path, held_before: bool = True) -> None:
     """Refuse a folder that holds a run or anything else; what a start that was killed before it saved left goes.
+
+    Args:
+        folder: The folder.
+        held_before: Whether another process locked it before this one. Else no start left anything there, whatever it
+            looks like.
 
     Raises:
         RunError: If there is a run in it, or something that no start leaves.
     """
     there = {path.name: path for path in folder.iterdir() if path.name != LOCK}
-    if _is_start(there):
-        for path in there.values():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not there:
         return
-    if (folder / "config.json").exists():
+    if held_before and _is_file(folder / LOCK) and _is_start(there):
+        _remove_start(there)
+        return
+    if not held_before:  # the next one is not to take this lock for that of a run
+        (folder / LOCK).unlink(missing_ok=True)
+    if (folder / CONFIG).exists():
         raise RunError(
             f"{folder} holds a run already; go on with `sagan train --resume {quoted(folder)}`, or choose another --out"
         )
-    if there:
-        raise RunError(f"{folder} exists and is not empty; choose another --out")
+    raise RunError(f"{folder} exists and is not empty; choose another --out")
 
 
 check_empty = make_empty
@@ -93,25 +104,110 @@ check_empty = make_empty
 
 
 def _is_start(there: Mapping[str, Path]) -> bool:
-    """Tell whether a folder holds what a run writes before its first checkpoint, and nothing else."""
-    checkpoints = there.get("checkpoints")
-    saved = checkpoints is not None and any(not _is_temporary(path.name) for path in checkpoints.iterdir())
-    return not saved and all(name in BEFORE_IT_SAVES or _is_temporary(name) for name in there)
+    """Tell whether a folder holds what a run writes before its first checkpoint, and nothing else.
+
+    The configuration comes first. Without it there is, at most, half of one.
+    """
+    others = {name: path for name, path in there.items() if not (_is_half_of(name, BEFORE_IT_SAVES) and _is_file(path))}
+    return not others or (
+        _is_our_config(others.pop(CONFIG, None)) and all(_of_a_start(name, path) for name, path in others.items())
+    )
+
+
+def _of_a_start(name: str, path: Path) -> bool:
+    if name in FOLDERS_BEFORE:
+        return _is_folder(path) and all(
+            _is_file(inner) and FOLDERS_BEFORE[name](inner.name) for inner in path.iterdir()
+        )
+    return name in BEFORE_IT_SAVES and _is_file(path)
+
+
+def _is_our_config(path: Path | None) -> bool:
+    if path is None or not _is_file(path):
+        return False
+    try:
+        config_of_file(path)
+        return FORM in object_of(read_bytes(path))
+    except (OSError, ValueError):
+        return False
+
+
+def _remove_start(there: Mapping[str, Path]) -> None:
+    """Remove what a start left: the configuration last, which the rest is known by if this is cut short."""
+    for _, path in sorted(there.items(), key=lambda item: item[0] == CONFIG):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def check_inside(folder: Path) -> None:
+    """Check that nothing in a run's folder leads out of it: who writes and removes there is to do so there alone.
+
+    The folder may be a link itself.
+
+    Raises:
+        RunError: If there is a link that leads out of it, or a pipe, a socket or a device.
+    """
+    whole = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            _check_inside(Path(place, name), whole)
+
+
+def _check_inside(path: Path, whole: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+        leads_out = not stat.S_ISREG(mode) and not path.resolve().is_relative_to(whole)
+    except FileNotFoundError:  # removed meanwhile
+        return
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise RunError(f"{path} cannot be followed to what it leads to; remove it") from error
+    if leads_out:
+        raise RunError(f"{path} is a link that leads out of the run's folder; put there what it leads to")
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+        raise RunError(f"{path} is a pipe, a socket or a device, and nothing of a run; remove it")
 
 
 def clear_unfinished(folder: Path) -> None:
     """Remove the hidden files that a killed process was writing when it ended, in a run's folder and those in it.
 
     Only for whom the run is locked, who is then the one that writes there.
+
+    Raises:
+        RunError: As :func:`check_inside`.
     """
+    check_inside(folder)
     for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
         if path.is_file():
             with suppress(OSError):  # what cannot be removed does no harm
                 path.unlink()
 
 
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
+def _is_half_of(name: str, names: Collection[str]) -> bool:
+    """Tell whether a file is what one of such a name is written into before it takes its place."""
+    found = re.fullmatch(r"\.(.+)\.\d+\.tmp", name)
+    return found is not None and found[1] in names
+
+
+def _is_half_a_checkpoint(name: str) -> bool:
+    return re.fullmatch(r"\.step-\d+\.pt\.\d+\.tmp", name) is not None
+
+
+def _is_of_a_board(name: str) -> bool:
+    return name.startswith("events.out.tfevents.")
+
+
+FOLDERS_BEFORE = {"tensorboard": _is_of_a_board, "checkpoints": _is_half_a_checkpoint}
+"""The folders among what a run writes before it saves, and which files can be in them."""
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and path.resolve() == path.parent.resolve() / path.name
 
 
 def stored_config(folder: Path, checkpointed: RunConfig | None = None) -> RunConfig:
@@ -165,6 +261,15 @@ def step_of(path: Path) -> int:
     """Give the step that a file of a run is named after, as in step-00000500.png; -1 if it is not."""
     found = re.fullmatch(r"step-(\d+)", path.stem)
     return int(found[1]) if found else -1
+
+
+def place_of(folder: Path) -> tuple[int, int] | None:
+    """Tell which folder it is, whatever has its name later; None if there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def take_back(folder: Path, step: int) -> None:

@@ -6,6 +6,7 @@ The first line gives the number of its form, ``{"step": 0, "sagan_log": 2}``; lo
 import io
 import json
 import math
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +15,20 @@ from rich.console import Console
 
 from sagan.places import could_not_write
 from sagan.reading import BytesError, check_version, lines_of, read_bytes
-from sagan.runs.folder import RunError, write_text
+from sagan.regular import not_through_a_link
+from sagan.runs.folder import RunError, place_of, write_text
 from sagan.training.hooks import Hook, Line, Record
 
 LOG = "log.jsonl"
 FORM, FORMAT_VERSION = "sagan_log", 2
+NUMBERS = (
+    *("loss_d", "loss_g", "real_logits", "fake_logits", "trained_logits", "heldout_logits"),
+    *("images_per_s", "elapsed_s"),
+)
+NUMBERS_OF = ("gamma/", "variety/", "sigma/", "overfitting/", "score/")
+"""Keys of numbers, and what those begin with that have several."""
+NOT_FINITE = ("nan", "inf", "-inf")
+ROLLED_BACK = "rolled back"
 LEFT_OUT = "log.jsonl.damaged"
 """Where lines go that are no records."""
 
@@ -52,7 +62,7 @@ class Log(Hook):
             text = "".join(as_json(line) for line in cut)
             write_text(self.folder / f"rolled-back-{record.state.rollbacks}.jsonl", text)
         record.history[:] = truncate_log(path, record.step, self.console)
-        self.file, self.place = io.FileIO(path, "a"), self._place()
+        self.file, self.place = io.FileIO(path, "a", opener=not_through_a_link), place_of(self.folder)
         if not path.stat().st_size:
             self._write({"step": 0, FORM: FORMAT_VERSION})
 
@@ -62,7 +72,7 @@ class Log(Hook):
         Raises:
             RunError: If it is.
         """
-        if self._place() != self.place:
+        if place_of(self.folder) != self.place:
             raise RunError(
                 f"{self.folder} was removed or moved while the run trained, so it ended after step {record.step:,}: "
                 "nothing could be saved there. Where the folder is whole, `sagan train --resume` goes on in it"
@@ -95,13 +105,6 @@ class Log(Hook):
         except OSError as error:
             raise could_not_write(self.folder / LOG, error) from error
 
-    def _place(self) -> tuple[int, int] | None:
-        try:
-            status = self.folder.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
-
 
 class Read(NamedTuple):
     """What a log holds."""
@@ -112,15 +115,19 @@ class Read(NamedTuple):
     """Numbers, from 1, of the lines that are no records."""
 
 
-def read_log(path: Path) -> Read:
+def read_log(path: Path, *, fine: Callable[[dict[str, Any]], bool] = lambda _: True) -> Read:
     """Read a log; one that is not there holds nothing.
+
+    Args:
+        path: The file.
+        fine: Tells which of its lines are records beyond their having a step and plain values.
 
     Raises:
         ValueError: If it is of a newer version, or too long to be a log.
         OSError: If it cannot be read.
     """
     try:
-        read = lines_of(read_bytes(path), _is_line)
+        read = lines_of(read_bytes(path), lambda record: _is_line(record) and fine(record))
     except FileNotFoundError:
         return Read([], [])
     except BytesError as error:
@@ -137,6 +144,24 @@ def _is_line(record: dict[str, Any]) -> bool:
     return type(step) is int and step >= 0 and plain
 
 
+def can_be_drawn(record: dict[str, Any]) -> bool:
+    """Tell whether numbers of a line are numbers, and what it says of a run's health is what is said of it."""
+    drawn = all(_is_number(value) for key, value in record.items() if key in NUMBERS or key.startswith(NUMBERS_OF))
+    return drawn and _is_finding(record)
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether curves can be drawn of a value; None counts as absent."""
+    return value is None or type(value) in (int, float) or value in NOT_FINITE
+
+
+def _is_finding(record: dict[str, Any]) -> bool:
+    """Tell whether what a line says of a run's health, if it does, is what is said of it."""
+    what = record.get("health", "")
+    went_back = type(record.get("from_step")) is int and isinstance(record.get("because"), str)
+    return isinstance(what, str) and (what != ROLLED_BACK or went_back)
+
+
 def as_json(line: Line) -> str:
     """Write a line; numbers that are not finite become strings, for strict JSON has none of them."""
     finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in line.items()}
@@ -146,14 +171,15 @@ def as_json(line: Line) -> str:
 def truncate_log(path: Path, step: int, console: Console | None = None) -> list[Line]:
     """Read a run's log up to a step and cut off what lies beyond it: lines of steps that will be done again.
 
-    Lines that are no record, as one that a crash cut short, are taken out, too, which is said; they are kept beside it.
+    Lines that are no record, as one that a crash cut short, or that cannot be drawn, are taken out, too, which is said;
+    they are kept beside it.
     The file is replaced in one move.
 
     Raises:
         RunError: If it is of a newer version.
     """
     try:
-        read = read_log(path)
+        read = read_log(path, fine=can_be_drawn)
     except ValueError as error:
         raise RunError(str(error)) from error
     kept: list[Line] = [record for record in read.records if record["step"] <= step]
@@ -167,7 +193,7 @@ def truncate_log(path: Path, step: int, console: Console | None = None) -> list[
 
 def _take_out(path: Path, numbers: list[int], console: Console) -> None:
     lines = path.read_bytes().split(b"\n")
-    with path.with_name(LEFT_OUT).open("ab") as file:
+    with open(path.with_name(LEFT_OUT), "ab", opener=not_through_a_link) as file:
         file.writelines(lines[number - 1] + b"\n" for number in numbers)
     cut_short = numbers == [len(lines)]
     which = (

@@ -39,8 +39,8 @@ class Means(Hook):
     def on_start(self, record: Record) -> None:
         """Start the clocks; that of the whole run goes on from the last line of the log."""
         if self.started is None:
-            before = max((float(str(line.get("elapsed_s", 0.0))) for line in record.history), default=0.0)
-            self.started = time.monotonic() - before
+            times = [float(str(line.get("elapsed_s") or 0.0)) for line in record.history]
+            self.started = time.monotonic() - max((one for one in times if math.isfinite(one)), default=0.0)
         self._start_interval(record)
 
     def on_step(self, record: Record) -> None:

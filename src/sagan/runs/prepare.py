@@ -15,7 +15,7 @@ from sagan.recipes.few import features_advice, for_few, transfer_advice
 from sagan.runs.folder import RunError, check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
-from sagan.runs.resume import changes_since, check_resumable, check_same_data, check_steps, resumed_config
+from sagan.runs.resume import changes_since, check_resumable, check_same_data, check_steps, resumable, resumed_config
 from sagan.runs.start_from import start_from
 from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
@@ -71,8 +71,7 @@ def prepare(order: Order) -> Run:
         CheckpointError: If a checkpoint cannot be used.
         ValueError: If the device that is asked for is not there, or batches cannot be shared.
     """
-    note = order.console.print
-    earlier = good_snapshots(order.folder, lambda text: note(f"note: {text}")) if order.resuming else iter(())
+    earlier = _earlier(order) if order.resuming else iter(())
     snapshot = next(earlier, None)
     scene = set_the_scene(order, snapshot)
     if scene.config.train.freeze_d and snapshot is None and order.init_from is None:
@@ -98,6 +97,15 @@ def prepare(order: Order) -> Run:
         write_text(order.folder / "config.json", to_json(scene.config))
         write_text(order.folder / "classes.txt", "".join(f"{name}\n" for name in dataset.class_names))
     return Run(scene, parts, batches, monitor, states)
+
+
+def _earlier(order: Order) -> Iterator[Snapshot]:
+    """Give the checkpoints that the run can go on from, as far as that shows without its networks, the latest first."""
+
+    def note(text: str) -> None:
+        order.console.print(f"note: {text}")
+
+    return resumable(good_snapshots(order.folder, note), note)
 
 
 def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:

@@ -1,13 +1,40 @@
 """What may differ when a run goes on: its configuration, its pictures, the machine and versions."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sagan.data import ImageSet
 from sagan.data.decisions import AS_BEFORE, flags_of_before
+from sagan.generators.snapshot import Snapshot
 from sagan.machine import machine, versions
 from sagan.recipes.config import RunConfig, differences
 from sagan.runs.folder import RESUMABLE, RunError, quoted
+from sagan.runs.states import wrong_in
+from sagan.training.checkpoint import CheckpointError
 from sagan.training.engine import Engine
+
+
+def resumable(snapshots: Iterator[Snapshot], warn: Callable[[str], object]) -> Iterator[Snapshot]:
+    """Leave out checkpoints that are whole and hold what no run can go on with; imported networks stay.
+
+    Args:
+        snapshots: The latest first.
+        warn: What is wrong with those that are left out is told to it.
+
+    Raises:
+        CheckpointError: If all of them are left out.
+    """
+    given, said = False, ""
+    for snapshot in snapshots:
+        if said:
+            warn(f"{said}; going back to the one before")
+        why = wrong_in(snapshot.contents) if "optimizer_g" in snapshot.contents else None
+        said = "" if why is None else f"{snapshot.path} is whole but cannot be right: {why}"
+        if why is None:
+            given = True
+            yield snapshot
+    if said and not given:
+        raise CheckpointError(f"{said}; there is no earlier one to go on from")
 
 
 def resumed_config(old: RunConfig, new: RunConfig | None, saved: object = None) -> RunConfig:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from sagan.runs.due import draws, logs, measures
+from sagan.runs.log import ROLLED_BACK
 from sagan.runs.states import states_of
 from sagan.training.checkpoint import checkpoint_path, go_back, load_checkpoint
 from sagan.training.config import TrainConfig
@@ -98,7 +99,7 @@ class Rollback(Hook):
 def rolled_back(record: Record, before: int, seen: str) -> dict[str, Any]:
     """Give the line for the log of a run that went back."""
     rollbacks, config = record.state.rollbacks, record.config
-    line: dict[str, Any] = {"step": record.step, "health": "rolled back", "from_step": before, "because": seen}
+    line: dict[str, Any] = {"step": record.step, "health": ROLLED_BACK, "from_step": before, "because": seen}
     return line | {"rollbacks": rollbacks, "lr_factor": config.rollback_lr_factor**rollbacks}
 
 

@@ -15,7 +15,7 @@ from sagan.data.given import GivenData, as_given
 from sagan.generators.pretrained import EXPORTED
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
-from sagan.runs.folder import RunError, clear_unfinished, folder_for, make_empty, quoted
+from sagan.runs.folder import RunError, clear_unfinished, folder_for, make_empty, place_of, quoted
 from sagan.runs.hooks import Scene, check_names, hooks_of, undrawn
 from sagan.runs.lock import run_lock
 from sagan.runs.log import LOG, truncate_log
@@ -105,8 +105,11 @@ def train(
     if process.rank > 0:
         with kernels_as_before(), _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)
-    with kernels_as_before(), _removed_if_unused(folder), run_lock(folder), _naming_lost_processes(process):
-        (clear_unfinished if resuming else make_empty)(folder)
+    with kernels_as_before(), _held(folder) as held_before, _naming_lost_processes(process):
+        if resuming:
+            clear_unfinished(folder)
+        else:
+            make_empty(folder, held_before)
         run = prepare(order)
         return _finished(_trained(run, order.hooks), run)
 
@@ -195,15 +198,22 @@ def _new_folder(config: RunConfig | None, out: str | Path | None, data: Any) -> 
 
 
 @contextmanager
-def _removed_if_unused(folder: Path) -> Iterator[None]:
-    """Make a folder, and remove it again if a start fails, so that the corrected command can use the same --out."""
-    fresh = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+def _held(folder: Path) -> Iterator[bool]:
+    """Make a folder and hold it; give whether another process held it before.
+
+    A new one is removed again if a start fails, so that the corrected command can use the same --out.
+    """
     try:
-        yield
-    finally:
-        if fresh and not (folder / "config.json").exists():
-            shutil.rmtree(folder, ignore_errors=True)  # which may have been removed meanwhile
+        folder.mkdir(parents=True)
+        made = place_of(folder)
+    except FileExistsError:
+        made = None
+    with run_lock(folder) as before:
+        try:
+            yield before
+        finally:  # while it is held: another process may have come to the same folder
+            if made is not None and place_of(folder) == made and not (folder / "config.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -17,12 +17,15 @@ from torch import Tensor
 from sagan.bombs import check_directory, check_torch_zip
 from sagan.places import could_not_write
 from sagan.reading import BytesError, check_version, whatever_happens
-from sagan.training.contents import FINITE, check_stored, checksum, not_finite, num_bytes
+from sagan.regular import open_regular
+from sagan.training.contents import FINITE, SCALARS, check_stored, checksum, not_finite, num_bytes
 from sagan.whole import settle
 
 FORMAT = "sagan checkpoint"
 FORMAT_VERSION = 2
 ABOUT_THE_FILE = ("format", "format_version", "checksum")
+MOST_STEPS, MOST_ROLLBACKS = 2**32 - 1, 2**20
+"""More than any run has; draws are numbered by both, with 64 bits."""
 DAMAGED = ".damaged"
 """What the name of a checkpoint that cannot be used gets behind it, once its run goes on from an earlier one."""
 
@@ -87,6 +90,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise _unreadable(path)
     with whatever_happens(lambda _: _unreadable(path)):
+        open_regular(path).close()
         check_directory(path)
         with zipfile.ZipFile(path) as archive:  # what torch.save writes; torch.load does not compare its checksums
             check_torch_zip(archive, path.stat().st_size)
@@ -115,22 +119,24 @@ def check_contents(contents: dict[str, Any], path: Path) -> None:
     Raises:
         CheckpointError: If something is missing, is of another kind, or is not finite.
     """
-    try:
+    with whatever_happens(
+        lambda why: CheckpointError(f"{path} is whole but cannot be right: {why}; use an earlier one")
+    ):
         _check_kinds(contents)
-    except BytesError as error:
-        raise CheckpointError(f"{path} is whole but cannot be right: {error}; use an earlier one") from error
 
 
 def _check_kinds(contents: dict[str, Any]) -> None:
-    for key, least in (("step", 0), ("rollbacks", 0)):
+    for key, most in (("step", MOST_STEPS), ("rollbacks", MOST_ROLLBACKS)):
         value = contents.get(key, 0 if key == "rollbacks" else None)
-        _require(type(value) is int and value >= least, f"its {key} is {value!r}"[:80])
+        _require(type(value) is int and 0 <= value <= most, f"its {key} is {value!r}"[:80])
     _require(isinstance(contents.get("config"), str), "it has no configuration")
     names = contents.get("class_names")
     _require(isinstance(names, list) and all(isinstance(name, str) for name in names), "it has no names of classes")
     _require(_is_network(contents.get("G")), "it has no generator")
     _require(_is_network(contents.get("D")), "it has no discriminator")
     _require("ema" in contents and (contents["ema"] is None or _is_network(contents["ema"])), "its average is none")
+    seen = contents.get("d_features")
+    _require(seen is None or isinstance(seen, str), f"its d_features is {seen!r}"[:80])
     if "optimizer_g" in contents or "optimizer_d" in contents:  # imported networks have neither
         _check_training(contents)
     found = not_finite({key: contents.get(key) for key in FINITE})
@@ -145,7 +151,9 @@ def _check_training(contents: dict[str, Any]) -> None:
         _require(whole, f"it has no {key}")
         _require(bool(optimizer["state"]) or not contents["step"], f"the state of its {key} is empty")
     for key in ("versions", "machine"):
-        _require(isinstance(contents.get(key, {}), dict), f"its {key} is none")
+        said = contents.get(key, {})
+        plain = isinstance(said, dict) and all(type(one) in SCALARS for pair in said.items() for one in pair)
+        _require(plain, f"its {key} is none")
     states = contents.get("hooks", {})
     whole = isinstance(states, dict) and all(isinstance(state, dict) for state in states.values())
     _require(whole, "the states of its hooks are none")

@@ -52,10 +52,12 @@ def _parts(value: object) -> Iterator[Any]:
 
 
 def not_finite(value: object, name: str = "") -> str | None:
-    """Name the first tensor in containers that holds NaN or infinity, as ``G/norm.running_var``; None if none does."""
+    """Name the first tensor in containers that holds NaN or infinity, as ``G/norm.running_var``; None if none does.
+
+    What is finite with 64 bits and not with 32, as networks have, counts as infinite.
+    """
     if isinstance(value, Tensor):
-        fine = not value.is_floating_point() or bool(torch.isfinite(value).all())
-        return None if fine else name
+        return None if _is_finite(value) else name
     items: Any = ()
     if isinstance(value, dict):
         items = value.items()
@@ -63,6 +65,15 @@ def not_finite(value: object, name: str = "") -> str | None:
         items = enumerate(value)
     found = (not_finite(item, f"{name}/{key}" if name else str(key)) for key, item in items)
     return next((one for one in found if one is not None), None)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if tensor.is_complex():
+        return bool(torch.isfinite(tensor.to(torch.complex64)).all())
+    if not tensor.is_floating_point():
+        return True
+    plain = tensor if tensor.dtype in (torch.float32, torch.bfloat16, torch.float16) else tensor.to(torch.float32)
+    return bool(torch.isfinite(plain).all())
 
 
 def check_stored(value: object) -> None:

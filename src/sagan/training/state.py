@@ -92,17 +92,18 @@ class TrainState:
         for name, network in kept.items():
             if state[name] is None:
                 return f"it has no {name}"
-            ours, theirs = network.state_dict(), state[name]
-            for key in ours.keys() | theirs.keys():
-                found = [tuple(one[key].shape) if key in one else "none" for one in (theirs, ours)]
-                if found[0] != found[1]:
-                    return f"{name}/{key} has the shape {found[0]}, expected {found[1]}"
+            why = _misfit_of_tensors(state[name], network.state_dict())
+            if why is not None:
+                return f"{name}/{why}"
         for name, optimizer in (("optimizer_g", self.optimizer_g), ("optimizer_d", self.optimizer_d)):
             why = _misfit(optimizer, state[name])
             if why is not None:
                 return f"{name} {why}"
-        missing = [name for name in self.controls if not isinstance(state.get("controls", {}).get(name), Tensor)]
-        return f"it has no {missing[0]}" if missing else None
+        controls = state.get("controls", {})
+        missing = [name for name in self.controls if not isinstance(controls.get(name), Tensor)]
+        if missing:
+            return f"it has no {missing[0]}"
+        return _misfit_of_tensors({name: controls[name] for name in self.controls}, self.controls)
 
     def not_finite(self) -> str | None:
         """Name the first tensor of the networks, their average and the optimisers that is not finite; None if none."""
@@ -149,6 +150,17 @@ def new_state(G: Generator, D: Discriminator, config: TrainConfig) -> TrainState
     )
 
 
+def _misfit_of_tensors(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str | None:
+    """Say which tensor is not as ours of that name; None if all are."""
+    for key in sorted(ours.keys() | theirs.keys()):
+        shapes = [tuple(one[key].shape) if key in one else "none" for one in (theirs, ours)]
+        if shapes[0] != shapes[1]:
+            return f"{key} has the shape {shapes[0]}, expected {shapes[1]}"
+        if theirs[key].dtype != ours[key].dtype:
+            return f"{key} holds {theirs[key].dtype}, expected {ours[key].dtype}"
+    return None
+
+
 def _misfit(optimizer: Adam, state: Mapping[str, Any]) -> str | None:
     """Say what of an optimiser's state does not fit its parameters; None if all does."""
     parameters = optimizer.param_groups[0]["params"]
@@ -156,19 +168,51 @@ def _misfit(optimizer: Adam, state: Mapping[str, Any]) -> str | None:
     numbers = groups[0].get("params") if len(groups) == 1 and isinstance(groups[0], dict) else None
     if numbers != list(range(len(parameters))):
         return f"is not of {len(parameters)} parameters"
-    if not groups[0].keys() >= {"lr", "betas", "eps"}:
-        return "has no learning rate"
+    why = _misfit_of_group(groups[0], optimizer.param_groups[0])
+    if why is not None:
+        return why
     for number, moment in moments.items():
         if number not in numbers or not isinstance(moment, dict):
             return f"has a parameter {number!r}"[:80]
-        step = moment.get("step")
-        if not isinstance(step, Tensor) or step.numel() != 1 or step.item() < 0:
-            return f"has a step {step!r}"[:80]
-        for name in ("exp_avg", "exp_avg_sq"):
-            found, expected = moment.get(name), parameters[number].shape
-            if not isinstance(found, Tensor) or found.shape != expected:
-                return f"has {name} of another shape at parameter {number}, expected {tuple(expected)}"
+        why = _misfit_of_moment(moment, parameters[number], f"at parameter {number}")
+        if why is not None:
+            return why
     return None
+
+
+def _misfit_of_group(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
+    """Say which choice of an optimiser is not as ours; rates are set anew, and versions of PyTorch may have fewer."""
+    if not theirs.keys() >= {"lr", "betas", "eps"}:
+        return "has no learning rate"
+    if not isinstance(theirs["lr"], (int, float)):
+        return f"has the learning rate {theirs['lr']!r}"[:80]
+    for key in theirs.keys() - {"lr", "params"}:
+        if not _is_same(theirs[key], ours.get(key)) and not (key not in ours and theirs[key] is False):
+            return f"has {key} {theirs[key]!r}"[:80] + f", expected {ours.get(key)!r}"
+    return None
+
+
+def _is_same(theirs: object, ours: object) -> bool:
+    if isinstance(theirs, (list, tuple)) and isinstance(ours, (list, tuple)):
+        return len(theirs) == len(ours) and all(map(_is_same, theirs, ours))
+    return isinstance(theirs, (bool, int, float, str, type(None))) and theirs == ours
+
+
+def _misfit_of_moment(moment: Mapping[str, Any], parameter: Tensor, where: str) -> str | None:
+    """Say what an optimiser cannot remember of a parameter; None if it can."""
+    step = moment.get("step")
+    if not isinstance(step, Tensor) or step.numel() != 1 or not step.is_floating_point() or step.item() < 0:
+        return f"has a step {step!r}"[:80]
+    for name in ("exp_avg", "exp_avg_sq"):
+        found, expected = moment.get(name), parameter.shape
+        if not isinstance(found, Tensor) or found.shape != expected:
+            return f"has {name} of another shape {where}, expected {tuple(expected)}"
+        if found.dtype != parameter.dtype:
+            return f"has {name} of {found.dtype} {where}, expected {parameter.dtype}"
+    if bool((moment["exp_avg_sq"] < 0).any()):
+        return f"has an exp_avg_sq below 0 {where}"
+    more = moment.keys() - {"step", "exp_avg", "exp_avg_sq"}
+    return f"has a moment {min(map(repr, more))}"[:80] + f" {where}" if more else None
 
 
 def _parameters(module: nn.Module) -> int:
