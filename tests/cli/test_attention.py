@@ -45,11 +45,14 @@ def test_what_cannot_be_right_is_refused_before_anything_is_computed(
 
 
 @pytest.mark.usefixtures("_nothing_is_computed")
-def test_classes_and_truncation_of_samples_are_checked_first(run: Run, checkpoint: Path, error: Mistake) -> None:
+def test_classes_and_truncation_of_samples_are_checked_first(
+    run: Run, checkpoint: Path, error: Mistake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "no class 'zebra'" in error(run("attention", checkpoint, "--class", "zebra", "--out", "x.png"))
     assert "truncation must be above" in error(run("attention", checkpoint, "--truncation", "0", "--out", "x.png"))
     said = error(run("attention", checkpoint, "--data", "digits", "--truncation", "1", "--out", "x.png"))
     assert "--truncation is for samples" in said
+    monkeypatch.setenv("SAGAN_TRACEBACK", "1")
     with pytest.raises(AssertionError, match="work was begun"):
         run("attention", checkpoint, "--out", "x.png")
 

@@ -74,7 +74,8 @@ def test_what_cannot_be_right_is_refused_before_anything_is_computed(
 
 
 @pytest.mark.usefixtures("_nothing_is_computed")
-def test_what_is_right_is_computed(run: Run, checkpoint: Path) -> None:
+def test_what_is_right_is_computed(run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGAN_TRACEBACK", "1")
     with pytest.raises(AssertionError, match="work was begun"):
         run("sample", checkpoint, "--num", "1", "--out", "x.png")
 

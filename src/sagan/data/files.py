@@ -269,17 +269,21 @@ def _walk(
                 raise DataError(f"{folder / child.name} lies deeper than {MAX_DEPTH} folders; give one further inside")
             _walk(folder / child.name, f"{name}/", entries, others, (*above, place), linked)
             continue
-        try:
-            found = child.stat()
-        except OSError:  # A link that leads nowhere: reading it will say so.
-            entries.append(_Entry(name, 0, 0))
-            continue
-        if stat.S_ISREG(found.st_mode):
-            entries.append(_Entry(name, found.st_size, found.st_mtime_ns))
-        else:  # a pipe, a socket or a device, which is not opened
+        if (entry := _file_entry(child, name)) is not None:
+            entries.append(entry)
+        else:
             others.append(name)
     if prefix and len(entries) == before:
         others.append(prefix)
+
+
+def _file_entry(child: os.DirEntry[str], name: str) -> _Entry | None:
+    """Give the entry of a file; None for a pipe, a socket or a device, which is not opened."""
+    try:
+        found = child.stat()
+    except OSError:  # A link that leads nowhere: reading it will say so.
+        return _Entry(name, 0, 0)
+    return _Entry(name, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

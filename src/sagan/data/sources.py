@@ -68,19 +68,7 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
     place = Path(path).expanduser()
     try:
         if place.is_dir():
-            if is_packed(place):
-                refuse_idle(config)
-                image_set = read_packed(place)
-                key = hash_lines(["shards", image_set.fingerprint])
-                return Source(name=path, key=key, stamp=key, load=lambda: _packed_pictures(image_set))
-            if is_saved(place):
-                _refuse_idle_in_table(config)
-                return saved_source(place, cache, config, progress=progress)
-            if any(file.is_file() for file in place.glob("*.tar")):
-                return tar_source(config, progress=progress)
-            if holds_idx(place):
-                return _file_source(place, config, lambda: idx_pictures(place))
-            return folder_source(place, config)
+            return _in_folder(place, config, cache, progress=progress)
         if not place.is_file():
             raise DataError(f"{path} is neither a file nor a folder; give {KINDS}")
         if is_saved(place):
@@ -96,6 +84,22 @@ def _found(config: DataConfig, cache: Path, size_px: int | None, *, progress: bo
         return _file_source(place, config, _loader(place, start, config))
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror or error}); check its permissions") from error
+
+
+def _in_folder(place: Path, config: DataConfig, cache: Path, *, progress: bool) -> Source:
+    if is_packed(place):
+        refuse_idle(config)
+        image_set = read_packed(place)
+        key = hash_lines(["shards", image_set.fingerprint])
+        return Source(name=config.path, key=key, stamp=key, load=lambda: _packed_pictures(image_set))
+    if is_saved(place):
+        _refuse_idle_in_table(config)
+        return saved_source(place, cache, config, progress=progress)
+    if any(file.is_file() for file in place.glob("*.tar")):
+        return tar_source(config, progress=progress)
+    if holds_idx(place):
+        return _file_source(place, config, lambda: idx_pictures(place))
+    return folder_source(place, config)
 
 
 def refuse_idle(config: DataConfig) -> None:

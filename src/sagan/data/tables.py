@@ -57,10 +57,7 @@ def labelled_by(
         DataError: If the table cannot be read, is too long for so many pictures where it lies among them, says no
             classes, or names none of the pictures.
     """
-    try:
-        data = read(table)
-    except UnreadableError as error:  # a member of a damaged zip file
-        raise DataError(f"{table} cannot be read: {error}") from error
+    data = _bytes_of(table, read)
     if folder is None:
         _refuse_long(table, len(data), len(layout.names))
     classes = _classes(table, data, column)
@@ -90,6 +87,13 @@ def labelled_by(
         said=(*layout.said, *said),
         left_out=layout.left_out + missing,
     )
+
+
+def _bytes_of(table: str, read: Callable[[str], bytes]) -> bytes:
+    try:
+        return read(table)
+    except UnreadableError as error:  # a member of a damaged zip file
+        raise DataError(f"{table} cannot be read: {error}") from error
 
 
 def _refuse_long(table: str, length: int, pictures: int) -> None:

@@ -106,12 +106,17 @@ def train(
         with kernels_as_before(), _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)
     with kernels_as_before(), _held(folder) as held_before, _naming_lost_processes(process):
-        if resuming:
-            clear_unfinished(folder)
-        else:
-            make_empty(folder, held_before)
+        _clear(order, held_before)
         run = prepare(order)
         return _finished(_trained(run, order.hooks), run)
+
+
+def _clear(order: Order, held_before: bool) -> None:
+    """Take away what a killed process left in a run's folder, or in a new one; refuse a folder that is none of both."""
+    if order.resuming:
+        clear_unfinished(order.folder)
+    else:
+        make_empty(order.folder, held_before)
 
 
 def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
