@@ -601,3 +601,17 @@ def test_a_name_in_a_tar_file_has_a_bound(tmp_path, kind):
         stream.write(member.tobuf() + b"abc".ljust(512, b"\0") + bytes(1024))
     with pytest.raises(DataError, match="a header in it has 419,430,400 bytes"):
         pictures_of(tmp_path / "a.tar")
+
+
+def test_a_length_that_a_pickle_claims_is_not_asked_for() -> None:
+    class Watched(io.BytesIO):
+        asked = 0
+
+        def read(self, count: int | None = -1, /) -> bytes:
+            Watched.asked = max(Watched.asked, count or 0)
+            return super().read(count)
+
+    claims = b"\x80\x04B\xff\xff\xff\x7f" + b"few bytes"  # BINBYTES of 2 GiB
+    with pytest.raises(BytesError, match="no pickle"):
+        check_pickle(Watched(claims))
+    assert 0 < Watched.asked <= 1 << 20

@@ -190,6 +190,18 @@ def check_pickle(stream: IO[bytes]) -> None:
         raise BytesError("it is no pickle, or a damaged one") from error
 
 
+class _InBlocks:
+    """A stream that is asked for no more memory than it fills, whatever lengths the opcodes of a pickle claim."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.readline, self.tell = stream.readline, stream.tell
+
+    def read(self, count: int) -> bytes:
+        """Read so many bytes, or all that there are."""
+        return read_up_to(self.stream, count)
+
+
 class _Weight:
     """Objects that a container holds, itself among them."""
 
@@ -206,7 +218,7 @@ def _walk(stream: IO[bytes]) -> None:
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
     mark = pickletools.markobject
-    for opcode, argument, _ in pickletools.genops(stream):
+    for opcode, argument, _ in pickletools.genops(_InBlocks(stream)):  # type: ignore[arg-type]
         name, after = opcode.name, opcode.stack_after
         if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             memo[len(memo) if argument is None else argument] = stack[-1]

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -83,8 +84,15 @@ def table(place: Path) -> None:
 
 
 def parquet(place: Path) -> None:
+    """Write a data set as Parquet, its pictures in it, as those of the hub are."""
+    from datasets.table import embed_table_storage
+
+    def write(data: Any) -> None:
+        held = data.with_format("arrow").map(embed_table_storage, batched=True).with_format(None)
+        held.to_parquet(place / "train.parquet")
+
     place.mkdir(parents=True)
-    of_disk(place, lambda data: data.to_parquet(place / "train.parquet"))
+    of_disk(place, write)
 
 
 def of_disk(place: Path, write: Callable) -> None:

@@ -134,7 +134,8 @@ def _read_below(path: str, folders: Sequence[Path]) -> bytes:
     file = next((file for file in found if any(file.is_relative_to(root) for root in roots) and file.is_file()), None)
     if file is None:
         raise UnreadableError(
-            f"the row names a file and holds no bytes, and there is no {in_a_line(path)} in the data set's own folder"
+            f"the row names a file and holds no bytes, and there is no {in_a_line(path)} in the data set's own folder; "
+            "what `save_to_disk` writes has them"
         )
     refuse_huge(file.stat().st_size)
     return file.read_bytes()
