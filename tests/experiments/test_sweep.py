@@ -176,6 +176,16 @@ def test_the_command_is_kept_without_folders(tmp_path: Path) -> None:
     assert command_of(typed) == "sagan paper run table1 --data 'my pictures' --seeds 2"
 
 
+def stored_with(sweep, change):
+    """Store a sweep, and change what its file holds; gives both."""
+    remember(sweep, "sagan paper run table1")
+    file = sweep.folder / "sweep.json"
+    held = json.loads(file.read_text())
+    change(held)
+    file.write_text(json.dumps(held))
+    return sweep, held
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -185,12 +195,7 @@ def test_the_command_is_kept_without_folders(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_sweep_holds_in_its_parts_is_named_too(smoke_sweep, change, said: str) -> None:
-    sweep = smoke_sweep()
-    remember(sweep, "sagan paper run table1")
-    file = sweep.folder / "sweep.json"
-    held = json.loads(file.read_text())
-    change(held)
-    file.write_text(json.dumps(held))
+    sweep, held = stored_with(smoke_sweep(), change)
     with pytest.raises(ValueError, match=said):
         remember(sweep, "sagan paper run table1")
     if held["data"]:
@@ -211,12 +216,7 @@ def test_what_a_sweep_holds_in_its_parts_is_named_too(smoke_sweep, change, said:
     ],
 )
 def test_what_a_stored_sweep_lacks_is_said_when_it_is_read(smoke_sweep, change, said: str) -> None:
-    sweep = smoke_sweep()
-    remember(sweep, "sagan paper run table1")
-    file = sweep.folder / "sweep.json"
-    held = json.loads(file.read_text())
-    change(held)
-    file.write_text(json.dumps(held))
+    sweep, _ = stored_with(smoke_sweep(), change)
     with pytest.raises(SweepError, match=rf"sweep\.json is damaged \({said}\)"):
         read_sweep(sweep.folder)
 

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 from sagan.evaluation.nearest_pictures import NearestPictures
 from sagan.evaluation.within_classes import ClassDistance
-from sagan.metrics.report import Protocol, Report, ReportError, Value, compare, comparison_notes
-
-NOT_FINITE = ("nan", "inf", "-inf")
-"""How files have numbers that JSON has not."""
+from sagan.metrics.report import Protocol, Report, Value, compare, comparison_notes
 
 
 @dataclass(frozen=True)
@@ -44,31 +41,13 @@ def comparison(a: Report, b: Report, names: Sequence[str]) -> str:
 
     Raises:
         ProtocolError: If they were made in different ways.
-        ReportError: If a part of one is of another kind; the message has its name.
     """
-    for report, name in zip((a, b), names, strict=True):
-        _check_kinds(report, name)
     pairs = compare(a, b)
     width = max(len(first.metric) for first, _ in pairs)
     lines = [f"{'':<{width}}  {names[0]:>20}  {names[1]:>20}"]
     for first, second in pairs:
         lines.append(f"{first.metric:<{width}}  {_number(first):>20}  {_number(second):>20}  {_better(first)}")
     return "\n".join(lines + [f"note: {note}" for note in comparison_notes(a, b)])
-
-
-def _check_kinds(report: Report, name: str) -> None:
-    """Check what is written of a report: files can hold anything.
-
-    Raises:
-        ReportError: If it cannot be written.
-    """
-    for value in report.values:
-        spread: object = value.spread
-        plain = isinstance(spread, (int, float)) and not isinstance(spread, bool)
-        if spread is not None and not plain and spread not in NOT_FINITE:
-            raise ReportError(f"{name} is no report of `sagan evaluate` (the spread of {value.metric} is no number)")
-        if not isinstance(value.higher_is_better, bool):
-            raise ReportError(f"{name} is no report of `sagan evaluate` ({value.metric} has no better way)")
 
 
 def _protocols(values: Sequence[Value]) -> list[str]:
@@ -91,7 +70,7 @@ def _fields(protocol: Protocol) -> str:
 
 
 def _number(value: Value) -> str:
-    spread = "" if value.spread is None else f" +- {float(value.spread):.2g}"
+    spread = "" if value.spread is None else f" +- {value.spread:.2g}"
     return f"{value.value:.4g}{spread}"
 
 

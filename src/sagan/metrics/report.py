@@ -71,10 +71,7 @@ def report_from_json(text: str | bytes, name: str = "the report") -> Report:
     with whatever_happens(lambda why: ReportError(f"{name} is no report of `sagan evaluate` ({why})")):
         contents = object_of(text)
         check_version(contents["sagan_report"], FORMAT, f"the report {name}")
-        values = tuple(
-            Value(**(entry | {"value": float(entry["value"]), "warnings": tuple(entry["warnings"])}))
-            for entry in contents["values"]
-        )
+        values = tuple(map(_value_of, contents["values"]))
         tables = [contents["subject"], contents["versions"], contents.get("classes", {}), *(v.protocol for v in values)]
         if not all(isinstance(table, dict) for table in tables) or not all(isinstance(v.metric, str) for v in values):
             raise ReportError(f"{name} is no report of `sagan evaluate` (a part of it is of another kind)")
@@ -84,6 +81,15 @@ def report_from_json(text: str | bytes, name: str = "the report") -> Report:
             versions=contents["versions"],
             classes=contents.get("classes", {}),
         )
+
+
+def _value_of(entry: dict[str, Any]) -> Value:
+    """Read a value; numbers that are not finite are text in files."""
+    spread, better = entry.get("spread"), entry.get("higher_is_better")
+    if isinstance(spread, bool) or not isinstance(better, bool):
+        raise ValueError("a spread is no number, or it is not said whether more is better")
+    numbers = {"value": float(entry["value"]), "spread": None if spread is None else float(spread)}
+    return Value(**(entry | numbers | {"warnings": tuple(entry["warnings"])}))
 
 
 FOLLOWS = {"network_weights": "weights_sha256", "reference_decoding": "reference_sha256"}
