@@ -67,7 +67,7 @@ CLOSED: dict[str, set[str]] = {
     "losses": {"choices"},
     "data": {"randomness", "lazy", "words", "sizes", "places", "reading", "regular", "bombs", "npy"},
     "metrics": {"words", "reading", "regular", "bombs"},
-    "figures": {"lazy"},
+    "figures": {"lazy", "reading"},
     "pages": {"lazy", "sizes"},
 }
 

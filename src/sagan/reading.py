@@ -15,6 +15,10 @@ MAX_DEPTH = 64
 """Containers inside each other, at most; our own files have fewer than ten."""
 MOST_DIGITS = 100
 """Of a whole number, at most."""
+NOT_FINITE = ("nan", "inf", "-inf")
+"""Texts that stand for numbers that JSON has not."""
+NOT_FINITE = ("nan", "inf", "-inf")
+"""Texts that stand for numbers that JSON has not."""
 MAX_BYTES = 2**28
 """Length of a file of text that is read as a whole, at most."""
 

@@ -1,5 +1,6 @@
 """Data sets of the library datasets, from a folder, Parquet files and (without a network) by name."""
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -138,6 +139,24 @@ def test_a_damaged_folder_is_one_sentence(table, tmp_path):
     next((tmp_path / "here").glob("*.arrow")).unlink()
     with pytest.raises(DataError, match=r"here cannot be read as a data set .*; save it again"):
         find_source(str(tmp_path / "here"), tmp_path).load()
+
+
+@pytest.mark.parametrize("in_splits", [False, True])
+def test_a_folder_that_names_tables_elsewhere_is_refused(table, tmp_path, in_splits):
+    table().save_to_disk(tmp_path / "private")
+    whole, root = (datasets.DatasetDict({"train": table()}), "here/train") if in_splits else (table(), "here")
+    whole.save_to_disk(tmp_path / "here")
+    assert len(find_source(str(tmp_path / "here"), tmp_path).load().labels) == 7
+    state = json.loads((tmp_path / root / "state.json").read_text())
+    secret = next((tmp_path / "private").glob("*.arrow"))
+    for files, why in (
+        ([{"filename": str(secret)}], "names a file outside of it, .*private"),
+        ([{"filename": "../" * (1 + in_splits) + f"private/{secret.name}"}], "names a file outside of it"),
+        ([secret.name], "names no files"),
+    ):
+        (tmp_path / root / "state.json").write_text(json.dumps(state | {"_data_files": files}))
+        with pytest.raises(DataError, match=rf"here cannot be read as a data set .*{why}"):
+            find_source(str(tmp_path / "here"), tmp_path).load()
 
 
 def test_damaged_pictures_are_named_by_row(tmp_path, config, picture):

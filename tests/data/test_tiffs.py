@@ -80,3 +80,12 @@ def test_parts_that_come_to_more_than_they_show_are_refused(packed, monkeypatch)
 def test_many_values_a_pixel_are_refused_before_they_are_read():
     with pytest.raises(UnreadableError, match=r"uncommon kind .*9 values a pixel"):
         read_tiff(tiff(np.zeros((6, 6, 9), np.float32), photometric="minisblack", planarconfig="contig"), 0, 100)
+
+
+@pytest.mark.parametrize(("code", "name"), [(34712, "JPEG2000"), (50001, "WEBP"), (34887, "LERC"), (7, "JPEG")])
+def test_parts_that_are_pictures_of_their_own_are_refused_before_they_are_read(code, name):
+    data = bytearray(tiff(DEEP, photometric="rgb"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        struct.pack_into("<H", data, file.pages[0].tags["Compression"].valueoffset, code)
+    with pytest.raises(UnreadableError, match=rf"uncommon kind \(compressed by {name}\); save it as PNG"):
+        read_tiff(bytes(data), 0, DEEP.size)

@@ -10,7 +10,7 @@ from sagan import Hook
 from sagan.runs import hooks as hooks_of_runs
 from sagan.runs.train import DivergedError
 from sagan.training import health
-from sagan.training.checkpoint import checkpoints, load_checkpoint
+from sagan.training.checkpoint import checkpoint_path, checkpoints, load_checkpoint, save_checkpoint
 
 
 @pytest.mark.slow("trains until it collapses and goes back")
@@ -155,3 +155,19 @@ def test_the_latest_healthy_checkpoint_is_kept_and_gone_back_to(tmp_path, monkey
         told(tiny(14, on_collapse="rollback", max_rollbacks=1, keep_last=1), None, resume=tmp_path / "run")
     found = [load_checkpoint(path) for path in checkpoints(tmp_path / "run" / "checkpoints")]
     assert [(contents["step"], contents["rollbacks"]) for contents in found] == [(6, 1), (9, 1)]
+
+
+@pytest.mark.long("trains until it collapses")
+def test_a_healthy_checkpoint_that_no_longer_fits_ends_the_run_with_a_sentence(tmp_path, nan_at, tiny, run):
+    folder = tmp_path / "run" / "checkpoints"
+
+    class Harm(Hook):
+        def on_step(self, record):
+            if record.step == 7:
+                path = checkpoint_path(folder, 6)
+                contents = load_checkpoint(path)
+                save_checkpoint(path, contents | {"G": {key: value[None] for key, value in contents["G"].items()}})
+
+    nan_at((8, 0))
+    with pytest.raises(DivergedError, match=r"stopped at step [89]: not finite; .*step-0*6\.pt .*does not fit .*: G/"):
+        run(tiny(12, on_collapse="rollback"), tmp_path / "run", hooks=[Harm()])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sagan.training.checkpoint import CheckpointError
 from sagan.training.hooks import BY_HOOK, Hook, Hooks, Record, named, plain_state
 from sagan.training.loop import train_loop
 
@@ -210,3 +211,10 @@ def test_what_is_large_is_let_go_of_after_the_step(record_of, pictures):
     record = record_of(total_steps=1)
     train_loop(Hooks([Draw()], record), pictures, 0)
     assert (record.sampler, record.pictures, record.values, record.metrics) == (None, {}, {}, {})
+
+
+def test_a_hook_that_cannot_take_its_state_is_named(record_of):
+    hooks = Hooks([Counter("mine"), Counter("yours")], record_of())
+    with pytest.raises(CheckpointError, match=r"the hook 'yours' cannot take .* \(KeyError: 'count'\)") as caught:
+        hooks.load_state_dict({"mine": {"count": 3}, "yours": {"other": 1}})
+    assert isinstance(caught.value.__cause__, KeyError)

@@ -16,6 +16,7 @@ from sagan.data.names import in_a_line, shown_names
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.tars import arranged
 from sagan.data.there import HUB_PREFIX
+from sagan.reading import object_of, read_bytes
 
 FORM = "hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:CONFIGURATION"
 DEFAULT_SPLIT = "train"
@@ -161,13 +162,32 @@ def _parquet_files(place: Path, library: Any) -> dict[str, list[str]]:
     return {DEFAULT_SPLIT: sorted(str(file) for file in place.resolve().rglob("*.parquet") if file.is_file())}
 
 
+def _check_own_files(folder: Path, place: Path | None = None) -> None:
+    """Check that the tables that a folder of ``save_to_disk`` names lie in it: the library opens any.
+
+    Raises:
+        ValueError: If one does not, or its list is none.
+        OSError: If it cannot be read.
+    """
+    files = object_of(read_bytes(folder / "state.json")).get("_data_files")
+    if not isinstance(files, list) or not all(isinstance(file, dict) and "filename" in file for file in files):
+        raise ValueError(f"{folder.name}/state.json names no files")
+    root = (place or folder).resolve()
+    for file in files:
+        if not (folder / str(file["filename"])).resolve().is_relative_to(root):
+            raise ValueError(f"{folder.name}/state.json names a file outside of it, {in_a_line(str(file['filename']))}")
+
+
 def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> Any:
     try:
         if place.is_file():
             return library.Dataset.from_parquet(str(place), cache_dir=str(cache))
         if (place / "state.json").is_file():
+            _check_own_files(place)
             return library.load_from_disk(str(place))
         if (place / "dataset_dict.json").is_file():
+            for name in object_of(read_bytes(place / "dataset_dict.json")).get("splits", []):
+                _check_own_files(place / str(name), place)
             splits = library.load_from_disk(str(place))
         else:
             files = _parquet_files(place, library)

@@ -28,6 +28,8 @@ KINDS = {
 UPRIGHT = 1
 MOST_SAMPLES = 4  # values a pixel
 DEFLATE, LZMA = (8, 32946), (34925,)  # values of TIFF's tag 259
+BOUNDED = (1, 5, 32773, 50000)
+"""Raw, LZW, PackBits, Zstandard: unpacked to what a part should come to and no further."""
 DEFLATE_TIMES = 1032
 SMALL_BYTES = 2**26
 """A strip that cannot come to more is decoded without looking what it comes to."""
@@ -111,10 +113,14 @@ def _check_parts(page: Any, data: bytes) -> None:
     """Check what the compressed strips or tiles of a page come to: ``tifffile`` unpacks each as a whole.
 
     Raises:
-        UnreadableError: If that is far more than they should.
+        UnreadableError: If that is far more than they should, or if they are pictures of their own (JPEG 2000, WebP),
+            whose sizes nothing bounds.
     """
-    if page.compression not in (*DEFLATE, *LZMA):
+    if page.compression in BOUNDED:
         return
+    if page.compression not in (*DEFLATE, *LZMA):
+        name = getattr(page.compression, "name", page.compression)
+        raise UnreadableError(f"a TIFF of an uncommon kind (compressed by {name}); save it as PNG or a plain TIFF")
     limit = 2 * min(math.prod(page.chunks) * page.dtype.itemsize, page.nbytes) + SPARE_BYTES
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         if page.compression in DEFLATE and count * DEFLATE_TIMES <= max(limit, SMALL_BYTES):

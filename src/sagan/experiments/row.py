@@ -27,7 +27,7 @@ from sagan.experiments.published import FIGURE6_CLASSES
 from sagan.experiments.scales import Judging
 from sagan.figures import save_image
 from sagan.generators.pretrained import TrainedGenerator, load, read_snapshot
-from sagan.reading import BytesError, check_version, object_of, read_bytes, whatever_happens
+from sagan.reading import NOT_FINITE, BytesError, check_version, object_of, read_bytes, whatever_happens
 from sagan.recipes.build import build_networks, with_classes
 from sagan.recipes.config import RunConfig, differences, from_json, to_json
 from sagan.runs.folder import copied, write_text
@@ -54,8 +54,6 @@ KINDS: dict[str, Any] = {
     "parameters": dict,
 }
 """What the parts of a result are that tables are made of."""
-NOT_FINITE = ("nan", "inf", "-inf")
-"""How files have numbers that JSON has not."""
 SHOWN = 100
 """Of what a message says of something wrong, at most."""
 PER_CLASS = 10

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sagan.figures.canvas import INK, MUTED, PALETTE, add_text
+from sagan.reading import NOT_FINITE
 
 Records = Sequence[Mapping[str, object]]
 Floats = NDArray[np.float64]
 
-# How strict JSON, which has no such numbers, is made to carry them.
-NOT_FINITE = ("nan", "inf", "-inf")
 DPI = 110
 PANEL_INCHES = (4.6, 3.1)
 # Longer names of curves are shortened.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from sagan.places import could_not_write
-from sagan.reading import BytesError, check_version, lines_of, read_bytes
+from sagan.reading import NOT_FINITE, BytesError, check_version, lines_of, read_bytes
 from sagan.regular import not_through_a_link
 from sagan.runs.folder import RunError, place_of, write_text
 from sagan.training.hooks import Hook, Line, Record
@@ -27,7 +27,6 @@ NUMBERS = (
 )
 NUMBERS_OF = ("gamma/", "variety/", "sigma/", "overfitting/", "score/")
 """Keys of numbers, and what those begin with that have several."""
-NOT_FINITE = ("nan", "inf", "-inf")
 ROLLED_BACK = "rolled back"
 LEFT_OUT = "log.jsonl.damaged"
 """Where lines go that are no records."""

@@ -92,6 +92,9 @@ class Rollback(Hook):
             )
         if not healthy.exists():
             raise DivergedError(f"{stopped}; {healthy} to go back to is gone")
+        why = record.state.misfit(load_checkpoint(healthy))
+        if why is not None:
+            raise DivergedError(f"{stopped}; {healthy} to go back to does not fit the networks of the run: {why}")
         go_back(self.folder, self.healthy_step)
         return self.healthy_step
 

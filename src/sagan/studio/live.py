@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sagan.figures.curves import MAX_POINTS, Panel, thin, training_panels
 from sagan.generators.pretrained import EXPORTED, exported_step
+from sagan.reading import NOT_FINITE
 from sagan.recipes.config import RunConfig, config_of_file
 from sagan.runs.curves import one_protocol
 from sagan.runs.log import LOG, read_log
@@ -24,7 +25,6 @@ NUMBERS = (
     *("loss_", "real_logits", "fake_logits", "trained_logits", "heldout_logits", "gamma/", "variety/", "sigma/"),
     *("images_per_s", "score/", "elapsed_s", "overfitting/"),
 )
-NOT_FINITE = ("nan", "inf", "-inf")
 MOST_BYTES = 2**28
 MOST_STEP = 2**53  # a larger one is no number of a browser
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sagan.models.generator import Generator
 from sagan.places import AGAIN
+from sagan.training.checkpoint import CheckpointError
 from sagan.training.config import TrainConfig
 from sagan.training.engine import Engine
 from sagan.training.state import TrainState
@@ -292,10 +293,21 @@ class Hooks:
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, states: Mapping[str, State]) -> None:
-        """Give each hook its state; one without any keeps what it has."""
+        """Give each hook its state; one without any keeps what it has.
+
+        Raises:
+            CheckpointError: If one cannot take its state; the hook's own error is its cause.
+        """
         for name, hook in self.by_name.items():
-            if name in states:
+            if name not in states:
+                continue
+            try:
                 hook.load_state_dict(states[name])
+            except Exception as error:  # Of a hook that may be anybody's.
+                raise CheckpointError(
+                    f"the hook {name!r} cannot take the state that the checkpoint keeps of it "
+                    f"({type(error).__name__}: {error}); without that hook the run goes on, and the state is dropped"
+                ) from error
 
     def start_again(self, states: Mapping[str, State]) -> None:
         """Take every hook back to a checkpoint."""
