@@ -17,12 +17,16 @@ from sagan.training.config import EngineConfig
 pytestmark = pytest.mark.usefixtures("own_place")
 
 
+SHOWN = {"shown": "hats", "class": "hat"}
+
+
 def fake_result(sweep: Sweep, name: str, seed: int) -> None:
     """Leave a result as if the row had been done."""
     order = next(o for o in sweep.orders() if (o.name, o.config.seed) == (name, seed))
     order.result.mkdir(parents=True)
     judging = {measure: vars(order.judging) for measure in order.measures}
-    contents = {"sagan_row": 1, "status": "finished", "step": 4, "judging": judging, "attention": True, "by_class": [1]}
+    contents = {"sagan_row": 1, "status": "finished", "step": 4, "judging": judging, "attention": True}
+    contents["by_class"] = [SHOWN]
     contents |= {"samples_at": [*order.samples_at], "reports": {}, "pairs": {}, "health": []}
     contents["parameters"] = dict.fromkeys(("generator", "discriminator", "attention", "residual"), 1)
     (order.result / RESULT).write_text(json.dumps(contents))
@@ -226,7 +230,7 @@ def test_facts_that_a_result_does_not_tell_are_not_known(smoke_sweep) -> None:
     fake_result(sweep, "attention feat8", 0)
     (row,) = sweep.chosen(["attention feat8"])
     found = sweep.results(row)[0]
-    assert (found["device"], found["monitor"], found["by_class"]) == ("not known", None, [1])
+    assert (found["device"], found["monitor"], found["by_class"]) == ("not known", None, [SHOWN])
 
 
 def test_damaged_files_are_named(tmp_path: Path, smoke_sweep) -> None:

@@ -260,10 +260,10 @@ def _classes(sweep: Sweep, caption: str) -> list[Path]:
         pictures = _read_strip(sweep.result_folder(row, 0) / BY_CLASS, sweep.scale.base.generator.size_px)
         if result is None or pictures is None:
             continue
-        distances = result["reports"]["final"]["classes"]
+        distances = result["reports"].get("final", {}).get("classes", {})
         name = called(sweep, "intra")
         labels = [
-            f"{one['shown']}, {name} {distances[one['class']]['value']:.1f}"
+            f"{one['shown']}, {name} {float(distances[one['class']]['value']):.1f}"
             if one["class"] in distances
             else one["shown"]
             for one in result["by_class"]

@@ -202,7 +202,9 @@ def _check_shown(result: dict[str, Any]) -> None:
     require_number("training_s", result.get("training_s", 0.0))
     names = result.get("class_names", [])
     _require(isinstance(names, list) and all(isinstance(name, str) for name in names), "its names of classes are none")
-    _require(isinstance(result.get("by_class", []), list), "its pictures by class are none")
+    shown = result.get("by_class", [])
+    texts = isinstance(shown, list) and all(isinstance(one[key], str) for one in shown for key in ("shown", "class"))
+    _require(texts, "its pictures by class are none")
     monitor = result.get("monitor") or {"values": []}
     for value in monitor["values"]:
         fine = isinstance(value["metric"], str) and isinstance(value["protocol"], dict)
