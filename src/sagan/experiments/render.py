@@ -16,7 +16,8 @@ from sagan.experiments.effects import LEVEL, effects, effects_table, left_out, s
 from sagan.experiments.row import ATTENTION, BY_CLASS, SAMPLES
 from sagan.experiments.sweep import ROWS, SWEEP, Sweep, read_sweep, slug, stage_steps
 from sagan.figures import band_curves, dot_plot, save_image, strip, table_picture
-from sagan.reading import object_of, read_bytes
+from sagan.reading import object_of, read_bytes, whatever_happens
+from sagan.regular import open_regular
 from sagan.runs.folder import write_text
 
 DIFFERENCES = (
@@ -229,25 +230,48 @@ def _published(sweep: Sweep, row: Row, step: int) -> str:
 
 def _samples(sweep: Sweep, row: Row, seed: int) -> dict[int, NDArray[np.uint8]]:
     """Read the strip of samples that a row left: {step: (N, H, W, 3)}."""
-    rows = _read_strip(sweep.result_folder(row, seed) / SAMPLES, sweep.scale.base.generator.size_px)
-    return {} if rows is None else dict(zip(sweep.results(row)[seed]["samples_at"], rows, strict=True))
+    steps = sweep.results(row)[seed]["samples_at"]
+    strips = _strips(sweep.result_folder(row, seed) / SAMPLES, sweep.scale.base.generator.size_px, len(steps))
+    return {} if strips is None else dict(zip(steps, strips, strict=True))
 
 
-def _read_strip(file: Path, size: int) -> NDArray[np.uint8] | None:
-    """Read rows of pictures that lie side by side: (rows, N, H, W, 3); None if there is no file."""
+def _strips(file: Path, size: int, expected: int) -> NDArray[np.uint8] | None:
+    """Read strips of pictures that lie side by side: (strips, N, H, W, 3); None if there is no file.
+
+    Raises:
+        SweepError: If it is damaged, or has another number of strips than expected.
+    """
+    picture = _picture(file)
+    if picture is None:
+        return None
+    width, height = picture.size
+    if (width % size, height) != (0, expected * size):
+        raise _damaged(file, f"{width} x {height} pixels are not {expected} strips of pictures of {size} px")
+    return np.asarray(picture).reshape(expected, size, width // size, size, 3).swapaxes(1, 2)
+
+
+def _picture(file: Path) -> Image.Image | None:
+    """Read a picture that a row left; None if there is no file.
+
+    Raises:
+        SweepError: If it is damaged.
+    """
     if not file.is_file():
         return None
-    pixels = np.asarray(Image.open(file, formats=("PNG",)).convert("RGB"))
-    return pixels.reshape(-1, size, pixels.shape[1] // size, size, 3).swapaxes(1, 2)
+    with whatever_happens(lambda why: _damaged(file, why)), open_regular(file) as opened:
+        return Image.open(opened, formats=("PNG",)).convert("RGB")
+
+
+def _damaged(file: Path, why: str) -> SweepError:
+    return SweepError(f"{file} is damaged ({why}); remove its folder to measure the row again")
 
 
 def _attention(sweep: Sweep) -> list[Path]:
     written = []
     for row in sweep.rows:
         for seed in list(sweep.results(row))[:1]:
-            file = sweep.result_folder(row, seed) / ATTENTION
-            if file.is_file():
-                looks = Image.open(file, formats=("PNG",))
+            looks = _picture(sweep.result_folder(row, seed) / ATTENTION)
+            if looks is not None:
                 written.append(save_image(looks, sweep.folder / f"attention-{slug(row.name)}.png"))
     return written
 
@@ -257,8 +281,11 @@ def _classes(sweep: Sweep, caption: str) -> list[Path]:
     written = []
     for row in sweep.rows:
         result = sweep.results(row).get(0)
-        pictures = _read_strip(sweep.result_folder(row, 0) / BY_CLASS, sweep.scale.base.generator.size_px)
-        if result is None or pictures is None:
+        if result is None:
+            continue
+        file, classes = sweep.result_folder(row, 0) / BY_CLASS, len(result["by_class"])
+        pictures = _strips(file, sweep.scale.base.generator.size_px, classes) if classes else None
+        if pictures is None:
             continue
         distances = result["reports"].get("final", {}).get("classes", {})
         name = called(sweep, "intra")
