@@ -104,6 +104,18 @@ def test_python_m_sagan_works() -> None:
     assert (done.returncode, done.stdout[:11]) == (0, "sagan-torch")
 
 
+def test_help_ends_in_a_terminal_of_one_column() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sagan", "sample", "--help"],
+        capture_output=True,
+        check=False,
+        timeout=300,
+        env=os.environ | {"COLUMNS": "1"},
+    )
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 100
+
+
 def test_flags_that_would_do_nothing_are_refused(run: Run, digits_run: Path, error: Mistake) -> None:
     assert "--interpolate" in error(run("sample", digits_run, "--end-seed", "3", "--out", "x.png"))
     assert "--truncation" in error(

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -40,6 +41,10 @@ first steps:
 """
 
 
+NARROWEST = 10
+"""Columns of a terminal; for fewer the library that writes `--help` seeks for ever how to break its lines."""
+
+
 class Verb(NamedTuple):
     """A verb of the command line."""
 
@@ -55,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code: 0, 2 for a user's mistake, 1 for a failure, 130 after Ctrl-C."""
     if argv is None:
         keep_freed_memory()  # only where the process is ours
+        if shutil.get_terminal_size().columns < NARROWEST:
+            os.environ["COLUMNS"] = str(NARROWEST)
         for stream in (sys.stdout, sys.stderr):  # a terminal that cannot write a name shows its number instead
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
