@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM: the step is finished and saved, and the printed command goes on."""
 
-import errno
-import os
 import signal
 import subprocess
 import sys
@@ -9,14 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
 
 from sagan.generators.pretrained import read_snapshot
-from sagan.runs.signals import Lasting, end_with_parent, stop_signals, stopping, words_may_be_lost
+from sagan.runs.signals import end_with_parent, stop_signals, stopping
 
 
 @pytest.fixture
@@ -98,40 +94,6 @@ def test_a_closed_terminal_has_the_step_finished_and_saved(tmp_path: Path) -> No
     )
     assert closed.returncode == 129, closed.stderr
     assert int(read_snapshot(out).contents["step"]) >= 1  # type: ignore[call-overload]
-
-
-def test_words_that_nobody_reads_are_lost_and_no_error() -> None:
-    reader, writer = os.pipe()
-    with os.fdopen(reader) as read, os.fdopen(writer, "w") as stream:
-        lasting = Lasting(stream)
-        assert lasting.write("heard") == 5
-        lasting.flush()
-        assert read.read(5) == "heard"
-        read.close()
-        with pytest.raises(BrokenPipeError):
-            os.write(writer, b"x")
-        for _ in range(2):
-            lasting.write("lost")
-            lasting.flush()
-        assert lasting.fileno() == writer
-        os.write(writer, b"nor does who writes there otherwise fail")
-
-
-def test_other_errors_of_a_stream_are_raised(tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w+") as stream:
-        full = OSError(errno.ENOSPC, "no space")
-        lasting = Lasting(SimpleNamespace(write=Mock(side_effect=full), fileno=stream.fileno))
-        with pytest.raises(OSError, match="no space"):
-            lasting.write("x")
-
-
-def test_standard_error_is_as_before_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
-    before = sys.stderr
-    with words_may_be_lost():
-        Console(stderr=True).print("said")
-        assert sys.stderr is not before
-    assert sys.stderr is before
-    assert capsys.readouterr().err == "said\n"
 
 
 @pytest.mark.slow("a process of its own whose words nobody reads")

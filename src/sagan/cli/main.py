@@ -1,6 +1,5 @@
 """The command line: finds the verb, runs it, and turns what it raises into a sentence and an exit code."""
 
-import io
 import os
 import shutil
 import sys
@@ -28,6 +27,7 @@ from sagan.cli import (
     train,
 )
 from sagan.cli.parse import HELP, HELP_ALL, UsageError, wrapped
+from sagan.streams import own_streams
 from sagan.version import __version__
 from sagan.words import did_you_mean
 
@@ -62,9 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_freed_memory()  # only where the process is ours
         if shutil.get_terminal_size().columns < NARROWEST:
             os.environ["COLUMNS"] = str(NARROWEST)
-        for stream in (sys.stdout, sys.stderr):  # a terminal that cannot write a name shows its number instead
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+        own_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return dispatch(arguments)

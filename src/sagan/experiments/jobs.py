@@ -18,7 +18,8 @@ from sagan.data.parallel import cores
 from sagan.experiments.row import Order, read_result, write_order
 from sagan.reading import lines_of
 from sagan.runs.log import LOG
-from sagan.runs.signals import PARENT, stopping, words_may_be_lost
+from sagan.runs.signals import PARENT, stopping
+from sagan.streams import words_may_be_lost
 from sagan.training.config import Device
 
 CHECK_EVERY_S = 0.2

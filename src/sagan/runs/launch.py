@@ -16,7 +16,8 @@ from typing import IO
 from sagan.data.parallel import cores
 from sagan.recipes.config import RunConfig
 from sagan.runs.folder import folder_for
-from sagan.runs.signals import HANG_UP, PARENT, stopping, words_may_be_lost
+from sagan.runs.signals import HANG_UP, PARENT, stopping
+from sagan.streams import words_may_be_lost
 from sagan.training.config import Device
 from sagan.training.processes import ADDRESS, LOCAL_RANK, LOCAL_WORLD_SIZE, PORT, RANK, WORLD_SIZE
 

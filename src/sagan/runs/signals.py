@@ -1,19 +1,15 @@
-"""What Ctrl-C does, SIGTERM, and a closed terminal: the step is finished and saved; a second Ctrl-C leaves at once.
+"""What Ctrl-C does, SIGTERM, and a closed terminal: the step is finished and saved; a second Ctrl-C leaves at once."""
 
-Words that nobody can read any more end nothing.
-"""
-
-import errno
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
+
+from sagan.streams import words_may_be_lost
 
 PARENT = "SAGAN_PARENT"
 """The variable that tells a process which one started it, and that it is not to go on without that one."""
@@ -52,53 +48,6 @@ def stop_signals(console: Console) -> Iterator[Callable[[], int]]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-class Lasting:
-    """A stream that takes words also once nobody reads them: what `tee` or a terminal did that is gone.
-
-    Args:
-        stream: Where they go as long as they can.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        """Write, or lose it."""
-        with self._without_a_reader():
-            self.stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Write what waits, or lose it."""
-        with self._without_a_reader():
-            self.stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-    @contextmanager
-    def _without_a_reader(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):
-                raise
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.stream.fileno())
-            os.close(nowhere)
-
-
-@contextmanager
-def words_may_be_lost() -> Iterator[None]:
-    """Inside the context let words on standard error vanish once nobody reads them; a run is worth more than they."""
-    before = sys.stderr
-    sys.stderr = Lasting(before)
-    try:
-        yield
-    finally:
-        sys.stderr = before
 
 
 def stopping() -> list[signal.Signals]:
