@@ -1,5 +1,6 @@
 """Files and folders that appear when they are complete: nothing half is left by a failure or by a kill."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,32 @@ def test_who_is_killed_leaves_no_file_of_that_name_and_the_next_one_succeeds(tmp
     with whole_folder(tmp_path / "folder") as place:
         (place / "x").write_text("whole")
     assert (tmp_path / "folder" / "x").read_text() == "whole"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_with_the_file_and_the_room(tmp_path, monkeypatch, number):
+    def full(self, data):
+        raise OSError(number, "words of the system")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        OSError, match=r"a\.npz could not be written: (the disk is full|your quota is used up) \(5 "
+    ) as why:
+        write_whole(tmp_path / "a.npz", b"12345")
+    assert why.value.errno == number
+    assert "bytes needed, " in str(why.value) and f" free in {tmp_path}); make room" in str(why.value)
+    with (
+        pytest.raises(OSError, match=r"share could not be written: .* free in ") as why,
+        whole_folder(tmp_path / "share") as place,
+    ):
+        write_whole(place / "a", b"1")
+    assert ".tmp" not in str(why.value)
+    assert names(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_is_told_by_the_name_that_was_given(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for write in (lambda path: write_whole(path, "1"), lambda path: whole_folder(path).__enter__()):
+        with pytest.raises(OSError, match=r"file/a could not be written: there is no folder .*file; make it") as why:
+            write(tmp_path / "file" / "a")
+        assert ".tmp" not in str(why.value)

@@ -72,9 +72,16 @@ def could_not_write(path: Path, error: BaseException, needed: int | None = None)
         said = f"{path} could not be written: {what.get(number or 0, 'the disk is full')} ({room})"
         return OSError(number or errno.ENOSPC, f"{said}; make room{AGAIN}")
     if not path.absolute().parent.is_dir():
-        return OSError(number or errno.ENOENT, f"{path} could not be written: its folder is gone")
+        said = f"{path} could not be written: there is no folder {path.parent}; make it, or choose another place"
+        return OSError(number or errno.ENOENT, said)
     why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return OSError(number or errno.EIO, f"{path} could not be written ({why}; {room}); check the disk and permissions")
+
+
+def in_a_sentence(error: OSError) -> str:
+    """Give what an error says without its number: a sentence of our own, or a file's name with the system's words."""
+    words = error.strerror or str(error)
+    return f"{error.filename}: {words}" if error.filename else words
 
 
 def in_bytes(count: int) -> str:

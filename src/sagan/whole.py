@@ -6,23 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sagan.places import could_not_write, in_a_sentence
+
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, needed: int | None = None) -> Iterator[Path]:
     """Give a place beside ``path`` for what takes its name at the end; missing folders are made.
 
     After a failure there is nothing left of it, and an older file is as it was.
 
+    Args:
+        path: The file.
+        needed: The room that it takes, in bytes, where that is known.
+
     Raises:
-        OSError: If it cannot be written.
+        OSError: If it cannot be written, see :func:`sagan.places.could_not_write`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         settle(temporary, path)
+    except OSError as error:
+        raise could_not_write(path, error, needed) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def settle(temporary: Path, path: Path) -> None:
@@ -50,8 +59,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    data = content.encode() if isinstance(content, str) else content
+    with whole_file(path, len(data)) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager
@@ -62,14 +72,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
     those of the same names, each in one move.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If it cannot be written, see :func:`sagan.places.could_not_write`.
     """
     path = path.absolute()
     hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(hidden, ignore_errors=True)  # of a process that was killed, and had the same number
     new = hidden / path.name
-    new.mkdir(parents=True)
     try:
+        new.mkdir(parents=True)
         yield new
         if not path.exists():
             new.replace(path)
@@ -78,5 +88,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
             place = path / file.relative_to(new)
             place.parent.mkdir(parents=True, exist_ok=True)
             file.replace(place)
+    except OSError as error:
+        words = in_a_sentence(error).replace(str(new), str(path))
+        raise could_not_write(path, OSError(error.errno, words)) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

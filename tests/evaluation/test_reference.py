@@ -1,5 +1,7 @@
 """The real pictures: their splits, and their statistics in the cache and in files."""
 
+import shutil
+
 import numpy as np
 import pytest
 from cells import Cells, evaluate
@@ -83,6 +85,34 @@ def test_statistics_with_other_kept_features_are_made_again(dataset, generator, 
         read_statistics(file, network_protocol(Cells()))
     assert value() == before
     assert len(read_statistics(file, network_protocol(Cells())).collected.kept) == 120
+
+
+def test_statistics_that_cannot_be_kept_are_used_all_the_same(dataset, generator, tmp_path, capsys):
+    def value():
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=20).report
+
+    expected = value()
+    statistics = tmp_path / "cache" / "statistics"
+    shutil.rmtree(statistics)
+    statistics.write_text("no folder")
+    assert value() == expected
+    assert "could not be written" not in capsys.readouterr().err
+    reference_statistics(Cells(), reference_of(dataset))
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"there is no folder {statistics}; make it, or choose another place. They are computed again each" in said
+
+
+def test_values_are_given_where_statistics_cannot_be_exported(dataset, generator, tmp_path):
+    def judged(file):
+        return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=20, export_statistics=file)
+
+    fine = judged(tmp_path / "real-again.npz")
+    assert (fine.exported is not None, fine.not_exported) == (True, None)
+    (tmp_path / "folder.npz").mkdir()
+    refused = judged(tmp_path / "folder.npz")
+    assert refused.report == fine.report
+    assert refused.exported is None
+    assert "folder.npz could not be written (Is a directory" in str(refused.not_exported)
 
 
 def test_another_split_does_not_take_the_cached_statistics(dataset, generator):

@@ -69,6 +69,16 @@ def test_distances_within_classes_go_on_where_they_stopped(dataset, generator, t
     assert last.seen == 0
 
 
+def test_distances_are_given_where_finished_classes_cannot_be_kept(dataset, generator, tmp_path, capsys):
+    expected = intra(generator, dataset, Cells(), cache_dir=str(tmp_path / "elsewhere"))
+    reference_of(dataset)
+    (tmp_path / "cache").mkdir(exist_ok=True)
+    (tmp_path / "cache" / "within-classes").write_text("no folder")
+    assert intra(generator, dataset, Cells(), progress=True) == expected
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("After an interruption all classes are measured anew") == 1
+
+
 def test_other_weights_or_numbers_do_not_take_finished_classes(dataset, generator):
     intra(generator, dataset, Cells())
     for how in ({"seed": 1}, {"truncation": 1.0}):

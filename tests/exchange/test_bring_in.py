@@ -151,7 +151,7 @@ def test_an_import_that_fails_at_its_last_file_leaves_no_folder(tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("sagan.exchange.bring_in.save_checkpoint", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="out could not be written: the disk is full"):
         import_weights(G, tmp_path / "in" / "out", ImportConfig(discriminator=D))
     assert list((tmp_path / "in").iterdir()) == []
     monkeypatch.undo()

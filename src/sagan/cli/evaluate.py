@@ -12,6 +12,7 @@ from sagan.data.there import check_there
 from sagan.evaluation.config import EvaluateConfig
 from sagan.generators.hub import check_weights_there
 from sagan.places import PICTURES, check_place
+from sagan.reading import read_named
 from sagan.sizes import size_of
 
 ROWS = 8
@@ -90,11 +91,13 @@ def run(arguments: list[str]) -> int:
         print(f"values and protocols: {a.out}")
     if a.neighbours_picture is not None and result.neighbours is not None:
         print(f"nearest real pictures: {save_image(result.neighbours.picture, a.neighbours_picture)}")
+    if result.not_exported is not None:
+        raise result.not_exported
     return 0
 
 
 def _compare(*paths: Path) -> int:
-    read = [path.read_bytes() for path in paths]
+    read = [read_named(path) for path in paths]
     from sagan.evaluation import comparison
     from sagan.metrics.report import report_from_json
 

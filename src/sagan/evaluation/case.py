@@ -1,6 +1,5 @@
 """What the measures are given: both sides, the feature network, and after the passes what these left."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -146,9 +145,3 @@ def too_few(count: int, width: int, of: str = "") -> tuple[str, ...]:
         f"{count:,} pictures{of} for {width:,} features: the covariance has not full rank and the value is biased "
         f"upward; use more than {width:,}, better ten times as many",
     )
-
-
-def say(text: str, progress: bool) -> None:
-    """Say on standard error, in one line, what was decided and why."""
-    if progress:
-        print(text, file=sys.stderr, flush=True)

@@ -7,13 +7,13 @@ from operator import or_
 from pathlib import Path
 
 from sagan.data import DataConfig, ImageSet
-from sagan.evaluation.case import Case, device_of, named, say
+from sagan.evaluation.case import Case, device_of, named
 from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig, Metric
 from sagan.evaluation.measures import MEASURES, Found, Measure, Needs, no_labels
 from sagan.evaluation.networks import early_network, fitting_network, width_is_open
 from sagan.evaluation.old import takes_old_signature
 from sagan.evaluation.outcome import Evaluation
-from sagan.evaluation.passes import collect
+from sagan.evaluation.passes import collect, say
 from sagan.evaluation.reference import (
     HashedBatches,
     Reference,
@@ -102,8 +102,13 @@ def evaluate(
     seen, side = _both_sides(case, judged, real, needs)
     case, subject = _make_passes(case, seen, side, needs)
     found = [_computed(measure, case) for measure in asked]
-    exported = None if config.export_statistics is None else _export(real, network, config, progress)
-    return replace(_evaluation(found, side.subject | judged.subject | subject), exported=exported)
+    evaluation = _evaluation(found, side.subject | judged.subject | subject)
+    if config.export_statistics is None:
+        return evaluation
+    try:
+        return replace(evaluation, exported=_export(real, network, config, progress))
+    except OSError as error:
+        return replace(evaluation, not_exported=error)
 
 
 def export_statistics(

@@ -19,6 +19,8 @@ class Evaluation:
     """If it was asked for."""
     exported: str | None = None
     """Where the statistics of the real pictures were written, in a sentence, if that was asked for."""
+    not_exported: OSError | None = None
+    """Why they could not be written: the values are worth more than that."""
 
     def text(self) -> str:
         """Write the values for people: a table, then what all of them share, then warnings."""

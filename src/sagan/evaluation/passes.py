@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -23,7 +24,15 @@ Pixels = NDArray[np.uint8]
 
 # Features that are kept for the kernel distance and for neighbours, of the generated and of the real pictures each.
 KEPT = 10_000
+# What float32 may take off a feature, as share of the largest, with room for sums.
+KEPT_DIGITS = 1e-6
 BATCH_SIZE = 50
+
+
+def say(text: str, progress: bool) -> None:
+    """Say on standard error, in one line, what was decided and why."""
+    if progress:
+        print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -75,25 +84,52 @@ class Collected:
             return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
 
         scores, accuracy, kept = part("scores"), part("accuracy"), KeptFeatures.from_arrays(part("kept"))
+        moments = Moments.from_arrays(part("moments"))
+        _check_kept(moments, kept)
         return cls(
-            _as_they_came(Moments.from_arrays(part("moments")), kept),
+            _as_they_came(moments, kept),
             kept,
             ScoreSums.from_arrays(scores) if scores else None,
             ClassAccuracy.from_arrays(accuracy, class_labels) if accuracy and class_labels is not None else None,
         )
 
 
+def _check_kept(moments: Moments, kept: KeptFeatures) -> None:
+    """Check that features can be some of those that moments are of: none is further from the mean than all together.
+
+    Raises:
+        ValueError: If they cannot.
+    """
+    if moments.count < 2 or not len(kept):
+        return
+    features, stored = kept.features(), moments.gaussian()
+    if features.shape[1] != moments.width:
+        raise ValueError(f"it has moments of {moments.width} features and keeps {features.shape[1]} of each picture")
+    lowest, highest = features.min(0), features.max(0)
+    room = np.sqrt(np.diagonal(stored.covariance) * (moments.count - 1))
+    room += KEPT_DIGITS * max(highest.max(), -lowest.min())
+    if (np.maximum(highest - stored.mean, stored.mean - lowest) > room).any():
+        raise ValueError("its mean or its scatter is not that of the features beside it")
+
+
 def _as_they_came(moments: Moments, kept: KeptFeatures) -> Moments:
     """Make moments of fewer pictures than features from the features, if all were kept: a distance takes less time.
 
     Not where they had more digits than those that were kept, which the mean shows.
+
+    Raises:
+        ValueError: If mean or scatter are not those of the features.
     """
     if not 2 <= moments.count == len(kept) < moments.width:
         return moments
     features, found = kept.features(), Moments(moments.width)
     found.update(features)
-    apart = np.abs(found.gaussian().mean - moments.gaussian().mean).max()
-    return found if apart <= 1e-12 * np.abs(features).max() else moments
+    stored, largest = moments.gaussian(), np.abs(features).max()
+    apart = np.abs(found.gaussian().mean - stored.mean).max()
+    spread = np.std(features, 0, dtype=np.float64, ddof=1) - np.sqrt(np.diagonal(stored.covariance))
+    if max(apart, np.abs(spread).max()) > KEPT_DIGITS * largest:
+        raise ValueError("its mean or its scatter is not that of the features beside it")
+    return found if apart <= 1e-12 * largest else moments
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 from sagan.data import ImageSet, cache_folder
 from sagan.data.decisions import unusual
 from sagan.evaluation.config import Split
-from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect
+from sagan.evaluation.passes import BATCH_SIZE, KEPT, Collected, Pixels, collect, say
 from sagan.metrics.class_accuracy import ClassLabels
 from sagan.metrics.features import FeatureNetwork, check_images, network_protocol
 from sagan.metrics.report import Protocol, differing_fields
 from sagan.npy import read_npz
-from sagan.places import could_not_write
+from sagan.places import AGAIN, in_a_sentence
 from sagan.reading import check_version, object_of, whatever_happens
 from sagan.sizes import Size, longhand, written
 from sagan.whole import whole_file
@@ -140,7 +141,7 @@ def reference_statistics(
     """Give the statistics of real pictures, from the cache folder where the same were computed before.
 
     The file there is found by the content of the pictures, the split, the network and its weights. A damaged one is
-    made again.
+    made again. Where it cannot be written that is said, and they are used all the same.
 
     Args:
         network: The feature network.
@@ -170,9 +171,16 @@ def reference_statistics(
         description="features of real pictures",
         progress=progress,
     )
-    write_statistics(file, ReferenceStatistics(collected, protocol))
+    made = ReferenceStatistics(collected, protocol)
     # From the file, like every later call: to the last bit the same values, whoever computed the statistics.
-    return read_statistics(file, protocol, class_labels)
+    try:
+        write_statistics(file, made)
+        return read_statistics(file, protocol, class_labels)
+    except OSError as error:
+        say(f"note: {in_a_sentence(error).removesuffix(AGAIN)}. They are computed again each time", progress)
+    with TemporaryDirectory() as elsewhere:
+        write_statistics(Path(elsewhere) / file.name, made)
+        return read_statistics(Path(elsewhere) / file.name, protocol, class_labels)
 
 
 def statistics_of_batches(
@@ -242,11 +250,9 @@ def write_statistics(file: Path, statistics: ReferenceStatistics) -> None:
     """
     made = np.frombuffer(json.dumps(statistics.protocol).encode(), np.uint8)
     arrays = {FORM: np.array(FORMAT_VERSION), "protocol": made, **statistics.collected.to_arrays()}
-    try:
-        with whole_file(file) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise could_not_write(file, error, sum(array.nbytes for array in arrays.values())) from error
+    size = sum(array.nbytes for array in arrays.values())
+    with whole_file(file, size) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
 def read_statistics(file: Path, expected: Protocol, class_labels: ClassLabels | None = None) -> ReferenceStatistics:

@@ -22,9 +22,8 @@ from sagan.data import (
     picture_size,
 )
 from sagan.data.decisions import flags_of_before, unusual
-from sagan.evaluation.case import say
 from sagan.evaluation.config import PUBLISHED_NUM, EvaluateConfig
-from sagan.evaluation.passes import Pixels, sampled_batches, sampled_classes, weights_sha256
+from sagan.evaluation.passes import Pixels, sampled_batches, sampled_classes, say, weights_sha256
 from sagan.evaluation.reference import Reference, ReferenceStatistics, real_batches, reference_of
 from sagan.generators.pretrained import TrainedGenerator, load
 from sagan.generators.staged import newest_stage, run_name

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from sagan.data import ImageSet, cache_folder
 from sagan.data.parallel import progress_bar
-from sagan.evaluation.case import Case, say
+from sagan.evaluation.case import Case
 from sagan.evaluation.config import EvaluateConfig
-from sagan.evaluation.passes import BATCH_SIZE, Pixels, sampled_batches, weights_sha256
+from sagan.evaluation.passes import BATCH_SIZE, Pixels, sampled_batches, say, weights_sha256
 from sagan.evaluation.reference import Reference, real_batches
 from sagan.generators.pretrained import TrainedGenerator
 from sagan.metrics.features import FeatureNetwork, extract, network_protocol
 from sagan.metrics.frechet import frechet_distance, gaussian
 from sagan.metrics.statistics import Moments
-from sagan.reading import lines_of
+from sagan.places import AGAIN, could_not_write, in_a_sentence
+from sagan.reading import BytesError, lines_of, read_bytes
 
 
 class ClassDistance(NamedTuple):
@@ -129,7 +130,7 @@ def within_classes(case: Case) -> list[ClassDistance]:
     classes = check_classes(case)
     file = _progress_file(case)
     found = _read(file)
-    left = [one for one in classes if one.name not in found]
+    left, keeps = [one for one in classes if one.name not in found], True
     if case.progress and left:
         say("within classes: timing a batch and a distance for the plan ...", case.progress)
         say(plan(case).text(), case.progress)
@@ -139,7 +140,8 @@ def within_classes(case: Case) -> list[ClassDistance]:
         for one in left:
             bar.update(task, description=f"within classes, {one.label + 1} of {len(classes)}: {one.name}")
             found[one.name] = _distance(case, one, lambda count: bar.advance(task, count))
-            _append(file, found[one.name])
+            if keeps:
+                keeps = _kept(file, found[one.name], case.progress)
     return [found[one.name] for one in classes]
 
 
@@ -258,8 +260,14 @@ def _progress_file(case: Case) -> Path:
 
 
 def _read(file: Path) -> dict[str, ClassDistance]:
+    try:
+        data = read_bytes(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except BytesError as error:
+        raise ValueError(f"{file} cannot be read: {error}; remove it to measure all classes anew") from error
     found = {}
-    for record in lines_of(file.read_bytes()).records if file.exists() else []:
+    for record in lines_of(data).records:
         if record.keys() == {*ClassDistance._fields} and _is_distance(record):  # else that of an interrupted call
             found[record["class_name"]] = ClassDistance(**record)
     return found
@@ -268,6 +276,17 @@ def _read(file: Path) -> dict[str, ClassDistance]:
 def _is_distance(record: dict[str, Any]) -> bool:
     kinds = {"class_name": str, "value": float, "generated": int, "real": int}
     return all(type(record[name]) is kind for name, kind in kinds.items())
+
+
+def _kept(file: Path, found: ClassDistance, progress: bool) -> bool:
+    """Keep a finished class; where that cannot be, say so: the distances are worth more than the way to go on."""
+    try:
+        _append(file, found)
+    except OSError as error:
+        said = in_a_sentence(could_not_write(file, error)).removesuffix(AGAIN)
+        say(f"note: {said}. After an interruption all classes are measured anew", progress)
+        return False
+    return True
 
 
 def _append(file: Path, found: ClassDistance) -> None:

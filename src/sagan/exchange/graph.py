@@ -101,8 +101,9 @@ def write_onnx(generator: TrainedGenerator, out: Path) -> float:
     assert program is not None
     model = program.model_proto
     onnx.helper.set_model_props(model, {"sagan": json.dumps(about(generator))})
-    with whole_file(out) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+    data = model.SerializeToString()
+    with whole_file(out, len(data)) as temporary:
+        temporary.write_bytes(data)
         return _checked(G, _onnx_session(temporary), out)
 
 
@@ -117,9 +118,9 @@ def write_program(generator: TrainedGenerator, out: Path) -> float:
     inputs = inputs_of(G, 2, 0)
     with _quiet():
         program = torch.export.export(G, inputs, dynamic_shapes=_any_batch(inputs))
-        with whole_file(out) as temporary:
-            file = io.BytesIO()  # the exporter would warn of a temporary name
-            torch.export.save(program, file, extra_files={"sagan.json": json.dumps(about(generator))})
+        file = io.BytesIO()  # the exporter would warn of a temporary name
+        torch.export.save(program, file, extra_files={"sagan.json": json.dumps(about(generator))})
+        with whole_file(out, len(file.getvalue())) as temporary:
             temporary.write_bytes(file.getvalue())
             loaded = torch.export.load(io.BytesIO(temporary.read_bytes())).module()
 

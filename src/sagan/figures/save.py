@@ -1,16 +1,15 @@
 """Pictures and animations to files: whole or not at all, with what made them written inside."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from sagan.figures import video
 from sagan.figures.canvas import Pixels, check_images, choose_scale, enlarge
+from sagan.whole import write_whole
 
 # Longest side in px that each format can hold.
 IMAGE_LIMITS = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
@@ -50,7 +49,8 @@ def save_image(image: Image.Image, path: str | Path, *, metadata: Mapping[str, s
             image.save(file, "WEBP", lossless=True, exif=exif)
         else:
             image.save(file, "JPEG", quality=95, subsampling=0, exif=exif)
-    return _write_whole(path, file.getvalue())
+    write_whole(path, file.getvalue())
+    return path
 
 
 def save_animation(
@@ -101,7 +101,8 @@ def save_animation(
     suffix = _known_suffix(path, ANIMATION_LIMITS, "animation", (frames.shape[2], frames.shape[1]))
     if boomerang:
         frames = np.concatenate([frames, frames[-2:0:-1]])
-    return _write_whole(path, _encode(frames, suffix, fps, loop, metadata or {}))
+    write_whole(path, _encode(frames, suffix, fps, loop, metadata or {}))
+    return path
 
 
 def _encode(frames: Pixels, suffix: str, fps: float, loop: bool, metadata: Mapping[str, str]) -> bytes:
@@ -163,23 +164,3 @@ def _known_suffix(path: Path, limits: Mapping[str, int], what: str, size: tuple[
             "write a .png or use fewer or smaller images"
         )
     return suffix
-
-
-def _write_whole(path: Path, content: bytes) -> Path:
-    """Write to a temporary name in the same folder, then rename: readers see the old file or the new one."""
-    temporary = path.parent / f".{uuid4().hex}.tmp"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            # After the rename there is nothing left to remove; after a failure nothing may be left behind.
-            with suppress(OSError):
-                temporary.unlink()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(
-            error.errno, f"cannot write {path} ({reason}); choose a writable folder with free space"
-        ) from error
-    return path

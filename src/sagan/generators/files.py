@@ -27,7 +27,8 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    size = sum(array.nbytes for array in arrays.values())
+    with whole_file(path, size) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 

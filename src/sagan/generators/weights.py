@@ -18,11 +18,10 @@ from sagan.models.config import GeneratorConfig, with_first_widths
 from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import folded_state_dict
-from sagan.places import could_not_write
 from sagan.reading import object_of, value_of, whatever_happens
 from sagan.recipes.build import check_sizes
 from sagan.recipes.config import built
-from sagan.training.contents import checksum, not_finite, num_bytes
+from sagan.training.contents import checksum, not_finite
 from sagan.whole import write_whole
 
 FORMAT = "sagan generator"
@@ -73,10 +72,7 @@ def save_weights(
     # As bytes: safetensors' own writing to a file gives it to this user alone, and this file is there to be shared.
     tensors = {k: v.cpu().contiguous() for k, v in folded_state_dict(generator).items()}
     metadata["checksum"] = _checksum(tensors, metadata)
-    try:
-        write_whole(path, save(tensors, metadata))
-    except OSError as error:
-        raise could_not_write(path, error, num_bytes(tensors)) from error
+    write_whole(path, save(tensors, metadata))
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 
 from sagan.data.config import GIVEN
-from sagan.places import could_not_write
 from sagan.reading import object_of, read_bytes
 from sagan.recipes.config import FORM, RunConfig, config_of_file, merged
 from sagan.sizes import written
@@ -285,11 +284,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: If it cannot be written; an older one stays.
     """
-    data = text.encode("utf-8")
-    try:
-        write_whole(path, data)
-    except OSError as error:
-        raise could_not_write(path, error, len(data)) from error
+    write_whole(path, text)
 
 
 def copied(source: Path, target: Path) -> None:
@@ -298,11 +293,8 @@ def copied(source: Path, target: Path) -> None:
     Raises:
         OSError: If it cannot be written; an older one stays.
     """
-    try:
-        with whole_file(target) as temporary:
-            shutil.copyfile(source, temporary)
-    except OSError as error:
-        raise could_not_write(target, error, source.stat().st_size if source.exists() else None) from error
+    with whole_file(target, source.stat().st_size) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def size(num_bytes: float) -> str:

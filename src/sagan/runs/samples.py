@@ -29,7 +29,7 @@ def kept_samples(folder: Path, step: int) -> list[tuple[int, Path]]:
 
 def write_samples(path: Path, images: NDArray[np.uint8]) -> None:
     """Write samples, uint8 (rows, H, W, 3), in one move."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with whole_file(path, images.nbytes) as temporary, temporary.open("wb") as file:
         np.save(file, images)
 
 

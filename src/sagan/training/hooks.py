@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sagan.models.generator import Generator
-from sagan.places import AGAIN
+from sagan.places import AGAIN, in_a_sentence
 from sagan.training.checkpoint import CheckpointError
 from sagan.training.config import TrainConfig
 from sagan.training.engine import Engine
@@ -234,7 +234,7 @@ class Hooks:
         if last or before is None:
             raise record.save_error or OSError("process 0 could not save the run")
         if record.engine.writes:
-            why = str(record.save_error).removesuffix(AGAIN)
+            why = in_a_sentence(record.save_error).removesuffix(AGAIN) if record.save_error else ""
             self.say(
                 f"step {record.step:,} is not saved: {why}. Training goes on and tries it again; until then the last "
                 f"checkpoint is that of step {before:,}"
@@ -275,7 +275,7 @@ class Hooks:
             if not hook.may_fail:
                 raise
             if name not in self._failing:
-                self.say(f"note: {str(error).removesuffix(AGAIN)}. Training goes on")
+                self.say(f"note: {in_a_sentence(error).removesuffix(AGAIN)}. Training goes on")
             self._failing.add(name)
 
     def _end(self, started: Sequence[Hook]) -> None:
