@@ -34,6 +34,14 @@ def test_an_evaluation_without_classes_prints_none(dataset):
     assert "within classes" not in result.text()
 
 
+def test_a_note_that_several_values_share_is_printed_once(dataset, generator):
+    result = evaluate(generator, reference_of(dataset), Cells(), metrics=["fd", "is"], num=40)
+    first, second = (replace(value, warnings=("shared",)) for value in result.report.values[:2])
+    report = replace(result.report, values=(replace(first, warnings=("shared", "own")), second))
+    lines = [line for line in replace(result, report=report).text().splitlines() if line.startswith("note: ")]
+    assert lines == [f"note: {first.metric}, {second.metric}: shared", f"note: {first.metric}: own"]
+
+
 def test_pictures_of_another_generator_compare_with_a_run(dataset, generator):
     samples = np.concatenate(list(sampled_batches(generator, 40, 0)))
     ours, theirs = (

@@ -138,8 +138,10 @@ def test_each_query_has_its_dot_and_frame_in_its_colour(count):
     for row in range(2):
         for number, (y, x) in enumerate(queries):
             centre = (y * 8 + 4, x * 8 + 4)
-            for column in (0, number + 1):
-                assert near(panel(picture, 32, 32, row, column, 8)[centre], QUERY_COLOURS[number])
+            assert near(panel(picture, 32, 32, row, 0, 8)[centre], QUERY_COLOURS[number])
+            own = panel(picture, 32, 32, row, number + 1, 8)  # a ring there: what the place takes of itself is seen
+            assert not near(own[centre], QUERY_COLOURS[number])
+            assert all(near(own[centre[0] + dy, centre[1] + dx], QUERY_COLOURS[number]) for dy, dx in ((8, 0), (0, -8)))
             blobs, _ = ndimage.label(near(panel(picture, 32, 32, row, 0, 8), QUERY_COLOURS[number]))
             inside = np.argwhere(blobs == blobs[centre])
             assert inside.mean(0) + 0.5 == pytest.approx((y * 8 + 4, x * 8 + 4), abs=0.5)

@@ -34,7 +34,11 @@ class Evaluation:
         if values:
             lines += ["", *_protocols(values)]
         lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in self.report.versions.items()))
-        lines += [f"note: {value.metric}: {text}" for value in values for text in value.warnings]
+        notes: dict[str, list[str]] = {}
+        for value in values:
+            for text in value.warnings:
+                notes.setdefault(text, []).append(value.metric)
+        lines += [f"note: {', '.join(metrics)}: {text}" for text, metrics in notes.items()]
         return "\n".join(lines)
 
 

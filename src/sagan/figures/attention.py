@@ -150,7 +150,7 @@ def _row(
         dots.append((colour, dot))
         targets.append((colour, dot, _to_panel(attention_target(attention_map), attention_map.shape, large)))
         panel = Image.fromarray(_shade(large, attention_map, style.ground))
-        panels.append(_framed(_draw_marks(panel, [(colour, dot)], []), colour))
+        panels.append(_framed(_draw_marks(panel, [(colour, dot)], [], hollow=True), colour))
     return [_framed(_draw_marks(Image.fromarray(large), dots, targets if style.arrows else []), None), *panels]
 
 
@@ -188,9 +188,16 @@ def _to_panel(cell: Sequence[float], grid: tuple[int, ...], large: Pixels) -> Po
 
 
 def _draw_marks(
-    panel: Image.Image, dots: Sequence[tuple[RGB, Point]], arrows: Sequence[tuple[RGB, Point, Point]]
+    panel: Image.Image,
+    dots: Sequence[tuple[RGB, Point]],
+    arrows: Sequence[tuple[RGB, Point, Point]],
+    *,
+    hollow: bool = False,
 ) -> Image.Image:
-    """Draw arrows from the first point to the second, then dots over them, all with a light rim for any ground."""
+    """Draw arrows from the first point to the second, then dots over them, all with a light rim for any ground.
+
+    Hollow ones are rings: what a map has there, where a place looks at itself, is seen through them.
+    """
     radius = min(10.0, max(4.0, min(panel.size) / 28))
     rim = max(1.0, radius / 3.5)
     size = (panel.width * SUPERSAMPLING, panel.height * SUPERSAMPLING)
@@ -205,6 +212,9 @@ def _draw_marks(
         for fill, reach in (((255, 255, 255), radius + rim), (colour, radius)):
             box = [SUPERSAMPLING * edge for edge in (x - reach, y - reach, x + reach, y + reach)]
             draw.ellipse(box, fill=fill)
+        if hollow:
+            reach = radius - rim
+            draw.ellipse([SUPERSAMPLING * edge for edge in (x - reach, y - reach, x + reach, y + reach)], fill=(0,) * 4)
     return Image.alpha_composite(panel.convert("RGBA"), layer.reduce(SUPERSAMPLING)).convert("RGB")
 
 

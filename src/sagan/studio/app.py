@@ -115,7 +115,11 @@ class Studio:
         loaded, data, sample, found = self._nearest(asked)
         config = asked.pictures.config(loaded.generator)
         return nearest_file(
-            loaded, config, sample, found, f"{len(data):,} pictures of {Path(str(data.config.path)).name}"
+            loaded,
+            config,
+            sample,
+            found,
+            f"{len(data):,} pictures of {Path(str(data.config.path)).name}, held-out ones as well",
         )
 
     def _nearest(self, asked: Looks) -> tuple[Loaded, TrainingPictures, NDArray[np.uint8], Neighbours]:

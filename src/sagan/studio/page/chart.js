@@ -2,6 +2,8 @@
 
 import { el } from "./dom.js";
 
+// Lines beyond the sixth have the colours of the first six again, and are dashed.
+const DASHES = ["none", "6 3", "2 3"];
 const W = 360, H = 190, LEFT = 46, RIGHT = 18, TOP = 10, BOTTOM = 24;
 
 function svg(tag, attributes, text) {
@@ -47,16 +49,17 @@ export function chart(panel) {
   }
   for (const t of ticks(0, most, 4)) box.append(svg("text", { x: x(t), y: H - 6, "text-anchor": "middle" }, short(t)));
   for (const mark of panel.marks) box.append(svg("line", { class: "mark", x1: x(mark), x2: x(mark), y1: TOP, y2: H - BOTTOM }));
-  names.forEach((name, i) => draw(box, panel.series[name], `var(--s${i % 6})`, x, y));
+  names.forEach((name, i) => draw(box, panel.series[name], `var(--s${i % 6})`, x, y, DASHES[Math.floor(i / 6) % DASHES.length]));
   const key = el("div", { className: "key" }, ...names.map((name, i) => {
     const item = el("span", { textContent: name });
     item.style.setProperty("--c", `var(--s${i % 6})`);
+    item.style.setProperty("--dash", i < 6 ? "solid" : i < 12 ? "dashed" : "dotted");
     return item;
   }));
   return el("figure", { className: "chart" }, el("h3", { textContent: panel.title }), box, ...(names.length > 1 ? [key] : []));
 }
 
-function draw(box, [steps, values, lows, highs], colour, x, y) {
+function draw(box, [steps, values, lows, highs], colour, x, y, dashes) {
   const noisy = values.length > 60;
   const points = steps.map((s, i) => [s, values[i], i]).filter(([, v]) => v !== null);
   if (noisy) {
@@ -71,6 +74,7 @@ function draw(box, [steps, values, lows, highs], colour, x, y) {
   const shown = points.map(([s, v], i) => [x(s), y(half ? median(points.slice(Math.max(0, i - half), i + half + 1).map((p) => p[1])) : v)]);
   const line = svg("path", { class: "curve", d: path(shown) });
   line.style.stroke = colour;
+  line.style.strokeDasharray = dashes;
   box.append(line);
   if (shown.length === 1) {
     const dot = svg("circle", { cx: shown[0][0], cy: shown[0][1], r: 3 });

@@ -166,7 +166,7 @@ async function nearest() {
       paint(canvas, ...picture(arrays.images, i));
       return el("figure", {}, canvas, el("figcaption", { className: "caption", textContent: `${names[i] ?? ""} ${arrays.distances.data[i].toFixed(2)}` }));
     }));
-    $("near-hint").textContent = `The nearest of ${count.toLocaleString("en")} pictures of ${data}, by the colours of 8x8 cells (0 is equal).${others ? " These are not the pictures that it was trained on." : ""}`;
+    $("near-hint").textContent = `The nearest of ${count.toLocaleString("en")} pictures of ${data} (those held out from training as well), by the colours of 8x8 cells (0 is equal).${others ? " These are not the pictures that it was trained on." : ""}`;
     $("near-actions").hidden = false;
     drawn("near");
   } catch (error) {
