@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +102,13 @@ def test_truncation_redraws_the_tails_and_nothing_else():
     # Redrawn, not clipped: nothing gathers at the bound, and the tails follow the normal between the bounds.
     assert stats.kstest(truncated.flatten().numpy(), stats.truncnorm(-0.8, 0.8).cdf).pvalue > 1e-4
     assert torch.equal(sample_latents(0, range(4), 32, 50.0), z[:4])
+
+
+@pytest.mark.filterwarnings("error")
+def test_truncation_beyond_all_numbers_of_the_noise_changes_nothing():
+    free = sample_latents(0, range(4), 8)
+    for truncation in (1e300, math.inf):
+        assert torch.equal(sample_latents(0, range(4), 8, truncation), free)
 
 
 @pytest.mark.parametrize("truncation", [0.0, -1.0, 0.005, float("nan")])

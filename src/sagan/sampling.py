@@ -85,7 +85,8 @@ def sample_latents(
                 break
             z[row, outside] = generator.standard_normal(int(outside.sum()), dtype=np.float32)
     if truncation is not None:
-        np.clip(z, -truncation, truncation, out=z)
+        limit = min(truncation, float(np.finfo(z.dtype).max))
+        np.clip(z, -limit, limit, out=z)
     return torch.from_numpy(z)
 
 
