@@ -75,6 +75,7 @@ def sample_latents(
     Source: Brock et al. 2019 for the truncation.
     """
     check_truncation(truncation)
+    truncation = None if truncation is None else min(truncation, float(np.finfo(np.float32).max))
     z = np.empty((len(indices), z_dim), dtype=np.float32)
     for row, index in enumerate(indices):
         generator = keyed_generator(seed, f"{stream} z", index)
@@ -85,8 +86,7 @@ def sample_latents(
                 break
             z[row, outside] = generator.standard_normal(int(outside.sum()), dtype=np.float32)
     if truncation is not None:
-        limit = min(truncation, float(np.finfo(z.dtype).max))
-        np.clip(z, -limit, limit, out=z)
+        np.clip(z, -truncation, truncation, out=z)
     return torch.from_numpy(z)
 
 
