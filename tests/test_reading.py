@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,8 @@ from sagan.reading import (
     check_version,
     lines_of,
     object_of,
+    read_bytes,
+    read_named,
     value_of,
     whatever_happens,
 )
@@ -105,3 +108,22 @@ def test_versions() -> None:
     for wrong in (0, -1, None, "2", True, 2.0):
         with pytest.raises(VersionError, match="x has no version that can be"):
             check_version(wrong, 3, "x")
+
+
+def test_a_file_of_any_length_takes_bounded_memory(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    (tmp_path / "a").write_bytes(b"x" * 2**20)
+    assert len(read_named(tmp_path / "a")) == 2**20
+    os.truncate(tmp_path / "a", 2**40)
+    with pytest.raises(BytesError, match=r"^it has more than 1 MiB$"):
+        read_bytes(tmp_path / "a")
+    with pytest.raises(ValueError, match=r"/a cannot be read: it has more than 1 MiB$"):
+        read_named(tmp_path / "a")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "a")
+    for read in (read_bytes, read_named):
+        with pytest.raises(OSError, match="it is a pipe, a socket or a device"):
+            read(tmp_path / "a")

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sagan.regular import open_regular
+
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 MAX_DEPTH = 64
 """Containers inside each other, at most; our own files have fewer than ten."""
 MOST_DIGITS = 100
 """Of a whole number, at most."""
-NOT_FINITE = ("nan", "inf", "-inf")
-"""Texts that stand for numbers that JSON has not."""
 NOT_FINITE = ("nan", "inf", "-inf")
 """Texts that stand for numbers that JSON has not."""
 MAX_BYTES = 2**28
@@ -99,13 +99,26 @@ def read_bytes(file: Path) -> bytes:
 
     Raises:
         BytesError: If it is longer than ``MAX_BYTES``.
-        OSError: If it cannot be read.
+        OSError: If it cannot be read, or is a pipe, a socket or a device.
     """
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise BytesError(f"it has more than {MAX_BYTES >> 20} MiB")
     return data
+
+
+def read_named(file: Path) -> bytes:
+    """Read a file of text; the error names it.
+
+    Raises:
+        ValueError: If it is longer than ``MAX_BYTES``.
+        OSError: As :func:`read_bytes`.
+    """
+    try:
+        return read_bytes(file)
+    except BytesError as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
 
 
 @contextmanager

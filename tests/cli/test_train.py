@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -211,3 +212,12 @@ def test_few_pictures_choose_augmentation_and_a_flag_overrides_it(
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"preset": "demo"}))
     assert augment("last", "--config", file)[:2] == ([], 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize(("verb", "file"), [("train", "pipe.json"), ("train", "pipe.yaml"), ("plan", "pipe.yaml")])
+def test_a_pipe_in_place_of_a_configuration_is_named_and_not_waited_for(
+    run: Run, error: Mistake, verb: str, file: str
+) -> None:
+    os.mkfifo(file)
+    assert f"{file} cannot be read: it is a pipe, a socket or a device, no file" in error(run(verb, "--config", file))

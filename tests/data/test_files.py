@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from sagan.data import DataConfig, DataError, open_dataset
+from sagan.data.decode import UnreadableError
+from sagan.data.pack import decode_to_size
 from sagan.data.sources import find_source
 
 
@@ -261,3 +263,22 @@ def test_a_folder_that_many_links_lead_to_is_read_once(tmp_path, picture):
         picture().save(tmp_path / "8" / name)
     source = find_source(DataConfig(path=str(tmp_path / "0"), classes="none"), tmp_path / "cache")
     assert source.load().names == ("a/a/a/a/a/a/a/a/x.png", "a/a/a/a/a/a/a/a/y.png")
+
+
+def test_a_picture_that_becomes_something_else_after_the_look_is_named(class_folder, tmp_path):
+    source = find_source(str(class_folder), tmp_path)
+    pictures = source.load()
+    picture = class_folder / "cat" / "1.png"
+    picture.unlink()
+    picture.touch()
+    os.truncate(picture, 2**40)
+    with pytest.raises(UnreadableError, match="the file has 1,048,576 MiB, more than the 512 allowed"):
+        pictures.decode(1)
+    picture.unlink()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(picture)
+        with pytest.raises(OSError, match="it is a pipe, a socket or a device, no file"):
+            pictures.decode(1)
+        with pytest.raises(DataError, match=r"cannot read cat/1.png \(it is a pipe"):
+            decode_to_size(pictures, 1, (8, 8))
+    assert pictures.decode(0).pixels.size

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -258,3 +259,12 @@ def test_a_table_that_is_long_for_its_pictures_is_refused(tmp_path, picture, mon
     (tmp_path / "metadata.csv").rename(tmp_path.parent / "own.csv")
     own = DataConfig(path=str(tmp_path), labels=str(tmp_path.parent / "own.csv"))
     assert find_source(own, tmp_path / "cache").load().class_names == ("1", "2")
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.json", "own.jsonl"])
+def test_a_table_of_any_length_takes_bounded_memory(flat, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    (tmp_path / name).touch()
+    os.truncate(tmp_path / name, 2**40)
+    with pytest.raises(DataError, match=rf"{name} cannot be read: it has more than 1 MiB"):
+        read(flat, tmp_path, labels=str(tmp_path / name))

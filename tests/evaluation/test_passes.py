@@ -166,3 +166,30 @@ def test_parts_that_do_not_belong_together_are_refused():
         plain.merge(collect(Cells(), images, 10, first=10, score_splits=2, progress=False))
     with pytest.raises(ValueError, match="given twice"):
         plain.merge(collect(Cells(), images, 10, progress=False))
+
+
+@pytest.mark.parametrize("count", [9, 40])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("moments/mean", lambda a: a + 2.0 * np.abs(a).max() + 100.0),
+        ("moments/scatter", lambda a: a * 1e-6),
+        ("kept/features", lambda a: a + np.float32(1e30)),
+        ("kept/features", lambda a: a[:, 1:]),
+    ],
+)
+def test_moments_that_are_not_of_the_features_beside_them_are_refused(count, name, change):
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3)).astype(np.uint8)
+    arrays = collect(Cells(), [pictures], count, progress=False).to_arrays()
+    Collected.from_arrays(arrays)
+    with pytest.raises(ValueError, match=r"not that of the features beside it|keeps \d+ of each picture"):
+        Collected.from_arrays(arrays | {name: change(arrays[name])})
+
+
+@pytest.mark.parametrize("change", [lambda a: a * 1.1, lambda a: a + np.eye(len(a))])
+def test_a_wrong_scatter_of_few_pictures_is_not_passed_over(change):
+    """Their features stand in for it."""
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3)).astype(np.uint8)
+    arrays = collect(Cells(), [pictures], 9, progress=False).to_arrays()
+    with pytest.raises(ValueError, match="its scatter is not that of the features"):
+        Collected.from_arrays(arrays | {"moments/scatter": change(arrays["moments/scatter"])})

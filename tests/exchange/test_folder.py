@@ -1,7 +1,10 @@
 """The folder to share: what its card says, and the way to the Hub and back, without a network."""
 
+import html
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,14 @@ import pytest
 import yaml
 from huggingface_hub import HfApi
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from PIL import Image
 
 import sagan
-from sagan.exchange.card import card, measured
+from sagan.data.names import readable
+from sagan.exchange.card import card, measured, plain
 from sagan.exchange.folder import write_folder
 from sagan.exchange.hub import HubGenerator
 from sagan.exchange.take_out import export, export_to
@@ -256,3 +263,57 @@ def test_names_are_refused_before_anything_is_loaded(tmp_path, monkeypatch):
         export("run", "x.onnx")
     with pytest.raises(FileNotFoundError):
         export("run", "x", reports=["none.json"])
+
+
+def test_reports_that_are_too_long_are_named(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    run = tmp_path / "run"
+    (run / "evaluations").mkdir(parents=True)
+    generator = small()
+    save_weights(generator.network, run / "generator.safetensors", generator.class_names, generator.provenance)
+    long = run / "evaluations" / "step-00000012.json"
+    for file in (long, tmp_path / "more.json"):
+        file.touch()
+        os.truncate(file, 2**40)
+    with pytest.raises(ValueError, match=r"step-00000012.json cannot be read: it has more than 1 MiB"):
+        export(run, "shared")
+    long.unlink()
+    with pytest.raises(ValueError, match=r"more.json cannot be read: it has more than 1 MiB"):
+        export(run, "shared", reports=["more.json"])
+
+
+PIECES = (*"ab1 _*`[]()<>!#-+=.~|$\\&;:/'\n\u202eé", "&lt;", "&#60;", "www.", "<img src=x onerror=alert(1)>")
+
+
+AROUND = {"{}": "<p>{}</p>", "x, {}, y": "<p>x, {}, y</p>", "# {}": "<h1>{}</h1>", "- {}": "<ul>\n<li>{}</li>\n</ul>"}
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+@settings(deadline=None)
+def test_a_name_is_neither_markdown_nor_html(name):
+    shown = html.escape(" ".join(readable(name).split())).replace("&#x27;", "'")
+    assume(shown)
+    page = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    for line, expected in AROUND.items():
+        assert page.render(line.format(plain(name))).strip() == expected.format(shown)
+
+
+def test_a_card_shows_what_stands_in_files_as_words(small):
+    """Class names, provenance and reports are of whoever made the weights."""
+    bad = "<img src=x onerror=alert(1)> [a](javascript:b) ![a](http://b)"
+    generator = small()
+    generator = replace(
+        generator,
+        class_names=(bad, f"# {bad}", "*"),
+        provenance={
+            **dict.fromkeys(("step", "weights", "batch_norm"), bad),
+            "data": {"images": bad, "source": bad},
+            "versions": {bad: bad},
+        },
+    )
+    value = replace(REPORT.values[0], metric=bad, protocol={bad: bad}, warnings=(bad,))
+    text = card(generator, [replace(REPORT, values=(value,))], name=bad, licence=bad)
+    page = MarkdownIt("commonmark", {"html": True}).render(text.split("---", 2)[2])
+    assert page.count("<img") == 1
+    assert "<a" not in page
+    assert page.count("&lt;img") == 17  # two of them in the example

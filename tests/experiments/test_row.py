@@ -1,6 +1,7 @@
 """One row: its key, its result, divergence, going on."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sagan.data import DataConfig
 from sagan.experiments.row import (
     Order,
     RowError,
+    _last_evaluation,
     is_done,
     missing_measures,
     read_order,
@@ -247,3 +249,18 @@ def test_a_score_in_a_log_that_is_no_number_is_named(tmp_path: Path, value) -> N
     (tmp_path / "log.jsonl").write_text(lines + json.dumps({"step": 6, "score/FD": value}) + "\n")
     with pytest.raises(RowError, match=r"log\.jsonl is damaged \(score/FD at step 6 is no number"):
         row_log(tmp_path)
+
+
+def test_what_the_monitor_measured_last_is_read_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    assert _last_evaluation(tmp_path) is None
+    (tmp_path / "evaluations").mkdir()
+    for step in (1, 2):
+        (tmp_path / "evaluations" / f"step-{step:08d}.json").write_text(json.dumps({"step": step}))
+    assert _last_evaluation(tmp_path) == {"step": 2}
+    (tmp_path / "evaluations" / "step-00000003.json").touch()
+    with pytest.raises(RowError, match=r"step-00000003.json is damaged \(it is no JSON"):
+        _last_evaluation(tmp_path)
+    os.truncate(tmp_path / "evaluations" / "step-00000003.json", 2**40)
+    with pytest.raises(RowError, match=r"step-00000003.json is damaged \(it has more than 1 MiB\); remove it"):
+        _last_evaluation(tmp_path)

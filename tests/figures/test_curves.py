@@ -227,3 +227,23 @@ def test_a_band_reaches_from_the_least_to_the_greatest_run(monkeypatch):
 def test_a_band_of_nothing_is_refused():
     with pytest.raises(ValueError, match="none of the runs has 'score/fid'"):
         band_curves({"a": [losses(3)]}, "score/fid")
+
+
+@pytest.mark.parametrize(
+    "values", [(1e308, 1e308), (1e308, -1e308, 1.0), ("inf", "-inf", 10**99), (1e30, -1e30, 5e-324)]
+)
+def test_values_as_no_training_has_them_can_be_drawn(values):
+    log = [{"step": step, "loss_d": value} for step, value in enumerate(values)]
+    assert training_curves(log).width > 0
+    assert comparison_curves({"x": log}, "loss_d").width > 0
+    assert band_curves({"x": [log, [{"step": 0, "loss_d": values[1]}]]}, "loss_d").width > 0
+
+
+def test_the_rest_of_a_curve_is_drawn_beside_values_as_no_training_has_them():
+    records = [{"step": s, "loss_d": float(s), "loss_g": -1.0} for s in range(8)]
+    records[3] |= {"loss_d": 1e308, "loss_g": -1e308}
+    axes = draw_panels(training_panels(records)).axes[0]
+    crosses, line = axes.get_lines()[:2]
+    assert crosses.get_marker() == "x" and crosses.get_xdata().tolist() == [3]
+    assert line.get_ydata().tolist() == [0, 1, 2, 4, 5, 6, 7]
+    assert axes.get_ylim()[1] < 10

@@ -376,3 +376,19 @@ def test_wrong_features_are_refused():
     ):
         with pytest.raises(ValueError, match="do not fit together"):
             frechet_distance(side, side)
+
+
+def test_numbers_that_no_feature_gives_are_refused_and_all_others_have_a_distance(random):
+    fine = gaussian(random.normal(size=(30, 4)))
+    few = gaussian(random.normal(size=(3, 4)))
+    for side in (fine._replace(mean=np.full(4, 1e200)), fine._replace(covariance=1e200 * np.eye(4))):
+        for pair in ((side, fine), (fine, side), (few, side)):
+            with pytest.raises(ValueError, match=r"Gaussian holds 1e\+200, larger than what features give; compute"):
+                frechet_distance(*pair)
+    with pytest.raises(ValueError, match="larger than what features give"):
+        frechet_distance(few._replace(rows=few.rows * 1e200), fine)
+    largest = np.array([[-frechet.LARGEST] * 4, [frechet.LARGEST] * 4])
+    for a in (gaussian(largest), gaussian(largest.repeat(4, 0))):
+        for b in (a, fine, few, gaussian(-largest)):
+            assert np.isfinite(frechet_distance(a, b))
+            assert np.isfinite(frechet_distance(b, a))

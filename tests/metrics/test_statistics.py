@@ -275,3 +275,45 @@ def test_kept_features_refuse_what_makes_no_sense(features):
     assert (KeptFeatures(1, seed=2**64 - 1).limit, KeptFeatures(1).seed) == (1, 0)
     with pytest.raises(ValueError, match="under a limit of 3"):
         KeptFeatures.from_arrays(kept.to_arrays() | {"limit": np.array(3)})
+
+
+def symmetric(scatter, value):
+    """Put a value beside the diagonal, on both sides."""
+    scatter[0, 1] = scatter[1, 0] = value
+    return scatter
+
+
+WRONG = {
+    "numbers larger": [("mean", lambda a: np.full(6, 1e200)), ("scatter", lambda a: np.full((6, 6), 1e308))],
+    "is not symmetric": [("scatter", np.tril)],
+    "below 0 on its diagonal": [("scatter", np.negative)],
+    "diagonal is too small": [
+        ("scatter", lambda a: a - np.diag(np.diagonal(a))),
+        ("scatter", lambda a: symmetric(a, 1.1 * np.sqrt(a[0, 0] * a[1, 1]))),
+    ],
+    "of another kind": [
+        ("scatter", lambda a: a.astype(complex)),
+        ("mean", lambda a: a.astype(int)),
+        ("count", lambda a: a + 0.5),
+    ],
+}
+
+
+@pytest.mark.parametrize(("said", "name", "change"), [(said, *one) for said, some in WRONG.items() for one in some])
+def test_moments_that_no_samples_have_are_refused(features, said, name, change):
+    moments = Moments(6)
+    moments.update(features)
+    arrays = moments.to_arrays()
+    with pytest.raises(ValueError, match=said):
+        Moments.from_arrays(arrays | {name: change(arrays[name].copy())})
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("count", [1, 2, 5, 300])
+def test_moments_of_any_samples_are_taken(features, scale, count):
+    for some in (features, features * [1, 0, 1e-9, 1, 1, 1], np.full((300, 6), 0.1), features + 1e6):
+        moments = Moments(6)
+        for row in (some[:count] * scale).astype(np.float32):
+            moments.update(row[None])
+        arrays = moments.to_arrays()
+        np.testing.assert_array_equal(Moments.from_arrays(arrays).to_arrays()["scatter"], arrays["scatter"])

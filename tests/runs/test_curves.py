@@ -1,6 +1,7 @@
 """The curves of a run."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
@@ -56,3 +57,48 @@ def test_drawing_takes_a_small_part_of_a_run_and_the_last_picture_has_all_of_it(
     hook.on_start(record)  # a rollback
     hook.on_end(record)
     assert drawn[3:] == [[*range(1, 11), 5]]
+
+
+def test_a_drawing_that_fails_does_not_end_a_run_and_is_told_once(tmp_path, monkeypatch, tiny, run):
+    def fail(*_, **__):
+        raise ValueError("arange: cannot compute length")
+
+    times = count(0, 1000)
+    monkeypatch.setattr("sagan.runs.curves.training_curves", fail)
+    monkeypatch.setattr("sagan.runs.curves.time", SimpleNamespace(monotonic=lambda: next(times)))
+    result, said = run(tiny(4, save_every=2, log_every=1), out=tmp_path / "run")
+    assert result.step == 4
+    assert said.count("run/curves.png could not be drawn (arange: cannot compute length). Training goes on") == 1
+    assert not (tmp_path / "run" / "curves.png").exists()
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), MemoryError(), RecursionError("deep")])
+def test_whatever_fails_in_a_drawing_is_an_error_that_a_run_goes_on_with(tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("sagan.runs.curves.training_curves", fail)
+    hook = Curves(tmp_path, "a run")
+    with pytest.raises(OSError, match=r"curves.png could not be drawn \("):
+        hook.on_save(SimpleNamespace(history=[{"step": 1, "loss_d": 1.0}], aside=nullcontext))
+
+
+def test_a_drawing_that_fails_is_not_tried_at_every_step(tmp_path, monkeypatch):
+    clock, tried = [1000.0], []
+
+    def fail(records, **_):
+        tried.append(len(records))
+        clock[0] += 3.0
+        raise ValueError("no")
+
+    monkeypatch.setattr("sagan.runs.curves.training_curves", fail)
+    monkeypatch.setattr("sagan.runs.curves.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    record = SimpleNamespace(history=[], aside=nullcontext)
+    hook = Curves(tmp_path, "a run")
+    hook.on_start(record)
+    for step in range(1, 12):
+        clock[0] += 17.0
+        record.history.append({"step": step, "loss_d": 1.0})
+        with suppress(OSError):
+            hook.on_save(record)
+    assert tried == [1, 7]

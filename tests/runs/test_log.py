@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from sagan import Hook
-from sagan.runs.log import truncate_log
+from sagan.runs.folder import RunError
+from sagan.runs.log import read_log, truncate_log
 from sagan.runs.means import Means
 from sagan.runs.train import train
 from sagan.training.hooks import Record
@@ -85,3 +86,17 @@ def test_the_clock_goes_on_from_the_last_time_that_is_one(tiny_state, engine) ->
     lines = [{"step": 1, "elapsed_s": value} for value in (50.0, None, "nan", "inf")]
     means.on_start(Record(config, state, engine, history=lines))
     assert 50 <= time.monotonic() - means.started < 60
+
+
+def test_a_log_that_grows_while_it_is_cut_takes_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\n{"step": 9}\n')
+
+    def read_then_grow(*arguments, **named):
+        found = read_log(*arguments, **named)
+        monkeypatch.setattr("sagan.reading.MAX_BYTES", 0)
+        return found
+
+    monkeypatch.setattr("sagan.runs.log.read_log", read_then_grow)
+    with pytest.raises(RunError, match=r"log.jsonl cannot be read: it has more than 0 MiB"):
+        truncate_log(path, 2)

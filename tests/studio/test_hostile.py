@@ -261,6 +261,15 @@ def test_a_pipe_in_place_of_a_log_does_not_hang(client, run_folder):
     assert "is no file" in studio.http.get("/api/runs/0").json()["error"]
 
 
+def test_names_of_rows_that_are_too_long_are_a_sentence(client, run_folder, monkeypatch):
+    studio = client(run_folder)
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    (run_folder / "classes.txt").touch()
+    os.truncate(run_folder / "classes.txt", 2**40)
+    answer = studio.http.get("/api/runs/0")
+    assert (answer.status_code, "classes.txt cannot be read: it has more" in answer.json()["error"]) == (400, True)
+
+
 @pytest.mark.parametrize("damaged", [b"", b"\x93NUMPY\x01\x00\x76\x00{'descr'(((", b"no", "shape", "huge"])
 def test_damaged_samples_are_a_sentence(damaged, client, run_folder, monkeypatch, tmp_path):
     file = run_folder / "samples" / "step-00000002.npy"

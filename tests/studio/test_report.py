@@ -1,6 +1,7 @@
 """The report of a run: one file, opened from the disk."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -140,3 +141,13 @@ def test_a_report_needs_no_library_of_the_studio(run_folder, tmp_path):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no run folder: it has no log\.jsonl"):
         write_report(tmp_path, tmp_path / "r.html")
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "evaluations/step-00000004.json", "values.json"])
+def test_a_file_that_is_too_long_is_named(run_folder, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    (run_folder / "evaluations").mkdir()
+    (run_folder / name).touch()
+    os.truncate(run_folder / name, 2**40)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read: it has more than 1 MiB"):
+        write_report(run_folder, tmp_path / "report.html")

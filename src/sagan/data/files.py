@@ -1,7 +1,6 @@
 """Folders and zip files of pictures: what is in them, by their first bytes, and what they mean (layout.py)."""
 
 import errno
-import io
 import os
 import re
 import stat
@@ -24,7 +23,8 @@ from sagan.data.names import in_a_line, readable
 from sagan.data.pictures import Pictures, Source, hash_lines
 from sagan.data.sniff import HEAD_BYTES, kind_of
 from sagan.data.tables import find_table, labelled_by
-from sagan.reading import whatever_happens
+from sagan.reading import BytesError, read_bytes, whatever_happens
+from sagan.regular import open_regular, read_regular
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -92,14 +92,10 @@ def folder_source(folder: Path, config: DataConfig) -> Source:
     entries.sort()
     found = _sorted_out((entry.name for entry in entries), lambda name: _head(folder / name))
     found.others.extend(others)
-    sizes = {entry.name: entry.size for entry in entries}
 
     def read(name: str) -> bytes:
-        refuse_huge(sizes.get(name, 0))
-        # Neither a Path nor a buffer nor asking for the size again, of which each takes some time of a small picture's.
         try:
-            with io.FileIO(f"{folder}/{name}") as stream:
-                return stream.readall()
+            return read_regular(f"{folder}/{name}", refuse_huge)
         except OSError as error:
             if _leads_nowhere(folder / name):
                 raise UnreadableError(f"a link that leads nowhere ({error.strerror})") from error
@@ -295,7 +291,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _head(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             return stream.read(HEAD_BYTES)
     except OSError:
         return b""
@@ -405,7 +401,14 @@ def _by_own_table(where: str, found: _Sorted, config: DataConfig, read: Callable
     file = Path(table).expanduser()
     if not file.is_file():
         raise DataError(f"there is no table {table} in {where} or as a file; --data.labels takes FILE or FILE:COLUMN")
-    return labelled_by(layout, table, column or None, lambda _: file.read_bytes(), folder="")
+    return labelled_by(layout, table, column or None, lambda _: _bounded(file), folder="")
+
+
+def _bounded(file: Path) -> bytes:
+    try:
+        return read_bytes(file)
+    except BytesError as error:
+        raise UnreadableError(str(error)) from error
 
 
 def _table_and_column(config: DataConfig) -> tuple[str, str]:

@@ -1,13 +1,16 @@
 """The card of shared weights: where they come from, what was measured and how, what they cannot do."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sagan.data.names import readable
 from sagan.generators.pretrained import EXPORTED
 from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report, Value, report_from_json
+from sagan.reading import read_named
 from sagan.sizes import written
 
 SAMPLES = "samples.png"
@@ -18,10 +21,10 @@ def measured(run: Path, step: object) -> list[Report]:
     """Read what a run measured at a step; nothing if it did not.
 
     Raises:
-        ValueError: If the file is no report.
+        ValueError: If the file is no report, or too long for one.
     """
     file = run / "evaluations" / f"step-{step if isinstance(step, int) else -1:08d}.json"
-    return [report_from_json(file.read_bytes(), str(file))] if file.is_file() else []
+    return [report_from_json(read_named(file), str(file))] if file.is_file() else []
 
 
 def card(generator: TrainedGenerator, reports: Sequence[Report], *, name: str, licence: str | None = None) -> str:
@@ -38,7 +41,7 @@ def card(generator: TrainedGenerator, reports: Sequence[Report], *, name: str, l
     places = ", ".join(f"at {k}x{k}" for k in config.attention_positions) or "nowhere"
     parts = [
         _front_matter(licence),
-        f"# {name}",
+        f"# {plain(name)}",
         f"A self-attention GAN's generator (Zhang et al., 2019) at {written(config.image_size)} px: {classes}, "
         f"attention {places}.",
         f"![samples, a row a class]({SAMPLES})",
@@ -52,14 +55,22 @@ def card(generator: TrainedGenerator, reports: Sequence[Report], *, name: str, l
         "## Limits",
         _limits(generator),
         "## Licence",
-        f"{licence}."
+        f"{plain(licence)}."
         if licence
         else "The author of these weights has not chosen a licence. Without one, ask before you use "
         "them. The pictures that they were trained on have licences of their own.",
     ]
     if generator.class_names:
-        parts += ["## Classes", ", ".join(generator.class_names)]
+        parts += ["## Classes", ", ".join(map(plain, generator.class_names))]
     return "\n\n".join(parts) + "\n"
+
+
+def plain(text: object) -> str:
+    """Write a text from a file so that a page shows it as it stands: neither Markdown nor HTML, and in one line."""
+    text = " ".join(readable(str(text)).split())
+    text = re.sub(r"([\\`*\[\]~|$#])|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    text = re.sub(r"^(\d*)([-+=.):])", r"\1\\\2", text)  # what makes a list or a rule of a line
+    return re.sub(r"&(?=#?\w)", "&amp;", text).replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _front_matter(licence: str | None) -> str:
@@ -81,19 +92,19 @@ def _call(generator: TrainedGenerator) -> str:
 def _training(facts: dict[str, object]) -> str:
     data = facts.get("data")
     if isinstance(data, dict):
-        pictures = f"{data.get('images', 'unknown')} pictures, {data.get('source')}"
+        pictures = f"{plain(data.get('images', 'unknown'))} pictures, {plain(data.get('source'))}"
     else:
         pictures = "not known"
     unknown = "imported" in facts and facts.get("step") == 0
     lines = [
         f"- Pictures: {pictures}",
-        f"- Steps (updates of the generator): {'not known' if unknown else facts.get('step')}",
-        f"- Weights: {facts.get('weights')}",
-        f"- Batch normalisation samples with {facts.get('batch_norm')}",
+        f"- Steps (updates of the generator): {'not known' if unknown else plain(facts.get('step'))}",
+        f"- Weights: {plain(facts.get('weights'))}",
+        f"- Batch normalisation samples with {plain(facts.get('batch_norm'))}",
     ]
     versions = facts.get("versions")
     if isinstance(versions, dict):
-        lines.append(f"- Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}")
+        lines.append(f"- Versions: {', '.join(plain(f'{name} {version}') for name, version in versions.items())}")
     return "\n".join(lines)
 
 
@@ -107,9 +118,9 @@ def _values(reports: Sequence[Report]) -> str:
 def _value(value: Value) -> str:
     spread = "" if value.spread is None else f" ± {value.spread:.4g}"
     better = "higher" if value.higher_is_better else "lower"
-    protocol = "; ".join(f"{key} {held}" for key, held in value.protocol.items() if held is not None)
-    warned = f" Note: {'; '.join(value.warnings)}." if value.warnings else ""
-    return f"- **{value.metric}** {value.value:.5g}{spread} ({better} is better).{warned} Protocol: {protocol}."
+    protocol = "; ".join(plain(f"{key} {held}") for key, held in value.protocol.items() if held is not None)
+    warned = f" Note: {plain('; '.join(map(str, value.warnings)))}." if value.warnings else ""
+    return f"- **{plain(value.metric)}** {value.value:.5g}{spread} ({better} is better).{warned} Protocol: {protocol}."
 
 
 def _limits(generator: TrainedGenerator) -> str:

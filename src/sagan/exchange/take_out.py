@@ -10,6 +10,7 @@ from sagan.exchange.config import GRAPHS, check_export
 from sagan.generators.pretrained import load
 from sagan.generators.weights import save_weights
 from sagan.metrics.report import Report, report_from_json
+from sagan.reading import read_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def export_to(
     out = Path(out)
     check_export(out, push)
     _check_packages(out, push)
-    given = [report_from_json(Path(file).read_bytes(), str(file)) for file in reports]
+    given = [report_from_json(read_named(Path(file)), str(file)) for file in reports]
     generator = load(path, progress=progress)
     if out.suffix == ".safetensors":
         save_weights(generator.network, out, generator.class_names, generator.provenance)

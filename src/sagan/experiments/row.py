@@ -343,7 +343,6 @@ def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
     copied(order.run / LOG, order.result / LOG)
     G, D = build_networks(with_classes(order.config, len(dataset.class_names)))
     machine: dict[str, Any] = read_snapshot(order.run).contents["machine"]  # type: ignore[assignment]
-    evaluations = sorted((order.run / "evaluations").glob("step-*.json"))
     return {
         "step": max((int(record["step"]) for record in records), default=0),
         "data": {
@@ -359,11 +358,24 @@ def _seen(order: Order, dataset: ImageSet) -> dict[str, Any]:
             "residual": _count(G.residual) + _count(D.residual),
         },
         "health": [record for record in records if "health" in record],
-        "monitor": object_of(evaluations[-1].read_bytes()) if evaluations else None,
+        "monitor": _last_evaluation(order.run),
         "training_s": max((float(record.get("elapsed_s", 0.0)) for record in records), default=0.0),
         "device": machine["device"],
         "threads": machine["threads"],
     }
+
+
+def _last_evaluation(run: Path) -> dict[str, Any] | None:
+    """Read what the monitor measured last; None if it measured nothing.
+
+    Raises:
+        ValueError: If the file is damaged or too long.
+    """
+    files = sorted((run / "evaluations").glob("step-*.json"))
+    if not files:
+        return None
+    with whatever_happens(lambda why: RowError(f"{files[-1]} is damaged ({why}); remove it to go on without it")):
+        return object_of(read_bytes(files[-1]))
 
 
 def _measure(order: Order, dataset: ImageSet, result: dict[str, Any], wanted: Sequence[Measure]) -> None:

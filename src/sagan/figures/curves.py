@@ -32,6 +32,8 @@ LINE_STYLES = ("-", "--", "-.", ":")
 SMOOTH_FROM = 60
 # More points than this cannot be told apart in a panel.
 MAX_POINTS = 600
+# Larger values are no course of a training, whose float32 ends at 3.4e38, and axes from such to such cannot be drawn.
+LARGEST = 1e30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +144,8 @@ def training_panels(records: Records) -> list[Panel]:
     ``gamma/...``, ``variety/...``, ``sigma/...``, ``overfitting/...``, ``images_per_s``, ``score/...``; others are
     left alone, and what is nowhere in the log gets no panel. Records with ``health`` mark their step in all panels,
     unless something is over. Where a step occurs twice, as in a log that a resumed run continued, the later record
-    counts. Values that are not finite, also as the strings "nan", "inf" and "-inf", become crosses on the axis of
-    steps.
+    counts. Values that are not finite, also as the strings "nan", "inf" and "-inf", or that are beyond 1e30, become
+    crosses on the axis of steps.
 
     Raises:
         ValueError: If a record has no whole-number ``step``, a value is not a number, or nothing can be drawn.
@@ -238,7 +240,7 @@ def thin(steps: Floats, values: Floats, num_blocks: int) -> tuple[Floats, Floats
 
 
 def _series(records: Records, key: str) -> tuple[Floats, Floats]:
-    """Give steps and values of one quantity in order of the steps; None counts as absent."""
+    """Give steps and values of one quantity in order of the steps; None counts as absent, what is too large is NaN."""
     points: dict[int, float] = {}
     for number, record in enumerate(records):
         value = record.get(key)
@@ -251,7 +253,9 @@ def _series(records: Records, key: str) -> tuple[Floats, Floats]:
             raise ValueError(f"{key!r} at step {step} of the log is not a number: {value!r}")
         points[step] = float(str(value))
     steps = sorted(points)
-    return np.array(steps, dtype=np.float64), np.array([points[step] for step in steps], dtype=np.float64)
+    values = np.array([points[step] for step in steps], dtype=np.float64)
+    values[np.abs(values) > LARGEST] = np.nan
+    return np.array(steps, dtype=np.float64), values
 
 
 def _natural_order(key: str) -> tuple[str, int, str]:

@@ -44,6 +44,11 @@ class SampledGaussian(NamedTuple):
 
 AnyGaussian = Gaussian | SampledGaussian
 
+LARGEST = float(np.finfo(np.float32).max)
+"""No feature of a network that computes in float32 is larger; up to there no distance leaves float64."""
+ASYMMETRY = 1e-6
+"""What rounding may leave of the difference between a covariance and its transpose, as share of its largest entry."""
+
 
 def gaussian(features: NDArray[np.floating]) -> AnyGaussian:
     """Fit a Gaussian to features (N, d); one with its rows if N is below d.
@@ -91,8 +96,8 @@ def frechet_distance(a: AnyGaussian, b: AnyGaussian, progress: Progress | None =
         progress: Called after each of the stages with the stages done and their number.
 
     Raises:
-        ValueError: If the two have different widths, a mean and its covariance do not fit, a number is not finite, or a
-            covariance is not symmetric or has an eigenvalue that is clearly negative.
+        ValueError: If the two have different widths, a mean and its covariance do not fit, a number is not finite or
+            larger than features are, or a covariance is not symmetric or has an eigenvalue that is clearly negative.
 
     Source: Dowson and Landau 1982; Heusel et al. 2017, equation 6.
     """
@@ -132,6 +137,9 @@ def _check(name: str, side: AnyGaussian) -> None:
         )
     if not (np.isfinite(side.mean).all() and np.isfinite(spread).all()):
         raise ValueError(f"the {name} Gaussian holds NaN or infinity; {again}")
+    for numbers, most in ((side.mean, LARGEST), (spread, 2.0 * LARGEST if what == "rows" else 4.0 * LARGEST**2)):
+        if (largest := np.abs(numbers).max(initial=0.0)) > most:
+            raise ValueError(f"the {name} Gaussian holds {largest:.3g}, larger than what features give; {again}")
     if what == "covariance" and np.abs(spread - spread.T).max() > ASYMMETRY * np.abs(spread).max():
         raise ValueError(f"the {name} covariance is not symmetric, so it is none; {again}")
 
@@ -145,9 +153,8 @@ STAGES = 4
 EPSILON = float(np.finfo(np.float64).eps)
 # The ratio of smallest to largest eigenvalue below which the root of a product of two such covariances loses digits.
 NEARLY_SINGULAR = 1e-9
-# What rounding may leave of the difference between a covariance and its transpose, and below 0 in its eigenvalues, as
-# shares of its largest entry and eigenvalue; more is a mistake.
-ASYMMETRY, NEGATIVE = 1e-6, 1e-6
+# What rounding may leave below 0 in the eigenvalues of a covariance, as share of the largest; more is a mistake.
+NEGATIVE = 1e-6
 # Share of the sum of singular values that may be lost to rounding where they are found as roots of eigenvalues.
 SOUND = 1e-10
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sagan.metrics.frechet import AnyGaussian, Gaussian, SampledGaussian, origin_of_the_rest
+from sagan.metrics.frechet import ASYMMETRY, LARGEST, AnyGaussian, Gaussian, SampledGaussian, origin_of_the_rest
 from sagan.metrics.frechet import Progress as Progress
 
 Rows = NDArray[np.floating] | Tensor
@@ -146,13 +146,17 @@ class Moments:
         """Read what :meth:`to_arrays` gave.
 
         Raises:
-            ValueError: If an array is missing, or has the wrong shape, or holds NaN or infinity.
+            ValueError: If an array is missing, has the wrong shape or kind, or holds NaN, infinity, or what no samples
+                have.
         """
         count, mean, scatter = _parts(arrays, "count", "mean", "scatter")
+        if (count.dtype.kind, mean.dtype.kind, scatter.dtype.kind) not in (("i", "f", "f"), ("u", "f", "f")):
+            raise ValueError("stored moments hold numbers of another kind; make them again")
         if mean.ndim != 1 or not len(mean) or scatter.shape != (len(mean), len(mean)) or count.shape != ():
             raise ValueError(f"stored moments have a mean {mean.shape} and a scatter {scatter.shape}; make them again")
         if int(count) < 0 or not (np.isfinite(mean).all() and np.isfinite(scatter).all()):
             raise ValueError("stored moments hold NaN, infinity or a negative count; make them again")
+        _check_sums(int(count), mean, scatter)
         moments = cls(len(mean))
         if int(count):
             moments._sums = _Sums(int(count), np.array(mean, np.float64), np.array(scatter, np.float64))
@@ -172,6 +176,28 @@ class Moments:
         """Give the sums with the samples that are not in them yet, which are not changed."""
         united = _united(self._sums, _summed(self._rows) if self._rows else None)
         return united or _Sums(0, np.zeros(self.width), np.zeros((self.width, self.width)))
+
+
+def _check_sums(count: int, mean: NDArray[Any], scatter: NDArray[Any]) -> None:
+    """Check that samples can have such a mean (d,) and such a scatter (d, d), both finite.
+
+    Raises:
+        ValueError: If a number is larger than features give, or the scatter is not symmetric, or its diagonal is below
+            0 or too small for what stands beside it.
+    """
+    sizes, diagonal = np.abs(scatter), np.diagonal(scatter)
+    rounding = ASYMMETRY * sizes.max()
+    if np.abs(mean).max() > LARGEST or sizes.max() > 2.0 * count * LARGEST**2:
+        wrong = "numbers larger than features give"
+    elif np.abs(scatter - scatter.T).max() > rounding:
+        wrong = "a scatter that is not symmetric"
+    elif diagonal.min() < 0.0:
+        wrong = "a scatter below 0 on its diagonal"
+    elif (sizes - np.outer(np.sqrt(diagonal), np.sqrt(diagonal))).max() > rounding:
+        wrong = "a scatter whose diagonal is too small for the rest of it"
+    else:
+        return
+    raise ValueError(f"stored moments have {wrong}; make them again")
 
 
 def _mean(rows: list[NDArray[np.floating]]) -> NDArray[np.float64]:

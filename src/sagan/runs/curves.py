@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from sagan.figures import save_image, training_curves
+from sagan.reading import whatever_happens
 from sagan.runs.folder import place_of
 from sagan.runs.log import ROLLED_BACK
 from sagan.training.hooks import Hook, Line, Record
@@ -45,17 +46,24 @@ class Curves(Hook):
             self.draw(record)
 
     def draw(self, record: Record) -> None:
-        """Draw the whole log, if there is anything in it but words."""
+        """Draw the whole log, if there is anything in it but words.
+
+        Raises:
+            OSError: If it cannot be drawn, for whatever reason: a picture shall not end a run.
+        """
         if not any("loss_d" in line for line in record.history):
             return
-        start = time.monotonic()
-        with record.aside():
-            seen = events(record.history)
-            caption = f"{self.caption}; dashed: {seen}" if seen else self.caption
-            picture = training_curves(one_protocol(record.history), title=self.folder.name, caption=caption)
-            save_image(picture, self.folder / "curves.png")
-        now = time.monotonic()
-        self.drawn, self.again_at_s = len(record.history), now + (now - start) / SHARE
+        start, file = time.monotonic(), self.folder / "curves.png"
+        try:
+            with record.aside(), whatever_happens(lambda why: OSError(f"{file} could not be drawn ({why})")):
+                seen = events(record.history)
+                caption = f"{self.caption}; dashed: {seen}" if seen else self.caption
+                picture = training_curves(one_protocol(record.history), title=self.folder.name, caption=caption)
+                save_image(picture, file)
+            self.drawn = len(record.history)
+        finally:
+            now = time.monotonic()
+            self.again_at_s = now + (now - start) / SHARE
 
 
 def events(lines: list[Line]) -> str:

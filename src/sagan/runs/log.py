@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from sagan.places import could_not_write
-from sagan.reading import NOT_FINITE, BytesError, check_version, lines_of, read_bytes
+from sagan.reading import NOT_FINITE, BytesError, check_version, lines_of, read_bytes, read_named
 from sagan.regular import not_through_a_link
 from sagan.runs.folder import RunError, place_of, write_text
 from sagan.training.hooks import Hook, Line, Record
@@ -175,23 +175,25 @@ def truncate_log(path: Path, step: int, console: Console | None = None) -> list[
     The file is replaced in one move.
 
     Raises:
-        RunError: If it is of a newer version.
+        RunError: If it is of a newer version, or too long to be a log.
     """
     try:
         read = read_log(path, fine=can_be_drawn)
+        kept: list[Line] = [record for record in read.records if record["step"] <= step]
+        if len(kept) == len(read.records) and not read.damaged:
+            return kept
+        lines = read_named(path).split(b"\n")
     except ValueError as error:
         raise RunError(str(error)) from error
-    kept: list[Line] = [record for record in read.records if record["step"] <= step]
     if read.damaged:
-        _take_out(path, read.damaged, console or Console(quiet=True))
-    if len(kept) != len(read.records) or read.damaged:
-        first = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[:1] if FORM in line]
-        write_text(path, "".join(f"{line}\n" for line in first) + "".join(json.dumps(line) + "\n" for line in kept))
+        _take_out(path, lines, read.damaged, console or Console(quiet=True))
+    first = lines[0].decode("utf-8", "replace")
+    records = "".join(json.dumps(line) + "\n" for line in kept)
+    write_text(path, f"{first.rstrip()}\n{records}" if FORM in first else records)
     return kept
 
 
-def _take_out(path: Path, numbers: list[int], console: Console) -> None:
-    lines = path.read_bytes().split(b"\n")
+def _take_out(path: Path, lines: list[bytes], numbers: list[int], console: Console) -> None:
     with open(path.with_name(LEFT_OUT), "ab", opener=not_through_a_link) as file:
         file.writelines(lines[number - 1] + b"\n" for number in numbers)
     cut_short = numbers == [len(lines)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sagan.figures.curves import MAX_POINTS, Panel, thin, training_panels
 from sagan.generators.pretrained import EXPORTED, exported_step
-from sagan.reading import NOT_FINITE
+from sagan.reading import NOT_FINITE, read_named
 from sagan.recipes.config import RunConfig, config_of_file
 from sagan.runs.curves import one_protocol
 from sagan.runs.log import LOG, read_log
@@ -127,10 +127,10 @@ def text_in(folder: Path, name: str) -> str | None:
     """Read a text of a run's folder; None if there is none.
 
     Raises:
-        ValueError: If it is a link that leads out of the folder, or no file.
+        ValueError: If it is a link that leads out of the folder, no file, or too long.
     """
     try:
-        return inside(folder, folder / name).read_text(encoding="utf-8", errors="replace")
+        return read_named(inside(folder, folder / name)).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
 
@@ -185,11 +185,12 @@ def config_of(folder: Path) -> RunConfig | None:
 
 
 def row_names(folder: Path) -> list[str]:
-    """Give the names of the rows of samples, where a run tells them."""
-    try:
-        return inside(folder, folder / "classes.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
+    """Give the names of the rows of samples, where a run tells them.
+
+    Raises:
+        ValueError: As :func:`text_in`.
+    """
+    return (text_in(folder, "classes.txt") or "").splitlines()
 
 
 def silent_s(folder: Path) -> float | None:

@@ -14,7 +14,7 @@ from sagan.generators.pretrained import file_of, load
 from sagan.generators.staged import newest_stage, run_name
 from sagan.generators.trained import TrainedGenerator
 from sagan.metrics.report import Report, report_from_json
-from sagan.reading import object_of, read_bytes
+from sagan.reading import object_of, read_bytes, read_named
 from sagan.recipes.config import FORM
 from sagan.runs.folder import write_text
 from sagan.runs.samples import kept_samples
@@ -132,8 +132,9 @@ def _values(run: Path) -> list[dict[str, Any]]:
 
 
 def _read_values(file: Path) -> Report | None:
+    text = read_named(file)
     try:
-        return report_from_json(file.read_bytes(), file.name)
+        return report_from_json(text, file.name)
     except ValueError:  # another kind of JSON
         return None
 
