@@ -1,11 +1,14 @@
 """The real pictures: their splits, and their statistics in the cache and in files."""
 
+import errno
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from cells import Cells, evaluate
 
+from sagan import whole
 from sagan.evaluation import (
     read_statistics,
     reference_of,
@@ -102,17 +105,18 @@ def test_statistics_that_cannot_be_kept_are_used_all_the_same(dataset, generator
     assert f"there is no folder {statistics}; make it, or choose another place. They are computed again each" in said
 
 
-def test_values_are_given_where_statistics_cannot_be_exported(dataset, generator, tmp_path):
+def test_values_are_given_where_statistics_cannot_be_exported(dataset, generator, tmp_path, monkeypatch):
     def judged(file):
         return evaluate(generator, reference_of(dataset), Cells(), metrics=["fd"], num=20, export_statistics=file)
 
     fine = judged(tmp_path / "real-again.npz")
     assert (fine.exported is not None, fine.not_exported) == (True, None)
-    (tmp_path / "folder.npz").mkdir()
-    refused = judged(tmp_path / "folder.npz")
+    monkeypatch.setattr(whole, "settle", Mock(side_effect=OSError(errno.ENOSPC, "no space")))
+    refused = judged(tmp_path / "full.npz")
     assert refused.report == fine.report
     assert refused.exported is None
-    assert "folder.npz could not be written (Is a directory" in str(refused.not_exported)
+    assert "full.npz could not be written: the disk is full (" in str(refused.not_exported)
+    assert not (tmp_path / "full.npz").exists()
 
 
 def test_another_split_does_not_take_the_cached_statistics(dataset, generator):

@@ -1,6 +1,7 @@
 """The distance within each class: interrupted and continued, planned, and under the right name."""
 
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -67,6 +68,16 @@ def test_distances_within_classes_go_on_where_they_stopped(dataset, generator, t
     last = Cells()
     assert intra(generator, dataset, last) == expected
     assert last.seen == 0
+
+
+def test_finished_classes_of_any_length_take_bounded_memory(dataset, generator, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        intra(generator, dataset, Interrupting((dataset.labels == 0).sum() + 60))
+    (file,) = (tmp_path / "cache" / "within-classes").iterdir()
+    os.truncate(file, 2**40)
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    with pytest.raises(ValueError, match=r"\.jsonl cannot be read: it has more than 1 MiB; remove it"):
+        intra(generator, dataset, Cells())
 
 
 def test_distances_are_given_where_finished_classes_cannot_be_kept(dataset, generator, tmp_path, capsys):

@@ -103,12 +103,7 @@ def evaluate(
     case, subject = _make_passes(case, seen, side, needs)
     found = [_computed(measure, case) for measure in asked]
     evaluation = _evaluation(found, side.subject | judged.subject | subject)
-    if config.export_statistics is None:
-        return evaluation
-    try:
-        return replace(evaluation, exported=_export(real, network, config, progress))
-    except OSError as error:
-        return replace(evaluation, not_exported=error)
+    return evaluation if config.export_statistics is None else _exporting(evaluation, real, network, config, progress)
 
 
 def export_statistics(
@@ -243,6 +238,16 @@ def _class_labels(case: Case, given: Mapping[str, Sequence[int]] | None) -> Clas
 
 
 # ------------------------------------------------------------------------------------------------- passes
+
+
+def _exporting(
+    evaluation: Evaluation, real: object, network: FeatureNetwork, config: EvaluateConfig, progress: bool
+) -> Evaluation:
+    """Write the statistics of the real pictures; where that fails the values are given all the same."""
+    try:
+        return replace(evaluation, exported=_export(real, network, config, progress))
+    except OSError as error:
+        return replace(evaluation, not_exported=error)
 
 
 def _export(real: object, network: FeatureNetwork, config: EvaluateConfig, progress: bool) -> str:

@@ -171,16 +171,21 @@ def reference_statistics(
         description="features of real pictures",
         progress=progress,
     )
-    made = ReferenceStatistics(collected, protocol)
-    # From the file, like every later call: to the last bit the same values, whoever computed the statistics.
+    return _through_a_file(file, ReferenceStatistics(collected, protocol), class_labels, progress)
+
+
+def _through_a_file(
+    file: Path, made: ReferenceStatistics, class_labels: ClassLabels | None, progress: bool
+) -> ReferenceStatistics:
+    """Keep statistics and read them back: to the last bit the same values as later calls, whoever computed them."""
     try:
         write_statistics(file, made)
-        return read_statistics(file, protocol, class_labels)
+        return read_statistics(file, made.protocol, class_labels)
     except OSError as error:
         say(f"note: {in_a_sentence(error).removesuffix(AGAIN)}. They are computed again each time", progress)
     with TemporaryDirectory() as elsewhere:
         write_statistics(Path(elsewhere) / file.name, made)
-        return read_statistics(Path(elsewhere) / file.name, protocol, class_labels)
+        return read_statistics(Path(elsewhere) / file.name, made.protocol, class_labels)
 
 
 def statistics_of_batches(

@@ -35,6 +35,7 @@ from sagan.runs.log import LOG, read_log
 from sagan.runs.samples import read_samples
 from sagan.runs.signals import end_with_parent
 from sagan.runs.train import DivergedError, train
+from sagan.streams import own_streams
 from sagan.training.checkpoint import checkpoints
 from sagan.training.config import EngineConfig
 
@@ -503,6 +504,7 @@ def read_order(file: Path) -> Order:
 def main() -> int:
     """Do what the order says that the command line names."""
     keep_freed_memory()
+    own_streams()
     end_with_parent()
     try:
         return work(read_order(Path(sys.argv[1])))
