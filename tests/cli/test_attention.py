@@ -61,3 +61,13 @@ def test_classes_are_those_of_the_real_pictures(run: Run, digits_run: Path, pict
     data = ("--data", pictures, "--out", "x.png")
     assert run("attention", digits_run, "--class", "dark", *data)[0] == 0
     assert "no class 'drak'; did you mean dark?" in error(run("attention", digits_run, "--class", "drak", *data))
+
+
+def test_files_that_cannot_be_read_are_left_out_with_the_flag_that_is_named(
+    run: Run, digits_run: Path, pictures: Path, error: Mistake
+) -> None:
+    (pictures / "dark" / "broken.png").write_bytes(b"not a picture")
+    command = ("attention", digits_run, "--data", pictures, "--out", "x.png")
+    assert "broken.png" in (said := error(run(*command))) and "--data.skip-unreadable" in said
+    code, _, err = run(*command, "--data.skip-unreadable")
+    assert code == 0 and "1 unreadable files were left out" in err

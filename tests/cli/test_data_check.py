@@ -58,3 +58,11 @@ def test_exit_codes(run: Run, tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(run: Run, pictures: Path, flag: str, name: str):
     code, out, err = run("data", "check", pictures, flag, name)
     assert (code, out) == (2, "") and flag in err
+
+
+def test_the_verbs_take_the_same_flag_for_files_that_cannot_be_read(run: Run, pictures: Path) -> None:
+    (pictures / "dark" / "broken.png").write_bytes(b"not a picture")
+    code, out, _ = run("data", "check", pictures, "--data.skip-unreadable")
+    assert code == 3 and "1 file(s) cannot be read as pictures; they are left out" in out
+    for count, flag in enumerate(("--data.skip-unreadable", "--skip-unreadable")):
+        assert run("data", "pack", pictures, "--size", "16", "--out", f"{count}.npy", flag)[0] == 0

@@ -164,11 +164,35 @@ def test_folders_mean_what_they_meant_to_the_run_where_they_have_its_name(class_
     assert open_alike(config(tmp_path / "others"), 16, run, progress=False).class_names == ("cat", "dog")
 
 
+def test_what_a_run_left_out_is_left_out_again_where_pictures_have_its_name(class_folder, config, run_of, tmp_path):
+    for name in ("cat/0.png", "dog/0.png", "dog/1.png"):
+        (class_folder / name).write_bytes(b"broken")
+    run = run_of(class_folder, skip_unreadable=True, may_lose=("dog",))
+    assert run["reading"] == {"skip_unreadable": True, "may_lose": ["dog"]}
+    found = open_alike(config(class_folder), 16, run, progress=False)
+    assert len(found.labels) == 2 and found.class_names == ("cat",)
+    said = "read as the run's pictures were, with --data.skip-unreadable --data.may-lose dog"
+    assert said in notes(found) and "3 unreadable files were left out" in notes(found)
+    class_folder.rename(tmp_path / "others")
+    with pytest.raises(DataError, match=r"3 file\(s\).*leave them out with --data.skip-unreadable"):
+        open_alike(config(tmp_path / "others"), 16, run, progress=False)
+
+
+@pytest.mark.parametrize("said", ["yes", 1, [True], None])
+def test_only_a_plain_yes_of_a_run_leaves_pictures_out(class_folder, config, said):
+    (class_folder / "dog" / "0.png").write_bytes(b"broken")
+    run = {"source": class_folder.name, "reading": {"skip_unreadable": said, "may_lose": said}}
+    with pytest.raises(DataError, match="cannot be read as pictures"):
+        open_alike(config(class_folder), 16, run, progress=False)
+
+
 def test_no_place_of_this_machine_stands_in_a_record(class_folder, config):
     (class_folder.parent / "table.csv").write_text("file,label\ncat/0.png,x\ncat/1.png,y\n")
     chosen = config(class_folder, labels=str(class_folder.parent / "table.csv"), split="all", skip_unreadable=True)
     record = about_data(open_dataset(config(class_folder), 16, progress=False), chosen)
-    assert record["reading"] == {"split": "all"} and str(class_folder.parent) not in str(record)
+    assert record["reading"] == {"split": "all", "skip_unreadable": True} and str(class_folder.parent) not in str(
+        record
+    )
 
 
 def test_a_packed_file_stays_as_it_is_and_tells(deep, config, run_of, tmp_path):

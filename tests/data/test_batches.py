@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagan.data import Batches, DataError
+from sagan.data.batches import refuse_too_few
 
 
 def numbers(batch):
@@ -122,10 +123,29 @@ def test_the_order_never_changes_between_versions(numbered_set):
     assert [balanced.picture_indices(position).tolist() for position in (0, 2)] == [[9, 8, 10, 2, 6], [5, 3, 7, 0, 8]]
 
 
+@pytest.mark.parametrize(
+    ("total", "to_train", "batch_size", "parts", "advice"),
+    [
+        (20, 19, 32, 1, "take --batch-size 19 or less or add pictures"),
+        (60, 57, 58, 1, "take --batch-size 57 or less, hold at most 2 out with --data.holdout-max 2, or add pictures"),
+        (60, 57, 60, 1, "take --batch-size 57 or less, hold none out with --data.holdout-max 0, or add pictures"),
+        (60, 57, 64, 4, "take --batch-size 56 or less or add pictures"),  # which four micro-batches can be cut from
+        (8, 7, 64, 4, "add pictures"),  # no batch of four parts has batch normalisation over two pictures each
+        (2, 1, 2, 1, "hold none out with --data.holdout-max 0 or add pictures"),
+    ],
+)
+def test_what_is_advised_for_too_few_pictures_helps(total, to_train, batch_size, parts, advice):
+    with pytest.raises(DataError) as error:
+        refuse_too_few("a set", total, to_train, batch_size, parts)
+    assert str(error.value).partition("; ")[2] == advice
+    refuse_too_few("a set", total, batch_size, batch_size, parts)
+
+
 def test_a_set_smaller_than_a_batch_is_refused(numbered_set):
-    with pytest.raises(
-        DataError, match=r"test has 10 pictures to train on, fewer than one batch of 64; take --batch-size 10"
-    ):
+    said = (
+        r"test has 10 pictures to train on, fewer than one batch of 64; take --batch-size 10 or less or add pictures$"
+    )
+    with pytest.raises(DataError, match=said):
         Batches(numbered_set([0] * 12), np.arange(10), 64, 0)
     with pytest.raises(DataError, match="at least 1, found 0"):
         Batches(numbered_set([0] * 12), np.arange(10), 0, 0)

@@ -191,3 +191,43 @@ def test_names_of_classes_are_printed_without_codes_of_terminals(tmp_path, numbe
         writer.finish(named.labels, names, "made", [str(index) for index in range(4)])
     text = check(DataConfig(path=str(tmp_path / "a.npy")), progress=False).text()
     assert "a\\x1b]0;x\\x07" in text and all(line.isprintable() for line in text.split("\n"))
+
+
+def test_the_text_names_what_is_to_be_looked_at_and_what_is_in_two_classes(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (260, 8, 8, 3), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
+    images[:12] //= 24
+    images[100:107] = images[100]  # six of one class, and the last of another
+    images[200:202] = images[200]
+    labels = np.zeros(260, int)
+    labels[106] = 1
+    labels[210:] = 1
+    np.savez(tmp_path / "set.npz", images=images, labels=labels)
+    lines = check(str(tmp_path / "set.npz"), progress=False).text().splitlines()
+    dark = next(place for place, line in enumerate(lines) if line.startswith("look at 12 dark: "))
+    assert lines[dark].endswith("(--page shows them)")
+    assert all(line.startswith("  picture ") for line in lines[dark + 1 : dark + 11])
+    assert lines[dark + 11] == "  ... and 2 more"
+    copies = lines.index("copies of other pictures: 7")
+    assert lines[copies + 1 : copies + 3] == [
+        "  picture 100 = picture 106 = picture 101 = picture 102 and 3 more",
+        "  picture 200 = picture 201",
+    ]
+
+
+def test_the_text_names_near_copies_of_different_classes_first_and_says_how_many_follow(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 200, (120, 8, 8, 3), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
+    for index in range(41, 46):
+        images[index] = images[40] + np.uint8(index - 40)  # a little brighter
+    np.savez(tmp_path / "set.npz", images=images, labels=(np.arange(120) >= 45).astype(int))
+    lines = check(str(tmp_path / "set.npz"), progress=False).text().splitlines()
+    assert "  picture 40 ~ picture 45 ~ picture 41 ~ picture 42 and 2 more" in lines
+
+
+def test_the_text_says_what_to_do(class_folder):
+    report = check(str(class_folder), progress=False)
+    lines = report.text().splitlines()
+    start = lines.index("advice (--page gives the reasons):")
+    assert lines[start + 1 : -1] == [f"  {one.text}" for one in report.advice]
+    assert lines[-1] == f"  {[one.command for one in report.advice if one.command][-1]}"

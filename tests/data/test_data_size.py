@@ -2,11 +2,13 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from sagan.data import DataError, DataSize, data_size, open_dataset, pack_dataset
 from sagan.data.named import NAMED_SIZES, digits
+from sagan.data.pack import Found
 
 
 def test_a_folder_is_counted_without_decoding_or_writing(class_folder, config, tmp_path):
@@ -62,3 +64,20 @@ def test_the_numbers_of_the_embedded_set_are_those_of_its_pictures():
 def test_what_is_not_there_is_explained(config):
     with pytest.raises(DataError, match="there is no nowhere"):
         data_size(config("nowhere"), 32)
+
+
+def test_what_speaks_against_pictures_is_heard_before_any_is_decoded(class_folder, config, monkeypatch):
+    def look(found):
+        raise ValueError(f"{found.num_images} in {', '.join(found.class_names)}")
+
+    monkeypatch.setattr("sagan.data.pack.decode_to_size", lambda *_: pytest.fail("a picture was decoded"))
+    for opened in (partial(open_dataset, progress=False), partial(data_size, look_at=9)):
+        with pytest.raises(ValueError, match="5 in cat, dog"):
+            opened(config(class_folder), 8, look=look)
+
+
+def test_readable_class_names_are_known_before_pictures_are_decoded(class_folder, config, tmp_path):
+    (tmp_path / "names.txt").write_text("cat Katze\ndog Hund\n")
+    found = []
+    open_dataset(config(class_folder, class_names=str(tmp_path / "names.txt")), 8, progress=False, look=found.append)
+    assert found == [Found(str(class_folder), 5, ("Katze", "Hund"))]

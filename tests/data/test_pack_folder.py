@@ -92,7 +92,7 @@ def test_other_pictures_or_another_size_do_not_mix(class_folder, config, sharded
 
 def test_unreadable_pictures_end_it_and_skipping_them_goes_on(three_classes, tmp_path, config, monkeypatch, gigabytes):
     size = gigabytes(2, ("a", "b", "c"))
-    with pytest.raises(DataError, match=r"3 file\(s\) \(b/0.png.*--skip-unreadable"):
+    with pytest.raises(DataError, match=r"3 file\(s\) \(b/0.png.*--data.skip-unreadable"):
         pack_shards(config(three_classes), 6, tmp_path / "set", size, progress=False)
     assert not (tmp_path / "set" / "index.json").exists()
     monkeypatch.setattr(pack_module, "decode_to_size", None)

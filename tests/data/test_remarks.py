@@ -10,7 +10,7 @@ from sagan.cli.flags import combined, parse_with_preset
 from sagan.cli.train import TrainFlags
 from sagan.data import DataConfig, check
 from sagan.data.heldout import split_labels
-from sagan.data.remarks import EXIT_CODES, Remark, train_command, verdict_of
+from sagan.data.remarks import BATCHES, EXIT_CODES, Remark, train_command, verdict_of
 from sagan.recipes.choose import choose_preset
 
 
@@ -50,6 +50,64 @@ def test_a_picture_in_two_classes_is_named_with_both(tmp_path):
 def test_equal_pictures_only_are_not_to_be_trained_on(tmp_path):
     report = checked(tmp_path, noise(1).repeat(240, 0), np.zeros(240, int))
     assert kinds(report)[0] == "all_equal" and report.verdict == "not to be trained on" and report.exit_code == 4
+
+
+def test_a_single_picture_is_not_to_be_trained_on(tmp_path):
+    report = checked(tmp_path, noise(1), np.zeros(1, int))
+    assert kinds(report)[0] == "too_few" and report.verdict == "not to be trained on"
+    assert "only 1 picture(s) to train on; training needs at least 2" in report.warnings[0]
+    assert "advice" not in report.text()
+
+
+@pytest.mark.parametrize("labels", [None, np.zeros(20, int), np.arange(20) % 2], ids=["no class", "one", "two"])
+def test_fewer_pictures_than_a_batch_are_remarked_on_and_the_command_has_one_that_can_be_filled(tmp_path, labels):
+    np.savez(tmp_path / "set.npz", images=noise(20), **({} if labels is None else {"labels": labels}))
+    report = check(str(tmp_path / "set.npz"), progress=False)
+    assert {"batch", "few"} <= set(kinds(report)) and report.exit_code == 3
+    said = next(remark.text for remark in report.remarks if remark.kind == "batch")
+    assert said == (
+        "19 pictures to train on are fewer than one batch of the preset for 32 px (32, or 64 with a GPU): training "
+        "needs --batch-size 16 or so"
+    )
+    assert advice(report, "batch").flags == ("--batch-size", "16")
+    command = shlex.split([one.command for one in report.advice if one.command][-1])
+    assert combined(parse_with_preset(TrainFlags, command[2:], "train", "")[0]).train.batch_size == 16
+    assert command == shlex.split(report.text().splitlines()[-1])
+
+
+def test_few_pictures_are_remarked_on_without_classes_and_with_one(tmp_path):
+    few = {}
+    for name, labels in {"none": {}, "one": {"labels": np.zeros(90, int)}}.items():
+        np.savez(tmp_path / "set.npz", images=noise(90), **labels)
+        report = check(str(tmp_path / "set.npz"), progress=False)
+        few[name] = [remark.text for remark in report.remarks if remark.kind == "few"]
+    assert few == {
+        "none": ["there are 90 pictures, fewer than 100: too few to learn from"],
+        "one": ["1 class(es) have fewer than 100 pictures, too few to learn from: 0 90"],
+    }
+
+
+@pytest.mark.parametrize(("count", "said"), [(60, "64 with a GPU"), (20, "32, or 64 with a GPU"), (100, None)])
+def test_batches_that_cannot_be_filled_are_named(tmp_path, count, said):
+    report = checked(tmp_path, noise(count), np.arange(count) % 2)
+    found = [remark.text.partition("(")[2].partition(")")[0] for remark in report.remarks if remark.kind == "batch"]
+    assert found == ([] if said is None else [said])
+
+
+def test_the_batches_that_are_known_are_those_of_the_presets():
+    for size, batches in BATCHES.items():
+        cudas = (True, True) if size == 128 else (False, True)  # without a GPU there is no preset for 128 px
+        assert tuple(choose_preset(None, size, cuda=cuda).config.train.batch_size for cuda in cudas) == batches
+
+
+def test_files_that_cannot_be_read_are_left_out_by_the_advised_command(class_folder):
+    (class_folder / "cat" / "0.png").write_bytes(b"broken")
+    report = check(str(class_folder), progress=False)
+    assert "unless --data.skip-unreadable is set" in " ".join(report.warnings)
+    assert "--data.skip-unreadable" in report.text().splitlines()[-1].split()
+    asked = check(DataConfig(path=str(class_folder), skip_unreadable=True), progress=False)
+    assert "1 file(s) cannot be read as pictures; they are left out" in asked.warnings
+    assert asked.text().splitlines()[-1].split().count("--data.skip-unreadable") == 1
 
 
 def test_a_rectangle_is_judged_by_its_own_shape(tmp_path):

@@ -66,7 +66,9 @@ def test_it_goes_on_from_the_cache_or_with_the_same_pictures_and_no_others(confi
     ):
         run(replace(four, data=replace(four.data, path=path_of(first.out))), None, resume=first.out)
     other = GivenData([np.zeros((20, 20), np.uint8)] * 64, [0, 1] * 32)
-    with pytest.raises(RunError, match=r"the pictures changed since .* was saved \(64 images then, 64 now"):
+    with pytest.raises(
+        RunError, match=r"the pictures changed since .* was saved \(classes red, green then and 0, 1 now"
+    ):
         run(four, None, resume=first.out, data=other)
     result, _ = run(four, None, resume=first.out, data=PICTURES)
     assert result.step == 4

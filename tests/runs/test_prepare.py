@@ -4,10 +4,13 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
+from sagan.data import DataConfig, DataError, pack_dataset
 from sagan.runs.folder import RunError
 from sagan.runs.train import train
 from sagan.training.checkpoint import checkpoints
@@ -70,3 +73,40 @@ def test_blocks_are_frozen_only_where_there_are_weights_to_keep(tmp_path, tiny, 
         if "blocks.0.conv" in key and "original" in key
     )
     run(resume=tmp_path / "second", config=replace(frozen, train=replace(frozen.train, total_steps=3)))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_too_few_pictures_are_refused_before_they_are_decoded_and_in_a_sentence(tmp_path, console, tiny, monkeypatch):
+    (tmp_path / "few").mkdir()
+    for i in range(7):
+        Image.new("RGB", (16, 16), (30 * i, 90, 30)).save(tmp_path / "few" / f"{i}.png")
+    monkeypatch.setattr("sagan.data.pack.decode_to_size", lambda *_: pytest.fail("a picture was decoded"))
+    config = replace(tiny(2), data=replace(tiny(2).data, path=str(tmp_path / "few")))
+    with pytest.raises(
+        DataError, match=r"few has 7 pictures .* batch of 8; take --batch-size 7 or less or add pictures$"
+    ):
+        train(config, out=tmp_path / "run", console=console, keep_fields=())
+    assert console.file.getvalue() == ""  # no run folder, network or advice before
+    held = replace(config.data, holdout_fraction=0.3)
+    fewer = replace(config, data=held, train=replace(config.train, batch_size=6))
+    with pytest.raises(
+        DataError, match=r"5 pictures to train on.*hold at most 1 out with --data.holdout-max 1, or add"
+    ):
+        train(fewer, out=tmp_path / "run", console=console)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_too_few_pictures_that_are_packed_already_are_refused_before_networks_are_built(
+    tmp_path, console, tiny, monkeypatch
+):
+    np.savez(tmp_path / "few.npz", images=np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8))
+    data = DataConfig(path=str(tmp_path / "few.npz"))
+    pack_dataset(data, 16, tmp_path / "packed.npy", progress=False)
+    monkeypatch.setattr("sagan.runs.prepare.build", lambda *_: pytest.fail("networks were built"))
+    with pytest.raises(DataError, match=r"has 7 pictures to train on, fewer than one batch of 8"):
+        train(
+            replace(tiny(2), data=replace(data, path=str(tmp_path / "packed.npy"))),
+            out=tmp_path / "run",
+            console=console,
+        )
+    assert console.file.getvalue() == ""

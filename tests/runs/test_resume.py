@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from PIL import Image
 from rich.console import Console
 
 from sagan.cli import main
-from sagan.data import DataConfig
+from sagan.data import DataConfig, DataError
+from sagan.data.pack import Found
 from sagan.generators.pretrained import read_snapshot
 from sagan.recipes.config import RunConfig
-from sagan.runs.resume import resumed_config
+from sagan.runs.resume import check_found, resumed_config
 from sagan.runs.train import RunError, train
 
 
@@ -51,6 +53,70 @@ def test_resume_refuses_changed_pictures(tmp_path: Path, console: Console, tiny_
     (pictures / "11.png").unlink()
     with pytest.raises(RunError, match="pictures changed"):
         train(resume=tmp_path / "run", console=console)
+
+
+@pytest.fixture
+def trained(tmp_path: Path, console: Console, tiny_full) -> Path:
+    """A run of two steps on twelve pictures in the classes a and b, all in folders of the same place."""
+    folder_of(tmp_path / "pictures", "a", "b")
+    data = DataConfig(path=str(tmp_path / "pictures"), cache_dir=str(tmp_path / "cache"))
+    train(replace(tiny_full(2), data=data), out=tmp_path / "run", console=console)
+    return tmp_path / "run"
+
+
+def folder_of(folder: Path, *classes: str, each: int = 6) -> Path:
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for i in range(each):
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("classes", "each", "said"),
+    [
+        (("a", "b"), 9, "12 images then, 18 now"),
+        (("a", "b"), 2, "12 images then, 4 now"),
+        (("a", "c"), 6, "classes a, b then and a, c now"),
+        (("a", "b", "c"), 4, "classes a, b then and a, b, c now"),
+    ],
+)
+def test_other_pictures_are_refused_before_they_are_decoded_where_number_or_classes_differ(
+    trained: Path, console: Console, tmp_path: Path, classes, each, said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagan.data.pack.decode_to_size", lambda *_: pytest.fail("a picture was decoded"))
+    config = read_snapshot(trained).config
+    other = replace(config.data, path=str(folder_of(tmp_path / "other", *classes, each=each)))
+    with pytest.raises(RunError, match=rf"the pictures changed since .* was saved \({said}, from .*other\)"):
+        train(replace(config, data=other), resume=trained, console=console)
+
+
+def test_pictures_that_may_be_left_out_are_no_reason_to_refuse_before(tmp_path: Path) -> None:
+    snapshot = SimpleNamespace(contents={"data": {"images": 12}}, class_names=("a", "b"))
+    found = Found("pictures", 14, ("a", "b", "c"))
+    check_found(snapshot, found, tmp_path, skip_unreadable=True)  # two of c may be unreadable
+    with pytest.raises(RunError, match="12 images then, 14 now"):
+        check_found(snapshot, found, tmp_path, skip_unreadable=False)
+    with pytest.raises(RunError, match="classes a, b then and a, c now"):
+        check_found(snapshot, found._replace(class_names=("a", "c")), tmp_path, skip_unreadable=True)
+    check_found(SimpleNamespace(contents={}, class_names=()), found, tmp_path, skip_unreadable=False)
+
+
+def test_pictures_that_were_moved_are_asked_for_with_the_flag_that_says_where(
+    trained: Path, console: Console, tmp_path: Path
+) -> None:
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    with pytest.raises(
+        RunError, match=r"pictures are not there any more \(.*pictures\); say where .* with --data PATH$"
+    ):
+        train(resume=trained, console=console)
+    config = read_snapshot(trained).config
+    elsewhere = {name: replace(config.data, path=str(tmp_path / name)) for name in ("moved", "nowhere")}
+    with pytest.raises(DataError, match=r"there is no .*nowhere"):  # the user named that
+        train(replace(config, data=elsewhere["nowhere"]), resume=trained, console=console)
+    longer = replace(config, data=elsewhere["moved"], train=replace(config.train, total_steps=3))
+    assert train(longer, resume=trained, console=console).step == 3
 
 
 def test_fewer_steps_than_are_done_are_refused_before_pictures_are_read(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from PIL import Image
 
-from sagan.data import DataConfig, DataSize
+from sagan.data import DataConfig, DataError, DataSize
 from sagan.recipes.config import RunConfig
 from sagan.recipes.presets import sagan_32_cpu, sagan_128
 from sagan.speed import plan as module
@@ -360,6 +361,18 @@ def test_fewer_pictures_than_a_batch_are_refused_before_anything_is_measured(
     with pytest.raises(ValueError, match=r"digits has 1,708 pictures to train on, fewer than one batch of 2,000"):
         make_plan(config, with_data=True)
     assert asked == []
+
+
+def test_fewer_pictures_than_a_batch_are_refused_before_any_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "few").mkdir()
+    for index in range(3):
+        Image.new("RGB", (32, 32), (80 * index, 0, 0)).save(tmp_path / "few" / f"{index}.png")
+    monkeypatch.setattr("sagan.data.pack.decode_to_size", lambda *_: pytest.fail("a picture was decoded"))
+    config = replace(config_of(4), data=DataConfig(path=str(tmp_path / "few"), cache_dir=str(tmp_path)))
+    with pytest.raises(DataError, match=r"3 pictures to train on.*; take --batch-size 3 or less or add pictures$"):
+        make_plan(config, with_data=True)
 
 
 def test_what_is_no_configuration_is_refused() -> None:

@@ -9,8 +9,9 @@ import tyro
 from sagan.cli.parse import parse
 from sagan.data.config import Interpretation
 from sagan.data.there import check_there
-from sagan.places import check_file
+from sagan.places import check_file, check_writable
 from sagan.sizes import size_of
+from sagan.words import how_many
 
 WHAT = "Decode pictures once into a packed file or folder. After an interruption the same command goes on."
 
@@ -36,7 +37,7 @@ class PackFlags:
     """A file that maps folder names to readable class names."""
     reading: Annotated[Interpretation, tyro.conf.arg(name="data")] = field(default_factory=Interpretation)
     skip_unreadable: bool = False
-    """Leave unreadable pictures out instead of stopping."""
+    """The same as --data.skip-unreadable."""
 
     def __post_init__(self) -> None:
         size_of(self.size)
@@ -46,15 +47,15 @@ def run(arguments: list[str]) -> int:
     """Parse, pack, say what is there now."""
     flags = parse(PackFlags, arguments, "data pack", description=WHAT)
     check_there(flags.path)
+    check_writable("--out", flags.out.expanduser())
     if flags.class_names is not None:
         check_file("--class-names", flags.class_names)
     from sagan.data import DataConfig, notes
     from sagan.data.pack_folder import pack
 
     reading = asdict(flags.reading)
-    config = DataConfig(
-        path=flags.path, class_names=flags.class_names, skip_unreadable=flags.skip_unreadable, **reading
-    )
+    reading["skip_unreadable"] |= flags.skip_unreadable
+    config = DataConfig(path=flags.path, class_names=flags.class_names, **reading)
     packed = pack(config, flags.size, flags.out, shard_gb=flags.shard_gb, part=flags.part, workers=flags.workers)
     if packed is None:
         print(
@@ -65,7 +66,7 @@ def run(arguments: list[str]) -> int:
     for note in notes(packed):
         print(note)
     print(
-        f"{flags.out}: {len(packed.labels):,} pictures, {len(packed.class_names)} classes, "
+        f"{flags.out}: {how_many(len(packed.labels), 'picture')}, {how_many(len(packed.class_names), 'class')}, "
         f"content {packed.fingerprint[:16]}"
     )
     return 0

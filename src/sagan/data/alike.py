@@ -4,6 +4,7 @@ A run says both in its checkpoints and weights files, beside the fingerprint of 
 """
 
 import itertools
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -21,6 +22,8 @@ from sagan.sizes import Size, size_of
 
 TREE = ("split", "classes", "class_pattern", "labels")
 """What a run says of its folders."""
+LENIENT = ("skip_unreadable", "may_lose")
+"""What a run says of pictures that could not be read."""
 
 
 def about_data(image_set: ImageSet, config: DataConfig) -> dict[str, Any]:
@@ -29,7 +32,8 @@ def about_data(image_set: ImageSet, config: DataConfig) -> dict[str, Any]:
     Only names stand in it: checkpoints and weights travel, and the folders of this machine are nobody else's business.
     """
     usual = Reading()
-    tree = {name: getattr(config, name) for name in TREE if getattr(config, name) != getattr(usual, name)}
+    tree = {name: getattr(config, name) for name in (*TREE, *LENIENT)}
+    tree = {name: value for name, value in tree.items() if value != getattr(usual, name)}
     if len(PurePath(str(tree.get("labels", ""))).parts) > 1:
         del tree["labels"]
     return {
@@ -45,8 +49,8 @@ def open_alike(config: DataConfig, size_px: Size, data: object, *, progress: boo
     """Open a data set as :func:`open_dataset` does, read as a run read its pictures where the user does not choose.
 
     What was taken from the run is told by :func:`notes` in one sentence. A packed file stays as it was made, and the
-    sentence says how else the run's pictures were read. What the run's folders mean is taken for pictures of the same
-    name only.
+    sentence says how else the run's pictures were read. What the run's folders mean, and whether files that cannot be
+    read are left out, is taken for pictures of the same name only.
 
     Args:
         config: What to open; fields that are not as usual were chosen by the user.
@@ -108,13 +112,20 @@ def _taken(config: DataConfig, data: Mapping[str, Any], said: Decisions) -> Data
     fields = {name: said[name] for name in (*OTHERS, "max_megapixels") if name in said and name not in mine}
     if config.fitting:
         fields = {name: value for name, value in fields.items() if name not in ("fit", "border")}
-    usual = Reading()
-    tree = _mapping(data.get("reading"))
-    if PurePath(config.path).name == data.get("source") and all(
-        getattr(config, name) == getattr(usual, name) for name in TREE
-    ):
-        fields |= {name: tree[name] for name in TREE if name in tree}
+    if PurePath(config.path).name == data.get("source"):
+        usual, tree = Reading(), _mapping(data.get("reading"))
+        if all(getattr(config, name) == getattr(usual, name) for name in TREE):
+            fields |= {name: tree[name] for name in TREE if name in tree}
+        lenient = _lenient(tree)
+        fields |= {name: lenient[name] for name in LENIENT if getattr(config, name) == getattr(usual, name)}
     return replace(config, **fields)
+
+
+def _lenient(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what a run says of pictures that could not be read; what is no such thing is passed over."""
+    may_lose = tree.get("may_lose")
+    names = may_lose if isinstance(may_lose, (list, tuple)) and all(isinstance(name, str) for name in may_lose) else ()
+    return {"skip_unreadable": tree.get("skip_unreadable") is True, "may_lose": tuple(names)}
 
 
 def _alike_in_pixels(config: DataConfig, size_px: Size, said: Decisions, progress: bool) -> DataConfig:
@@ -163,9 +174,16 @@ def _told(image_set: ImageSet, more: list[str]) -> ImageSet:
 
 def _flags(config: DataConfig, wanted: DataConfig, made: Decisions) -> str:
     """Write the flags that would do by hand what was taken over, without those that changed nothing."""
-    names = [name for name in (*AUTOMATIC, *OTHERS, "max_megapixels") if name in made] + [*TREE]
+    names = [name for name in (*AUTOMATIC, *OTHERS, "max_megapixels") if name in made] + [*TREE, *LENIENT]
     taken = [name for name in names if getattr(config, name) != getattr(wanted, name)]
-    return " ".join(f"--data.{name.replace('_', '-')}={getattr(wanted, name)}" for name in taken)
+    return " ".join(_flag(name, getattr(wanted, name)) for name in taken)
+
+
+def _flag(name: str, value: object) -> str:
+    flag = f"--data.{name.replace('_', '-')}"
+    if value is True:
+        return flag
+    return f"{flag} {shlex.join(value)}" if isinstance(value, tuple) else f"{flag}={value}"
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -27,6 +27,31 @@ class Batch(NamedTuple):
     """bool (B,): True where the picture is to be mirrored left to right."""
 
 
+def refuse_too_few(source: str, total: int, to_train: int, batch_size: int, parts: int = 1) -> None:
+    """Refuse fewer pictures than one batch has, and say what helps.
+
+    Args:
+        source: What the set is called.
+        total: All its pictures.
+        to_train: Those that are not held out.
+        batch_size: Pictures in a batch.
+        parts: What a batch is cut into, each of at least two pictures.
+
+    Raises:
+        DataError: If they are fewer.
+    """
+    if to_train >= batch_size:
+        return
+    largest = to_train // parts * parts
+    ways = [f"take --batch-size {largest} or less"] if largest >= 2 * parts else []
+    if total >= batch_size:
+        most = total - batch_size
+        ways.append(f"hold {'none' if not most else f'at most {most:,}'} out with --data.holdout-max {most}")
+    ways.append("add pictures")
+    said = f"{', '.join(ways[:-1])}{',' if len(ways) > 2 else ''} or {ways[-1]}" if len(ways) > 1 else ways[0]
+    raise DataError(f"{source} has {to_train:,} pictures to train on, fewer than one batch of {batch_size:,}; {said}")
+
+
 class Batches:
     """The batches of a run: ``batches(position)`` gives the position-th one, 0 first, in any order of calls.
 
@@ -59,11 +84,7 @@ class Batches:
     ) -> None:
         if batch_size < 1:
             raise DataError(f"the batch size must be at least 1, found {batch_size}")
-        if len(indices) < batch_size:
-            raise DataError(
-                f"{dataset.source} has {len(indices):,} pictures to train on, fewer than one batch of {batch_size:,}; "
-                f"take --batch-size {len(indices)} or less, hold fewer out with --data.holdout-max, or add pictures"
-            )
+        refuse_too_few(dataset.source, len(dataset.labels), len(indices), batch_size)
         self.dataset = dataset
         self.indices = indices
         self.batch_size = batch_size

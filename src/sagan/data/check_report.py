@@ -15,10 +15,11 @@ from sagan.data.parallel import counted, map_in_order
 from sagan.data.remarks import EXIT_CODES, Advice, Remark, Verdict, verdict_of
 from sagan.data.study import Study
 from sagan.sizes import longhand, written
+from sagan.words import how_many
 
 VERSION = 1
 """Of the record: it grows when a key changes its meaning; new keys may come at any time."""
-SHOWN = 10
+SHOWN, IN_GROUP = 10, 4
 WAYS: dict[Fit, str] = {
     "crop": "the middle of each picture that has the shape of the size",
     "smart": "the part of each picture that has the shape of the size and most to see",
@@ -132,7 +133,7 @@ class CheckReport:
 
     def text(self) -> str:
         """Give the report as lines of plain text, the warnings first."""
-        lines = [f"{self.source}: {self.num_images:,} pictures"]
+        lines = [f"{self.source}: {how_many(self.num_images, 'picture')}"]
         lines += [f"WARNING: {warning}" for warning in self.warnings]
         if list(self.class_counts) == [""]:
             lines.append("classes: none (pictures directly inside one folder, or no labels)")
@@ -157,20 +158,43 @@ class CheckReport:
         lines.append(f"left out: {sum(count for _, _, count in self.study.left_out):,}")
         lines += _first(f"{where or '(top)'}: {count:,} {reason}" for where, reason, count in self.study.left_out)
         lines.append(f"copies of other pictures: {self.num_copies:,}")
-        lines += _first(" = ".join(group[:4]) + (" = ..." if len(group) > 4 else "") for group in self.duplicates)
-        near = [" ~ ".join(self.study.names[i] for i in group.members[:4]) for group in self.study.near]
+        lines += _first(_groups(self.study, self.study.equal, " = "))
         lines.append(f"near copies, saved again or mirrored: {sum(len(g.members) - 1 for g in self.study.near):,}")
-        lines += _first(near)
-        lines += [f"look at {len(some):,} {kind}: {ODD[kind]}" for kind, some in self.study.odd.items()]
+        lines += _first(_groups(self.study, [group.members for group in self.study.near], " ~ "))
+        for kind, some in self.study.odd.items():
+            lines.append(f"look at {len(some):,} {kind}: {ODD[kind]} (--page shows them)")
+            lines += _first(self.study.names[index] for index in some)
         lines.append(f"ignored, not pictures: {len(self.ignored):,}")
         lines += _first(self.ignored)
-        return "\n".join(map(readable, lines))
+        return "\n".join(map(readable, [*lines, *_advised(self)]))
 
 
 def _damaged_or_none(unreadable: Sequence[tuple[str, str]]) -> str:
     """Tell damaged pictures and files that are none apart."""
     none = sum(reason.startswith("not a picture") for _, reason in unreadable)
     return f" ({len(unreadable) - none:,} damaged or not usable, {none:,} no pictures)" if none else ""
+
+
+def _advised(report: CheckReport) -> list[str]:
+    """Say in short how to train on a set, with the command; nothing where it is not to be trained on."""
+    if report.exit_code == EXIT_CODES["not to be trained on"]:
+        return []
+    commands = [one.command for one in report.advice if one.command]
+    said = [f"  {one.text}" for one in report.advice]
+    return ["advice (--page gives the reasons):", *said, *(f"  {command}" for command in commands[-1:])]
+
+
+def _groups(study: Study, groups: Sequence[tuple[int, ...]], sign: str) -> list[str]:
+    """Name some pictures of each group, those of different classes first: they are the ones to decide on."""
+    mixed = set(study.in_two_classes)
+    return [_group(study, group, sign) for group in sorted(groups, key=lambda group: group not in mixed)]
+
+
+def _group(study: Study, group: tuple[int, ...], sign: str) -> str:
+    firsts = {study.class_of(index): index for index in reversed(group)}  # the first of each class
+    order = sorted(group, key=lambda index: firsts[study.class_of(index)] != index)
+    more = f" and {len(group) - IN_GROUP:,} more" if len(group) > IN_GROUP else ""
+    return sign.join(study.names[index] for index in order[:IN_GROUP]) + more
 
 
 def _overview(report: CheckReport) -> dict[str, Any]:

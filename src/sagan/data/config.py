@@ -44,6 +44,9 @@ class Reading:
     the column. metadata.csv, metadata.jsonl and dataset.json among the pictures are found by themselves. Of a Hugging
     Face data set, the COLUMN of the classes."""
 
+    skip_unreadable: bool = False
+    """Leave out files that cannot be read as pictures, and count them, where the command would otherwise stop."""
+
     may_lose: tuple[str, ...] = ()
     """Classes that may lose many or all of their pictures because those cannot be read."""
 
@@ -181,9 +184,6 @@ class DataConfig(Interpretation):
     holdout_max: int = 1000
     """At most this many pictures are kept out."""
 
-    skip_unreadable: bool = False
-    """Leave out files that cannot be read as pictures, and count them, where the run would otherwise stop."""
-
     class_names: str | None = None
     """File with a readable name for each class folder: lines such as "n01440764 tench, Tinca tinca", or JSON."""
 
@@ -200,6 +200,12 @@ class DataConfig(Interpretation):
             raise ValueError(f"holdout_fraction must be at least 0 and below 1, found {self.holdout_fraction}")
         if self.holdout_max < 0:
             raise ValueError(f"holdout_max must be at least 0, found {self.holdout_max}")
+
+
+OTHER_CACHE = (
+    "choose another folder for the cache with the environment variable SAGAN_CACHE, or --data.cache-dir if given"
+)
+"""What to do where the cache folder cannot take what is to be written."""
 
 
 def cache_folder(cache_dir: str | None = None) -> Path:

@@ -6,6 +6,11 @@ from sagan.data.pictures import Labels
 from sagan.randomness import keyed_generator
 
 
+def count_held_out(pictures: int, classes: int, fraction: float, maximum: int) -> int:
+    """Count the pictures that :func:`split_labels` holds out of so many, in so many classes that have any."""
+    return min(maximum, int(fraction * pictures), pictures - classes)
+
+
 def split_labels(labels: Labels, fraction: float, maximum: int, seed: int) -> tuple[Labels, Labels]:
     """Split pictures into those to train on and those held out: two ascending arrays of indices, int64.
 
@@ -15,7 +20,7 @@ def split_labels(labels: Labels, fraction: float, maximum: int, seed: int) -> tu
     """
     present = np.unique(labels)
     counts = np.array([np.count_nonzero(labels == label) for label in present])
-    total = min(maximum, int(fraction * len(labels)), len(labels) - len(present))
+    total = count_held_out(len(labels), len(present), fraction, maximum)
     quota = total * counts / counts.sum()
     given = np.minimum(quota.astype(np.int64), counts - 1)
     # The largest remainders get the places that rounding down left, while their class has a picture to spare.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sagan.data.config import DataConfig, DataError, Interpretation
+from sagan.data.config import OTHER_CACHE, DataConfig, DataError, Interpretation
 from sagan.data.decode import UnreadableError
 from sagan.data.encoded import decoding_lines, encoded_pictures
 from sagan.data.extras import need
@@ -17,6 +17,7 @@ from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.tars import arranged
 from sagan.data.there import HUB_PREFIX
 from sagan.reading import object_of, read_bytes
+from sagan.regular import read_regular
 
 FORM = "hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:CONFIGURATION"
 DEFAULT_SPLIT = "train"
@@ -138,8 +139,7 @@ def _read_below(path: str, folders: Sequence[Path]) -> bytes:
             f"the row names a file and holds no bytes, and there is no {in_a_line(path)} in the data set's own folder; "
             "what `save_to_disk` writes has them"
         )
-    refuse_huge(file.stat().st_size)
-    return file.read_bytes()
+    return read_regular(str(file), refuse_huge)
 
 
 def _caches(library: Any) -> list[Path]:
@@ -179,6 +179,9 @@ def _check_own_files(folder: Path, place: Path | None = None) -> None:
 
 
 def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> Any:
+    described = any((place / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    if not described:
+        _make_room(cache)
     try:
         if place.is_file():
             return library.Dataset.from_parquet(str(place), cache_dir=str(cache))
@@ -200,6 +203,18 @@ def _read_saved(place: Path, cache: Path, split: str | None, library: Any) -> An
             f"{place} has no split {wanted}; it has {', '.join(splits)}: {HUB_PREFIX}{place}:SPLIT chooses one"
         )
     return splits[wanted]
+
+
+def _make_room(cache: Path) -> None:
+    """Make the folder that Parquet files are copied into.
+
+    Raises:
+        DataError: If it cannot be made.
+    """
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write into {cache} ({error.strerror or error}); {OTHER_CACHE}") from error
 
 
 def _image_column(features: Mapping[str, Any], name: str, library: Any) -> str:

@@ -11,13 +11,16 @@ from sagan.data.config import DataError
 
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
+OUT = "choose another --out"
+"""What to do where nothing can be written to a place that was named."""
+
 
 @contextmanager
-def alone(file: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def alone(file: Path, waiting: Callable[[], None] = lambda: None, otherwise: str = OUT) -> Iterator[None]:
     """Hold the right to write ``file``; the operating system takes it back when the process ends, however it ends.
 
     ``waiting`` is called once if another process has it; then this one waits. On file systems without locks nobody
-    waits.
+    waits. ``otherwise`` says what to do where nothing can be written.
 
     Raises:
         DataError: If the place cannot be written.
@@ -27,7 +30,7 @@ def alone(file: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[No
         file.parent.mkdir(parents=True, exist_ok=True)
         stream = _locked(lock, waiting)
     except OSError as error:
-        raise DataError(f"cannot write {file} ({error.strerror or error}); choose another place") from error
+        raise DataError(f"cannot write {file} ({error.strerror or error}); {otherwise}") from error
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ from typing import IO, cast
 import numpy as np
 
 from sagan.bombs import Bounded, read_up_to
-from sagan.data.config import DataError
+from sagan.data.config import OTHER_CACHE, DataError
 from sagan.data.decode import Pixels
 from sagan.data.pairs import CLASSES, NUM_PICTURES, pairs_source
 from sagan.data.parallel import progress_bar
@@ -217,6 +217,9 @@ def fetch(download: Download, folder: Path, *, progress: bool) -> Path:
     partial = folder / f".{download.file_name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write into {folder} ({error.strerror or error}); {OTHER_CACHE}") from error
+    try:
         with urllib.request.urlopen(download.url, timeout=60) as answer, partial.open("xb") as out:
             size = int(answer.headers.get("Content-Length") or 0)
             with progress_bar(progress, in_bytes=True) as bar:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,15 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sagan.data.choosing import chosen, in_words
-from sagan.data.config import GIVEN, DataConfig, DataError, cache_folder
+from sagan.data.config import GIVEN, OTHER_CACHE, DataConfig, DataError, cache_folder
 from sagan.data.decisions import agree, words
-from sagan.data.decode import TREATMENTS, require_size
+from sagan.data.decode import TREATMENTS, UnreadableError, require_size
 from sagan.data.given import given_source
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.named import NAMED_SIZES
 from sagan.data.names import in_a_line, read_class_names, rename_classes
-from sagan.data.pack import pack_file, refuse_unreadable, say, unreadable_among
+from sagan.data.pack import Found, Terms, found_of, pack_file, refuse_unreadable, say, unreadable_among
 from sagan.data.packed import FORMAT_VERSION, ImageSet, fingerprint, read_packed_file
 from sagan.data.pictures import Source, hash_lines
 from sagan.data.pixel_traits import COMMON
@@ -28,9 +30,15 @@ from sagan.data.there import NAMES
 from sagan.sizes import Size, longhand, written
 
 FITTING = ("fit", "border")
+ELSEWHERE = (
+    f"{OTHER_CACHE}, or pack the pictures elsewhere with `sagan data pack --out` and give --data what that makes"
+)
+"""What to do where pictures cannot be packed into the cache."""
 
 
-def open_dataset(config: DataConfig, size_px: Size, *, progress: bool = True) -> ImageSet:
+def open_dataset(
+    config: DataConfig, size_px: Size, *, progress: bool = True, look: Callable[[Found], object] | None = None
+) -> ImageSet:
     """Open a data set as decoded pictures of one size, packing it into the cache folder on first use.
 
     A packed file or folder of that size is opened as it is. The cached file is found again by the paths, sizes and
@@ -42,15 +50,19 @@ def open_dataset(config: DataConfig, size_px: Size, *, progress: bool = True) ->
         config: What to open.
         size_px: Size of the pictures: 64, "64x96" or (64, 96), height first.
         progress: Show what is done on standard error.
+        look: Is given what was found before any picture is decoded, where they have to be; it may raise what speaks
+            against them.
 
     Raises:
         DataError: If the data are not as expected, some file cannot be read as a picture and ``skip_unreadable`` is not
             set, or the disk is full.
     """
-    return with_unused(open_silently(config, size_px, progress=progress), config)
+    return with_unused(open_silently(config, size_px, progress=progress, look=look), config)
 
 
-def open_silently(config: DataConfig, size_px: Size, *, progress: bool) -> ImageSet:
+def open_silently(
+    config: DataConfig, size_px: Size, *, progress: bool, look: Callable[[Found], object] | None = None
+) -> ImageSet:
     """Open a data set as :func:`open_dataset`, and do not say which choices change nothing."""
     size = require_size(size_px)
     if (packed := _packed_already(config, size)) is not None:
@@ -58,7 +70,7 @@ def open_silently(config: DataConfig, size_px: Size, *, progress: bool) -> Image
     cache = cache_folder(config.cache_dir)
     source = find_source(config, cache, size=size, progress=progress)
     file = _cached_file(source, size, cache)
-    image_set = _open_cached(file) or _pack_cached(source, size, file, progress=progress)
+    image_set = _open_cached(file) or _pack_cached(source, size, file, _terms(config, look), progress=progress)
     for stored in getattr(image_set.images, "files", ()):
         stored.cached = not config.path.startswith(GIVEN)  # the cache may have the only copy of pictures from Python
     if not config.skip_unreadable:
@@ -91,7 +103,14 @@ def decoding_of(
     return None if packed_only else source.load().decoding
 
 
-def hand_over(data: Any, config: DataConfig, size_px: Size, *, progress: bool = True) -> DataConfig:
+def hand_over(
+    data: Any,
+    config: DataConfig,
+    size_px: Size,
+    *,
+    progress: bool = True,
+    look: Callable[[Found], object] | None = None,
+) -> DataConfig:
     """Pack pictures that are given in Python into the cache folder; give the configuration with a path that names them.
 
     A path is taken as it is.
@@ -101,6 +120,7 @@ def hand_over(data: Any, config: DataConfig, size_px: Size, *, progress: bool = 
         config: What else there is to say.
         size_px: Size to decode to: 64, "64x96" or (64, 96), height first.
         progress: Show what is done on standard error.
+        look: As :func:`open_dataset`.
 
     Raises:
         DataError: As :func:`open_dataset`, and if they are no pictures with at most one label each.
@@ -111,7 +131,7 @@ def hand_over(data: Any, config: DataConfig, size_px: Size, *, progress: bool = 
     source = to_be_fitted(given_source(data, progress=progress), config)
     file = _cached_file(source, size, cache_folder(config.cache_dir))
     if _open_cached(file) is None:
-        _pack_cached(source, size, file, progress=progress)
+        _pack_cached(source, size, file, _terms(config, look), progress=progress)
     return dataclasses.replace(config, path=source.name)
 
 
@@ -168,10 +188,11 @@ def picture_size(config: DataConfig) -> int | str:
     chosen = sorted({round(i) for i in np.linspace(0, len(pictures.names) - 1, 100)}) if pictures.names else []
     sizes: dict[tuple[int, int], str] = {}
     for index in chosen:
-        height, width = pictures.decode(index).pixels.shape[:2]
-        sizes.setdefault((height, width), pictures.names[index])
+        with suppress(UnreadableError):  # who opens them says so, or leaves them out
+            height, width = pictures.decode(index).pixels.shape[:2]
+            sizes.setdefault((height, width), pictures.names[index])
     if not sizes:
-        raise DataError(f"{config.path} holds no pictures")
+        raise DataError(f"{config.path} holds no pictures that can be read")
     if len(sizes) > 1:
         found = "; ".join(f"{in_a_line(name)}: {longhand(size)}" for size, name in list(sizes.items())[:3])
         raise DataError(
@@ -195,7 +216,14 @@ class DataSize(NamedTuple):
     """Of so many it was found out now; 0 if none had to be looked at, or none were."""
 
 
-def data_size(config: DataConfig, size_px: Size, *, look_at: int = 0, progress: bool = False) -> DataSize:
+def data_size(
+    config: DataConfig,
+    size_px: Size,
+    *,
+    look_at: int = 0,
+    progress: bool = False,
+    look: Callable[[Found], object] | None = None,
+) -> DataSize:
     """Count the pictures that :func:`open_dataset` would open; nothing is downloaded or written.
 
     Args:
@@ -203,6 +231,7 @@ def data_size(config: DataConfig, size_px: Size, *, look_at: int = 0, progress: 
         size_px: As :func:`open_dataset`.
         look_at: Decode so many of those that are not packed yet, spread over all, to see whether they can be.
         progress: Show on standard error that it is done.
+        look: Is given what was found before any picture is decoded to see; it may raise what speaks against them.
 
     Raises:
         DataError: If nothing is found, it is of no known kind, or leaving out what cannot be read loses classes.
@@ -219,13 +248,14 @@ def data_size(config: DataConfig, size_px: Size, *, look_at: int = 0, progress: 
         num_images, num_classes = NAMED_SIZES[config.path]
         return DataSize(num_images, num_classes, num_images * prod(size) * 3)
     pictures = source.load()
-    total = len(pictures.names)
+    total, num_classes = len(pictures.names), len(np.unique(pictures.labels)) if pictures.class_names else 0
+    if look is not None:
+        look(found_of(source.name, pictures))
     chosen = sorted({round(i) for i in np.linspace(0, total - 1, min(look_at, total))})
     unreadable = unreadable_among(pictures, chosen, size, progress=progress)
     if unreadable:
         refuse_lost_classes(source.name, pictures, unreadable, config.may_lose)
     num_images = total - len(unreadable)
-    num_classes = len(np.unique(pictures.labels)) if pictures.class_names else 0
     return DataSize(num_images, num_classes, num_images * prod(size) * 3, unreadable, len(chosen))
 
 
@@ -256,13 +286,28 @@ def _cached_file(source: Source, size: tuple[int, int], cache: Path) -> Path:
     return cache / "packed" / f"{readable}-{written(size)}px-{key[:16]}.npy"
 
 
-def _pack_cached(source: Source, size: tuple[int, int], file: Path, *, progress: bool) -> ImageSet:
-    with alone(file, lambda: say(f"another process is packing {source.name}; waiting for it")):
+def _terms(config: DataConfig, look: Callable[[Found], object] | None) -> Terms:
+    """Give the terms of the cache: it keeps what can be read, and class names as they are found."""
+
+    def look_renamed(found: Found) -> None:
+        assert look is not None
+        if config.class_names is not None and found.class_names:
+            mapping = read_class_names(config.class_names)
+            found = found._replace(class_names=rename_classes(found.class_names, mapping, config.class_names))
+        look(found)
+
+    seen = None if look is None else look_renamed
+    return Terms(keep_unreadable=True, look=seen, otherwise=ELSEWHERE)
+
+
+def _pack_cached(source: Source, size: tuple[int, int], file: Path, terms: Terms, *, progress: bool) -> ImageSet:
+    waiting = f"another process is packing {source.name}; waiting for it"
+    with alone(file, lambda: say(waiting), terms.otherwise):
         # The other process may have made it while this one waited.
         if (there := _open_cached(file)) is not None:
             return there
         file.with_name(file.name + DAMAGED).unlink(missing_ok=True)  # as large as what is made now
-        return pack_file(source, size, file, keep_unreadable=True, progress=progress)
+        return pack_file(source, size, file, terms, progress=progress)
 
 
 def _open_cached(file: Path) -> ImageSet | None:

@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -11,7 +13,7 @@ from rich.console import Console
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import UnreadableError, require_size
 from sagan.data.fit import fitted, is_enlarged
-from sagan.data.lock import alone
+from sagan.data.lock import OUT, alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.names import in_a_line, read_class_names, readable, rename_classes
 from sagan.data.packed import (
@@ -28,9 +30,37 @@ from sagan.data.pictures import Labels, Pictures, Source, hash_lines
 from sagan.data.sources import find_source
 from sagan.places import in_bytes
 from sagan.sizes import Size, written
+from sagan.words import how_many
 
 MIN_PICTURES = 2
 SHOWN_NAMES = 5
+
+
+class Found(NamedTuple):
+    """What is known of a set before any of its pictures is decoded."""
+
+    source: str
+    """What it is called."""
+    num_images: int
+    """Pictures, by their names: some may turn out to be unreadable."""
+    class_names: tuple[str, ...]
+    """Classes that have pictures; () when there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """On which terms a set is packed."""
+
+    keep_unreadable: bool
+    """Leave unreadable pictures out and list them, where they would otherwise end it."""
+    names: tuple[dict[str, str], str] | None = None
+    """Readable class names, with where they stand."""
+    may_lose: Sequence[str] | None = None
+    """Classes that may lose their pictures; None lets all."""
+    look: Callable[[Found], object] | None = None
+    """Is given what was found before anything is decoded; what it raises ends the packing."""
+    otherwise: str = OUT
+    """What to do where nothing can be written."""
 
 
 def pack_dataset(
@@ -74,9 +104,7 @@ def pack_dataset(
             source,
             size,
             file,
-            keep_unreadable=config.skip_unreadable,
-            names=names,
-            may_lose=config.may_lose,
+            Terms(keep_unreadable=config.skip_unreadable, names=names, may_lose=config.may_lose),
             workers=workers,
             progress=progress,
         )
@@ -86,35 +114,40 @@ def pack_file(
     source: Source,
     size: tuple[int, int],
     file: Path,
+    terms: Terms,
     *,
-    keep_unreadable: bool,
     progress: bool,
-    names: tuple[dict[str, str], str] | None = None,
-    may_lose: Sequence[str] | None = None,
     workers: int | None = None,
 ) -> ImageSet:
-    """Write ``file``. Unreadable pictures are left out and listed; without ``keep_unreadable`` they end it instead."""
+    """Write ``file`` on the given terms."""
     pictures = loaded(source)
     total = len(pictures.names)
-    class_names = pictures.class_names if names is None else rename_classes(pictures.class_names, *names)
+    class_names = pictures.class_names if terms.names is None else rename_classes(pictures.class_names, *terms.names)
+    if terms.look is not None:
+        terms.look(found_of(source.name, pictures))
     key = hash_lines([source.key, str(written(size)), str(FORMAT_VERSION)])
-    with packed_writer(file, size, total, key) as writer:
+    with packed_writer(file, size, total, key, terms.otherwise) as writer:
         done = writer.progress.done
         if progress:
             announce(source.name, total, size, file, f" (going on after {done:,} pictures)" if done else "")
         with counted("decoding", total, progress) as advance:
             labels = decode_into(writer, pictures, range(total), size, advance, workers)
         unreadable = [(pictures.names[index], reason) for index, reason in writer.progress.unreadable]
-        if not keep_unreadable:
+        if not terms.keep_unreadable:
             refuse_unreadable(unreadable, source.name)
-        if may_lose is not None:
-            refuse_lost_classes(source.name, pictures, unreadable, may_lose)
+        if terms.may_lose is not None:
+            refuse_lost_classes(source.name, pictures, unreadable, terms.may_lose)
         if writer.progress.kept < MIN_PICTURES:
             writer.discard()
             raise too_few(source.name, total - len(unreadable), unreadable)
         labels, class_names = without_empty_classes(labels, class_names)
         writer.finish(labels, class_names, Path(source.name).name, pictures.names, pictures.decoding)
     return read_packed_file(file)
+
+
+def found_of(name: str, pictures: Pictures) -> Found:
+    """Give what is known of pictures before they are decoded."""
+    return Found(name, len(pictures.names), without_empty_classes(pictures.labels, pictures.class_names)[1])
 
 
 def decode_to_size(pictures: Pictures, index: int, size: tuple[int, int]) -> Looked:
@@ -192,7 +225,8 @@ def unreadable_among(
 def announce(name: str, total: int, size: tuple[int, int], place: Path, note: str) -> None:
     """Tell what is packed where, and how much room it needs."""
     needed, free = in_bytes(total * prod(size) * 3), in_bytes(shutil.disk_usage(place.parent).free)
-    say(f"packing {total:,} pictures of {name} at {written(size)} px into {place}: {needed} needed, {free} free{note}")
+    pictures = how_many(total, "picture")
+    say(f"packing {pictures} of {name} at {written(size)} px into {place}: {needed} needed, {free} free{note}")
 
 
 def say(text: str) -> None:
@@ -222,7 +256,7 @@ def refuse_unreadable(unreadable: Sequence[tuple[str, str]], name: str) -> None:
     if unreadable:
         raise DataError(
             f"{name} holds files that cannot be read as pictures: {listed(unreadable)}; repair or remove them, or "
-            "leave them out with --data.skip-unreadable (`data pack`: --skip-unreadable; Python: skip_unreadable=True)"
+            "leave them out with --data.skip-unreadable (Python: skip_unreadable=True)"
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from sagan.data.config import DataConfig, DataError, cache_folder
 from sagan.data.decode import require_size
 from sagan.data.given import config_of
-from sagan.data.lock import alone
+from sagan.data.lock import OUT, alone
 from sagan.data.losses import refuse_lost_classes
 from sagan.data.names import read_class_names, rename_classes
 from sagan.data.pack import (
@@ -280,7 +280,7 @@ def _plan(job: _Job) -> bool:
             raise
         raise DataError(f"{folder / PLAN} is damaged ({error}); remove the folder and pack again") from error
     except OSError as error:
-        raise DataError(f"cannot write {folder} ({error.strerror or error}); choose another place") from error
+        raise DataError(f"cannot write {folder} ({error.strerror or error}); {OUT}") from error
     if found != job.key:
         raise DataError(
             f"{folder} was packed from other pictures than {job.source.name} has now, or with another size, shard size "

@@ -37,6 +37,7 @@ from torch import Tensor
 from sagan.data.config import DataError
 from sagan.data.decode import Pixels, UnreadableError
 from sagan.data.heldout import split_labels
+from sagan.data.lock import OUT
 from sagan.data.pictures import Labels, PixelStore
 from sagan.data.stored import Checksums, PixelFile, StoredPixels
 from sagan.places import in_bytes
@@ -382,7 +383,9 @@ class PackedWriter:
 
 
 @contextmanager
-def packed_writer(file: Path, size: tuple[int, int], expected: int, key: str) -> Iterator[PackedWriter]:
+def packed_writer(
+    file: Path, size: tuple[int, int], expected: int, key: str, otherwise: str = OUT
+) -> Iterator[PackedWriter]:
     """Write a packed file under another name beside it; it takes its own name when the context ends well.
 
     Whatever goes wrong, ``file`` stays as it was. What was written stays too, with a journal, and the next writer of
@@ -394,6 +397,7 @@ def packed_writer(file: Path, size: tuple[int, int], expected: int, key: str) ->
         size: (H, W) of its pictures.
         expected: Number of pictures that will be looked at.
         key: Says which pictures these are.
+        otherwise: What to do where there is no room, or nothing can be written.
 
     Raises:
         DataError: If the disk is full, or the place cannot be written.
@@ -403,7 +407,7 @@ def packed_writer(file: Path, size: tuple[int, int], expected: int, key: str) ->
     journal = file.with_name(f".{file.name}.partial.json")
     try:
         with partial.open("r+b" if partial.exists() else "x+b", buffering=0) as stream:
-            require_space(file.parent, needed - os.fstat(stream.fileno()).st_size)
+            require_space(file.parent, needed - os.fstat(stream.fileno()).st_size, otherwise)
             writer = PackedWriter(stream, journal, key, size, expected)
             try:
                 yield writer
@@ -419,8 +423,8 @@ def packed_writer(file: Path, size: tuple[int, int], expected: int, key: str) ->
     except OSError as error:
         kept = "; what is done is kept, the same command goes on from there" if journal.exists() else ""
         raise DataError(
-            f"cannot write {file} ({error.strerror or error}; {in_bytes(needed)} needed); make room or choose "
-            f"another place{kept}"
+            f"cannot write {file} ({error.strerror or error}; {in_bytes(needed)} needed); make room, or "
+            f"{otherwise}{kept}"
         ) from error
     finally:
         if not journal.exists():
@@ -428,13 +432,13 @@ def packed_writer(file: Path, size: tuple[int, int], expected: int, key: str) ->
                 partial.unlink(missing_ok=True)
 
 
-def require_space(folder: Path, needed: int) -> None:
-    """Raise DataError unless so many bytes are free in a folder."""
+def require_space(folder: Path, needed: int, otherwise: str = OUT) -> None:
+    """Raise DataError, which says what to do ``otherwise``, unless so many bytes are free in a folder."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(
             f"packing needs {in_bytes(needed)} in {folder}, where {in_bytes(free)} are free; free some "
-            "space, choose another place or a smaller size"
+            f"space, take a smaller size, or {otherwise}"
         )
 
 

@@ -20,6 +20,9 @@ FEW_IN_CLASS, ENOUGH_IN_CLASS = 100, 1000
 """A class with fewer pictures than the first is warned of; below the second, augmentation is advised."""
 STRONG_IMBALANCE, IMBALANCE = 10.0, 2.0
 """A largest class more than so many times the smallest is warned of; from the second on, balance is advised."""
+BATCHES = {16: (64, 64), 32: (32, 64), 64: (32, 128), 128: (256, 256)}
+"""Pictures in a batch of the presets for each size, without a GPU and with one; for 128 px there is one preset."""
+LEAST_BATCH = 2
 MANY_COPIES = 0.01
 """A larger share of copies than this is remarked on."""
 MOST = 0.5
@@ -90,6 +93,28 @@ class Facts:
         """Whether there are classes."""
         return list(self.counts) != [""]
 
+    @property
+    def to_train(self) -> int:
+        """Readable pictures that a run would not hold out."""
+        return self.total - (0 if self.study.held_out is None else self.study.held_out.count)
+
+    @property
+    def advised_px(self) -> int:
+        """The size to train at: that which was asked for, or the largest that nine of ten pictures fill."""
+        fitting = max([size for size in SIZES if size <= self.study.side_px], default=SIZES[0])
+        asked = self.size_px
+        return asked if asked is not None and asked <= max(fitting, SIZES[0]) else fitting
+
+    @property
+    def batches(self) -> str:
+        """The batches of presets for that size, in words, where there are fewer pictures to train on; "" elsewhere."""
+        size = max((size for size in BATCHES if size <= self.advised_px), default=SIZES[0])
+        without, with_gpu = BATCHES[size]
+        if self.to_train >= with_gpu:
+            return ""
+        pictures = f"{with_gpu} with a GPU" if self.to_train >= without or without < with_gpu else f"{with_gpu}"
+        return pictures if self.to_train >= without or without == with_gpu else f"{without}, or {pictures}"
+
 
 def verdict_of(remarks: Sequence[Remark]) -> Verdict:
     """Give the verdict that remarks come to."""
@@ -100,7 +125,7 @@ def verdict_of(remarks: Sequence[Remark]) -> Verdict:
 
 def remarks_on(facts: Facts) -> list[Remark]:
     """Say what will probably spoil a training, what would stop it first."""
-    said = [*_classes(facts), *_copies(facts), *_unreadable(facts), *_pixels(facts)]
+    said = [*_classes(facts), *_few(facts), *_copies(facts), *_unreadable(facts), *_pixels(facts)]
     return sorted(said, key=lambda remark: not remark.stop)
 
 
@@ -125,11 +150,37 @@ def _classes(facts: Facts) -> list[Remark]:
             "--data.balanced"
         )
         said.append(Remark("unequal", text))
-    few = [f"{label} {count}" for label, count in counts.items() if count < FEW_IN_CLASS]
-    if few:
+    return said
+
+
+def _few(facts: Facts) -> list[Remark]:
+    """Say where there are too few pictures: to train at all, to fill a batch, to learn from."""
+    if not facts.total:
+        return []
+    if facts.to_train < LEAST_BATCH:
+        text = f"only {facts.to_train} picture(s) to train on; training needs at least {LEAST_BATCH}, better thousands"
+        return [Remark("too_few", text, stop=True)]
+    said = []
+    if facts.batches:
+        text = (
+            f"{facts.to_train:,} pictures to train on are fewer than one batch of the preset for {facts.advised_px} px "
+            f"({facts.batches}): training needs --batch-size {_batch(facts)} or so"
+        )
+        said.append(Remark("batch", text))
+    few = [f"{label} {count}" for label, count in facts.counts.items() if count < FEW_IN_CLASS]
+    if few and facts.has_classes:
         text = f"{len(few)} class(es) have fewer than {FEW_IN_CLASS} pictures, too few to learn from: {_some(few)}"
         said.append(Remark("few", text))
+    elif few:
+        said.append(
+            Remark("few", f"there are {facts.total:,} pictures, fewer than {FEW_IN_CLASS}: too few to learn from")
+        )
     return said
+
+
+def _batch(facts: Facts) -> int:
+    """Give the largest power of two that is no more than the pictures to train on."""
+    return 1 << (facts.to_train.bit_length() - 1)
 
 
 def _copies(facts: Facts) -> list[Remark]:
@@ -168,10 +219,9 @@ def _copies(facts: Facts) -> list[Remark]:
 def _unreadable(facts: Facts) -> list[Remark]:
     if not facts.unreadable:
         return []
-    text = (
-        f"{len(facts.unreadable):,} file(s) cannot be read as pictures; training stops on them unless "
-        "--data.skip-unreadable is set"
-    )
+    left_out = facts.config.skip_unreadable
+    then = "they are left out" if left_out else "training stops on them unless --data.skip-unreadable is set"
+    text = f"{len(facts.unreadable):,} file(s) cannot be read as pictures; {then}"
     said = [Remark("unreadable", text)]
     losses = Counter(facts.study.class_of(index) for index, _ in facts.unreadable)
     for name, lost in losses.items():
@@ -216,7 +266,8 @@ def advice_on(facts: Facts) -> list[Advice]:
     """Say how to train on a set, each choice with its reason and the command line so far; the last has them all."""
     if not facts.total:
         return []
-    asked = [_size(facts), _enough(facts), _augmentation(facts), _balance(facts), _flip(facts)]
+    asked = [_size(facts), _enough(facts), _batches(facts), _left_out(facts), _augmentation(facts)]
+    asked += [_balance(facts), _flip(facts)]
     flags: list[str] = []
     said = []
     for one in asked:
@@ -237,15 +288,14 @@ def train_command(config: DataConfig, flags: Sequence[str]) -> str:
         value = getattr(config, one.name)
         if value != getattr(default, one.name):
             flag = f"--data.{one.name.replace('_', '-')}"
-            words += [flag, *map(str, value if isinstance(value, tuple) else [value])]
+            words += [flag] if value is True else [flag, *map(str, value if isinstance(value, tuple) else [value])]
     if config.class_names is not None:
         words += ["--data.class-names", config.class_names]
     return readable(shlex.join([*words, *flags]))
 
 
 def _size(facts: Facts) -> Advice:
-    fitting = max([size for size in SIZES if size <= facts.study.side_px], default=SIZES[0])
-    size = facts.size_px if facts.size_px is not None and facts.size_px <= max(fitting, SIZES[0]) else fitting
+    size = facts.advised_px
     if size >= 128:
         preset = f"With a GPU this is the preset sagan-{size}; without one take --size 64 (sagan-64-cpu)"
     elif size > 16:
@@ -272,6 +322,23 @@ def _enough(facts: Facts) -> Advice:
     else:
         what = "that is enough to begin with"
     return Advice("pictures", f"{what[0].upper()}{what[1:]}.", f"{which}. {known}.")
+
+
+def _batches(facts: Facts) -> Advice | None:
+    if not facts.batches:
+        return None
+    reason = f"There are {facts.to_train:,} pictures to train on; the preset takes {facts.batches} at a time."
+    flags = ("--batch-size", str(_batch(facts)))
+    return Advice("batch", f"Take batches of {_batch(facts)} pictures.", reason, flags)
+
+
+def _left_out(facts: Facts) -> Advice | None:
+    if not facts.unreadable or facts.config.skip_unreadable:
+        return None
+    reason = f"{len(facts.unreadable):,} file(s) cannot be read as pictures, and a run stops on them."
+    return Advice(
+        "unreadable", "Mend the files that cannot be read, or leave them out.", reason, ("--data.skip-unreadable",)
+    )
 
 
 def _augmentation(facts: Facts) -> Advice | None:

@@ -25,7 +25,7 @@ from sagan.data.files import IMAGE_SUFFIXES, choices, refuse_huge
 from sagan.data.names import in_a_line, readable
 from sagan.data.parallel import counted
 from sagan.data.pictures import Labels, Pictures, Source, hash_lines
-from sagan.data.there import PATTERN, is_pattern
+from sagan.data.there import PATTERN, NotThereError, is_pattern
 from sagan.reading import value_of, whatever_happens
 from sagan.regular import open_regular
 
@@ -74,7 +74,7 @@ def tar_source(config: DataConfig, *, progress: bool) -> Source:
     try:
         stats = [file.stat() for file in files]
     except FileNotFoundError as error:
-        raise DataError(f"{path} means {len(files):,} tar files, but there is no {error.filename}") from error
+        raise NotThereError(f"{path} means {len(files):,} tar files, but there is no {error.filename}") from error
     if strange := next((f for f, s in zip(files, stats, strict=True) if not stat.S_ISREG(s.st_mode)), None):
         raise DataError(f"{strange} is no regular file; tar files are read from a disk")
     lines = [f"{f.name}\0{s.st_size}\0{s.st_mtime_ns}" for f, s in zip(files, stats, strict=True)]
@@ -169,7 +169,7 @@ def _expand(path: str, library: Any) -> list[Path]:
     for name in library.shardlists.expand_urls(str(place)):
         files += sorted(map(Path, glob(name))) if PATTERN.search(name) else [Path(name)]  # noqa: PTH207 - has a root
     if not files:
-        raise DataError(f"no file has a name like {path}; check the pattern")
+        raise NotThereError(f"no file has a name like {path}; check the pattern")
     return files
 
 

@@ -17,6 +17,10 @@ KINDS = (
 PATTERN = re.compile(r"[*?\[{]")
 
 
+class NotThereError(DataError):
+    """There is nothing where pictures should be."""
+
+
 def check_there(path: str, flag: str = "") -> None:
     """Check that a path leads somewhere; names, what was given in Python, and patterns are taken as they are.
 
@@ -25,7 +29,8 @@ def check_there(path: str, flag: str = "") -> None:
         flag: What it was named with, for the message; "" is nothing that can be said.
 
     Raises:
-        DataError: If there is nothing at the path, or it cannot be looked at.
+        NotThereError: If there is nothing at the path.
+        DataError: If it cannot be looked at.
     """
     said = f"{flag}: " if flag else ""
     if path.startswith((GIVEN, HUB_PREFIX)) or path in NAMES:
@@ -36,7 +41,7 @@ def check_there(path: str, flag: str = "") -> None:
     except OSError as error:
         raise DataError(f"{said}cannot read {path} ({error.strerror or error}); check its permissions") from error
     hint = did_you_mean(path.lower(), NAMES)
-    raise DataError(f"{said}there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
+    raise NotThereError(f"{said}there is no {path}{f' ({hint})' if hint else ''}; give {KINDS}")
 
 
 def is_pattern(path: str) -> bool:

@@ -1,13 +1,19 @@
 """Before the first step: the data, the networks and the state that a run starts, or goes on, with."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from sagan.data import Batches, ImageSet, hand_over, kept, open_dataset
+from sagan.data.batches import refuse_too_few
+from sagan.data.heldout import count_held_out
+from sagan.data.pack import Found
+from sagan.data.there import NotThereError
 from sagan.generators.snapshot import Snapshot, good_snapshots
 from sagan.recipes.build import Parts, build, frozen_network, with_classes
 from sagan.recipes.config import RunConfig, to_json
@@ -15,7 +21,15 @@ from sagan.recipes.few import features_advice, for_few, transfer_advice
 from sagan.runs.folder import RunError, check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
-from sagan.runs.resume import changes_since, check_resumable, check_same_data, check_steps, resumable, resumed_config
+from sagan.runs.resume import (
+    changes_since,
+    check_found,
+    check_resumable,
+    check_same_data,
+    check_steps,
+    resumable,
+    resumed_config,
+)
 from sagan.runs.start_from import start_from
 from sagan.runs.start_report import report_start
 from sagan.runs.states import states_of
@@ -110,10 +124,11 @@ def _earlier(order: Order) -> Iterator[Snapshot]:
 
 def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     """Settle the configuration and open the pictures."""
-    config = order.config
+    config, old = order.config, None
     if snapshot is not None:
         check_resumable(snapshot.contents, order.folder)
-        config = resumed_config(stored_config(order.folder, snapshot.config), config, snapshot.contents.get("data"))
+        old = stored_config(order.folder, snapshot.config)
+        config = resumed_config(old, config, snapshot.contents.get("data"))
         check_steps(snapshot.contents["step"], config, order.folder)
     assert config is not None  # a run that is new has one
     if config.train.evaluate_every and current_process().rank == 0:
@@ -122,16 +137,64 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
         frozen_network(config.discriminator)  # what it says now it need not say after all pictures are decoded
     engine = Engine(config.engine)
     config.train.check_division(engine.process.world_size)
-    with engine.first_on_each_machine():  # the first one may have to decode the pictures
+    before = None if old is None else old.data.path
+    with engine.first_on_each_machine(), saying_they_moved(config, before):  # the first may have to decode the pictures
+        look = partial(check_before, order, config, snapshot)
         if order.data is not None:
-            config = replace(config, data=hand_over(order.data, config.data, config.generator.image_size))
-        dataset: ImageSet = open_dataset(config.data, config.generator.image_size)
+            config = replace(config, data=hand_over(order.data, config.data, config.generator.image_size, look=look))
+        dataset: ImageSet = open_dataset(config.data, config.generator.image_size, look=look)
     if snapshot is not None:
         check_same_data(snapshot.contents.get("data"), dataset, order.folder)
     config = with_classes(config, len(dataset.class_names))
     parts = dataset.split(config.data.holdout_fraction, config.data.holdout_max, config.seed)
+    check_enough(config, dataset.source, len(dataset.labels), len(parts[0]))
     config, chosen = chosen_for(order, config, len(parts[0]))
     return Scene(config, order.folder, order.console, engine, dataset, *parts, chosen=tuple(chosen))
+
+
+def check_before(order: Order, config: RunConfig, snapshot: Snapshot | None, found: Found) -> None:
+    """Refuse pictures that a run cannot take, as far as that shows before they are decoded.
+
+    Raises:
+        RunError: If they are not those of the run that is to go on.
+        DataError: If they are fewer than a batch has.
+    """
+    data, count = config.data, found.num_images
+    if snapshot is not None:
+        check_found(snapshot, found, order.folder, skip_unreadable=data.skip_unreadable)
+    held_out = count_held_out(count, max(1, len(found.class_names)), data.holdout_fraction, data.holdout_max)
+    check_enough(config, found.source, count, count - held_out)
+
+
+def check_enough(config: RunConfig, source: str, pictures: int, to_train: int) -> None:
+    """Refuse fewer pictures to train on than a batch has.
+
+    Raises:
+        DataError: If they are fewer.
+    """
+    parts = config.train.accumulate * current_process().world_size
+    refuse_too_few(source, pictures, to_train, config.train.batch_size, parts)
+
+
+@contextmanager
+def saying_they_moved(config: RunConfig, before: str | None) -> Iterator[None]:
+    """Turn an error about pictures that are not where a run had them into one that says how to name their place.
+
+    Args:
+        config: What the run goes on with.
+        before: Where its pictures were; None for a new run.
+
+    Raises:
+        RunError: If nothing is there.
+    """
+    try:
+        yield
+    except NotThereError as error:
+        if config.data.path != before:
+            raise
+        raise RunError(
+            f"the run's pictures are not there any more ({before}); say where they are now with --data PATH"
+        ) from error
 
 
 def chosen_for(order: Order, config: RunConfig, pictures: int) -> tuple[RunConfig, list[str]]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from sagan.data import ImageSet
 from sagan.data.decisions import AS_BEFORE, flags_of_before
+from sagan.data.names import in_a_line
+from sagan.data.pack import Found
 from sagan.generators.snapshot import Snapshot
 from sagan.machine import machine, versions
 from sagan.recipes.config import RunConfig, differences
@@ -12,6 +14,8 @@ from sagan.runs.folder import RESUMABLE, RunError, quoted
 from sagan.runs.states import wrong_in
 from sagan.training.checkpoint import CheckpointError
 from sagan.training.engine import Engine
+
+SHOWN_CLASSES = 5
 
 
 def resumable(snapshots: Iterator[Snapshot], warn: Callable[[str], object]) -> Iterator[Snapshot]:
@@ -102,11 +106,44 @@ def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
     if isinstance(saved, dict) and saved["fingerprint"] != dataset.fingerprint:
         flags = flags_of_before(dataset.info.decoding) if _says_no_decoding(saved) else ""
         before = f"add {flags} if its version had no such choice, " if flags else ""
-        raise RunError(
-            f"the pictures changed since {folder} was saved ({saved['images']:,} images then, {len(dataset.labels):,} "
-            f"now, from {dataset.source}); {before}bring the old data back, or start a new run with --init-from "
-            f"{folder}"
-        )
+        said = f"{saved['images']:,} images then, {len(dataset.labels):,} now"
+        raise _other_pictures(folder, said, dataset.source, before)
+
+
+def check_found(snapshot: Snapshot, found: Found, folder: Path, *, skip_unreadable: bool) -> None:
+    """Check, before pictures are decoded, that their number and classes can be those of the run.
+
+    Args:
+        snapshot: What the run is to go on from.
+        found: What is where its pictures should be.
+        folder: The run's.
+        skip_unreadable: Whether some of what was found may be left out.
+
+    Raises:
+        RunError: If they cannot; :func:`check_same_data` compares the content of those that can.
+    """
+    saved = snapshot.contents.get("data")
+    if not isinstance(saved, dict):
+        return
+    then, now = saved["images"], found.num_images
+    if now < then or (now > then and not skip_unreadable):
+        raise _other_pictures(folder, f"{then:,} images then, {now:,} now", found.source)
+    before, classes = set(snapshot.class_names), set(found.class_names)
+    if before - classes or (classes - before and not skip_unreadable):
+        said = f"classes {_some(snapshot.class_names)} then and {_some(found.class_names)} now"
+        raise _other_pictures(folder, said, found.source)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(map(in_a_line, names[:SHOWN_CLASSES])) or "none"
+    return f"{shown}, ..." if len(names) > SHOWN_CLASSES else shown
+
+
+def _other_pictures(folder: Path, said: str, source: str, before: str = "") -> RunError:
+    return RunError(
+        f"the pictures changed since {folder} was saved ({said}, from {source}); {before}bring the old data back, or "
+        f"start a new run with --init-from {folder}"
+    )
 
 
 def _says_no_decoding(saved: object) -> bool:

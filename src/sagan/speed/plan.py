@@ -10,11 +10,14 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from rich.console import Console
 
 from sagan.data import DataSize, data_size
-from sagan.data.pack import listed
+from sagan.data.batches import refuse_too_few
+from sagan.data.heldout import count_held_out
+from sagan.data.pack import Found, listed
 from sagan.generators.pretrained import PREVIEW_BATCH_SIZE, PREVIEW_BATCHES, STANDING_BATCH_SIZE, STANDING_BATCHES
 from sagan.recipes.build import with_classes
 from sagan.recipes.config import RunConfig
@@ -199,8 +202,8 @@ def make_plan(
     data = None
     if with_data:
         size_px = config.generator.image_size
-        data = data_size(config.data, size_px, look_at=LOOKED_AT, progress=console is not None)
-    if data is not None:
+        show = console is not None
+        data = data_size(config.data, size_px, look_at=LOOKED_AT, progress=show, look=partial(_check_found, config))
         config = with_classes(config, data.num_classes)
         check_enough(config, data)
     costs, limit, micro_batch = _chosen(config, limit_bytes, console)
@@ -253,19 +256,20 @@ def _chosen(
 TOO_LARGE = "take a smaller --size or --base-width, or a machine with more memory"
 
 
+def _check_found(config: RunConfig, found: Found) -> None:
+    check_enough(config, DataSize(found.num_images, len(found.class_names), 0))
+
+
 def check_enough(config: RunConfig, data: DataSize) -> None:
     """Refuse a batch that has more pictures than there are to train on.
 
     Raises:
-        ValueError: If it has.
+        DataError: If it has; the message says what helps.
     """
-    held_out = min(config.data.holdout_max, int(config.data.holdout_fraction * data.num_images))
-    if data.num_images - held_out < config.train.batch_size:
-        raise ValueError(
-            f"{config.data.path} has {data.num_images - held_out:,} pictures to train on, fewer than one batch of "
-            f"{config.train.batch_size:,}; take a smaller --batch-size, hold fewer out with --data.holdout-max, or add "
-            "pictures"
-        )
+    train, (fraction, most) = config.train, (config.data.holdout_fraction, config.data.holdout_max)
+    held_out = count_held_out(data.num_images, max(1, data.num_classes), fraction, most)
+    to_train = data.num_images - held_out
+    refuse_too_few(config.data.path, data.num_images, to_train, train.batch_size, train.accumulate)
 
 
 def micro_batches(train: TrainConfig) -> list[int]:
