@@ -2,7 +2,7 @@
 
 import pytest
 
-from sagan.words import did_you_mean, edits, nearest
+from sagan.words import did_you_mean, edits, how_many, nearest
 
 VERBS = ["demo", "train", "sample", "attention", "evaluate", "export", "data check", "plan", "benchmark", "info"]
 CLOTHES = ["T-shirt", "pants", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
@@ -66,3 +66,16 @@ def test_neighbours_that_are_swapped_are_one_edit_and_letters_further_apart_two(
     assert edits("abcd", "abdc") == 1
     assert edits("abcd", "dbca") == 2
     assert edits("ca", "abc") == 3  # each letter is swapped at most once
+
+
+@pytest.mark.parametrize(
+    ("count", "one", "said"),
+    [
+        (1, "picture", "1 picture"),
+        (0, "image", "0 images"),
+        (1797, "picture", "1,797 pictures"),
+        (2, "class", "2 classes"),
+    ],
+)
+def test_one_is_not_several(count: int, one: str, said: str) -> None:
+    assert how_many(count, one) == said

@@ -4,7 +4,9 @@ Without PyTorch.
 """
 
 import errno
+import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +23,8 @@ def check_place(field: str, path: str | Path, suffixes: Sequence[str], *, folder
         folder: Whether its folder must be there: what is written last shall not fail for the lack of it.
 
     Raises:
-        ValueError: If it ends in another way, or there is no such folder.
+        ValueError: If it ends in another way, is a folder, or there is no such folder.
+        OSError: As :func:`check_writable`.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
@@ -30,6 +33,56 @@ def check_place(field: str, path: str | Path, suffixes: Sequence[str], *, folder
         raise ValueError(f"{field} must end in {known}, found {path}")
     if folder and not path.absolute().parent.is_dir():
         raise ValueError(f"{field} {path}: there is no folder {path.parent}; make it, or choose another place")
+    check_writable(field, path, file=True)
+
+
+def check_writable(field: str, path: str | Path, *, file: bool = False) -> None:
+    """Check that a file or a folder can be made under a name, by making one beside it that vanishes at once.
+
+    Folders on the way that are missing are not made: what counts is the last one that is there.
+
+    Args:
+        field: What it is called in messages.
+        path: The name. Of a folder that is there already a file inside is tried.
+        file: Whether it is to be a file.
+
+    Raises:
+        ValueError: If it is to be a file, and is a folder.
+        OSError: If the folder takes no files, or is none.
+    """
+    path = Path(path)
+    place = path.absolute()
+    if file and place.is_dir():
+        raise ValueError(f"{field} {path} is a folder; name a file")
+    if not place.is_dir():  # a file there is replaced by another
+        place = next(folder for folder in place.parents if os.path.lexists(folder))
+    try:
+        with tempfile.TemporaryFile(prefix=".sagan-", dir=place):
+            pass
+    except OSError as error:
+        if error.errno in FULL:
+            raise could_not_write(path, error) from error
+        said = f"nothing can be written in {place} ({error.strerror or error}); check its permissions, or"
+        if not place.is_dir():
+            said = f"{place} is a file and no folder;"
+        raise OSError(error.errno, f"{field} {path}: {said} choose another place") from error
+
+
+def check_name(field: str, path: str | Path) -> None:
+    """Check that the name of a run, or of weights, is UTF-8: not all that reads and writes them can do with others.
+
+    Args:
+        field: What it is called in messages.
+        path: The name.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = ascii(str(path))[1:-1].replace("\\udc", "\\x")  # its bytes, as shells write them
+        raise ValueError(f"{field} {shown}: the name has bytes that are no UTF-8; give it another one") from None
 
 
 def check_file(field: str, path: str | Path) -> None:

@@ -1,4 +1,7 @@
-"""The words nearest to one that is not known: what a person who mistyped may have meant, and nothing that is far."""
+"""The words nearest to one that is not known: what a person who mistyped may have meant, and nothing that is far.
+
+And one thing is not several.
+"""
 
 import re
 from collections.abc import Iterable
@@ -15,6 +18,11 @@ def did_you_mean(word: str, known: Iterable[str], most: int = 1) -> str:
     """Ask whether known words are meant, the nearest first; gives an empty text where none is near."""
     near = nearest(word, known, most)
     return f"did you mean {', '.join(near)}?" if near else ""
+
+
+def how_many(count: int, one: str) -> str:
+    """Write how many there are of something: `1 picture`, `1,797 pictures`, `2 classes`."""
+    return f"{count:,} {one if count == 1 else f'{one}es' if one.endswith('s') else f'{one}s'}"
 
 
 def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:

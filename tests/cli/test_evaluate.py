@@ -1,6 +1,7 @@
 """``sagan evaluate``: values with their protocols, and what is refused."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,24 @@ def test_pictures_of_any_generator_are_judged(run: Run, real: Path) -> None:
     assert value["value"] == pytest.approx(0.0, abs=1e-3)
     assert value["protocol"]["size_px"] == 16
     assert "note:" in out  # 16 pictures for 320 features
+
+
+@pytest.mark.parametrize("broken", ["--data", "--generated"])
+def test_files_that_cannot_be_read_are_left_out_with_the_flag_that_is_named(
+    run: Run, tmp_path: Path, broken: str, error: Mistake
+) -> None:
+    random = np.random.default_rng(0)
+    for name in ("--data", "--generated"):
+        (tmp_path / name[2:]).mkdir()
+        for index in range(12):
+            image = Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+            image.save(tmp_path / name[2:] / f"{index:02}.png")
+    (tmp_path / broken[2:] / "00.png").write_bytes(b"not a picture")
+    sides = ("--generated", tmp_path / "generated", "--data", tmp_path / "data")
+    command = ("evaluate", *sides, "--features", "pixels", "--metrics", "kd")
+    assert "00.png" in (said := error(run(*command))) and "--data.skip-unreadable" in said
+    code, _, err = run(*command, "--data.skip-unreadable")
+    assert code == 0 and "1 unreadable files were left out" in err
 
 
 def test_statistics_travel_in_a_file(run: Run, digits_run: Path, real: Path, error: Mistake) -> None:
@@ -197,3 +216,15 @@ def test_what_is_wrong_is_said_before_pictures_are_opened(run: Run, error: Mista
     labels = tmp_path / "labels.json"
     labels.write_text("{")
     assert "labels.json" in error(run("evaluate", *pictures, *LITE, "--metrics", "accuracy", "--class-labels", labels))
+
+
+def test_a_report_of_any_length_and_a_pipe_are_named(run: Run, error: Mistake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sagan.reading.MAX_BYTES", 2**20)
+    Path("big.json").touch()
+    os.truncate("big.json", 2**40)
+    said = error(run("evaluate", "--compare", "big.json", "big.json"))
+    assert said == "sagan: big.json cannot be read: it has more than 1 MiB"
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe.json")
+        said = error(run("evaluate", "--compare", "pipe.json", "pipe.json"))
+        assert said.startswith("sagan: pipe.json: it is a pipe, a socket or a device, no file")

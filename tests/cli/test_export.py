@@ -95,3 +95,10 @@ def test_a_graph_says_how_to_draw_with_it(run: Run, digits_run: Path) -> None:
     done = subprocess.run([sys.executable, "x-pt2.py", "3", "2"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list(Path().glob("class3-seed0-*.png"))) == 2
+
+
+def test_flags_of_a_folder_are_refused_for_a_file(run: Run, digits_run: Path, error: Mistake) -> None:
+    for out in ("x.safetensors", "x.onnx"):
+        said = error(run("export", digits_run, "--out", out, "--licence", "mit"))
+        assert f"--licence is for the card of a folder: name a folder with --out, found {out}" in said
+    assert "--private goes with --push" in error(run("export", digits_run, "--out", "folder", "--private"))

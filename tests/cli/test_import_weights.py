@@ -64,3 +64,22 @@ def test_the_place_is_checked_before_anything_is_read(run: Run, error: Mistake) 
 def test_help_tells_which_file_of_each_source() -> None:
     for source in ("biggan-pytorch", "studiogan", "mmgeneration", "mimicry"):
         assert f"\n  {source} " in import_weights.WHAT
+
+
+def test_files_of_this_project_are_used_as_they_are(
+    run: Run, digits_run: Path, checkpoint: Path, error: Mistake
+) -> None:
+    for source in ("auto", "studiogan"):
+        for file, what in (
+            (checkpoint, "a checkpoint of sagan itself"),
+            (digits_run / "generator.safetensors", "a weights file of sagan itself"),
+            (digits_run, "a run of sagan itself"),
+        ):
+            said = error(run("import", source, file, "out"))
+            assert f"{what}, with nothing to bring in; use it as it is" in said.replace("in: use", "in; use")
+            assert f"sagan sample '{file}' --out samples.png" in said
+    assert not Path("out").exists()
+
+
+def test_help_calls_the_arguments_what_its_text_calls_them(run: Run) -> None:
+    assert "usage: sagan import [-h] [OPTIONS] SOURCE FILE OUT" in run("import", "--help")[1]

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sagan.recipes.config import RunConfig
+from sagan.recipes.presets import demo
+
 Run = Callable[..., tuple[int, str, str]]
 Mistake = Callable[[tuple[int, str, str]], str]
 
@@ -51,3 +54,70 @@ def test_a_plan_that_cannot_fit_is_one_sentence(run: Run, error: Mistake) -> Non
     assert "above 0" in error(run("plan", "--preset", "demo", "--memory-limit", "-1"))
     assert "there is no nowhere" in error(run("plan", "--preset", "demo", "--data", "nowhere"))
     assert "did you mean sagan-32" in error(run("plan", "--preset", "sagan-33"))
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
+    """Let plans be made of nothing; gives the configurations that were to be planned."""
+    asked: list[RunConfig] = []
+
+    class Planned:
+        must_skip = False
+
+        def __init__(self, config: RunConfig) -> None:
+            self.config = config
+
+        def text(self, command: str) -> str:
+            return f"start:    {command}"
+
+    def make_plan(config: RunConfig, **_: object) -> Planned:
+        asked.append(config)
+        return Planned(config)
+
+    monkeypatch.setattr("sagan.speed.plan.make_plan", make_plan)
+    return asked
+
+
+def test_the_command_of_a_training_can_be_planned_as_it_is(
+    run: Run, planned: list[RunConfig], digits_run: Path
+) -> None:
+    words = ["--preset", "demo", "--out", "r/new", "--init-from", str(digits_run), "--devices", "2"]
+    code, out, err = run("plan", *words)
+    assert code == 0, err
+    assert out.splitlines()[-1] == f"start:    {shlex.join(['sagan', 'train', *words])}"
+    assert "devices:  2 processes share this machine's cores and memory" in out
+    assert planned[0].train.batch_size == demo().train.batch_size
+    assert not Path("r").exists()
+
+
+def test_on_gpus_the_plan_is_that_of_each_process(
+    run: Run, planned: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagan.runs.launch.number_of_processes", lambda *_: 4)
+    monkeypatch.setattr("sagan.machine.usable_device", lambda _: "cuda")
+    code, out, err = run("plan", "--preset", "demo", "--batch-size", "32", "--devices", "4")
+    assert code == 0, err
+    assert planned[0].train.batch_size == 8
+    assert "devices:  4; below is what each of them does, with 8 of the 32 pictures of a batch" in out
+    assert "--batch-size 32 --devices 4" in out
+
+
+def test_what_a_plan_cannot_take_is_a_sentence_with_what_can_be_done(
+    run: Run, error: Mistake, digits_run: Path
+) -> None:
+    said = error(run("plan", "--resume", digits_run))
+    assert "--resume: a run that goes on keeps the batches that it has" in said
+    assert f"--config {digits_run / 'config.json'}" in said
+    assert "plan the last one without --grow" in error(run("plan", "--preset", "demo", "--grow", "8"))
+    assert "no such run folder" in error(run("plan", "--preset", "demo", "--init-from", "nowhere"))
+    assert "cannot be shared equally by 3" in error(
+        run("plan", "--preset", "demo", "--batch-size", "8", "--devices", "3")
+    )
+
+
+def test_help_of_a_plan_says_which_flags_are_not_taken(run: Run) -> None:
+    code, out, _ = run("plan", "--help")
+    assert code == 0
+    assert "all flags of `sagan train` but --resume and --grow" in " ".join(out.split())
+    assert "--grow-share" not in out
+    assert "Not taken" in run("plan", "--help-all")[1]

@@ -88,3 +88,28 @@ def test_a_walk_as_video_needs_its_package_before_anything_is_loaded(
     assert Path("walk.mp4").read_bytes()[4:8] == b"ftyp"
     monkeypatch.setattr("sagan.generators.config.find_spec", lambda name: None)
     assert 'pip install "sagan-torch[video]"' in error(run(*walk))
+
+
+@pytest.mark.usefixtures("_nothing_is_computed")
+def test_flags_of_samples_that_a_walk_would_ignore_are_refused(run: Run, digits_run: Path, error: Mistake) -> None:
+    walk = ("sample", digits_run, "--out", "x.gif", "--interpolate", "8")
+    assert "--num is a number of samples" in error(run(*walk, "--num", "3"))
+    assert "--num is a number of samples" in error(run(*walk, "--num=10"))
+    assert "--reach goes with --interpolate N --direction K" in error(run(*walk, "--reach", "2"))
+    for flag in ("--end-seed", "--end_seed", "--end-index"):
+        assert f"{flag} goes with --interpolate N, and not" in error(run(*walk, "--direction", "1", flag, "2"))
+    plain = ("sample", digits_run, "--out", "x.png", "--num", "1")
+    for flag in ("--reach", "--direction", "--end-seed"):
+        assert f"{flag} goes with --interpolate N" in error(run(*plain, flag, "2"))
+
+
+def test_one_sample_is_not_several(run: Run, digits_run: Path) -> None:
+    weights = digits_run / "generator.safetensors"
+    assert "x.png: 1 sample of seed=0" in run("sample", weights, "--class", "3", "--num", "1", "--out", "x.png")[1]
+    assert "one: 1 image of seed=0" in run("sample", weights, "--class", "3", "--num", "1", "--out", "one")[1]
+
+
+def test_help_names_every_file_that_a_walk_is_written_to(run: Run) -> None:
+    said = " ".join(run("sample", "--help")[1].replace("│", " ").split())
+    assert "(.gif, .webp, .mp4, .webm), a strip (.png, .jpg), or .npz" in said
+    assert "its place among all that are drawn" in said

@@ -99,14 +99,17 @@ def png(size: tuple[int, int] = (20, 20)) -> bytes:
     return stream.getvalue()
 
 
+ENOUGH = {f"c/{i}.png": png() for i in range(8)}  # for a batch
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("empty", {}, "no pictures"),
         ("one", {"a/1.png": png()}, "at least 2"),
-        ("truncated", {"a/1.png": png(), "a/2.jpg": png()[:60], "b/3.png": png()}, "2.jpg"),
-        ("text", {"a/1.png": b"hello", "b/3.png": png()}, "1.png"),
-        ("pixel", {"a/1.png": png((1, 1)), "b/3.png": png()}, "1.png"),
+        ("truncated", {"a/1.png": png(), "a/2.jpg": png()[:60], "b/3.png": png(), **ENOUGH}, "2.jpg"),
+        ("text", {"a/1.png": b"hello", "b/3.png": png(), **ENOUGH}, "1.png"),
+        ("pixel", {"a/1.png": png((1, 1)), "b/3.png": png(), **ENOUGH}, "1.png"),
         ("deep", {"train/a/1.png": png(), "train/b/1.png": png()}, "train"),
         ("small set", {"a/1.png": png(), "b/1.png": png()}, "fewer than one batch of 8"),
     ],
@@ -149,7 +152,9 @@ def test_a_checkpoint_that_is_damaged_or_of_another_shape(
 ) -> None:
     other = tmp_path / "other"
     flags = ["--init-from", digits_run, "--out", other, *tiny[2:], "--base-width", "16"]
-    assert "both runs need the same size, widths" in error(run("train", "--preset", "demo", *flags))
+    said = error(run("train", "--preset", "demo", *flags))
+    assert "has other networks: generator.base_width is 8 there and 16 here" in said
+    assert "for networks like those give --base-width 8 in place of yours" in said
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes((digits_run / "checkpoints" / "step-00000010.pt").read_bytes()[:5000])
     assert "cannot be read as a checkpoint" in error(run("sample", damaged, "--out", "x.png"))

@@ -118,7 +118,7 @@ def test_training_goes_on_from_both_networks(run, tmp_path):
     assert not written.says_pictures
     said = run_on(tmp_path / "out", tmp_path / "run", tmp_path / "pictures", config=written.config)
     assert "both networks" in said
-    assert "1 classes kept by name (3)" in said
+    assert "1 class kept by name (3)" in said
     weight = "linear.parametrizations.weight.original"
     for network in ("generator", "discriminator"):
         before = getattr(read_networks(G, ImportConfig(discriminator=D)), network).state_dict()[weight]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sagan.exchange import graph
 from sagan.exchange.graph import GraphError, inputs_of, plain_generator, write_onnx, write_program
-from sagan.exchange.scripts import script_for, write_script
+from sagan.exchange.scripts import READ, script_for, write_script
 from sagan.generators.weights import load_weights, save_weights
 
 KINDS = {
@@ -130,7 +130,8 @@ def test_onnx_draws_what_sample_draws_without_sagan(small, tmp_path, run_alone):
     assert differs_hardly(np.stack(drawn(tmp_path)), generator.sample(3, "dog & co", seed=7))
     done = run_alone(script, needed, "bird")
     assert done.returncode == 1
-    assert "classes: cat, dog & co, 3" in done.stderr
+    assert "no class bird; usage: " in done.stderr
+    assert "classes, by name or number: cat, dog & co, 3" in done.stderr
 
 
 @pytest.mark.slow("exports and starts another Python")
@@ -149,7 +150,8 @@ def test_a_program_draws_with_torch_and_without_sagan(small, tmp_path, run_alone
     assert differs_hardly(np.stack(drawn(tmp_path)), expected)
     done = run_alone(script, ("torch", "pillow"), "bird")
     assert done.returncode == 1
-    assert "classes: cat, dog & co, 3" in done.stderr
+    assert "no class bird; usage: " in done.stderr
+    assert "classes, by name or number: cat, dog & co, 3" in done.stderr
 
 
 @pytest.mark.slow("exports and starts another Python")
@@ -184,7 +186,29 @@ def test_a_script_has_a_name_of_no_module_and_says_how_it_is_used(tmp_path):
         for classes in (True, False):
             text = write_script(tmp_path / f"a'{{b}}\"c{suffix}", classes=classes).read_text()
             compile(text, "script", "exec")
-            assert len([line for line in text.splitlines() if line]) <= 20
+            assert len([line for line in text.splitlines() if line]) <= 25
             assert max(map(len, text.splitlines())) <= 120
             assert ("CLASS [NUM]" in text) == classes
             assert "import sagan" not in text
+
+
+@pytest.mark.parametrize("names", [("cat", "2", "dog & co"), ()], ids=["classes", "no classes"])
+def test_a_script_takes_classes_by_name_or_number_and_numbers_alone(names):
+    def read(*words):
+        space = {"names": list(names), "words": list(words), "sys": sys}
+        exec(READ.format(script="a.py", usage="CLASS [NUM] [SEED]", bits=32), space)
+        return space["label"], space["num"], space["seed"]
+
+    label = ("cat",) if names else ()
+    assert read(*label) == (0, 8, 0)
+    assert read(*label, "3", "7") == (0, 3, 7)
+    for words in (("two",), ("0",), ("3", "-1"), ("3", "4294967296"), ("3", "1.5"), ("3", "1", "5")):
+        with pytest.raises(SystemExit, match=f"found {' '.join(words)}; usage: a.py CLASS"):
+            read(*label, *words)
+    if names:
+        assert [read(word)[0] for word in ("cat", "0", "1", "2", "dog & co")] == [0, 0, 1, 1, 2]
+        for word in ("bird", "3", "-1"):
+            with pytest.raises(SystemExit, match=f"no class {word}; usage.*by name or number: cat, 2, dog & co"):
+                read(word)
+        with pytest.raises(SystemExit, match="no class named; usage"):
+            read()

@@ -124,7 +124,7 @@ def test_reordered_classes_follow_their_names(old_generator):
 def test_no_class_in_common(old_generator):
     new = fresh(old_generator, num_classes=1)
     report = transfer_weights(new, old_generator.state_dict(), OLD, ("ship",))
-    assert str(report) == "all weights kept; 0 classes kept by name; 1 classes start fresh (ship)"
+    assert str(report) == "all weights kept; 0 classes kept by name; 1 class starts fresh (ship)"
     assert torch.equal(new.blocks[0].norm1.gain, torch.ones_like(new.blocks[0].norm1.gain))
 
 

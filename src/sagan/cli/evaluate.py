@@ -74,7 +74,8 @@ def run(arguments: list[str]) -> int:
     from sagan.figures import save_image
     from sagan.runs.folder import write_text
 
-    generator = a.run if a.generated is None else DataConfig(path=a.generated)
+    skip, lose = a.reading.skip_unreadable, a.reading.may_lose
+    generator = a.run if a.generated is None else DataConfig(path=a.generated, skip_unreadable=skip, may_lose=lose)
     pictures = None if a.data is None else DataConfig(path=a.data, **asdict(a.reading))
     data = pictures if a.statistics is None else read_statistics(a.statistics, {})
     assert data is not None

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from sagan.cli.parse import parse
-from sagan.exchange.config import check_export
+from sagan.cli.parse import UsageError, parse
+from sagan.exchange.config import GRAPHS, check_export
 from sagan.generators.hub import check_weights_there
 from sagan.places import check_file
 
@@ -41,6 +41,7 @@ class ExportFlags:
 def run(arguments: list[str]) -> int:
     """Parse, write, say how to use it."""
     flags = parse(ExportFlags, arguments, "export", description=WHAT)
+    _check_used(flags)
     check_export(flags.out, flags.push)
     check_weights_there(flags.run)
     for report in flags.reports:
@@ -72,3 +73,16 @@ def run(arguments: list[str]) -> int:
     else:
         print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; load it with sagan.load({str(out)!r})")
     return 0
+
+
+def _check_used(flags: ExportFlags) -> None:
+    """Refuse flags that would change nothing.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for flag, value in (("--report", flags.reports), ("--licence", flags.licence)):
+        if value and flags.out.suffix in (".safetensors", *GRAPHS):
+            raise UsageError(f"{flag} is for the card of a folder: name a folder with --out, found {flags.out}")
+    if flags.private and flags.push is None:
+        raise UsageError("--private goes with --push OWNER/NAME")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import tyro
 
@@ -39,6 +39,9 @@ SHORT = (
 @dataclass(frozen=True, kw_only=True)
 class ConfigFlags:
     """A preset, short flags for fields that are often changed, and every field."""
+
+    HIDDEN: ClassVar[tuple[str, ...]] = ()
+    """Fields that ``--help`` does not show."""
 
     data: str | None = None
     """Pictures: a folder (of class folders, or flat), zip, .npz, packed file, or a name like cifar10."""
@@ -133,7 +136,7 @@ def _check_files(config: RunConfig, arguments: Sequence[str], *, pictures: bool)
 
 
 def _parse(kind: type[F], arguments: Sequence[str], verb: str, what: str, choice: Choice) -> F:
-    own = [item for item in kind.__dataclass_fields__ if item != "config"]
+    own = [item.name for item in fields(kind) if item.name not in ("config", *kind.HIDDEN)]
     description = (
         f"{what}\n\nPresets:\n{listed_presets()}\n\nDefaults shown are those of {choice.sentence}: "
         f"{in_short(choice.config)}."

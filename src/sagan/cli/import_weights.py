@@ -3,14 +3,14 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import tyro
 
 from sagan.cli.parse import UsageError, parse
 from sagan.exchange.config import ImportConfig, SourceName, check_out
 from sagan.places import check_file
-from sagan.words import did_you_mean
+from sagan.words import did_you_mean, how_many
 
 WHAT = """\
 Bring in weights that another implementation trained. Nothing in its files is executed.
@@ -31,11 +31,11 @@ OUT is a .safetensors file for the generator alone, or a new folder that a run c
 class ImportFlags(ImportConfig):
     """Flags of ``sagan import``: whose weights, which files, and what they do not say themselves."""
 
-    source: tyro.conf.Positional[SourceName] = tyro.MISSING
+    source: Annotated[tyro.conf.Positional[SourceName], tyro.conf.arg(metavar="SOURCE")] = tyro.MISSING
     """biggan-pytorch, studiogan, mmgeneration, mimicry, or auto."""
-    file: tyro.conf.Positional[Path]
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """The file with the generator."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """A .safetensors file, or a new folder."""
 
 
@@ -57,7 +57,8 @@ def run(arguments: list[str]) -> int:
     imported = import_weights(flags.file, flags.out, flags)
     config, out = imported.config, shlex.quote(str(imported.out))
     places = ", ".join(f"{k}x{k}" for k in config.attention_positions) or "nowhere"
-    print(f"{imported.out}: a generator of {imported.source}, {config.size_px} px, {config.num_classes} classes")
+    classes = how_many(config.num_classes, "class")
+    print(f"{imported.out}: a generator of {imported.source}, {config.size_px} px, {classes}")
     print(
         f"  base width {config.base_width}, attention at {places}, "
         f"{'with' if config.spectral_norm else 'without'} spectral normalisation"

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import traceback
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -60,7 +60,7 @@ def parse(
     printed = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding or "utf-8", errors="replace", write_through=True)
     with redirect_stdout(printed) if list(arguments) == ["--help"] else nullcontext():
         try:
-            with refusals_as_sentences(arguments):
+            with refusals_as_sentences(arguments, explained(kind, verb, HELP[1] if short is None else HELP_ALL)):
                 return tyro.cli(shown, args=list(arguments), prog=f"sagan {verb}", description="", **options)  # type: ignore[no-any-return,call-overload]
         except SystemExit as end:
             printed.seek(0)
@@ -74,30 +74,48 @@ def parse(
     raise SystemExit(code)
 
 
-@contextmanager
-def refusals_as_sentences(arguments: Sequence[str]) -> Iterator[None]:
-    """Turn what a dataclass refuses inside the context into a sentence about the flag that was given.
+def explained(kind: type[Any], verb: str, help_flag: str) -> Callable[[Sequence[str], bool], str]:
+    """Give what says what is wrong with words that were typed, for :func:`refusals_as_sentences`."""
+    from sagan.cli.mistakes import mistake, swallowed
 
-    Tyro draws a box around it, which is kept for all other mistakes.
+    def explain(words: Sequence[str], understood: bool) -> str:
+        return swallowed(kind, words, verb) if understood else mistake(kind, words, verb, help_flag)
+
+    return explain
+
+
+@contextmanager
+def refusals_as_sentences(
+    arguments: Sequence[str], explain: Callable[[Sequence[str], bool], str] = lambda *_: ""
+) -> Iterator[None]:
+    """Turn what is refused inside the context into a sentence about the flag that was given.
+
+    Args:
+        arguments: What was typed.
+        explain: Says what is wrong with it, or "": called with it, and whether the parser understood it and only the
+            dataclass refused. Where it says nothing, as of a flag that is missing, tyro's own words are kept.
 
     Raises:
-        UsageError: With the sentence of the dataclass; a field at its beginning is written as the flag that was given.
+        UsageError: With the sentence; a field at the beginning of one of a dataclass is written as the flag that was
+            given.
     """
     printed = io.StringIO()
     try:
         with redirect_stderr(printed):
             yield
-    except (SystemExit, ValueError) as end:
+    except (SystemExit, ValueError, OSError) as end:
         refusal: BaseException | None = end
         while refusal is not None and not _is_of_dataclass(refusal):
             refusal = refusal.__context__
+        if getattr(end, "code", 2) and (said := explain(arguments, refusal is not None)):
+            raise UsageError("; ".join(filter(None, (said, _dashed_hint(arguments))))) from None
         if refusal is not None:
-            field, _, rest = str(refusal).partition(" ")
+            field, _, rest = str(getattr(refusal, "strerror", None) or refusal).partition(" ")
             flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
             short = f"_{field.removesuffix('_px')}"
             named = [flag for flag in flags if short.endswith(f"_{_field_of(flag)}")]  # --splits is score_splits
             raise UsageError(f"{named[-1] if named else field} {rest}".rstrip()) from None
-        sys.stderr.write(printed.getvalue() + _dashed_hint(arguments))
+        sys.stderr.write(printed.getvalue())
         raise
     sys.stderr.write(printed.getvalue())
 
@@ -107,7 +125,7 @@ def _dashed_hint(arguments: Sequence[str]) -> str:
     dashed = next((word for word in arguments if re.match(r"-[^-\d]", word) and word not in HELP), None)
     if dashed is None:
         return ""
-    return f"a name that begins with a dash is written behind its flag, as --class={dashed}, or as a path, ./{dashed}\n"
+    return f"a name that begins with a dash is written behind its flag, as --class={dashed}, or as a path, ./{dashed}"
 
 
 def _field_of(flag: str) -> str:
@@ -117,7 +135,9 @@ def _field_of(flag: str) -> str:
 def _is_of_dataclass(error: BaseException) -> bool:
     """Tell whether an error was raised by the checks of a dataclass."""
     frames = traceback.walk_tb(error.__traceback__)
-    return isinstance(error, ValueError) and any(frame.f_code.co_name == "__post_init__" for frame, _ in frames)
+    return isinstance(error, (ValueError, OSError)) and any(
+        frame.f_code.co_name == "__post_init__" for frame, _ in frames
+    )
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:

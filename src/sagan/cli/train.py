@@ -67,10 +67,21 @@ def run(arguments: list[str]) -> int:
 
 
 def _check_start(flags: TrainFlags, choice: Choice) -> None:
-    if flags.init_from is not None:
-        check_weights_there(flags.init_from, hub=False)
+    check_weights(flags)
+    if not flags.grow and flags.grow_share != TrainFlags.grow_share:
+        raise UsageError("--grow-share goes with --grow")
     if not choice.says_pictures(flags.config, flags.data):
         raise UsageError(WHICH_PICTURES)
+
+
+def check_weights(flags: TrainFlags) -> None:
+    """Check that there is something at ``--init-from``, if that is given.
+
+    Raises:
+        FileNotFoundError: If there is not.
+    """
+    if flags.init_from is not None:
+        check_weights_there(flags.init_from, hub=False)
 
 
 def fields_named(arguments: list[str]) -> frozenset[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from sagan.places import check_name, check_writable
 from sagan.reading import read_bytes, value_of
 
 SourceName = Literal["auto", "biggan-pytorch", "studiogan", "mmgeneration", "mimicry"]
@@ -84,8 +85,10 @@ def check_out(out: Path) -> None:
 
     Raises:
         ValueError: If it is neither a ``.safetensors`` file nor a name for a folder.
-        OSError: If it is a folder that holds something.
+        OSError: If it is a folder that holds something, or nothing can be written there.
     """
+    check_name("OUT", out)
+    check_writable("OUT", out, file=out.suffix == ".safetensors")
     if out.suffix == ".safetensors":
         return
     if out.suffix in (".pth", ".pt", ".pkl", ".ckpt", ".bin"):
@@ -107,8 +110,10 @@ def check_export(out: Path, push: str | None = None) -> None:
 
     Raises:
         ValueError: If it is no file that is known, or a file is to be pushed.
-        OSError: If it is a folder that holds something.
+        OSError: If it is a folder that holds something, or nothing can be written there.
     """
+    check_name("--out", out)
+    check_writable("--out", out, file=out.suffix in (".safetensors", *GRAPHS))
     if out.suffix in (".safetensors", *GRAPHS):
         if push is not None:
             raise ValueError(f"--push takes a folder with a card: name one with --out, found {out}")

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shlex
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from sagan.bombs import check_directory, check_old_torch_file, check_torch_zip
 from sagan.reading import BytesError
+from sagan.training.checkpoint import FORMAT
 from sagan.training.contents import check_stored
 
 State = Mapping[str, Tensor]
@@ -54,10 +56,18 @@ def read_foreign(path: str | Path) -> Foreign:
     path = Path(path)
     if not path.is_file():
         what = "a folder; give the file with the weights in it" if path.is_dir() else "no such file"
+        if (path / "checkpoints").is_dir():
+            said = f"sagan sample {shlex.quote(str(path))} --out samples.png"
+            what = f"a run of sagan itself, with nothing to bring in; use it as it is: {said}"
         raise FileNotFoundError(f"{path}: {what}")
     contents = _contents(path)
     state = next((contents[name] for name in STATES if isinstance(contents.get(name), dict)), contents)
     tensors = {str(key).removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
+    if contents.get("format") == FORMAT:
+        raise ForeignError(
+            f"{path} is a checkpoint of sagan itself, with nothing to bring in: use it as it is, e.g. `sagan sample "
+            f"{shlex.quote(str(path))} --out samples.png`, or `sagan export` makes a weights file of it"
+        )
     if not tensors:
         found = ", ".join(map(str, list(contents)[:6])) or "nothing"
         raise ForeignError(

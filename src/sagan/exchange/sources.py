@@ -1,5 +1,6 @@
 """The sources whose weights can be brought in, and which of them a file is from."""
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from sagan.exchange.mimicry import MIMICRY
 from sagan.exchange.mmgeneration import MMGENERATION
 from sagan.exchange.source import Source
 from sagan.exchange.studiogan import STUDIOGAN
+from sagan.generators.weights import read_header
 
 Network = Literal["generator", "discriminator"]
 
@@ -29,6 +31,15 @@ def recognised(state: State) -> tuple[str, Network] | None:
     return None
 
 
+def _is_ours(path: Path) -> bool:
+    """Tell whether a weights file was written by this project."""
+    try:
+        read_header(path)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
 def check_source(name: str, network: Network, state: State, path: Path) -> str:
     """Give the source of a network's tensors: the one that is named, or for ``auto`` the one that they look like.
 
@@ -36,6 +47,11 @@ def check_source(name: str, network: Network, state: State, path: Path) -> str:
         ForeignError: If they look like another source's, like the other network, or like nothing known.
     """
     found = recognised(state)
+    if found is None and _is_ours(path):
+        raise ForeignError(
+            f"{path} is a weights file of sagan itself, with nothing to bring in: use it as it is, e.g. `sagan sample "
+            f"{shlex.quote(str(path))} --out samples.png`"
+        )
     if found is None:
         some = ", ".join(list(state)[:4])
         raise ForeignError(

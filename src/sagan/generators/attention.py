@@ -22,6 +22,7 @@ from sagan.models.discriminator import Discriminator
 from sagan.ops.pixels import uint8_to_images
 from sagan.sampling import attention_gammas, attention_maps, check_queries, check_truncation
 from sagan.sizes import Size
+from sagan.words import how_many
 
 
 def attention_to_file(
@@ -294,8 +295,9 @@ def _write_attention(
             style=shown.style,
         )
         save_image(figure, out, metadata=metadata)
+    queries = "1 query" if len(shown.queries_px) == 1 else f"{len(shown.queries_px)} queries"
     gammas = ", ".join(f"feat{k} {g:+.4f}" for k, g in result.gammas.items())
     return (
-        f"{out}: {len(result.images)} images, {len(shown.queries_px)} queries, feat{shown.position} of the "
+        f"{out}: {how_many(len(result.images), 'image')}, {queries}, feat{shown.position} of the "
         f"{shown.network}; gamma {gammas}"
     )

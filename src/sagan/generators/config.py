@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
-from sagan.places import PICTURES
+from sagan.places import PICTURES, check_writable
 from sagan.words import did_you_mean
 
 VIDEOS = (".mp4", ".webm")
@@ -30,7 +30,8 @@ class SampleConfig:
     num: int = 10
     """Images of each class (in all, if the generator is unconditional)."""
     seed: int = 0
-    """Same seed, same samples."""
+    """Same seed, same samples: each depends on the seed, its class, and its place among all that are drawn, so on the
+    classes before it and their number as well."""
     truncation: float | None = None
     """Redraw noise beyond this absolute value, e.g. 1.0: less varied, often cleaner."""
     interpolate: int | None = None
@@ -78,7 +79,7 @@ class SampleConfig:
 
         Raises:
             ValueError: If the file's type is unknown.
-            OSError: If ``out`` is a folder that holds files already.
+            OSError: If ``out`` is a folder that holds files already, or nothing can be written there.
         """
         suffix = out.suffix.lower()
         if self.interpolate is not None:
@@ -96,6 +97,7 @@ class SampleConfig:
                 )
             if out.exists() and (not out.is_dir() or any(out.iterdir())):
                 raise OSError(f"{out} exists and is not an empty folder; choose another --out")
+        check_writable("--out", out, file=bool(suffix))
 
 
 class AttentionFields(TypedDict, total=False):
@@ -158,9 +160,11 @@ def check_attention_file(out: Path) -> None:
 
     Raises:
         ValueError: If the file's type is unknown.
+        OSError: If nothing can be written there.
     """
     if out.suffix.lower() not in (*PICTURES, ".npz"):
         raise ValueError(f"{out}: write attention to {', '.join(PICTURES)}, or .npz for the arrays")
+    check_writable("--out", out, file=True)
 
 
 def check_weights_file(out: Path) -> None:

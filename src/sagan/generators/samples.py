@@ -16,6 +16,7 @@ from sagan.generators.trained import TrainedGenerator
 from sagan.models.config import GeneratorConfig
 from sagan.places import PICTURES
 from sagan.sampling import check_truncation, generate
+from sagan.words import how_many
 
 MAX_GRID_CLASSES = 20
 
@@ -146,16 +147,16 @@ def _write_samples(
     if suffix in PICTURES:
         _write_grid(generator, out, config, drawn, metadata)
         more = generator.config.num_classes - len(wanted)
-        rest = f" ({more} more classes: name some with --class)" if more > 0 and not config.classes else ""
-        return f"{out}: {len(images)} samples{cut}{rest}"
+        rest = f" ({how_many(more, 'more class')}: name some with --class)" if more > 0 and not config.classes else ""
+        return f"{out}: {how_many(len(images), 'sample')}{cut}{rest}"
     if suffix == ".npz":
         arrays = {"images": images, "seed": np.array(config.seed)}
         if labels:
             arrays |= {"labels": np.array(labels), "class_names": np.array(generator.class_names)}
         save_arrays(out, arrays | noted(metadata))
-        return f"{out}: {len(images)} samples{cut}"
+        return f"{out}: {how_many(len(images), 'sample')}{cut}"
     _write_images(generator, out, drawn)
-    return f"{out}: {len(images)} images{cut}"
+    return f"{out}: {how_many(len(images), 'image')}{cut}"
 
 
 def _write_grid(

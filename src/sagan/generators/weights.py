@@ -18,6 +18,7 @@ from sagan.models.config import GeneratorConfig, with_first_widths
 from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import folded_state_dict
+from sagan.places import check_name
 from sagan.reading import object_of, value_of, whatever_happens
 from sagan.recipes.build import check_sizes
 from sagan.recipes.config import built
@@ -145,6 +146,7 @@ def check_weights(network: nn.Module) -> None:
 def _metadata(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
+    check_name("weights file", path)
     unreadable = f"{path} cannot be read as safetensors (damaged, truncated, or another format)"
     with whatever_happens(lambda _: WeightsError(unreadable)), safe_open(path, framework="pt") as file:
         metadata: dict[str, str] = file.metadata() or {}

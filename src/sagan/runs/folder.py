@@ -69,6 +69,7 @@ def folder_for(config: RunConfig) -> Path:
     """Name a new folder for a run after its pictures and their size."""
     path = config.data.path
     name = path.split(":")[1] if path.startswith(GIVEN) else Path(path).stem
+    name = re.sub(r"[\ud800-\udfff]", "_", name)  # bytes that are no UTF-8, which no run can be written under
     return next_folder(f"{name}-{written(config.generator.image_size)}")
 
 

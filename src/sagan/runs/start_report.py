@@ -13,6 +13,7 @@ from sagan.runs.hooks import Scene
 from sagan.training.engine import Engine
 from sagan.training.health import LEAST_PER_CLASS
 from sagan.training.state import TrainState
+from sagan.words import how_many
 
 
 def report_start(scene: Scene, state: TrainState) -> None:
@@ -32,8 +33,8 @@ def report_start(scene: Scene, state: TrainState) -> None:
 def pictures_in_words(scene: Scene) -> list[str]:
     """Say how many pictures of what there are."""
     dataset, names = scene.dataset, scene.dataset.class_names
-    classes = f"{len(names)} classes" if names else "no classes (unconditional)"
-    counts = f"{len(scene.train_indices):,} images to train on, {len(scene.heldout_indices):,} held out"
+    classes = how_many(len(names), "class") if names else "no classes (unconditional)"
+    counts = f"{how_many(len(scene.train_indices), 'image')} to train on, {len(scene.heldout_indices):,} held out"
     said = [*notes(dataset), *few_in_words(scene), *copies_in_words(scene)]
     return [f"data: {dataset.source}: {counts}, {classes}", *(f"note: {note}" for note in said)]
 

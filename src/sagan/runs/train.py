@@ -13,6 +13,7 @@ from sagan.data import DataError, prefetched
 from sagan.data.config import GIVEN
 from sagan.data.given import GivenData, as_given
 from sagan.generators.pretrained import EXPORTED
+from sagan.places import check_name
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
 from sagan.runs.folder import RunError, clear_unfinished, folder_for, make_empty, place_of, quoted
@@ -98,7 +99,7 @@ def train(
     if resuming and (out is not None or init_from is not None):
         raise RunError("--resume goes on in the run's own folder: leave --out and --init-from away")
     if init_from is not None:
-        check_start(init_from)  # refused now rather than when pictures are read and networks built
+        check_start(init_from, config)  # refused now rather than when pictures are read and networks built
     data = data if data is None or isinstance(data, (str, Path)) else as_given(data)  # refused now
     folder = _old_folder(Path(resume)) if resume is not None else _new_folder(config, out, data)
     order = Order(config, folder, resuming, init_from, console, tuple(hooks), data, keep_fields)
@@ -197,6 +198,7 @@ def _new_folder(config: RunConfig | None, out: str | Path | None, data: Any) -> 
         path = f"{GIVEN}pictures" if isinstance(data, GivenData) else str(data)
         config = replace(config, data=replace(config.data, path=path))
     folder = Path(out) if out is not None else folder_for(config)
+    check_name("--out", folder)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; choose another --out")
     return folder

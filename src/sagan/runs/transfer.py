@@ -9,6 +9,7 @@ from sagan.models.discriminator import Discriminator
 from sagan.models.generator import Generator
 from sagan.ops.norm import ConditionalBatchNorm2d
 from sagan.ops.spectral import refresh_spectral
+from sagan.words import how_many
 
 ALIKE = "both runs need the same size, widths, attention, head and features"
 
@@ -21,8 +22,12 @@ class TransferReport:
         self.fresh = [name for name in new_names if name not in old_names]
 
     def __str__(self) -> str:
-        kept = f"{len(self.classes)} classes kept by name" + (f" ({_short(self.classes)})" if self.classes else "")
-        fresh = f"{len(self.fresh)} classes start fresh" + (f" ({_short(self.fresh)})" if self.fresh else "")
+        kept = f"{how_many(len(self.classes), 'class')} kept by name" + (
+            f" ({_short(self.classes)})" if self.classes else ""
+        )
+        fresh = f"{how_many(len(self.fresh), 'class')} {'starts' if len(self.fresh) == 1 else 'start'} fresh" + (
+            f" ({_short(self.fresh)})" if self.fresh else ""
+        )
         return f"all weights kept; {kept}; {fresh}"
 
 
