@@ -545,13 +545,15 @@ def _checked(strict: DataConfig, config: DataConfig, found: ImageSet, tree: Tree
         if one != other:
             said.append(f"{what}: the check says {one}, a run {other}")
     if tree.rng.random() < 0.15:
-        said += _by_command(tree, Path(strict.cache_dir or "").parent, refused, record)
+        said += _by_command(tree, strict, refused, record)
     return said + _copies(tree, record) + _told(tree, found)
 
 
-def _by_command(tree: Tree, folder: Path, refused: str, record: dict[str, Any]) -> list[str]:
+def _by_command(tree: Tree, strict: DataConfig, refused: str, record: dict[str, Any]) -> list[str]:
     """Compare what the command says, at a terminal that knows ASCII alone."""
+    folder = Path(strict.cache_dir or "").parent
     flags = [f"--data.{name.replace('_', '-')}={value}" for name, value in tree.reading.items()]
+    flags += ["--data.skip-unreadable"] if strict.skip_unreadable else []
     files = [f"--{name}={folder / name}.{end}" for name, end in (("sheet", "png"), ("json", "json"), ("page", "html"))]
     out, err = (io.TextIOWrapper(io.BytesIO(), "ascii", "backslashreplace") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -32,7 +32,7 @@ def test_the_maps_are_those_of_the_generator(run_folder, tmp_path):
     folder, _ = run_folder()
     config = AttentionConfig(classes=("green",), num=2, seed=4, queries_px=[(3, 5)])
     said = attention_to_file(folder, str(tmp_path / "a.npz"), config)
-    assert "2 images, 1 queries, feat8 of the generator; gamma feat8" in said
+    assert "2 images, 1 query, feat8 of the generator; gamma feat8" in said
     result = load(folder, preview=True).attention(2, "green", 4, [(3, 5)])
     with np.load(tmp_path / "a.npz") as arrays:
         assert np.array_equal(arrays["images"], result.images)
@@ -120,10 +120,10 @@ def test_of_loaded_networks_too(trained, tmp_path):
 def test_all_keywords_of_before(trained, run_folder, colours, tmp_path):
     both = {"num": 1, "seed": 2, "queries_px": [(1, 1)], "position": 8, "style": "grey"}
     said = write_attention(trained, tmp_path / "a.png", classes=["red"], truncation=1.0, **both)
-    assert "1 images, 1 queries, feat8 of the generator" in said
+    assert "1 image, 1 query, feat8 of the generator" in said
     D, _ = load_discriminator(run_folder()[0])
     said = write_discriminator_attention(D, open_dataset(colours, 16), tmp_path / "b.png", classes=["warm"], **both)
-    assert "1 images, 1 queries, feat8 of the discriminator" in said
+    assert "1 image, 1 query, feat8 of the discriminator" in said
 
 
 def test_keywords_draw_the_same_as_a_configuration(run_folder, tmp_path):

@@ -230,7 +230,7 @@ def _published(sweep: Sweep, row: Row, step: int) -> str:
 
 def _samples(sweep: Sweep, row: Row, seed: int) -> dict[int, NDArray[np.uint8]]:
     """Read the strip of samples that a row left: {step: (N, H, W, 3)}."""
-    steps = sweep.results(row)[seed]["samples_at"]
+    steps = sweep.results(row)[seed].get("samples_at", [])
     strips = _strips(sweep.result_folder(row, seed) / SAMPLES, sweep.scale.base.generator.size_px, len(steps))
     return {} if strips is None else dict(zip(steps, strips, strict=True))
 

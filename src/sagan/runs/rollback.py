@@ -90,13 +90,17 @@ class Rollback(Hook):
             raise DivergedError(
                 f"{stopped}, after {record.state.rollbacks} rollbacks (--train.max-rollbacks); {kept}. {REMEDY}"
             )
-        if not healthy.exists():
-            raise DivergedError(f"{stopped}; {healthy} to go back to is gone")
-        why = record.state.misfit(load_checkpoint(healthy))
-        if why is not None:
-            raise DivergedError(f"{stopped}; {healthy} to go back to does not fit the networks of the run: {why}")
+        _check_whole(record, healthy, stopped)
         go_back(self.folder, self.healthy_step)
         return self.healthy_step
+
+
+def _check_whole(record: Record, healthy: Path, stopped: str) -> None:
+    if not healthy.exists():
+        raise DivergedError(f"{stopped}; {healthy} to go back to is gone")
+    why = record.state.misfit(load_checkpoint(healthy))
+    if why is not None:
+        raise DivergedError(f"{stopped}; {healthy} to go back to does not fit the networks of the run: {why}")
 
 
 def rolled_back(record: Record, before: int, seen: str) -> dict[str, Any]:
