@@ -101,8 +101,9 @@ def attention_figure(
 ) -> Image.Image:
     """Draw one row per image: the image with its query points, then for each query the map over the image.
 
-    Each query has a colour: that of its dot (in its panel a ring), of its arrow, which points to :func:`attention_target`, and of the frame
-    of its panel. An arrow that its dot would hide is left out: that query attends to its own surroundings.
+    Each query has a colour: that of its dot (in its panel a ring), of its arrow, which points to
+    :func:`attention_target`, and of the frame of its panel. An arrow that its dot would hide is left out: that query
+    attends to its own surroundings.
 
     Shape:
         images uint8 (N, H, W, 3), 0 to 255.
