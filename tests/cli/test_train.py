@@ -69,7 +69,11 @@ def test_resume_through_the_command_line(
     assert "done already" in " ".join(run("train", "--resume", out)[2].split())
     assert run("train", "--resume", out, "--steps", "12")[0] == 0
     assert (out / "checkpoints" / "step-00000012.pt").exists()
+    assert json.loads((out / "config.json").read_text())["train"]["lr_decay_start"] is None
     assert "train.lr_g" in error(run("train", "--resume", out, "--train.lr-g", "0.1", "--steps", "13"))
+    assert "until then alone" in error(run("train", "--resume", out, "--steps", "14", "--train.lr-decay-start", "5"))
+    assert run("train", "--resume", out, "--steps", "14", "--train.lr-decay-start", "12")[0] == 0
+    assert "from step 12 on" in error(run("train", "--resume", out, "--steps", "16"))
     assert "leave --preset away" in error(run("train", "--resume", out, "--preset", "demo"))
 
 

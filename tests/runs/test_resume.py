@@ -1,6 +1,7 @@
 """What may not differ when a run goes on: settings and pictures."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from sagan.data import DataConfig, DataError
 from sagan.data.pack import Found
 from sagan.generators.pretrained import read_snapshot
 from sagan.recipes.config import RunConfig
-from sagan.runs.resume import check_found, resumed_config
+from sagan.runs.resume import check_found, check_length, resumed_config
 from sagan.runs.train import RunError, train
 
 
@@ -186,3 +187,39 @@ def as_if_of_before(run: Path) -> None:
         contents = torch.load(file, weights_only=True)
         del contents["data"]["decoding"], contents["checksum"]
         torch.save(contents | {"format_version": 1} | {"config": json.dumps(config)}, file)
+
+
+def falling(config: RunConfig, steps: int, start: int | None) -> RunConfig:
+    return replace(config, train=replace(config.train, total_steps=steps, lr_decay_start=start))
+
+
+def test_another_length_before_the_rates_fall_is_a_run_of_that_length(
+    tmp_path: Path, console: Console, tiny_full, assert_same
+) -> None:
+    """Three steps of a run of twelve, gone on with as one of eight, leave the bits of eight from the start."""
+    train(falling(tiny_full(3), 3, None), out=tmp_path / "run", console=console)
+    train(falling(tiny_full(8), 8, 4), resume=tmp_path / "run", console=console)
+    train(falling(tiny_full(8), 8, 4), out=tmp_path / "whole", console=console)
+    states = [read_snapshot(tmp_path / name).contents for name in ("run", "whole")]
+    for part in ("generator", "discriminator", "ema", "optimizer_g", "optimizer_d"):
+        assert_same(states[0][part], states[1][part])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ((12, 6), (20, 10), None),
+        ((12, 6), (10, 5), None),
+        ((12, 6), (8, 4), "from step 4 on"),
+        ((12, 3), (20, 10), "from step 3 on"),
+        ((12, None), (20, None), None),
+        ((12, None), (20, 4), "from step 4 on"),
+        ((12, 4), (12, 4), None),
+        ((12, 4), (12, None), "from step 4 on"),
+    ],
+)
+def test_rates_that_have_begun_to_fall_keep_their_length(before, after, refused) -> None:
+    old, new = (falling(RunConfig(), *length) for length in (before, after))
+    assert resumed_config(old, new, None) == new
+    with nullcontext() if refused is None else pytest.raises(RunError, match=refused):
+        check_length(5, old, new)

@@ -50,8 +50,8 @@ class ConfigFlags:
     config_file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """In place of a preset: a .json or .yaml file with configuration keys, such as a run's config.json."""
     steps: int | None = None
-    """Generator updates in all; short for --train.total-steps. In a new run learning rates of a preset that fall
-    begin to at the same share of them, unless --train.lr-decay-start says when."""
+    """Generator updates in all; short for --train.total-steps. Learning rates of a preset, or of a run
+    that goes on, that fall begin to at the same share of them, unless --train.lr-decay-start says when."""
     batch_size: int | None = None
     """Images in a batch; short for --train.batch-size."""
     size: int | str | None = None
@@ -86,8 +86,8 @@ def parse_with_preset(
     Mistakes and help are answered before PyTorch is there: until it says what GPUs there are, their driver does. So
     ``check`` gets the flags before, with what they start from, and raises what else is wrong with them.
     """
-    given = named(arguments, "preset", "size", "config", "steps", "train.total-steps")
-    steps = _count(given["steps"]) or _count(given["train.total_steps"])
+    given = named(arguments, "preset", "size", "config")
+    steps = steps_named(arguments)
     if given["config"] is not None:
         if given["preset"] is not None:
             raise UsageError("--config is where every flag starts from: leave --preset away, or name it in the file")
@@ -118,10 +118,12 @@ def parse_with_preset(
     return parsed, choice
 
 
-def _count(word: str | None) -> int | None:
-    """Read a number of steps; None where the parser will say what is wrong with it."""
-    with suppress(TypeError, ValueError):
-        return max(0, int(word)) or None  # type: ignore[arg-type]
+def steps_named(arguments: Sequence[str]) -> int | None:
+    """Read the number of steps; None where there is none, or the parser will say what is wrong with it."""
+    for word in named(arguments, "steps", "train.total-steps").values():
+        with suppress(TypeError, ValueError):
+            if (steps := int(word)) > 0:  # type: ignore[arg-type]
+                return steps
     return None
 
 

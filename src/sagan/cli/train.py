@@ -5,12 +5,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset
+from sagan.cli.flags import ConfigFlags, combined, named, parse_with_preset, steps_named
 from sagan.cli.parse import UsageError, parse
 from sagan.generators.hub import check_weights_there
 from sagan.generators.staged import newest_stage
 from sagan.recipes.choose import WHICH_PICTURES, Choice
-from sagan.recipes.config import RunConfig
+from sagan.recipes.config import RunConfig, with_steps
 from sagan.recipes.few import EXACT
 
 WHAT = "Train a class-conditional self-attention GAN on your pictures."
@@ -120,6 +120,8 @@ def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainF
     from sagan.runs.folder import stored_config
 
     base = stored_config(Path(str(given["resume"])))
+    if (steps := steps_named(arguments)) is not None:
+        base = with_steps(base, steps)
     return parse(
         TrainFlags,
         arguments,

@@ -20,10 +20,11 @@ from sagan.training.state import TrainState
 from sagan.whole import whole_file, write_whole
 
 # Fields of the configuration that a resumed run may change. Those of `train` leave every computed number as it would
-# have been; those of `data` say where the pictures are now, and their content is compared; `engine` changes numbers by
-# rounding at most; the rest follows the data.
+# have been (lengths: as long as rates that fall have not begun to); those of `data` say where the pictures are now, and
+# their content is compared; `engine` changes numbers by rounding at most; the rest follows the data.
 RESUMABLE = {
     "train.total_steps",
+    "train.lr_decay_start",
     "train.log_every",
     "train.sample_every",
     "train.evaluate_every",

@@ -24,6 +24,7 @@ from sagan.runs.monitor import Monitor, check_weights
 from sagan.runs.resume import (
     changes_since,
     check_found,
+    check_length,
     check_resumable,
     check_same_data,
     check_steps,
@@ -128,8 +129,10 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     if snapshot is not None:
         check_resumable(snapshot.contents, order.folder)
         old = stored_config(order.folder, snapshot.config)
+        step = snapshot.contents["step"]
         config = resumed_config(old, config, snapshot.contents.get("data"))
-        check_steps(snapshot.contents["step"], config, order.folder)
+        check_steps(step, config, order.folder)
+        check_length(step, snapshot.config, config)
     assert config is not None  # a run that is new has one
     if config.train.evaluate_every and current_process().rank == 0:
         check_weights(config.monitor)

@@ -60,16 +60,11 @@ def resumed_config(old: RunConfig, new: RunConfig | None, saved: object = None) 
     changed = [name for name in differences(old, new) if name not in RESUMABLE]
     if _says_no_decoding(saved) and all(getattr(new.data, name) == value for name, value in AS_BEFORE.items()):
         changed = [name for name in changed if name.removeprefix("data.") not in AS_BEFORE]
-    if not changed and new.train.lr_decay_start is not None and old.train.total_steps != new.train.total_steps:
-        raise RunError(
-            f"this run's learning rates fall to 0 towards step {old.train.total_steps:,}, so it cannot have another "
-            "length: leave --steps away, or start a new run with --steps, from its weights with --init-from"
-        )
     if changed:
         raise RunError(
             f"a run keeps its configuration, but {', '.join(changed)} {'differs' if len(changed) == 1 else 'differ'}: "
-            "only --steps, cadences, the device and where its pictures are can change. To go on with other "
-            "settings start a new run with --init-from"
+            "only --steps (with it --train.lr-decay-start), cadences, the device and where its pictures are can "
+            "change. To go on with other settings start a new run with --init-from"
         )
     return new
 
@@ -95,6 +90,27 @@ def check_steps(step: object, config: RunConfig, folder: Path) -> None:
     """
     if isinstance(step, int) and step > config.train.total_steps:
         raise RunError(f"{folder} is at step {step:,} already; --steps takes more than that")
+
+
+def check_length(step: object, before: RunConfig, config: RunConfig) -> None:
+    """Check that learning rates that fall have done nothing yet that another length would have done otherwise.
+
+    Args:
+        step: Steps done.
+        before: The configuration that they were done with.
+        config: That to go on with.
+
+    Raises:
+        RunError: If the rates have begun to fall, or would have with the length asked for.
+    """
+    lengths = {(train.total_steps, train.lr_decay_start) for train in (before.train, config.train)}
+    begun = [start for _, start in lengths if start is not None and isinstance(step, int) and start < step]
+    if len(lengths) == 2 and begun:
+        raise RunError(
+            f"this run is at step {step:,}, and its learning rates fall, or with this length would fall, from step "
+            f"{min(begun):,} on: until then alone its length can change. Leave --steps away, or start a new run with "
+            "--steps, from its weights with --init-from"
+        )
 
 
 def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
