@@ -42,6 +42,7 @@ def test_evaluate_writes_values_with_their_protocols(run: Run, digits_run: Path,
     assert run(*command, "--metrics", "fd", "--seed", "1", "--out", "b.json")[0] == 0
     said = error(run("evaluate", "--compare", "a.json", "b.json"))
     assert "seed: 0 against 1" in said
+    assert "leave all else away" in error(run("evaluate", "--compare", "a.json", "b.json", "--seed", "1"))
     code, out, _ = run("evaluate", "--compare", "a.json", "a.json")
     assert code == 0
     assert "a.json" in out

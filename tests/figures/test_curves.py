@@ -140,9 +140,17 @@ def test_long_losses_are_smoothed_and_gamma_is_not():
     assert not gammas.collections
 
 
-def test_the_axis_of_images_per_second_starts_at_zero():
+def test_the_axis_of_images_per_second_starts_just_below_zero():
     axes = draw_panels(training_panels([{"step": s, "images_per_s": 300.0 + s} for s in range(3)])).axes[0]
-    assert axes.get_ylim()[0] == 0
+    bottom, top = axes.get_ylim()
+    assert bottom == pytest.approx(-0.03 * top)
+    assert 0 <= axes.get_yticks()[1] <= 50.0
+
+
+def test_a_curve_that_stays_at_zero_is_within_its_panel():
+    records = [{"step": s, "overfitting/copies": 0.0} for s in range(3)]
+    axes = draw_panels(training_panels(records)).axes[0]
+    assert axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
 
 
 def test_pictures_follow_the_data_and_only_the_data():

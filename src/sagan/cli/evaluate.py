@@ -64,6 +64,8 @@ def run(arguments: list[str]) -> int:
     what = "How good are generated pictures? IS, FID and more."
     a = parse(Arguments, arguments, "evaluate", description=what, short=SHORT)
     if a.compare is not None:
+        if replace(a, compare=None) != Arguments():
+            raise UsageError("--compare reads two files of values and judges nothing: leave all else away")
         return _compare(*a.compare)
     _check_sides(a)
     _check_there(a)

@@ -27,6 +27,7 @@ from sagan.cli import (
     train,
 )
 from sagan.cli.parse import HELP, HELP_ALL, UsageError, wrapped
+from sagan.places import in_a_sentence
 from sagan.streams import own_streams
 from sagan.version import __version__
 from sagan.words import did_you_mean
@@ -132,11 +133,10 @@ def unforeseen(error: Exception) -> int:
 
 def sentence(error: ValueError | OSError) -> str:
     """Give the message of a mistake; one of the operating system's own gets what to do."""
-    if not isinstance(error, OSError) or not error.strerror:
+    if not isinstance(error, OSError):
         return str(error)
-    if not error.filename:
-        return error.strerror  # a sentence of our own
-    return f"{error.filename}: {error.strerror}; check the path and its permissions, or choose another place"
+    words = in_a_sentence(error)
+    return f"{words}; check the path and its permissions, or choose another place" if error.filename else words
 
 
 def out_of_memory(arguments: list[str]) -> int:

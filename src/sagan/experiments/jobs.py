@@ -281,14 +281,18 @@ def _start(order: Order, device: int, jobs: int, task: TaskID, runs: Path) -> _R
 def _progress(order: Order) -> tuple[int, str]:
     """Read how far a row is from the last line of its log."""
     try:
-        with (order.run / LOG).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-            lines = file.read().decode("utf-8", "ignore").splitlines()
+        lines = _end_of(order.run / LOG).splitlines()
     except OSError:
         return 0, ""
     records = lines_of("\n".join(lines[1:]).encode(), lambda record: type(record.get("step")) is int).records
     step = max((int(record["step"]) for record in records), default=0)
     return step, "measuring" if step >= order.config.train.total_steps else ""
+
+
+def _end_of(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        return file.read(4096).decode("utf-8", "replace")
 
 
 def _ended(one: _Running, received: list[int]) -> str | None:
@@ -297,7 +301,7 @@ def _ended(one: _Running, received: list[int]) -> str | None:
     if code == 0 or code in {end for number in received for end in (128 + number, -number)}:
         return None
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    said = one.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+    said = _end_of(one.log).strip().splitlines()[-3:]
     return f"NOT DONE: {title(one.order)} ({how}; {one.log}):\n  " + "\n  ".join(said)
 
 

@@ -329,8 +329,9 @@ def _draw_axes(axes: Axes, panel: Panel) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(pale)
-    if panel.from_zero:
-        axes.set_ylim(bottom=0)
+    if panel.from_zero:  # a little room below, or half of a curve that stays at 0 is cut off
+        top = axes.get_ylim()[1]
+        axes.set_ylim(-0.03 * top, top)
 
 
 def _draw_legend(axes: Axes, lines: Sequence[Line2D], names: Sequence[str], beside: bool) -> None:

@@ -22,11 +22,10 @@ from sagan.training.hooks import Hook, Line, Record
 LOG = "log.jsonl"
 FORM, FORMAT_VERSION = "sagan_log", 2
 NUMBERS = (
-    *("loss_d", "loss_g", "real_logits", "fake_logits", "trained_logits", "heldout_logits"),
-    *("images_per_s", "elapsed_s"),
+    *("loss_", "real_logits", "fake_logits", "trained_logits", "heldout_logits", "gamma/", "variety/", "sigma/"),
+    *("images_per_s", "score/", "elapsed_s", "overfitting/"),
 )
-NUMBERS_OF = ("gamma/", "variety/", "sigma/", "overfitting/", "score/")
-"""Keys of numbers, and what those begin with that have several."""
+"""What keys begin with that curves and times are drawn from."""
 ROLLED_BACK = "rolled back"
 LEFT_OUT = "log.jsonl.damaged"
 """Where lines go that are no records."""
@@ -145,7 +144,7 @@ def _is_line(record: dict[str, Any]) -> bool:
 
 def can_be_drawn(record: dict[str, Any]) -> bool:
     """Tell whether numbers of a line are numbers, and what it says of a run's health is what is said of it."""
-    drawn = all(_is_number(value) for key, value in record.items() if key in NUMBERS or key.startswith(NUMBERS_OF))
+    drawn = all(_is_number(value) for key, value in record.items() if key.startswith(NUMBERS))
     return drawn and _is_finding(record)
 
 

@@ -13,18 +13,13 @@ from sagan.generators.pretrained import EXPORTED, exported_step
 from sagan.reading import NOT_FINITE, read_named
 from sagan.recipes.config import RunConfig, config_of_file
 from sagan.runs.curves import one_protocol
-from sagan.runs.log import LOG, read_log
+from sagan.runs.log import LOG, NUMBERS, read_log
 from sagan.runs.samples import kept_samples, read_samples
 from sagan.training.checkpoint import checkpoints
 
 Line = dict[str, Any]
 # A run that wrote nothing for so long, and for longer than three of its lines took, is taken not to train any more.
 SILENT_S = 60.0
-# Keys of a log that curves and times are drawn from; what is no number there is left out.
-NUMBERS = (
-    *("loss_", "real_logits", "fake_logits", "trained_logits", "heldout_logits", "gamma/", "variety/", "sigma/"),
-    *("images_per_s", "score/", "elapsed_s", "overfitting/"),
-)
 MOST_BYTES = 2**28
 MOST_STEP = 2**53  # a larger one is no number of a browser
 
