@@ -135,6 +135,8 @@ def test_both_batches_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     # 3 of 24 cannot be cut as 2 of 16 can.
     assert micro_batches(TrainConfig(batch_size=16, g_batch_size=24)) == [2, 4, 8, 16]
     assert micro_batches(TrainConfig(batch_size=16, g_batch_size=12)) == [4, 8, 16]
+    assert micro_batches(TrainConfig(batch_size=48), 3) == [6, 12, 24, 48]
+    assert micro_batches(TrainConfig(batch_size=48), 4) == [8, 12, 16, 24, 48]
 
 
 def test_running_averages_cost_no_samples(on_known_machine: Callable[[Cost], list[int]]) -> None:

@@ -46,11 +46,12 @@ def run(arguments: list[str]) -> int:
     from sagan.cli.terminal import error_console
     from sagan.speed.plan import make_plan, train_command
 
-    config, note = _of_a_process(combined(flags), flags.devices)
+    config, processes, note = _of_a_process(combined(flags), flags.devices)
     plan = make_plan(
         config,
         with_data=with_data,
         limit_bytes=None if flags.memory_limit is None else int(flags.memory_limit * 1e9),
+        processes=processes,
         console=error_console(),
     )
     command = train_command(arguments, plan.config.train.accumulate, skip_unreadable=plan.must_skip)
@@ -74,8 +75,8 @@ def _check(flags: PlanFlags, _: Choice) -> None:
     check_weights(flags)
 
 
-def _of_a_process(config: RunConfig, devices: str) -> tuple[RunConfig, str]:
-    """Give the configuration of what one of several processes does, and a line that says so; "" of a single one.
+def _of_a_process(config: RunConfig, devices: str) -> tuple[RunConfig, int, str]:
+    """Give the configuration to plan for, how many processes share its batches, and a line that says so.
 
     Raises:
         ValueError: If there are no such devices, or the batch cannot be shared equally.
@@ -85,17 +86,25 @@ def _of_a_process(config: RunConfig, devices: str) -> tuple[RunConfig, str]:
 
     count = number_of_processes(devices, config.engine.device)
     if count == 1:
-        return config, ""
+        return config, 1, ""
     config.train.check_division(count)
     if usable_device(config.engine.device) == "cpu":
-        return config, (
-            f"devices:  {count} processes share this machine's cores and memory; below is one with the whole batch, "
-            "which is about as fast\n"
+        return (
+            config,
+            count,
+            (
+                f"devices:  {count} processes share this machine's cores and memory; below is one with the whole batch, "
+                "which is about as fast\n"
+            ),
         )
     train = config.train
     of_g = None if train.g_batch_size is None else train.g_batch_size // count
     share = replace(train, batch_size=train.batch_size // count, g_batch_size=of_g)
-    return replace(config, train=share), (
-        f"devices:  {count}; below is what each of them does, with {share.batch_size:,} of the {train.batch_size:,} "
-        "pictures of a batch; that they exchange gradients is not counted\n"
+    return (
+        replace(config, train=share),
+        1,
+        (
+            f"devices:  {count}; below is what each of them does, with {share.batch_size:,} of the {train.batch_size:,} "
+            "pictures of a batch; that they exchange gradients is not counted\n"
+        ),
     )

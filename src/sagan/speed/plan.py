@@ -179,7 +179,12 @@ class Plan:
 
 
 def make_plan(
-    config: RunConfig, *, with_data: bool = True, limit_bytes: int | None = None, console: Console | None = None
+    config: RunConfig,
+    *,
+    with_data: bool = True,
+    limit_bytes: int | None = None,
+    processes: int = 1,
+    console: Console | None = None,
 ) -> Plan:
     """Do a few steps of a run and predict what all of it takes; nothing is left behind.
 
@@ -187,6 +192,7 @@ def make_plan(
         config: The run. ``accumulate`` is the least number of micro-batches; more are taken if they are needed.
         with_data: Count the pictures and classes of ``config.data``; else the networks' own number of classes counts.
         limit_bytes: Memory that the run may take; unset is what is available.
+        processes: How many must be able to share each micro-batch equally.
         console: Where to say what is being done.
 
     Returns:
@@ -206,7 +212,7 @@ def make_plan(
         data = data_size(config.data, size_px, look_at=LOOKED_AT, progress=show, look=partial(_check_found, config))
         config = with_classes(config, data.num_classes)
         check_enough(config, data)
-    costs, limit, micro_batch = _chosen(config, limit_bytes, console)
+    costs, limit, micro_batch = _chosen(config, micro_batches(config.train, processes), limit_bytes, console)
     accumulate = config.train.batch_size // micro_batch
     return Plan(
         config=replace(config, train=replace(config.train, accumulate=accumulate)),
@@ -219,14 +225,13 @@ def make_plan(
 
 
 def _chosen(
-    config: RunConfig, limit_bytes: int | None, console: Console | None
+    config: RunConfig, sizes: list[int], limit_bytes: int | None, console: Console | None
 ) -> tuple[dict[int, StepCost], int | None, int]:
-    """Measure steps at one or two sizes or more, until the micro-batch to take is known.
+    """Measure steps at one or two of the sizes or more, until the micro-batch to take is known.
 
     Returns:
         What the steps cost by size, the memory that there is, and the micro-batch.
     """
-    sizes = micro_batches(config.train)
 
     def measured(micro_batch: int) -> StepCost:
         if console is not None:
@@ -272,13 +277,18 @@ def check_enough(config: RunConfig, data: DataSize) -> None:
     refuse_too_few(config.data.path, data.num_images, to_train, train.batch_size, train.accumulate)
 
 
-def micro_batches(train: TrainConfig) -> list[int]:
-    """List the sizes of equal micro-batches, ascending, that leave at least ``accumulate`` of them."""
+def micro_batches(train: TrainConfig, processes: int = 1) -> list[int]:
+    """List the sizes of equal micro-batches, ascending, that leave at least ``accumulate`` of them.
+
+    Each is one that so many processes can share equally.
+    """
     sizes = []
     for size_ in range(1, train.batch_size // train.accumulate + 1):
         if train.batch_size % size_ == 0:
             with suppress(ValueError):  # too small for batch normalisation, or no cut for the generator's batch
-                replace(train, accumulate=train.batch_size // size_)
+                cut = replace(train, accumulate=train.batch_size // size_)
+                if processes > 1:
+                    cut.check_division(processes)
                 sizes.append(size_)
     return sizes
 
