@@ -17,7 +17,6 @@ on with the next ones; the table is results/quality/chance.md.
 """
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -29,6 +28,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import row_files
 
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = ROOT / "results" / "quality"
@@ -147,10 +150,7 @@ def read_outcomes(file: Path) -> list[Row]:
 
 def read_rows() -> dict[tuple[str, str], Row]:
     """Read what was run; the last time of a file under a factor holds."""
-    if not ROWS.exists():
-        return {}
-    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    return {(row["file"], row["factor"]): row for row in rows}
+    return {(row["file"], row["factor"]): row for row in row_files.read_rows(ROWS)}
 
 
 def failed(row: Row) -> bool:
@@ -203,7 +203,7 @@ def report(rows: Sequence[Row]) -> int:
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     marks = ", ".join(sorted({f"`-m '{row.get('marks', '')}'`" for row in rows if row.get("marks")}))
     lines += ["", f"Run with {marks}."] if marks else []
-    lines += ["", f"Made at {commits}; [chance.jsonl](chance.jsonl) has every file."]
+    lines += ["", f"Made at {commits}; [chance.jsonl.gz](chance.jsonl.gz) has every file."]
     (QUALITY / "chance.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(bad)
 
@@ -225,7 +225,8 @@ def main() -> int:
     args = read_args()
     QUALITY.mkdir(parents=True, exist_ok=True)
     if args.fresh:
-        ROWS.unlink(missing_ok=True)
+        for file in (ROWS, row_files.packed(ROWS)):
+            file.unlink(missing_ok=True)
     rows = read_rows()
     for factor in [] if args.report else args.factors:
         files = [file for file in test_files(args.only) if moved_by(factor, file)]
@@ -233,11 +234,11 @@ def main() -> int:
         for group in together(wanted):
             for row in run_files(group, factor, args.marks):
                 rows[row["file"], factor] = row
-                with ROWS.open("a", encoding="utf-8") as opened:
-                    opened.write(json.dumps(row) + "\n")
+                row_files.append_row(ROWS, row)
                 print(
                     f"{factor} {row['file']}: {'FAILED' if failed(row) else 'passed'}, {row['seconds']} s", flush=True
                 )
+    row_files.pack_rows(ROWS, row_files.read_rows(ROWS))
     return 1 if report([rows[key] for key in sorted(rows)]) else 0
 
 

@@ -6,6 +6,7 @@ from which files: `<!-- numbers: NAME from FILES -->` on the line before, or aro
 asserts what the words around the numbers claim. `<!-- no measured numbers -->` stands before a table of other numbers.
 """
 
+import gzip
 import hashlib
 import json
 import math
@@ -134,7 +135,9 @@ def files_of(names: str) -> list[Path]:
     for name in names.split():
         files = sorted(ROOT.glob(name))
         assert files, f"there is no {name}"
-        assert all(file.suffix in (".json", ".jsonl") for file in files), f"{name} is no file of what was measured"
+        assert all(file.name.endswith((".json", ".jsonl", ".jsonl.gz")) for file in files), (
+            f"{name} is no file of what was measured"
+        )
         found += files
     return found
 
@@ -213,7 +216,7 @@ def test_pages_of_mutants_are_drawn_again(sample: Path, monkeypatch: pytest.Monk
 
     drawn = read(sample)
     file = sample.with_name(f"{sample.stem.removesuffix('-sample')}.jsonl")
-    text, _ = page(drawn, read_verdicts(drawn["seed"]), file.name)
+    text, _ = page(drawn, read_verdicts(drawn["seed"]), f"{file.name}.gz")
     assert file.with_suffix(".md").read_text(encoding="utf-8") == text
 
 
@@ -259,7 +262,9 @@ def read(file: Path) -> Any:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    data = file.read_bytes()
+    text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def spread(values: Sequence[float], digits: int = 0, scale: float = 1.0) -> str:
