@@ -31,7 +31,7 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import row_files
+import rows as kept
 
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = ROOT / "results" / "quality"
@@ -150,7 +150,7 @@ def read_outcomes(file: Path) -> list[Row]:
 
 def read_rows() -> dict[tuple[str, str], Row]:
     """Read what was run; the last time of a file under a factor holds."""
-    return {(row["file"], row["factor"]): row for row in row_files.read_rows(ROWS)}
+    return {(row["file"], row["factor"]): row for row in kept.read_rows(ROWS)}
 
 
 def failed(row: Row) -> bool:
@@ -225,7 +225,7 @@ def main() -> int:
     args = read_args()
     QUALITY.mkdir(parents=True, exist_ok=True)
     if args.fresh:
-        for file in (ROWS, row_files.packed(ROWS)):
+        for file in (ROWS, kept.packed(ROWS)):
             file.unlink(missing_ok=True)
     rows = read_rows()
     for factor in [] if args.report else args.factors:
@@ -234,11 +234,11 @@ def main() -> int:
         for group in together(wanted):
             for row in run_files(group, factor, args.marks):
                 rows[row["file"], factor] = row
-                row_files.append_row(ROWS, row)
+                kept.add_row(ROWS, row)
                 print(
                     f"{factor} {row['file']}: {'FAILED' if failed(row) else 'passed'}, {row['seconds']} s", flush=True
                 )
-    row_files.pack_rows(ROWS, row_files.read_rows(ROWS))
+    kept.pack_rows(ROWS, kept.read_rows(ROWS))
     return 1 if report([rows[key] for key in sorted(rows)]) else 0
 
 

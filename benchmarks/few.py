@@ -36,11 +36,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from judgements import Row, add_row, read_rows, same_seconds
 from quality import add_engine, by_steps, check_engine, read_costs
 from quality_arms import ARMS as CONTEST
 from quality_arms import SETS, Arm, chosen
 from quality_report import marks, note
+from rows import Row, add_row, read_rows, same_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = ROOT / "results" / "quality"

@@ -37,8 +37,8 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # before PyTorch and NumPy are imported
 
 import mutants_tests
-import row_files
 from mutants_made import ROOMS, ROOT
+from rows import add_row, pack_rows, packed, read_rows
 
 TOOL = "cosmic-ray==8.7.0"
 QUALITY = ROOT / "results" / "quality"
@@ -251,7 +251,7 @@ def verdicts_file(seed: int) -> Path:
 
 def read_verdicts(seed: int) -> dict[str, Row]:
     """Read the verdicts that there are; the last one of a mutant holds."""
-    return {row["key"]: row for row in row_files.read_rows(verdicts_file(seed))}
+    return {row["key"]: row for row in read_rows(verdicts_file(seed))}
 
 
 def run(mutants: Sequence[Row], tree: Path, work: Path, tests: Tests, args: argparse.Namespace) -> None:
@@ -260,7 +260,7 @@ def run(mutants: Sequence[Row], tree: Path, work: Path, tests: Tests, args: argp
     for number, mutant in enumerate(mutants, 1):
         commit = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
         row = judge(mutant, tree, work, tests, args.others) | {"commit": commit}
-        row_files.append_row(verdicts_file(args.seed), row)
+        add_row(verdicts_file(args.seed), row)
         print(f"{number}/{len(mutants)} {row['outcome']} {row['file']}:{row['line']} {row['seconds']} s", flush=True)
 
 
@@ -340,7 +340,7 @@ def report(drawn: Row, verdicts: dict[str, Row], args: argparse.Namespace) -> fl
         "mutants": [mutant["key"] for mutant in drawn["mutants"]],
     }
     sample_file(file).write_text(json.dumps(sample) + "\n", encoding="utf-8")
-    text, score = page(sample, verdicts, row_files.packed(file).name)
+    text, score = page(sample, verdicts, packed(file).name)
     file.with_suffix(".md").write_text(text, encoding="utf-8")
     print(next(line for line in text.splitlines() if line.startswith("Killed")))
     return score
@@ -385,7 +385,7 @@ def tidy(drawn: Row, seed: int) -> None:
     """Keep one verdict a mutant of the sample, in its order."""
     verdicts = read_verdicts(seed)
     rows = [verdicts[mutant["key"]] for mutant in drawn["mutants"] if mutant["key"] in verdicts]
-    row_files.pack_rows(verdicts_file(seed), rows)
+    pack_rows(verdicts_file(seed), rows)
 
 
 def wanted(mutants: Sequence[Row], args: argparse.Namespace) -> list[Row]:

@@ -44,8 +44,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from judgements import Row, add_row, read_rows, same_seconds
 from quality_arms import ARMS, SETS, chosen
+from rows import Row, add_row, read_rows, same_seconds
 
 from sagan.training.config import Compile, Precision
 

@@ -63,7 +63,7 @@ def test_it_goes_on_with_what_was_not_run(chance, monkeypatch, capsys):
     assert ran == [("seed-1", "not slow")]
     assert call() == 0  # without marks there is more to run
     assert ran == [("seed-1", ""), ("avx2", "")]
-    assert [row["factor"] for row in chance.row_files.read_rows(chance.ROWS)].count("seed-1") == 3
+    assert [row["factor"] for row in chance.kept.read_rows(chance.ROWS)].count("seed-1") == 3
     assert "Nothing." in (chance.QUALITY / "chance.md").read_text()
     capsys.readouterr()
 
@@ -139,15 +139,15 @@ def test_a_seed_moves_what_tests_draw_and_nothing_else(tmp_path):
 
 def test_rows_are_read_packed_and_appended_and_half_a_line_is_left_out(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from row_files import append_row, pack_rows, read_rows
+    from rows import add_row, pack_rows, read_rows
 
     file = tmp_path / "some.jsonl"
     assert read_rows(file) == []
-    append_row(file, {"a": 1})
-    append_row(file, {"a": 2})
+    add_row(file, {"a": 1})
+    add_row(file, {"a": 2})
     pack_rows(file, read_rows(file))
     assert [path.name for path in tmp_path.iterdir()] == ["some.jsonl.gz"]
-    append_row(file, {"a": 3})
+    add_row(file, {"a": 3})
     with file.open("a") as opened:
         opened.write('{"a": ')
     assert read_rows(file) == [{"a": 1}, {"a": 2}, {"a": 3}]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("few", "judgements", "quality", "quality_arms", "quality_report", "quality_train", "quality_judge", "raw")
+MODULES = ("few", "rows", "quality", "quality_arms", "quality_report", "quality_train", "quality_judge", "raw")
 
 
 @pytest.fixture

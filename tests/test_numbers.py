@@ -14,7 +14,7 @@ import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -1055,28 +1055,23 @@ def clothing_run(files: list[Path]) -> list[str]:
     ]
 
 
-@computes
-def projected_run(files: list[Path]) -> list[str]:
-    def of(folder: str, name: str) -> Path:
-        return next(file for file in files if (file.parent.name, file.name) == (folder, name))
+def of_folder(files: Sequence[Path], folder: str) -> list[Path]:
+    return [file for file in files if file.parent.name == folder]
 
-    log, pictures = of("clothing-64-projected", "log.jsonl"), read(of("clothing-64", "pictures.json"))
-    config = from_json(of("clothing-64-projected", "config.json").read_text(encoding="utf-8"))
+
+def projected_cells(files: list[Path], preset: str, told: set[str]) -> list[str]:
+    """Say how a run through a frozen network was trained; what differs from its preset is told in its command."""
+    log, config = first(files, "log.jsonl"), from_json(first(files, "config.json").read_text(encoding="utf-8"))
     parts, train = build(config), config.train
     counts = [sum(p.numel() for p in network.parameters()) for network in (parts.state.G, parts.state.D)]
     assert max(lines_with(log, "loss_d")) == train.total_steps
     assert (train.lr_g, config.discriminator.features) == (train.lr_d, "efficientnet-lite0")
-    preset = sagan.preset("sagan-64-projected", steps=train.total_steps)
-    told = {"data.flip", "data.balanced", "train.sample_every", "train.evaluate_every", "train.save_every"}
-    seen = {"data.path", "generator.num_classes", "discriminator.num_classes"}
-    assert {*fields_that_differ(config, preset)} == told | seen
-    held = int(config.data.holdout_fraction * pictures["pictures"])
+    own = {"data.path", "generator.num_classes", "discriminator.num_classes"}
+    assert {*fields_that_differ(config, sagan.preset(preset, steps=train.total_steps))} == told | own
     return [
+        f"--preset {preset} ",
         f"--steps {train.total_steps} --train.sample-every {train.sample_every} "
         f"--train.evaluate-every {train.evaluate_every} --train.save-every {train.save_every}",
-        f"{pictures['pictures']:,} photos of clothes (CC0) in {len(pictures['classes'])} classes",
-        f"of unequal size, {config.data.path.removeprefix('clothing-').removesuffix('.zip')} px",
-        f"{pictures['pictures'] - held:,} to train on, {held} held out",
         f"generator {counts[0]:,} weights, discriminator {counts[1]:,} beside",
         f"noise {config.generator.z_dim} wide in each block",
         f"{train.total_steps:,} steps of {train.batch_size}",
@@ -1085,6 +1080,42 @@ def projected_run(files: list[Path]) -> list[str]:
         f"moving average of decay {train.ema_decay}",
         "standing statistics of 100 batches of 100",
     ]
+
+
+CADENCES = {"train.sample_every", "train.evaluate_every", "train.save_every"}
+
+
+@computes
+def projected_run(files: list[Path]) -> list[str]:
+    mine, pictures = of_folder(files, "clothing-64-projected"), read(first(files, "pictures.json"))
+    data = from_json(first(mine, "config.json").read_text(encoding="utf-8")).data
+    held = int(data.holdout_fraction * pictures["pictures"])
+    return [
+        *projected_cells(mine, "sagan-64-projected", CADENCES | {"data.flip", "data.balanced"}),
+        f"{pictures['pictures']:,} photos of clothes (CC0) in {len(pictures['classes'])} classes",
+        f"of unequal size, {data.path.removeprefix('clothing-').removesuffix('.zip')} px",
+        f"{pictures['pictures'] - held:,} to train on, {held} held out",
+    ]
+
+
+@computes
+def cifar_projected_run(files: list[Path]) -> list[str]:
+    mine = of_folder(files, "cifar10-32-projected")
+    data = from_json(first(mine, "config.json").read_text(encoding="utf-8")).data
+    held, trained = cifar_counts(files)
+    assert held == int(data.holdout_fraction * (held + trained))
+    return [
+        *projected_cells(mine, "sagan-32-projected", CADENCES | {"data.flip"}),
+        f"{held + trained:,} pictures of CIFAR-10",
+        f"{trained:,} to train on, {held} held out",
+    ]
+
+
+def cifar_counts(files: Sequence[Path]) -> tuple[int, int]:
+    """Count the pictures of CIFAR-10 that are held out, and those to train on, as results/cifar10-32 has them."""
+    mine = of_folder(files, "cifar10-32")
+    held = values_of(first(mine, "evaluation.json"))["FD"]["protocol"]["reference_count"]
+    return held, read(first(mine, "within-classes.json"))["values"][0]["protocol"]["reference_count"]
 
 
 @computes
@@ -1096,34 +1127,53 @@ def projected_values(files: list[Path]) -> list[str]:
     ]
 
 
-@computes
-def projected_judged(files: list[Path]) -> list[str]:
-    ours = read(first(files, "generator-judged.json"))
+def judged_once(files: list[Path], contest: str) -> dict[str, Any]:
+    """Give what the second judge of a contest said, which was asked about these weights in the same way."""
+    ours, told = read(first(files, "generator-judged.json")), read(first(files, f"{contest}-second-judge.json"))
     weights = first(files, "generator-judged.json").with_name("generator.safetensors").read_bytes()
     assert ours["sha256"] == hashlib.sha256(weights).hexdigest()
-    told = read(first(files, "contest-clothes-second-judge.json"))
     assert ours["judges"][1]["protocol"] == told["protocol"]
-    short = [told["values"][f"{FEATURES} seed {seed}"] for seed in (0, 1)]
+    return told
+
+
+def judged_with(told: dict[str, Any], arm: str, pictures: str) -> list[str]:
+    """Say how the second judge measures, and what it said of an arm after the whole budget, and of other weights."""
+    short = [told["values"][f"{arm} seed {seed}"] for seed in (0, 1)]
     samples, reference = (told["protocol"][name].split() for name in ("samples", "reference"))
     return [
         f"{samples[0]} samples of the same classes, sample seed {samples[-1]}",
-        f"fixed half of the photos ({reference[0]}, split seed {reference[-1]})",
+        f"fixed half of the {pictures} ({reference[0]}, split seed {reference[-1]})",
         f"{told['point_s']:,.0f} processor seconds had {short[0]['fd']:.0f} and {short[1]['fd']:.0f} "
         f"(recall {short[0]['recall']:.2f} and {short[1]['recall']:.2f})",
         f"has {told['values']['stored']['fd']:.0f}",
-        f"other half of the photos {told['values']['floor']['fd']:.0f}",
+        f"other half of the {pictures} {told['values']['floor']['fd']:.0f}",
     ]
 
 
 @computes
-def projected_named(files: list[Path]) -> list[str]:
-    one = read(files[0])["sets"]["results/clothing-64-projected, 27,000 steps"]
+def projected_judged(files: list[Path]) -> list[str]:
+    return judged_with(judged_once(files, "contest-clothes"), FEATURES, "photos")
+
+
+@computes
+def cifar_projected_judged(files: list[Path]) -> list[str]:
+    return judged_with(judged_once(files, "contest-cifar"), CIFAR_WINNER, "pictures")
+
+
+def named_rightly(naming: Path, name: str) -> int:
+    """Count the samples of a set that were named rightly by who knew that there are ten of each class."""
+    one = read(naming)["sets"][name]
     right = sum(a == b for a, b in zip(one["true"], one["said"], strict=True))
     assert right == one["named_rightly"]
     assert {one["true"].count(name) for name in one["true"]} == {10}
     assert len(one["true"]) == 100
     assert "ten of each class" in one["told"]
-    return [f"none before: {right} rightly"]
+    return right
+
+
+@computes
+def projected_named(files: list[Path]) -> list[str]:
+    return [f"none before: {named_rightly(files[0], 'results/clothing-64-projected, 27,000 steps')} rightly"]
 
 
 @computes
@@ -1352,12 +1402,9 @@ RUNS = ("digits-demo", "cifar10-32", "clothing-64", "pairs-32")
 
 @computes
 def readme_runs(files: list[Path]) -> list[str]:
-    def of(folder: str) -> list[Path]:
-        return [file for file in files if file.parent.name == folder]
-
+    of = partial(of_folder, files)
     report = read(first(of("digits-demo"), "report.json"))
-    held = values_of(first(of("cifar10-32"), "evaluation.json"))["FD"]["protocol"]["reference_count"]
-    trained = read(first(of("cifar10-32"), "within-classes.json"))["values"][0]["protocol"]["reference_count"]
+    held, trained = cifar_counts(files)
     assert len(scores(first(of("cifar10-32"), "log.jsonl"))) == 7
     assert {round(read(file)["elapsed_s"] / 60) for file in files if file.name.startswith("train-")} == {3}
     assert {len(runs) for found in (structure(files), photos(files)) for runs in found.values()} == {3}
@@ -1379,14 +1426,12 @@ def readme_runs(files: list[Path]) -> list[str]:
 
 @computes
 def preset_times(files: list[Path]) -> list[str]:
-    def of(folder: str) -> list[Path]:
-        return [file for file in files if file.parent.name == folder]
+    of = partial(of_folder, files)
 
     def minutes(folder: str) -> str:
         return f"{elapsed(of(folder)) / 60:.0f} minutes"
 
-    held = values_of(first(of("cifar10-32"), "evaluation.json"))["FD"]["protocol"]["reference_count"]
-    trained = read(first(of("cifar10-32"), "within-classes.json"))["values"][0]["protocol"]["reference_count"]
+    held, trained = cifar_counts(files)
     step = read(first(of("gpu"), "step.json"))
     assert step["preset"] == "sagan-128" and step["card"] == "NVIDIA H200"
     for folder in ("cifar10-32", "clothing-64"):

@@ -1,4 +1,4 @@
-"""benchmarks/quality_report.py and judgements.py: changes that had not begun are told; a line that was cut off."""
+"""benchmarks/quality_report.py and rows.py: changes that had not begun are told; a line that was cut off."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("quality_report", "quality_arms", "judgements")
+MODULES = ("quality_report", "quality_arms", "rows")
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_no_arm_is_told_by_another_that_stands_elsewhere(modules):
 
 
 def test_lines_are_added_and_one_that_was_cut_off_does_not_count(modules, tmp_path):
-    judgements, file = modules["judgements"], tmp_path / "rows.jsonl"
-    assert judgements.read_rows(file) == []
+    rows, file = modules["rows"], tmp_path / "rows.jsonl"
+    assert rows.read_rows(file) == []
     for i in range(2):
-        judgements.add_row(file, {"a": i})
+        rows.add_row(file, {"a": i})
     file.write_text(file.read_text() + '{"a": 2')
-    assert judgements.read_rows(file) == [{"a": 0}, {"a": 1}]
-    assert judgements.same_seconds(880.0 / 3, 293.3333333333333) and not judgements.same_seconds(220.0, 220.1)
+    assert rows.read_rows(file) == [{"a": 0}, {"a": 1}]
+    assert rows.same_seconds(880.0 / 3, 293.3333333333333) and not rows.same_seconds(220.0, 220.1)

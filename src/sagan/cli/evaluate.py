@@ -64,9 +64,7 @@ def run(arguments: list[str]) -> int:
     what = "How good are generated pictures? IS, FID and more."
     a = parse(Arguments, arguments, "evaluate", description=what, short=SHORT)
     if a.compare is not None:
-        if replace(a, compare=None) != Arguments():
-            raise UsageError("--compare reads two files of values and judges nothing: leave all else away")
-        return _compare(*a.compare)
+        return _compare(a, a.compare)
     _check_sides(a)
     _check_there(a)
     _check_places(a)
@@ -99,7 +97,9 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _compare(*paths: Path) -> int:
+def _compare(a: Arguments, paths: tuple[Path, Path]) -> int:
+    if replace(a, compare=None) != Arguments():
+        raise UsageError("--compare reads two files of values and judges nothing: leave all else away")
     read = [read_named(path) for path in paths]
     from sagan.evaluation import comparison
     from sagan.metrics.report import report_from_json

@@ -89,22 +89,13 @@ def _of_a_process(config: RunConfig, devices: str) -> tuple[RunConfig, int, str]
         return config, 1, ""
     config.train.check_division(count)
     if usable_device(config.engine.device) == "cpu":
-        return (
-            config,
-            count,
-            (
-                f"devices:  {count} processes share this machine's cores and memory; below is one with the whole batch, "
-                "which is about as fast\n"
-            ),
-        )
+        said = "share this machine's cores and memory; below is one with the whole batch, which is about as fast"
+        return config, count, f"devices:  {count} processes {said}\n"
     train = config.train
     of_g = None if train.g_batch_size is None else train.g_batch_size // count
     share = replace(train, batch_size=train.batch_size // count, g_batch_size=of_g)
-    return (
-        replace(config, train=share),
-        1,
-        (
-            f"devices:  {count}; below is what each of them does, with {share.batch_size:,} of the {train.batch_size:,} "
-            "pictures of a batch; that they exchange gradients is not counted\n"
-        ),
+    said = (
+        f"below is what each of them does, with {share.batch_size:,} of the {train.batch_size:,} pictures of a batch; "
+        "that they exchange gradients is not counted"
     )
+    return replace(config, train=share), 1, f"devices:  {count}; {said}\n"
