@@ -33,6 +33,16 @@ def test_a_failure_keeps_the_older_file_and_nothing_else(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_an_error_about_another_file_is_not_laid_on_this_one(tmp_path):
+    for whole in (whole_file, whole_folder):
+        with pytest.raises(FileNotFoundError, match="No such file") as caught, whole(tmp_path / "a"):
+            (tmp_path / "source").read_bytes()
+        assert caught.value.filename == str(tmp_path / "source")
+        with pytest.raises(OSError, match="a could not be written"), whole(tmp_path / "a") as place:
+            (place / "no" / "such").write_text("x")
+    assert names(tmp_path) == []
+
+
 def test_a_folder_appears_at_the_end_or_not_at_all(tmp_path):
     with whole_folder(tmp_path / "in" / "new") as place:
         (place / "deep").mkdir()

@@ -28,6 +28,8 @@ def whole_file(path: Path, needed: int | None = None) -> Iterator[Path]:
         yield temporary
         settle(temporary, path)
     except OSError as error:
+        if _is_of_another(error, temporary, path):
+            raise
         raise could_not_write(path, error, needed) from error
     finally:
         with suppress(OSError):
@@ -64,6 +66,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(data)
 
 
+def _is_of_another(error: OSError, temporary: Path, path: Path) -> bool:
+    """Tell whether an error is about another file than those that are written, such as one that is read."""
+    found = (error.filename, error.filename2)
+    names = [Path(os.fsdecode(name)).absolute() for name in found if isinstance(name, (str, bytes, os.PathLike))]
+    ours = (temporary.absolute(), path.absolute())
+    return bool(names) and not any(a.is_relative_to(b) or b.is_relative_to(a) for a in names for b in ours)
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give a new folder of the same name, in a hidden one beside ``path``, that takes its place at the end.
@@ -89,6 +99,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
             place.parent.mkdir(parents=True, exist_ok=True)
             file.replace(place)
     except OSError as error:
+        if _is_of_another(error, hidden, path):
+            raise
         words = in_a_sentence(error).replace(str(new), str(path))
         raise could_not_write(path, OSError(error.errno, words)) from error
     finally:

@@ -49,6 +49,8 @@ OF_PYTHON = (
         ),
         ("train --data digits --data.flip=true", "--data.flip is a switch, which takes no value: leave 'true' away"),
         ("train --data digits --data.flip true", "--data.flip is a switch, which takes no value: leave 'true' away"),
+        ("train --data digits --out=", "--out is empty; give it a value, or leave it away"),
+        ("train --resume= --steps 3", "--resume is empty; name the folder of a run"),
         ("train digits", "'digits' belongs to no flag"),
         ("benchmark --what step foo", "--what takes some of step, sampling, data, features, found 'foo'"),
         ("sample runs/mine --num --out x.png", "--num takes a whole number, found nothing"),

@@ -71,9 +71,11 @@ def test_resume_through_the_command_line(
     assert (out / "checkpoints" / "step-00000012.pt").exists()
     assert json.loads((out / "config.json").read_text())["train"]["lr_decay_start"] is None
     assert "train.lr_g" in error(run("train", "--resume", out, "--train.lr-g", "0.1", "--steps", "13"))
-    assert "until then alone" in error(run("train", "--resume", out, "--steps", "14", "--train.lr-decay-start", "5"))
+    assert "add --train.lr-decay-start 12, or more" in error(
+        run("train", "--resume", out, "--steps", "14", "--train.lr-decay-start", "5")
+    )
     assert run("train", "--resume", out, "--steps", "14", "--train.lr-decay-start", "12")[0] == 0
-    assert "from step 12 on" in error(run("train", "--resume", out, "--steps", "16"))
+    assert "fall from step 12 to 14" in error(run("train", "--resume", out, "--steps", "16"))
     assert "leave --preset away" in error(run("train", "--resume", out, "--preset", "demo"))
 
 

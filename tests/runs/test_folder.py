@@ -182,7 +182,7 @@ def test_what_only_looks_like_a_start_is_left_alone(tmp_path: Path, name: str, t
     with pytest.raises(RunError, match=r"holds a run already|not empty"):
         make_empty(folder, held_before)
     assert sorted(path for path in tmp_path.rglob("*") if path.name != LOCK) == before
-    assert (folder / LOCK).exists() == (name not in ("no lock", "never held"))
+    assert (folder / LOCK).exists() == (name != "no lock")
 
 
 def test_what_is_left_of_a_start_that_was_half_removed_is_one(tmp_path: Path, tiny, monkeypatch) -> None:
@@ -257,3 +257,25 @@ def test_nothing_to_resume_is_said_with_what_to_do(tmp_path: Path, console: Cons
     start_of(tmp_path, len(START), tiny(2))
     with pytest.raises(RunError, match=r"was started and has saved nothing yet, .*with --out "):
         train(resume=tmp_path, console=console)
+    (tmp_path / "samples").mkdir()  # no start has any
+    with pytest.raises(RunError, match=r"has no checkpoint to go on from: \S+checkpoints is gone, or empty$"):
+        train(resume=tmp_path, console=console)
+
+
+def test_a_refused_folder_is_as_it_was(tmp_path: Path, console: Console, tiny) -> None:
+    (tmp_path / "mine.txt").write_text("x")
+    for lock in (None, "", "important"):
+        if lock is not None:
+            (tmp_path / LOCK).write_text(lock)
+        with pytest.raises(RunError, match="no lock of a run" if lock else "not empty"):
+            train(tiny(2), out=tmp_path, console=console)
+        assert [path.name for path in tmp_path.iterdir() if path.name != LOCK] == ["mine.txt"]
+        assert (tmp_path / LOCK).exists() == (lock is not None)
+    assert (tmp_path / LOCK).read_text() == "important"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are for administrators")
+def test_a_link_that_leads_nowhere_is_said_to_be_one(tmp_path: Path, console: Console, tiny) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"link is a link that leads nowhere \(\S+nowhere\)"):
+        train(tiny(2), out=tmp_path / "link", console=console)

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from sagan import Hook
 from sagan.runs.board import Board
 from sagan.runs.folder import RunError
+from sagan.runs.resume import config_to_resume
 from sagan.runs.train import train
+from sagan.training.checkpoint import checkpoints, load_checkpoint
 from sagan.training.hooks import Record
 
 
@@ -51,6 +54,39 @@ def test_it_ends_with_a_sentence(tmp_path, console, tiny, how, monkeypatch):
     assert not out.exists() or list(out.iterdir()) == []
     if how != "removed":
         assert train(tiny(20, log_every=1), resume=tmp_path / "elsewhere", console=console).finished
+
+
+@pytest.mark.long("trains a few steps, twice")
+def test_a_run_whose_configuration_vanishes_stays_and_goes_on(tmp_path, console, tiny):
+    out = tmp_path / "run"
+    assert train(tiny(4), out=out, console=console, hooks=[After((out / "config.json").unlink)]).finished
+    assert [path.name for path in checkpoints(out / "checkpoints")] == ["step-00000003.pt", "step-00000004.pt"]
+    longer = config_to_resume(out)
+    longer = replace(longer, train=replace(longer.train, total_steps=5))
+    assert train(longer, resume=out, console=console).finished
+    assert (out / "config.json").is_file()
+
+
+class Removes(Hook):
+    """Takes the checkpoints away behind the back of the run, and stops it."""
+
+    def __init__(self, folder):
+        self.folder, self.first = folder, True
+
+    def on_save(self, record):
+        if record.step == 3 and self.first:
+            self.first = False
+            shutil.rmtree(self.folder)
+            record.stop("enough")
+
+
+@pytest.mark.long("trains a few steps")
+def test_the_last_checkpoint_is_written_again_if_it_is_gone(tmp_path, console, tiny):
+    folder = tmp_path / "run" / "checkpoints"
+    result = train(tiny(6), out=tmp_path / "run", console=console, hooks=[Removes(folder)])
+    assert (result.step, result.finished) == (3, False)
+    assert [path.name for path in checkpoints(folder)] == ["step-00000003.pt"]
+    assert load_checkpoint(folder / "step-00000003.pt")["step"] == 3
 
 
 def test_a_board_that_cannot_be_written_is_said_once_and_ends_nothing(

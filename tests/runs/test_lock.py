@@ -1,6 +1,7 @@
 """A run folder that another process trains in."""
 
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -27,11 +28,14 @@ def test_it_is_told_whether_the_folder_was_held_before(tmp_path: Path) -> None:
         assert not before
     with run_lock(tmp_path) as before:
         assert before
-    (tmp_path / LOCK).write_text("mine " * 100)
+    (tmp_path / LOCK).write_text("\0" * 100)  # as a power cut can leave it
     with run_lock(tmp_path) as before:
         assert not before
-        assert (tmp_path / LOCK).read_text().startswith(f"process {os.getpid()} on ")
-        assert "mine" not in (tmp_path / LOCK).read_text()
+        assert (tmp_path / LOCK).read_text() == f"process {os.getpid()} on {platform.node()}"
+    (tmp_path / LOCK).write_text("mine " * 100)
+    with pytest.raises(RunError, match="no lock of a run"), run_lock(tmp_path):
+        pass
+    assert (tmp_path / LOCK).read_text() == "mine " * 100
 
 
 def test_a_lock_whose_file_was_removed_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +52,9 @@ def test_a_lock_whose_file_was_removed_holds_nothing(tmp_path: Path, monkeypatch
 
 def test_of_two_starts_in_one_new_folder_the_loser_removes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "twice"
-    with _held(out) as before:
-        assert not before
+    with _held(out) as held:
+        assert not held.before
+        assert held.made
         for _ in range(2):
             with pytest.raises(RunError, match="in use by another training process"), _held(out):
                 pass

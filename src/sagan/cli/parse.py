@@ -49,6 +49,7 @@ def parse(
     """
     import tyro
 
+    _refuse_empty(arguments)
     shown: Any = kind
     if asks_for_help(arguments):
         if short is not None and HELP_ALL not in arguments:
@@ -72,6 +73,18 @@ def parse(
     flags = "\n".join(line.rstrip() for line in flags.strip().splitlines())
     print(f"{usage}\n\n{wrapped(description)}\n\n{flags}")
     raise SystemExit(code)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse a flag whose value is empty, as that of a variable that is not set: a path would be the folder one is in.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for word, after in itertools.pairwise((*arguments, None)):
+        flag, equals, value = word.partition("=") if word else ("", "", "")
+        if flag.startswith("--") and (value == "" if equals else after == ""):
+            raise UsageError(f"{flag} is empty; give it a value, or leave it away")
 
 
 def explained(kind: type[Any], verb: str, help_flag: str) -> Callable[[Sequence[str], bool], str]:

@@ -108,6 +108,8 @@ def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainF
     for flag in ("preset", "config"):
         if given[flag] is not None:
             raise UsageError(f"--resume goes on with the run's own configuration: leave --{flag} away")
+    if given["resume"] == "":
+        raise UsageError("--resume is empty; name the folder of a run")
     if given["resume"] and not Path(given["resume"]).exists():
         raise UsageError(f"--resume {given['resume']}: no run to resume there, nor anything else")
     if given["resume"] and newest_stage(given["resume"]) != Path(given["resume"]):
@@ -115,11 +117,9 @@ def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainF
             f"--resume {given['resume']}: this is a folder of stages; the command with --grow that made it, with --out "
             f"{given['resume']}, goes on with them"
         )
-    if given["resume"] and not Path(given["resume"], "config.json").is_file():
-        raise UsageError(f"--resume {given['resume']}: no run to resume there (it has no config.json)")
-    from sagan.runs.folder import stored_config
+    from sagan.runs.resume import config_to_resume
 
-    base = stored_config(Path(str(given["resume"])))
+    base = config_to_resume(Path(str(given["resume"])))
     if (steps := steps_named(arguments)) is not None:
         base = with_steps(base, steps)
     return parse(

@@ -46,7 +46,8 @@ class Checkpoints(Hook):
         Later checkpoints than the one that it goes on from could not be used, and are set aside.
         """
         if record.saved == record.step:
-            self.good.add(checkpoint_path(self.folder, record.step))
+            record.saved_in = checkpoint_path(self.folder, record.step)
+            self.good.add(record.saved_in)
         if not record.went_back:
             set_aside_later(self.folder, record.step)
             return
@@ -83,6 +84,7 @@ class Checkpoints(Hook):
                 record.save_error = error
                 return
             self.good.add(path)
+            record.saved_in = path
             healthy = checkpoint_path(self.folder, record.healthy_step)
             prune_checkpoints(self.folder, record.config.kept, healthy, self.good)
             if record.healthy:

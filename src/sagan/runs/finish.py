@@ -25,8 +25,10 @@ def finish(folder: Path, parts: Parts, console: Console) -> None:
         save_weights(generator.network, folder / EXPORTED, generator.class_names, generator.provenance)
     if state.G.attention:
         write_attention(load(folder), folder / "attention.png")
+    names = ("samples/", "timeline.png", "curves.png", "attention.png", "checkpoints/", EXPORTED)
+    there = [name for name in names if (folder / name).exists()]
     console.print(
-        f"done: {quoted(folder)} has samples/, timeline.png, curves.png and {EXPORTED}\n"
+        f"done: {quoted(folder)} has {', '.join(there[:-1])} and {there[-1]}\n"
         f"  sagan sample {quoted(folder)} --out samples.png\n"
         f"  sagan attention {quoted(folder)} --out attention.png\n"
         f"  sagan studio {quoted(folder)}    # a local page: see where it looks"

@@ -91,8 +91,6 @@ def make_empty(folder: Path, held_before: bool = True) -> None:
     if held_before and _is_file(folder / LOCK) and _is_start(there):
         _remove_start(there)
         return
-    if not held_before:  # the next one is not to take this lock for that of a run
-        (folder / LOCK).unlink(missing_ok=True)
     if (folder / CONFIG).exists():
         raise RunError(
             f"{folder} holds a run already; go on with `sagan train --resume {quoted(folder)}`, or choose another --out"
@@ -102,6 +100,11 @@ def make_empty(folder: Path, held_before: bool = True) -> None:
 
 check_empty = make_empty
 """What it was called when it only looked."""
+
+
+def is_start(folder: Path) -> bool:
+    """Tell whether a folder holds what a run writes before its first checkpoint, and nothing else, or nothing."""
+    return _is_start({path.name: path for path in folder.iterdir() if path.name != LOCK})
 
 
 def _is_start(there: Mapping[str, Path]) -> bool:

@@ -25,7 +25,7 @@ def run_lock(folder: Path) -> Iterator[bool]:
     It gives whether a process held it before, as one that was killed did.
 
     Raises:
-        RunError: If another process holds it, or there is a link in place of the lock.
+        RunError: If another process holds it, or there is a link in place of the lock, or a file that is none.
     """
     with _opened(folder) as file:
         try:
@@ -38,7 +38,10 @@ def run_lock(folder: Path) -> Iterator[bool]:
             ) from error
         _check_there(file, folder)
         file.seek(0)
-        before = _read(file).startswith(HELD_BY)
+        said = _read(file)
+        if said.strip("\0") and not said.startswith(HELD_BY):
+            raise RunError(f"{folder / LOCK} is no lock of a run; move it away, or choose another folder")
+        before = said.startswith(HELD_BY)
         text = f"{HELD_BY}{os.getpid()} on {platform.node()}".encode()
         file.seek(0)
         file.write(text)  # over what was there: who is killed here leaves a text that says that it was held

@@ -18,7 +18,7 @@ from sagan.generators.snapshot import Snapshot, good_snapshots
 from sagan.recipes.build import Parts, build, frozen_network, with_classes
 from sagan.recipes.config import RunConfig, to_json
 from sagan.recipes.few import features_advice, for_few, transfer_advice
-from sagan.runs.folder import RunError, check_space, stored_config, write_text
+from sagan.runs.folder import CONFIG, RunError, check_space, stored_config, write_text
 from sagan.runs.hooks import ORDER, Scene
 from sagan.runs.monitor import Monitor, check_weights
 from sagan.runs.resume import (
@@ -128,6 +128,8 @@ def set_the_scene(order: Order, snapshot: Snapshot | None) -> Scene:
     config, old = order.config, None
     if snapshot is not None:
         check_resumable(snapshot.contents, order.folder)
+        if not (order.folder / CONFIG).is_file():
+            order.console.print(f"note: {order.folder} has no {CONFIG}; the configuration is the checkpoint's")
         old = stored_config(order.folder, snapshot.config)
         step = snapshot.contents["step"]
         config = resumed_config(old, config, snapshot.contents.get("data"))

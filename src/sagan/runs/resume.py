@@ -1,16 +1,17 @@
 """What may differ when a run goes on: its configuration, its pictures, the machine and versions."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sagan.data import ImageSet
 from sagan.data.decisions import AS_BEFORE, flags_of_before
 from sagan.data.names import in_a_line
 from sagan.data.pack import Found
-from sagan.generators.snapshot import Snapshot
+from sagan.generators.snapshot import Snapshot, good_snapshots
 from sagan.machine import machine, versions
 from sagan.recipes.config import RunConfig, differences
-from sagan.runs.folder import RESUMABLE, RunError, quoted
+from sagan.runs.folder import CONFIG, RESUMABLE, RunError, quoted, stored_config
 from sagan.runs.states import wrong_in
 from sagan.training.checkpoint import CheckpointError
 from sagan.training.engine import Engine
@@ -39,6 +40,19 @@ def resumable(snapshots: Iterator[Snapshot], warn: Callable[[str], object]) -> I
             yield snapshot
     if said and not given:
         raise CheckpointError(f"{said}; there is no earlier one to go on from")
+
+
+def config_to_resume(folder: Path) -> RunConfig:
+    """Give the configuration of a run: that of ``config.json`` or, where that is gone, of the latest checkpoint.
+
+    Raises:
+        RunError: If there is neither.
+        ValueError: If ``config.json`` was edited into something that cannot be read.
+    """
+    if not (folder / CONFIG).is_file():
+        with suppress(CheckpointError, FileNotFoundError):
+            return next(good_snapshots(folder, lambda _: None)).config
+    return stored_config(folder)
 
 
 def resumed_config(old: RunConfig, new: RunConfig | None, saved: object = None) -> RunConfig:
@@ -103,13 +117,21 @@ def check_length(step: object, before: RunConfig, config: RunConfig) -> None:
     Raises:
         RunError: If the rates have begun to fall, or would have with the length asked for.
     """
-    lengths = {(train.total_steps, train.lr_decay_start) for train in (before.train, config.train)}
-    begun = [start for _, start in lengths if start is not None and isinstance(step, int) and start < step]
-    if len(lengths) == 2 and begun:
+    old, new = before.train, config.train
+    if (old.total_steps, old.lr_decay_start) == (new.total_steps, new.lr_decay_start) or not isinstance(step, int):
+        return
+    if old.lr_decay_start is not None and old.lr_decay_start < step:
         raise RunError(
-            f"this run is at step {step:,}, and its learning rates fall, or with this length would fall, from step "
-            f"{min(begun):,} on: until then alone its length can change. Leave --steps away, or start a new run with "
-            "--steps, from its weights with --init-from"
+            f"this run is at step {step:,}, and its learning rates fall from step {old.lr_decay_start:,} to "
+            f"{old.total_steps:,}, so that neither can change any more. Leave --steps and --train.lr-decay-start away "
+            f"(in its config.json they are {old.total_steps} and {old.lr_decay_start}), or start a new run from its "
+            "weights with --init-from"
+        )
+    if new.lr_decay_start is not None and new.lr_decay_start < step:
+        raise RunError(
+            f"this run is at step {step:,}, and with a train.total_steps of {new.total_steps:,} and a "
+            f"train.lr_decay_start of {new.lr_decay_start:,} its learning rates would have fallen already: add "
+            f"--train.lr-decay-start {step}, or more"
         )
 
 

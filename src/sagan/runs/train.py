@@ -1,22 +1,33 @@
 """Train a run, or go on with one: from a configuration to a finished run folder."""
 
+import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from sagan.data import DataError, prefetched
 from sagan.data.config import GIVEN
 from sagan.data.given import GivenData, as_given
-from sagan.generators.pretrained import EXPORTED
+from sagan.generators.pretrained import EXPORTED, exported_step
 from sagan.places import check_name
 from sagan.recipes.config import RunConfig
 from sagan.runs.finish import finish
-from sagan.runs.folder import RunError, clear_unfinished, folder_for, make_empty, place_of, quoted
+from sagan.runs.folder import (
+    CONFIG,
+    LOCK,
+    RunError,
+    clear_unfinished,
+    folder_for,
+    is_start,
+    make_empty,
+    place_of,
+    quoted,
+)
 from sagan.runs.hooks import Scene, check_names, hooks_of, undrawn
 from sagan.runs.lock import run_lock
 from sagan.runs.log import LOG, truncate_log
@@ -43,7 +54,7 @@ class TrainResult:
     step: int
     """Steps done."""
     finished: bool
-    """Whether all steps are done."""
+    """Whether all steps are done, and the weights to share are written."""
     signal: int | None
     """The signal that stopped it before that, if one did."""
     reason: str | None = None
@@ -106,18 +117,23 @@ def train(
     if process.rank > 0:
         with kernels_as_before(), _naming_lost_processes(process):
             return _trained(prepare(order), order.hooks)
-    with kernels_as_before(), _held(folder) as held_before, _naming_lost_processes(process):
-        _clear(order, held_before)
+    with kernels_as_before(), _held(folder) as held, _naming_lost_processes(process):
+        _clear(order, held)
         run = prepare(order)
         return _finished(_trained(run, order.hooks), run)
 
 
-def _clear(order: Order, held_before: bool) -> None:
+def _clear(order: Order, held: "_Held") -> None:
     """Take away what a killed process left in a run's folder, or in a new one; refuse a folder that is none of both."""
     if order.resuming:
         clear_unfinished(order.folder)
-    else:
-        make_empty(order.folder, held_before)
+        return
+    try:
+        make_empty(order.folder, held.before)
+    except RunError:
+        if held.made:  # the next one is not to take this lock for that of a run
+            (order.folder / LOCK).unlink(missing_ok=True)
+        raise
 
 
 def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
@@ -137,7 +153,7 @@ def _trained(run: Run, yours: Sequence[Hook]) -> TrainResult:
         finished = train_loop(hooks, next_batch, scene.config.seed, received)
     scene.engine.close()
     if finished:
-        return TrainResult(scene.folder, state.step, True, None)
+        return TrainResult(scene.folder, state.step, not received(), received() or None)
     if record.stopped_by == BY_HOOK:
         reason = record.stop_reason or "asked for by a hook on another process"
         return TrainResult(scene.folder, state.step, False, None, reason)
@@ -158,14 +174,15 @@ def _finished(result: TrainResult, run: Run) -> TrainResult:
     if result.finished:
         finish(result.out, run.parts, run.scene.console)
     else:
-        _tell_stopped(result, run.scene.console)
+        all_steps = result.step == run.scene.config.train.total_steps
+        _tell_stopped(result, f"write {EXPORTED}, after all steps" if all_steps else "go on", run.scene.console)
     return result
 
 
-def _tell_stopped(result: TrainResult, console: Console) -> None:
+def _tell_stopped(result: TrainResult, rest: str, console: Console) -> None:
     why = "" if result.reason is None else f" ({result.reason})"
     folder = quoted(result.out)
-    console.print(f"stopped at step {result.step:,}, saved{why}. To go on:\n  sagan train --resume {folder}")
+    console.print(f"stopped at step {result.step:,}, saved{why}. To {rest}:\n  sagan train --resume {folder}")
     if result.reason is not None:  # by a hook, which the command line does not know
         console.print(
             "without the hooks that stopped it; sagan.train(resume=..., hooks=[...]) has them. Weights as they are:\n"
@@ -183,12 +200,18 @@ def _console(process: Process, console: Console | None) -> Console:
 def _old_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run folder to resume")
-    if (folder / "config.json").is_file() and not checkpoints(folder / "checkpoints"):
+    if not (folder / CONFIG).is_file() or checkpoints(folder / "checkpoints"):
+        return folder
+    if is_start(folder):
         raise RunError(
             f"{folder} was started and has saved nothing yet, so there is nothing to go on from; give the command that "
             f"started it again, with --out {quoted(folder)}"
         )
-    return folder
+    said = f"{folder} has no checkpoint to go on from: {folder / 'checkpoints'} is gone, or empty"
+    if exported_step(folder) is not None:
+        weights = quoted(folder / EXPORTED)
+        said += f"; its weights are in {weights}, and a new run can start from them with --init-from {weights}"
+    raise RunError(said)
 
 
 def _new_folder(config: RunConfig | None, out: str | Path | None, data: Any) -> Path:
@@ -201,12 +224,23 @@ def _new_folder(config: RunConfig | None, out: str | Path | None, data: Any) -> 
     check_name("--out", folder)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; choose another --out")
+    if folder.is_symlink() and not folder.exists():
+        raise RunError(f"{folder} is a link that leads nowhere ({folder.readlink()}); choose another --out")
     return folder
 
 
+class _Held(NamedTuple):
+    """How a folder was found by who holds it now."""
+
+    before: bool
+    """Whether another process held it before."""
+    made: bool
+    """Whether its lock is a new one."""
+
+
 @contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """Make a folder and hold it; give whether another process held it before.
+def _held(folder: Path) -> Iterator[_Held]:
+    """Make a folder and hold it.
 
     A new one is removed again if a start fails, so that the corrected command can use the same --out.
     """
@@ -215,11 +249,12 @@ def _held(folder: Path) -> Iterator[bool]:
         made = place_of(folder)
     except FileExistsError:
         made = None
+    new_lock = not os.path.lexists(folder / LOCK)
     with run_lock(folder) as before:
         try:
-            yield before
+            yield _Held(before, new_lock)
         finally:  # while it is held: another process may have come to the same folder
-            if made is not None and place_of(folder) == made and not (folder / "config.json").exists():
+            if made is not None and place_of(folder) == made and not (folder / CONFIG).exists() and is_start(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
@@ -111,6 +112,8 @@ class Record:
     """The step of a checkpoint that was due and could not be written, until a later one is."""
     went_back: bool = False
     """Whether the run went back to an earlier checkpoint after this step."""
+    saved_in: Path | None = None
+    """The file of the checkpoint that this process last wrote or loaded."""
     runner: "Hooks | None" = field(default=None, repr=False)
 
     @property
@@ -209,7 +212,7 @@ class Hooks:
         return step % every == 0 or step == record.config.total_steps or again
 
     def save(self, last: bool = False) -> None:
-        """Tell that a checkpoint is due, unless that of this step is there already.
+        """Tell that a checkpoint is due, unless that of this step is there already; the last time it is looked for.
 
         Where it cannot be written, training goes on if an earlier one is there (:attr:`Record.unsaved`).
 
@@ -220,9 +223,11 @@ class Hooks:
             OSError: If it cannot be written, and is the last one or there is none before.
         """
         record = self.record
-        if record.saved == record.step:
+        lost = last and record.engine.largest(int(record.saved_in is not None and not record.saved_in.exists()))
+        if record.saved == record.step and not lost:
             return
-        before, record.saved, record.save_error = record.saved, record.step, None
+        before = None if lost else record.saved
+        record.saved, record.save_error = record.step, None
         for hook in self.by_name.values():
             self._call(hook, hook.on_save, record)
             if record.went_back:
@@ -231,10 +236,14 @@ class Hooks:
             record.unsaved = None
             return
         record.saved, record.unsaved = before, record.step
-        if last or before is None:
-            raise record.save_error or OSError("process 0 could not save the run")
+        error = record.save_error or OSError("process 0 could not save the run")
+        if before is None:
+            raise error
+        why = in_a_sentence(error).removesuffix(AGAIN)
+        if last:
+            said = f"{why}. The last checkpoint is that of step {before:,}, from which `sagan train --resume` goes on"
+            raise OSError(error.errno, said) from error
         if record.engine.writes:
-            why = in_a_sentence(record.save_error).removesuffix(AGAIN) if record.save_error else ""
             self.say(
                 f"step {record.step:,} is not saved: {why}. Training goes on and tries it again; until then the last "
                 f"checkpoint is that of step {before:,}"
