@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from sagan.cli.flags import combined, parse_with_preset
 from sagan.cli.parse import UsageError
-from sagan.cli.train import TrainFlags, check_weights
+from sagan.cli.train import TrainFlags, check_devices, check_weights
 from sagan.recipes.choose import Choice
 from sagan.recipes.config import RunConfig
 
@@ -73,6 +73,7 @@ def _check(flags: PlanFlags, _: Choice) -> None:
             f"others with --size {flags.grow[0]}"
         )
     check_weights(flags)
+    check_devices(flags.devices)
 
 
 def _of_a_process(config: RunConfig, devices: str) -> tuple[RunConfig, int, str]:

@@ -70,8 +70,19 @@ def _check_start(flags: TrainFlags, choice: Choice) -> None:
     check_weights(flags)
     if not flags.grow and flags.grow_share != TrainFlags.grow_share:
         raise UsageError("--grow-share goes with --grow")
+    check_devices(flags.devices)
     if not choice.says_pictures(flags.config, flags.data):
         raise UsageError(WHICH_PICTURES)
+
+
+def check_devices(devices: str) -> None:
+    """Check that a number of processes is one; what of it this machine has is checked later.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
+        raise UsageError(f"--devices takes a number of processes from 1 on, or auto; found {devices!r}")
 
 
 def check_weights(flags: TrainFlags) -> None:

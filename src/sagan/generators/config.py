@@ -51,6 +51,8 @@ class SampleConfig:
         object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
+        _check_seed("seed", self.seed)
+        _check_seed("end_seed", self.end_seed)
         if self.interpolate is None:
             self._check_no_walk()
         if min(self.index, self.end_index) < 0:
@@ -144,10 +146,16 @@ class AttentionConfig:
         object.__setattr__(self, "classes", _each(self.classes))
         if self.num < 1:
             raise ValueError(f"num must be at least 1, found {self.num}")
+        _check_seed("seed", self.seed)
         if self.sample is not None and self.sample < 0:
             raise ValueError(f"sample must be at least 0: samples count from 0, found {self.sample}")
         if self.style not in get_args(Style):
             raise ValueError(f"style must be one of {', '.join(get_args(Style))}, found {self.style!r}")
+
+
+def _check_seed(field: str, seed: int | None) -> None:
+    if seed is not None and not 0 <= seed < 2**64:
+        raise ValueError(f"{field} must be from 0 to 2**64 - 1, found {seed}")
 
 
 def _each(classes: Sequence[str]) -> tuple[str, ...]:
