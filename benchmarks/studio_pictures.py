@@ -3,7 +3,7 @@
     ./dev python benchmarks/studio_pictures.py
 
 opens results/clothing-64-projected, chooses a sample, points at a place of it, walks, and writes docs/studio.webp,
-docs/studio-walk.webp and docs/studio-phone.webp; docs/report.webp is the report of results/cifar10-32.
+docs/studio-walk.webp and docs/studio-phone.webp; docs/report.webp is the report of results/cifar10-32-projected.
 
     ./dev python benchmarks/studio_pictures.py --moving      # docs/attention.webp alone: the map follows the mouse
 """
@@ -124,10 +124,10 @@ def main() -> None:
         page.evaluate("scrollTo(0, 0)")
         keep(page, "studio-phone.webp")
         with tempfile.TemporaryDirectory() as folder:
-            write_report(ROOT / "results" / "cifar10-32", Path(folder) / "report.html")
+            write_report(ROOT / "results" / "cifar10-32-projected", Path(folder) / "report.html")
             page = browser.new_page(viewport={"width": 1120, "height": 1500})
             page.goto((Path(folder) / "report.html").as_uri())
-            page.click(".tile.has-map >> nth=2")
+            page.click(".tile.has-map >> nth=0")
             page.evaluate("() => { scrollTo(0, 0); document.getElementById('command').hidden = true; }")
             keep(page, "report.webp")
         browser.close()
