@@ -34,7 +34,7 @@ def parses(monkeypatch, tmp_path, capsys):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tyro, "cli", read_flags)
-    monkeypatch.setattr("sagan.runs.folder.stored_config", lambda folder: RunConfig())
+    monkeypatch.setattr("sagan.runs.resume.config_to_resume", lambda folder: RunConfig())
     monkeypatch.setattr("sagan.cli.flags.read_config", lambda file: Written(RunConfig(), "demo"))
 
     def wrong(words):

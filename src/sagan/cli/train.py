@@ -128,9 +128,12 @@ def _parse_resumed(arguments: list[str], given: dict[str, str | None]) -> TrainF
             f"--resume {given['resume']}: this is a folder of stages; the command with --grow that made it, with --out "
             f"{given['resume']}, goes on with them"
         )
+    folder = Path(str(given["resume"]))
+    if given["resume"] and not (folder / "config.json").is_file() and not any(folder.glob("checkpoints/*.pt")):
+        raise UsageError(f"--resume {folder}: no run to resume there (it has neither config.json nor checkpoints)")
     from sagan.runs.resume import config_to_resume
 
-    base = config_to_resume(Path(str(given["resume"])))
+    base = config_to_resume(folder)
     if (steps := steps_named(arguments)) is not None:
         base = with_steps(base, steps)
     return parse(
