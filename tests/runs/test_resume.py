@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from sagan import Hook
 from sagan.cli import main
 from sagan.data import DataConfig, DataError
 from sagan.data.pack import Found
@@ -197,9 +198,15 @@ def falling(config: RunConfig, steps: int, start: int | None) -> RunConfig:
 def test_another_length_before_the_rates_fall_is_a_run_of_that_length(
     tmp_path: Path, console: Console, tiny, assert_same
 ) -> None:
-    """Three steps of one length, gone on with in another whose rates fall later: the bits of that from the start."""
-    train(falling(tiny(2), 2, None), out=tmp_path / "run", console=console)
-    train(falling(tiny(5), 5, 3), resume=tmp_path / "run", console=console)
+    """Two steps of a run of twelve, gone on with as one of five: the bits of one of five from the start."""
+
+    class Stop(Hook):
+        def on_step(self, record):
+            if record.step == 2:
+                record.stop("enough")
+
+    assert train(falling(tiny(12), 12, 6), out=tmp_path / "run", console=console, hooks=[Stop()]).step == 2
+    assert train(falling(tiny(5), 5, 3), resume=tmp_path / "run", console=console).finished
     train(falling(tiny(5), 5, 3), out=tmp_path / "whole", console=console)
     states = [read_snapshot(tmp_path / name).contents for name in ("run", "whole")]
     for part in ("G", "D", "optimizer_g", "optimizer_d"):
