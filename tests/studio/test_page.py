@@ -127,7 +127,29 @@ def test_the_seed_that_is_drawn_with_is_the_one_that_stands_there(studio_page, w
         page.press("#seed", "Tab")
         assert page.input_value("#seed") == used
         assert f"--seed {used} " in page.text_content("#command")
-        assert page.is_hidden("#error")
+        assert page.is_hidden("#error"), page.text_content("#error")
+
+
+HELD_BACK = """() => {
+  const read = Response.prototype.arrayBuffer;
+  Response.prototype.arrayBuffer = async function () {
+    Response.prototype.arrayBuffer = read;
+    await new Promise((done) => { window.letRead = done; });
+    try { return await read.call(this); } finally { setTimeout(() => { window.wasRead = true; }); }
+  };
+}"""
+
+
+def test_an_answer_that_another_overtakes_while_it_is_read_is_no_error(studio_page, weights):
+    page = studio_page(weights())
+    page.evaluate(HELD_BACK)
+    page.fill("#seed", "5")
+    page.wait_for_function("typeof window.letRead === 'function'")
+    settled(page, lambda: page.fill("#seed", "6"), "samples")
+    page.evaluate("window.letRead()")
+    page.wait_for_function("window.wasRead")
+    assert page.is_hidden("#error"), page.text_content("#error")
+    assert "--seed 6 " in page.text_content("#command")
 
 
 def test_what_is_shown_is_saved_with_its_command(studio_page, weights):

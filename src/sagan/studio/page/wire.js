@@ -25,12 +25,13 @@ async function checked(answer) {
   throw new Error(told.error ?? `the studio answered ${answer.status}`);
 }
 
-async function send(path, options, lane) {
+/** Ask, and read the answer: another of its lane that comes before the whole answer is there makes it stale. */
+async function send(path, options, lane, read) {
   running.get(lane)?.abort();
   const control = new AbortController();
   if (lane) running.set(lane, control);
   try {
-    return await checked(await fetch(path, { ...options, signal: control.signal }));
+    return await read(await checked(await fetch(path, { ...options, signal: control.signal })));
   } catch (error) {
     if (control.signal.aborted) throw new Stale();
     if (error instanceof TypeError) throw new Error("the studio does not answer: was it ended? Start it again, then load this page again");
@@ -39,20 +40,23 @@ async function send(path, options, lane) {
 }
 
 const json = (body) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-
-export const get = async (path, lane) => (await send(path, {}, lane)).json();
-export const getArrays = async (path, lane) => unpack(await (await send(path, {}, lane)).arrayBuffer());
-export const post = async (path, body, lane) => (await send(path, json(body), lane)).json();
-export const postArrays = async (path, body, lane) => unpack(await (await send(path, json(body), lane)).arrayBuffer());
 const bytes = (data) => ({ method: "POST", headers: { "content-type": "application/octet-stream" }, body: data });
-export const sendPicture = async (path, data) => unpack(await (await send(path, bytes(data), "own")).arrayBuffer());
+const asJson = (answer) => answer.json();
+const asArrays = async (answer) => unpack(await answer.arrayBuffer());
+
+export const get = (path, lane) => send(path, {}, lane, asJson);
+export const getArrays = (path, lane) => send(path, {}, lane, asArrays);
+export const post = (path, body, lane) => send(path, json(body), lane, asJson);
+export const postArrays = (path, body, lane) => send(path, json(body), lane, asArrays);
+export const sendPicture = (path, data) => send(path, bytes(data), "own", asArrays);
 
 /** Have a file made and hand it to the browser; gives the command that makes it again. Without a body it is just fetched. */
 export async function download(path, body) {
-  const answer = await send(path, body === undefined ? {} : body instanceof Blob ? bytes(body) : json(body), "save");
+  const options = body === undefined ? {} : body instanceof Blob ? bytes(body) : json(body);
+  const [answer, blob] = await send(path, options, "save", async (answer) => [answer, await answer.blob()]);
   const name = /filename="([^"]+)"/.exec(answer.headers.get("content-disposition"))[1];
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(await answer.blob());
+  link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
