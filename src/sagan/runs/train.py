@@ -75,8 +75,8 @@ def train(
     """Train a run, or go on with one.
 
     Args:
-        config: What to train. With ``resume`` unset is the run's own; a given one may differ from that only in steps and
-            when rates fall, as long as they have not begun to, in cadences and in where the same pictures lie.
+        config: What to train. With ``resume`` unset is the run's own; a given one may differ from that only in steps,
+            when rates fall as long as they have not begun to, in cadences and in where the same pictures lie.
         out: A new run folder; unset is ``runs/NAME-NUMBER``.
         resume: The folder of a run to go on with, in place of ``out``.
         init_from: A run or weights file whose weights the new run starts from; classes are matched by name.
