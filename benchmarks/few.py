@@ -17,8 +17,8 @@ their own: together they are what such an arm costs, and tables begin with what 
 With `--costs` steps are counted, each of which costs what it was measured to take on a processor, and another device
 may compute them, as in the contest (`quality.py`); such lines say what did.
 
-It leaves results/quality/few-pictures.jsonl (a line for each judgement), .md (tables) and a sheet of samples for each
-set, a row an arm. Runs lie under --work and can be deleted when all is done. The file of the other pictures,
+It leaves results/quality/few-pictures.jsonl.gz (a line for each judgement), .md (tables) and a sheet of samples for
+each set, a row an arm. Runs lie under --work and can be deleted when all is done. The file of the other pictures,
 cifar10-15k.zip, lies beside that of the clothes.
 """
 
@@ -40,7 +40,7 @@ from quality import add_engine, by_steps, check_engine, read_costs
 from quality_arms import ARMS as CONTEST
 from quality_arms import SETS, Arm, chosen
 from quality_report import marks, note
-from rows import Row, add_row, read_rows, same_seconds
+from rows import Row, add_row, pack_rows, read_rows, same_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 QUALITY = ROOT / "results" / "quality"
@@ -501,6 +501,7 @@ def write_report(work: Path) -> None:
     for name in dict.fromkeys(row["few"] for row in rows):
         save_sheet(work, name, rows)
     (QUALITY / "few-pictures.md").write_text("\n".join(page(rows)).rstrip() + "\n", encoding="utf-8")
+    pack_rows(rows_file(), rows)
 
 
 def read_args() -> argparse.Namespace:

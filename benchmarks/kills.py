@@ -31,8 +31,8 @@ standing statistics are averaged over three batches, and in place of curves a sq
 would show. The clock is set in `time.time` alone; the times of all files
 are shifted as much before the run goes on. Linux only.
 
-Each stroke is a line of results/reliability/kills.jsonl; results/reliability/kills.md is the page. The exit code is 1
-if anything was lost.
+Each stroke is a line of results/reliability/kills.jsonl.gz; results/reliability/kills.md is the page. The exit code is
+1 if anything was lost.
 """
 
 import argparse
@@ -53,6 +53,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import rows as kept
 from kills_forked import START, Moment, Watch, adopt_orphans, command, fork, strike, wait_for, wait_for_orphans
 from kills_kinds import KINDS, TIMES, Found, Kind, act_of, resuming, shift_files
 from PIL import Image
@@ -242,9 +243,7 @@ def gone_on_with(kind: Kind, row: Row, lost: list[str], place: Place, expected: 
 
 def read_rows(file: Path) -> dict[tuple[str, int, int], Row]:
     """Read what was struck; the last time of a number holds. Half a line at the end is left out."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith("}")]
-    return {(row["kind"], row["seed"], row["number"]): row for row in rows}
+    return {(row["kind"], row["seed"], row["number"]): row for row in kept.read_rows(file)}
 
 
 def write_row(file: Path, row: Row) -> None:
@@ -258,7 +257,7 @@ def write_row(file: Path, row: Row) -> None:
 def report(rows: Sequence[Row]) -> list[str]:
     """Write the page: how many of each kind, and what was lost."""
     lines = ["# What is lost when a process is killed", ""]
-    lines += ["`./dev python benchmarks/kills.py` made this page from [kills.jsonl](kills.jsonl). " + WHAT]
+    lines += ["`./dev python benchmarks/kills.py` made this page from [kills.jsonl.gz](kills.jsonl.gz). " + WHAT]
     lines += ["", "| kind | what is struck | how | strokes | nothing saved yet | over in (s, longest) | lost |"]
     lines += ["|---|---|---|---:|---:|---:|---:|"]
     for name, kind in KINDS.items():
@@ -373,12 +372,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Strike what was not struck yet, and write the page; 1 if something was lost."""
     args = read_args(arguments)
     if args.fresh:
-        args.rows.unlink(missing_ok=True)
+        for file in (args.rows, kept.packed(args.rows)):
+            file.unlink(missing_ok=True)
     if not args.report:
         with tempfile.TemporaryDirectory() as work:
             strike_all(args, Path(work))
     rows = list(read_rows(args.rows).values())
     args.rows.with_suffix(".md").write_text("\n".join(report(rows)) + "\n", encoding="utf-8")
+    kept.pack_rows(args.rows, rows)
     return 1 if any(row["lost"] for row in rows) else 0
 
 

@@ -10,7 +10,7 @@ what is forgotten once a look would be forgotten many times. Every few seconds t
 its children hold (Linux: /proc). It is ended by SIGTERM, as a machine that is taken back does, and has to leave a
 checkpoint and exit code 0.
 
-It leaves results/reliability/soak.jsonl (one line a sample), soak.json (what it came to) and soak.webp (the curves).
+It leaves results/reliability/soak.jsonl.gz (one line a sample), soak.json (what it came to) and soak.webp (the curves).
 Flat means: in the last tenth of the time the median is at most `GROWS` above that of the second tenth.
 """
 
@@ -26,6 +26,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from rows import pack_rows, packed, read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "results" / "reliability"
@@ -160,7 +162,7 @@ def write_report(file: Path) -> bool:
     """Write what came of the samples, and their curves; True if all is flat and the run ended well."""
     from sagan.machine import versions
 
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = read_rows(file)
     rows, ended = [line for line in lines if "memory_mib" in line], next((line for line in lines if "code" in line), {})
     held = judged(rows)
     good = all(part["flat"] for part in held.values()) and ended.get("code") == 0 and ended.get("saved", False)
@@ -169,6 +171,7 @@ def write_report(file: Path) -> bool:
     told |= {"options": OPTIONS, "versions": versions()}
     file.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     draw(rows, file.with_suffix(".webp"))
+    pack_rows(file, lines)
     print(json.dumps(about | {"held": held, "ended": ended}, indent=1))
     return bool(good)
 
@@ -201,6 +204,7 @@ def main() -> int:
         return child(args.child)
     args.file.parent.mkdir(parents=True, exist_ok=True)
     if not args.report:
+        packed(args.file).unlink(missing_ok=True)
         soak(args.hours, args.every, args.file)
     return 0 if write_report(args.file) else 1
 

@@ -1,5 +1,6 @@
 """benchmarks/few.py: sets that do not overlap, arms that differ, a page that tells its lines; a small one, slow."""
 
+import gzip
 import importlib
 import json
 import signal
@@ -165,10 +166,11 @@ def test_a_small_one_goes_on_where_it_stopped(tmp_path):
     words = [sys.executable, str(script), str(ROOT / "benchmarks"), str(tmp_path), "--sets", "digits-100"]
     words += ["--work", str(tmp_path / "work"), "--budget", "6", "--source", "4", "--arms", "preset", "freeze"]
     subprocess.run(words, check=True, cwd=ROOT)
-    rows = [json.loads(line) for line in (tmp_path / "few-pictures.jsonl").read_text().splitlines()]
+    kept = tmp_path / "few-pictures.jsonl.gz"
+    rows = [json.loads(line) for line in gzip.decompress(kept.read_bytes()).splitlines()]
     assert [row.get("arm") for row in rows] == [None, "preset", "preset", "freeze", "freeze"]
     assert [row["before_s"] for row in rows[1:]] == [0.0, 0.0, 4.0, 4.0]
     assert all(abs(row["cost_s"] - row["point_s"]) < 2.0 for row in rows[1:])
     assert (tmp_path / "few-digits-100.webp").stat().st_size > 500
     subprocess.run(words, check=True, cwd=ROOT)
-    assert len((tmp_path / "few-pictures.jsonl").read_text().splitlines()) == len(rows)
+    assert len(gzip.decompress(kept.read_bytes()).splitlines()) == len(rows)

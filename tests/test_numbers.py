@@ -25,6 +25,7 @@ import pytest
 import sagan
 from sagan.data.config import DataConfig
 from sagan.experiments import published
+from sagan.experiments.catalogue import LONGER
 from sagan.experiments.effects import LEVEL, effects, effects_table, shares_beyond, welch_interval
 from sagan.experiments.render import render
 from sagan.experiments.sweep import read_sweep
@@ -291,6 +292,8 @@ STAGES = ["SN on D", "SN on G/D", "SN on G/D + TTUR"]
 SAME = {"SN on G/D + TTUR": "no attention", "SAGAN": "attention feat16"}
 """Rows that two experiments call differently."""
 MODELS = ["AC-GAN", "SNGAN-projection", "SAGAN"]
+RATES = ["equal rates, high", "equal rates, low", "TTUR"]
+"""The rows of `ttur`, which are four times as long as the others."""
 SMALL_SHAPES = ("same-shape", "parallel", "mirrored", "twins")
 Runs = dict[str, list[dict[str, Any]]]
 
@@ -313,8 +316,8 @@ def structure(files: Sequence[Path]) -> Runs:
 
 
 def photos(files: Sequence[Path]) -> Runs:
-    """Give the rows on photos, also by the names that other experiments call them."""
-    found = runs_on(files, "cifar10-15k.zip")
+    """Give the rows on photos but the long ones, also by the names that other experiments call them."""
+    found = {name: runs for name, runs in runs_on(files, "cifar10-15k.zip").items() if name not in RATES}
     return found | {name: found[other] for name, other in SAME.items()}
 
 
@@ -680,6 +683,48 @@ def ttur(files: list[Path]) -> list[str]:
     ]
 
 
+def long_rows(files: Sequence[Path]) -> Runs:
+    """Give the long rows, whose learning rates alone differ."""
+    found = runs_on(files, "cifar10-15k.zip")
+    return {name: found[name] for name in RATES}
+
+
+@computes
+def rates_made(files: list[Path]) -> list[str]:
+    runs = [run for some in long_rows(files).values() for run in some]
+    steps, batch = (only(run["config"]["train"][name] for run in runs) for name in ("total_steps", "batch_size"))
+    others = only(run["config"]["train"]["total_steps"] for name in STAGES for run in photos(files)[name])
+    assert steps == LONGER * others
+    assert only(run["device"] for run in runs) == "cpu"
+    return [
+        f"{steps:,} steps of {batch} pictures",
+        f"{span([run['training_s'] / 60 for run in runs])} minutes of one processor core a row",
+    ]
+
+
+@computes
+def rates_table(files: list[Path]) -> list[str]:
+    found = long_rows(files)
+    every = sorted(watched(found["TTUR"][0]))
+    steps = [step for step in every if step % (every[-1] // LONGER) == 0]
+    assert len(steps) == LONGER and all(sorted(watched(run)) == every for runs in found.values() for run in runs)
+
+    def cells(runs: list[dict[str, Any]]) -> list[str]:
+        both = only((run["config"]["train"]["lr_g"], run["config"]["train"]["lr_d"]) for run in runs)
+        seen = {name: sum(name in seen_of(run) for run in runs) for run in runs for name in seen_of(run)}
+        said = "; ".join(f"{name}: {count} of {len(runs)} seeds" for name, count in sorted(seen.items()))
+        watching = [spread([watched(run)[step] for run in runs]) for step in steps]
+        return [f"{both[0]:g}, {both[1]:g}", *watching, listed(finals(runs)), said or "nothing"]
+
+    head = " | ".join(f"{step:,}" for step in steps)
+    return [f"distance at step {head} |", *(row(name, *cells(found[name])) for name in RATES)]
+
+
+@computes
+def rates_differences(files: list[Path]) -> list[str]:
+    return differences(files, QUANTITIES[1])
+
+
 @computes
 def stages_carried(files: list[Path]) -> list[str]:
     assert set(says(files, QUANTITIES[1]).values()) == {"holds 0"}
@@ -960,7 +1005,7 @@ def cifar_trend(files: list[Path]) -> list[str]:
 def soak(files: list[Path]) -> list[str]:
     told, options = read(first(files, "soak.json")), read(first(files, "soak.json"))["options"]
     assert told["flat_and_ended_well"]
-    assert sum("memory_mib" in line for line in read_lines(first(files, "soak.jsonl"))) == told["samples"]
+    assert sum("memory_mib" in line for line in read_lines(first(files, "soak.jsonl.gz"))) == told["samples"]
     often = [told["steps"] // options[f"train.{name}_every"] for name in ("evaluate", "sample", "save")]
     held = told["held"]
     assert all(held[name]["second_tenth"] == held[name]["last_tenth"] for name in ("files", "threads"))
@@ -2073,7 +2118,7 @@ FEW_WAYS = {
 
 def few_at(files: list[Path], point: float) -> dict[str, list[dict[str, Any]]]:
     """Give the judgements of each arm at a point that was counted, one for each set."""
-    lines = [line for line in read_lines(first(files, "few-pictures.jsonl")) if "computed_by" in line]
+    lines = [line for line in read_lines(first(files, "few-pictures.jsonl.gz")) if "computed_by" in line]
     at = {(line["arm"], line["few"]): line for line in lines if line["point_s"] == point}
     return {arm: [at[arm, few] for few in FEW_SETS] for arm in FEW_WAYS}
 
@@ -2416,7 +2461,7 @@ def contest_commands(files: list[Path]) -> list[str]:
     """Each line was made by one of the calls that the page has; how long its lines trained, in hours."""
     page = (ROOT / "results" / "quality" / "README.md").read_text(encoding="utf-8")
     calls = re.findall(r"^\| (.*) \| `(\./dev python benchmarks/(?:quality|few)\.py .*)` \| .* \|$", page, re.MULTILINE)
-    left = {file.stem: [line for line in read_lines(file) if "arm" in line] for file in files}
+    left = {file.name.partition(".")[0]: [line for line in read_lines(file) if "arm" in line] for file in files}
     assert sum(map(len, left.values())) > 150
     told = []
     for label, command in calls:

@@ -3,6 +3,7 @@
 With ``SAGAN_ALL_KILLS=1`` before each single change of the disk, which takes minutes to hours.
 """
 
+import gzip
 import json
 import os
 import subprocess
@@ -29,7 +30,7 @@ def test_nothing_is_lost(tmp_path, kinds):
     rows, how = tmp_path / "kills.jsonl", ["--each"] if ALL else ["--count", "1"]
     words = [sys.executable, str(PROGRAM), "--kinds", *kinds, "--rows", str(rows), *how]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    struck = [json.loads(line) for line in rows.read_text().splitlines()]
+    struck = [json.loads(line) for line in gzip.decompress(rows.with_suffix(".jsonl.gz").read_bytes()).splitlines()]
     assert [(row["kind"], row["moment"], row["lost"]) for row in struck if row["lost"]] == []
     assert done.returncode == 0, done.stderr
     assert {row["kind"] for row in struck} == {*kinds}

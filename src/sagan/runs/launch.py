@@ -32,19 +32,17 @@ def number_of_processes(devices: str, device: Device) -> int:
     """Read how many processes are asked for on this machine.
 
     Args:
-        devices: A number, or ``auto`` for one per GPU.
+        devices: A number from 1 on, or ``auto`` for one per GPU; the command line has checked that it is one.
         device: What the run computes on.
 
     Raises:
-        ValueError: If it is neither, or there are fewer GPUs.
+        ValueError: If there are fewer GPUs.
     """
     import torch
 
     gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
     if devices == "auto":
         return max(1, gpus)
-    if not devices.isdecimal() or int(devices) < 1:
-        raise ValueError(f"--devices takes a number of processes from 1 on, or auto; found {devices!r}")
     if gpus and int(devices) > gpus:
         raise ValueError(
             f"--devices {devices}: this machine has {gpus} GPUs, and each process needs its own; "
