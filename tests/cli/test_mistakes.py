@@ -154,3 +154,12 @@ def test_a_flag_of_a_group_is_found_by_its_end() -> None:
 
 def test_a_mistake_of_a_dataclass_still_comes_from_it(run: Run, error: Mistake) -> None:
     assert error(run("sample", "r", "--out", "x.png", "--num", "0")) == "sagan: --num must be at least 1, found 0"
+
+
+@pytest.mark.parametrize("words", [("info", "{}"), ("sample", "{}", "--out", "x.png"), ("train", "--data", "{}")])
+def test_a_name_with_line_ends_and_control_characters_stays_in_one_line(words: tuple[str, ...], run: Run) -> None:
+    name = "two\nlines\x1b[2J.safetensors"
+    code, _, err = run(*(word.format(name) for word in words))
+    assert code == 2
+    assert len([line for line in err.splitlines() if not line.startswith("preset ")]) == 1
+    assert r"two\nlines\x1b[2J" in err

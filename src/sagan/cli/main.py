@@ -96,7 +96,7 @@ def failed(error: RuntimeError, arguments: list[str]) -> int:
     from sagan.speed.fits import OutOfMemoryError
 
     if isinstance(error, (DivergedError, GraphError, NotDeterministicError, OutOfMemoryError, ProcessLostError)):
-        print(f"sagan: {error}", file=sys.stderr)
+        print(f"sagan: {sentence(error)}", file=sys.stderr)
         return 1
     if is_out_of_memory(error):
         return out_of_memory(arguments)
@@ -131,12 +131,14 @@ def unforeseen(error: Exception) -> int:
     return 1
 
 
-def sentence(error: ValueError | OSError) -> str:
-    """Give the message of a mistake; one of the operating system's own gets what to do."""
-    if not isinstance(error, OSError):
-        return str(error)
-    words = in_a_sentence(error)
-    return f"{words}; check the path and its permissions, or choose another place" if error.filename else words
+def sentence(error: Exception) -> str:
+    """Give the message of a mistake in one line, whatever stands in names; an operating system's gets what to do."""
+    from sagan.data.names import readable
+
+    words = in_a_sentence(error) if isinstance(error, OSError) else str(error)
+    if isinstance(error, OSError) and error.filename:
+        words += "; check the path and its permissions, or choose another place"
+    return readable(words)
 
 
 def out_of_memory(arguments: list[str]) -> int:
