@@ -164,6 +164,19 @@ def test_folders_mean_what_they_meant_to_the_run_where_they_have_its_name(class_
     assert open_alike(config(tmp_path / "others"), 16, run, progress=False).class_names == ("cat", "dog")
 
 
+def test_classes_are_called_as_the_run_called_them(class_folder, config, run_of, tmp_path):
+    (tmp_path / "names.txt").write_text("cat Felis catus\ndog Canis\nfox Vulpes\n")
+    chosen = config(class_folder, class_names=str(tmp_path / "names.txt"))
+    run = run_of(class_folder, class_names=str(tmp_path / "names.txt"))
+    assert run["reading"] == {"class_names": {"cat": "Felis catus", "dog": "Canis"}}
+    found = open_alike(config(class_folder), 16, run, progress=False)
+    assert found.class_names == ("Felis catus", "Canis") and found.fingerprint == run["fingerprint"]
+    assert "classes are called as the run called them" in notes(found)
+    assert notes(open_alike(chosen, 16, run, progress=False)) == notes(open_dataset(chosen, 16, progress=False))
+    class_folder.rename(tmp_path / "others")
+    assert open_alike(config(tmp_path / "others"), 16, run, progress=False).class_names == ("cat", "dog")
+
+
 def test_what_a_run_left_out_is_left_out_again_where_pictures_have_its_name(class_folder, config, run_of, tmp_path):
     for name in ("cat/0.png", "dog/0.png", "dog/1.png"):
         (class_folder / name).write_bytes(b"broken")

@@ -123,6 +123,13 @@ def test_columns_are_chosen_by_type_and_usual_names(table, tmp_path):
     assert find_source(str(tmp_path / "none"), tmp_path).load().class_names == ()
 
 
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64", "large_string"])
+def test_labels_of_every_width_are_labels(table, tmp_path, kind):
+    values = ["p", "q"] if kind == "large_string" else [3, 9]
+    table({"label": datasets.Value(kind)}, label=[values[i % 2] for i in range(7)]).save_to_disk(tmp_path / "a")
+    assert find_source(str(tmp_path / "a"), tmp_path).load().class_names == tuple(map(str, values))
+
+
 def test_a_table_without_pictures_or_with_a_missing_label(table, tmp_path):
     table().remove_columns(["image"]).save_to_disk(tmp_path / "bare")
     with pytest.raises(DataError, match="has no column of pictures, only label; expected one of type Image"):

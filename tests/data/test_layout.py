@@ -136,6 +136,13 @@ def test_what_was_found_out_is_said() -> None:
     assert {reason for _, reason in found.left_out} == {"not in the split train"}
 
 
+def test_of_the_groups_of_a_pattern_the_first_that_fits_is_the_class() -> None:
+    either = DataConfig(class_pattern="(cat)|(dog)")
+    assert arrange("set", ["cat-1.png", "dog-1.png", "cat-2.png"], either).class_names == ("cat", "dog")
+    with pytest.raises(DataError, match=r"fits 1 of 2 names, not 1\.png"):
+        arrange("set", ["cat1.png", "1.png"], DataConfig(class_pattern="(cat)?1"))
+
+
 def test_a_pattern_is_checked_when_it_is_given() -> None:
     with pytest.raises(ValueError, match="class_pattern is no regular expression"):
         DataConfig(class_pattern="(")

@@ -182,6 +182,17 @@ def test_fashion_mnist_from_a_local_folder(tmp_path, config, zipped):
     assert image_set.labels.tolist() == [*range(10)] * 2 and image_set.class_names[9] == "Ankle boot"
 
 
+def test_idx_files_that_are_written_over_are_read_again(tmp_path, config):
+    idx(tmp_path / "fashion", False)
+    before = open_dataset(config(tmp_path / "fashion"), 28, progress=False)
+    file, folder = tmp_path / "fashion" / "train-labels-idx1-ubyte", (tmp_path / "fashion").stat()
+    file.write_bytes(file.read_bytes()[:8] + bytes(range(5)) * 4)
+    os.utime(tmp_path / "fashion", ns=(folder.st_atime_ns, folder.st_mtime_ns))
+    again = open_dataset(config(tmp_path / "fashion"), 28, progress=False)
+    assert again.labels.tolist() == [*range(5)] * 4
+    assert again.fingerprint != before.fingerprint
+
+
 def test_fashion_mnist_from_its_address_and_from_the_system(tmp_path, config, offline_address, monkeypatch):
     idx(tmp_path / "fashion-mnist", True)
     files = sorted((tmp_path / "fashion-mnist").iterdir())

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from sagan.data import DataConfig, DataError, notes, open_dataset, pack_dataset, read_packed
 
@@ -76,6 +76,23 @@ def test_a_packed_file_of_another_size_is_resized(class_folder, tmp_path, config
     assert image_set.images.shape == (5, 4, 4, 3) and image_set.class_names == ("cat", "dog")
     source = Image.fromarray(read_packed(tmp_path / "a.npy").images[2])
     assert (image_set.images[2] == np.asarray(source.resize((4, 4), Image.Resampling.BILINEAR))).all()
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_what_a_reader_was_missing_for_is_read_when_it_is_there(class_folder, config, tmp_path, monkeypatch):
+    with Image.open(class_folder / "cat" / "0.png") as picture:
+        picture.save(class_folder / "cat" / "a.avif")
+    with monkeypatch.context() as patch:
+        patch.setattr("sagan.data.formats.features.check", lambda name: name != "avif")
+        for refused in (open_dataset, lambda *how, **more: pack_dataset(*how, tmp_path / "p.npy", **more)):
+            with pytest.raises(DataError, match="AVIF pictures need a newer Pillow"):
+                refused(config(class_folder), 16, progress=False)
+        without = open_dataset(config(class_folder, skip_unreadable=True), 16, progress=False)
+    again = open_dataset(config(class_folder, skip_unreadable=True), 16, progress=False)
+    assert again.fingerprint == without.fingerprint  # a run that left them out goes on without them
+    count = len(open_dataset(config(class_folder), 16, progress=False).labels)
+    assert count == len(without.labels) + 1
+    assert len(pack_dataset(config(class_folder), 16, tmp_path / "p.npy", progress=False).labels) == count
 
 
 def test_pictures_that_are_enlarged_or_changed_are_counted(class_folder, config):

@@ -35,6 +35,14 @@ def test_held_out_pictures_that_are_trained_on_all_the_same_are_found(tmp_path, 
     assert found == ([], [50, 51, 54, 55])
 
 
+def test_a_near_copy_of_one_whose_equal_is_held_out_is_found(tmp_path, config):
+    images = drawn(30, 32)
+    images[1] = images[0]  # the first is held out, its equal is trained on
+    images[2] = np.clip(images[0] * 0.95 + 5, 0, 255)
+    found = stored_copies.stored_copies(opened(tmp_path, config, images, np.zeros(30, int)), np.array([0, 2]))
+    assert found == ([], [0, 2])
+
+
 @pytest.mark.parametrize("size", [(48, 32), (32, 48), (20, 80)])
 def test_all_of_a_rectangle_is_looked_at(tmp_path, config, size):
     random = np.random.default_rng(3)

@@ -151,6 +151,11 @@ def test_one_label_in_any_form_is_one(flat, tmp_path):
     assert read(flat, tmp_path, labels="b.csv") == {"0.png": "cat", "1.png": "a|b"}
 
 
+def test_a_cell_of_blanks_is_no_label(flat, tmp_path):
+    (flat / "metadata.csv").write_text("file_name,label\n0.png,cat\n1.png,dog\n2.png, \n3.png,cat\n")
+    assert read(flat, tmp_path, labels="metadata.csv") == {"0.png": "cat", "1.png": "dog", "3.png": "cat"}
+
+
 @pytest.mark.parametrize("name", ["two\nlines", "a\u2028b", "a\x85b", "\u202egpj"])
 @pytest.mark.parametrize("table", ["metadata.jsonl", "metadata.csv", "dataset.json"])
 def test_classes_are_shown_safely_and_line_ends_in_them_end_no_row(flat, tmp_path, table, name):

@@ -129,6 +129,24 @@ def test_a_missing_label_is_named(tmp_path, png):
         found(file, tmp_path)
 
 
+@pytest.mark.parametrize("order", ["by kind", "twice"])
+def test_files_of_a_sample_that_lie_apart_are_refused(tmp_path, png, order):
+    pictures, labels = [(f"{i}.png", png(i)) for i in range(3)], [(f"{i}.cls", b"1") for i in range(3)]
+    members = [*pictures, *labels] if order == "by kind" else [*pictures, pictures[0]]
+    with pytest.raises(DataError, match=r"a.tar has files of 0 in several places.*tar --sort=name"):
+        found(write_tar(tmp_path / "a.tar", members), tmp_path)
+
+
+def test_tar_files_beside_pictures_are_asked_about(class_folder, tmp_path, png):
+    with_labels = [(name, data) for i in range(2) for name, data in ((f"{i}.png", png(i)), (f"{i}.cls", b"1"))]
+    write_tar(class_folder / "backup.tar", with_labels)
+    with pytest.raises(
+        DataError, match=r"holds tar files \(such as backup.tar\) beside pictures \(such as cat/0.png\)"
+    ):
+        found(class_folder, tmp_path)
+    assert len(found(f"{class_folder}/*.tar", tmp_path)[0]) == 2
+
+
 def test_captions_are_not_taken_for_classes(tmp_path, png):
     members = [(f"{i}.{end}", data) for i in range(4) for end, data in (("png", png(i)), ("txt", b"a photo %d" % i))]
     with pytest.raises(DataError, match="4 different labels for 4 pictures, such as 'a photo 0': these are captions"):

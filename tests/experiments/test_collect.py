@@ -1,10 +1,13 @@
 """From results to cells: means, spreads, what is missing, what went wrong."""
 
 import statistics
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sagan.evaluation import metric_name
 from sagan.experiments.catalogue import EXPERIMENTS
 from sagan.experiments.collect import mean_and_spread, stages, stages_table, table
 
@@ -40,6 +43,29 @@ def test_a_table_has_ours_beside_the_papers(tmp_path, result, sweep_of) -> None:
     assert "FID" not in " ".join(c for c in made.columns if not c.startswith("published"))
     single = [n for n in made.numbers if n["row"] == "no attention" and n["quantity"] == f"{FD}, last step"]
     assert [(n["seed"], n["value"]) for n in single] == [(0, 20.0), (1, 21.0), (2, 22.0)]
+
+
+@pytest.mark.parametrize(
+    ("network", "names"),
+    [
+        ("inception-2015-12-05", ("FID", "IS", "intra-FID")),
+        ("inception-v3", ("FD(inception-v3)", "IS(inception-v3)", "intra-FD(inception-v3)")),
+    ],
+)
+def test_what_inception_measured_stands_in_the_table(tmp_path, result, sweep_of, network, names) -> None:
+    fd, score, intra = (metric_name(metric, SimpleNamespace(name=network)) for metric in ("fd", "is", "intra"))
+    assert (fd, score, intra) == names
+    values = [
+        {"metric": name, "value": value, "protocol": {}} for name, value in zip(names, (19.5, 50.0, 80.5), strict=True)
+    ]
+    log = [{"step": 4, f"score/{fd}": 21.5, f"score/{score}": 45.0}]
+    measured = result(None, reports={"final": {"step": 4, "values": values}}, log=log)
+    sweep = sweep_of(tmp_path, "table2", {"SAGAN": {0: measured}})
+    judging = replace(sweep.scale.judging, features="inception")
+    object.__setattr__(sweep, "scale", replace(sweep.scale, judging=judging))
+    row = cells(table(sweep), "SAGAN")
+    assert [row[f"{name}, last step"] for name in names] == ["19.5", "50.0", "80.5"]
+    assert [row[f"{name}, best of training"] for name in names[:2]] == ["21.5", "45.0"]
 
 
 def test_missing_seeds_rows_and_positions_are_told(tmp_path, result, sweep_of) -> None:

@@ -15,7 +15,8 @@ from sagan.data.colours import WHITE, colour_of
 from sagan.data.config import DataConfig, DataError, Decoding, Reading, given_range
 from sagan.data.decisions import AUTOMATIC, OTHERS, Decisions, agree, range_flag, words
 from sagan.data.decode import Plan
-from sagan.data.opening import decoding_of, open_dataset, open_silently, packed_at, with_unused
+from sagan.data.names import read_class_names
+from sagan.data.opening import decoding_of, open_dataset, open_silently, packed_at, renamed, with_unused
 from sagan.data.packed import ImageSet
 from sagan.data.shards import read_packed
 from sagan.sizes import Size, size_of
@@ -36,6 +37,9 @@ def about_data(image_set: ImageSet, config: DataConfig) -> dict[str, Any]:
     tree = {name: value for name, value in tree.items() if value != getattr(usual, name)}
     if len(PurePath(str(tree.get("labels", ""))).parts) > 1:
         del tree["labels"]
+    if config.class_names is not None and (shown := {*image_set.class_names}):
+        named = read_class_names(config.class_names)
+        tree["class_names"] = {key: name for key, name in named.items() if {name, f"{name} ({key})"} & shown}
     return {
         "source": Path(image_set.source).name,
         "fingerprint": image_set.fingerprint,
@@ -77,7 +81,17 @@ def open_alike(config: DataConfig, size_px: Size, data: object, *, progress: boo
             f"read with {words('range', image_set.info.decoding)}, the run's pictures with {words('range', said)}, "
             "which no flag does at once; --data.range chooses"
         )
-    return _told(image_set, told)
+    return _named_alike(_told(image_set, told), config, _mapping(data))
+
+
+def _named_alike(image_set: ImageSet, config: DataConfig, data: Mapping[str, Any]) -> ImageSet:
+    """Call the classes as the run did, if that gave all of them other names."""
+    names = _mapping(_mapping(data.get("reading")).get("class_names"))
+    names = {key: name for key, name in names.items() if isinstance(name, str)}
+    same = PurePath(config.path).name == data.get("source") and config.class_names is None
+    if not same or not image_set.class_names or not names.keys() >= {*image_set.class_names}:
+        return image_set
+    return _told(renamed(image_set, names, "the run"), ["classes are called as the run called them"])
 
 
 def plan_alike(data: object) -> Plan:

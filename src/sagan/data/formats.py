@@ -1,6 +1,8 @@
 """Opening the bytes of a picture: readers that come with extras, frames, limits, and what is said of what is none."""
 
+import importlib.util
 import io
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,6 +20,7 @@ READERS = {
     "JPEG XL": ("pillow_jxl", "pillow-jxl-plugin", "JPEG XL pictures"),
 }
 """For formats that Pillow does not read: the module, its package, and the subject of a sentence."""
+AVIF_NEEDS = "AVIF pictures need a newer Pillow; install it with: pip install -U pillow"
 USUAL = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 """What most pictures begin with: JPEG and PNG, which need nothing else."""
 USUAL_FORMATS = ("JPEG", "PNG")
@@ -51,11 +54,19 @@ def open_picture(data: bytes, frame: int | None = None) -> Image.Image:
         if kind.name == "JPEG XL":
             _refuse_jxl_bomb(data)
     if kind is not None and kind.name == "AVIF" and not features.check("avif"):
-        raise UnreadableError("AVIF pictures need a newer Pillow; install it with: pip install -U pillow")
+        raise UnreadableError(AVIF_NEEDS)
     image = Image.open(io.BytesIO(data), formats=USUAL_FORMATS if data.startswith(USUAL) else _known_formats())
     if frame is not None:
         image.seek(frame)
     return image
+
+
+def reads_now(reason: str) -> bool:
+    """Tell from the reason why a file could not be read whether a reader was missing that is there by now."""
+    needed = re.search(r"need the library (\w+) \(", reason)
+    if needed is not None:
+        return importlib.util.find_spec(needed[1]) is not None
+    return reason == AVIF_NEEDS and bool(features.check("avif"))
 
 
 def _known_formats() -> list[str]:

@@ -22,6 +22,8 @@ from sagan.regular import read_regular
 FORM = "hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:CONFIGURATION"
 DEFAULT_SPLIT = "train"
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
+PLAIN = re.compile(r"u?int\d+|(large_)?string|string_view")
+"""Types of columns that are labels where their name says so."""
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "cls")
 UNLABELLED = -1  # how the library marks a picture whose class is kept secret
 
@@ -266,7 +268,7 @@ def _label_column(features: Mapping[str, Any], name: str, library: Any, wanted: 
         raise DataError(
             f"which column of {name} is the class? It has {', '.join(named)}; choose with --data.labels COLUMN"
         )
-    plain = [column for column in LABEL_COLUMNS if getattr(features.get(column), "dtype", "") in ("int64", "string")]
+    plain = [column for column in LABEL_COLUMNS if PLAIN.fullmatch(str(getattr(features.get(column), "dtype", "")))]
     several = [
         column
         for column, feature in features.items()

@@ -238,20 +238,23 @@ def _not_one_each(state: _State) -> _State:
     return state
 
 
+def _called(match: re.Match[str] | None) -> str | None:
+    """Give the class that a name was found to have: the first group that fits, or all where there are no groups."""
+    if match is None or not match.re.groups:
+        return None if match is None else match[0]
+    return next((group for group in match.groups() if group is not None), None)
+
+
 def _by_pattern(state: _State, pattern: str) -> Layout:
     """Read the class out of each picture's file name."""
-    found = [re.search(pattern, picture.name.rpartition("/")[2]) for picture in state.pictures]
-    missing = [picture.name for picture, match in zip(state.pictures, found, strict=True) if match is None]
+    found = {picture.name: _called(re.search(pattern, picture.name.rpartition("/")[2])) for picture in state.pictures}
+    missing = [name for name, called in found.items() if called is None]
     if missing:
         raise DataError(
             f"--data.class-pattern {pattern!r} fits {len(found) - len(missing):,} of {len(found):,} names, not "
             f"{_some(missing)}"
         )
-    by_name = {
-        picture.name: (match[1] if match.re.groups else match[0])
-        for picture, match in zip(state.pictures, found, strict=True)
-        if match is not None
-    }
+    by_name = {name: called for name, called in found.items() if called is not None}
     pictures = tuple(Chosen(picture.name, (by_name[picture.name],)) for picture in state.pictures)
     return _labelled(replace(state, pictures=pictures, said=(*state.said, "classes by file names")), lambda p: p[0])
 

@@ -129,9 +129,11 @@ def digits() -> Pictures:
     return array_pictures(pixels, labels.astype(np.int64), tuple(str(digit) for digit in range(10)))
 
 
-def holds_idx(folder: Path) -> bool:
-    """Tell whether a folder holds Fashion-MNIST's (or MNIST's) training files."""
-    return any((folder / f"{IDX_IMAGES}{suffix}").is_file() for suffix in ("", ".gz"))
+def idx_files(folder: Path) -> list[Path]:
+    """Name the training files of Fashion-MNIST (or MNIST) in a folder; none where it has no pictures of theirs."""
+    files = [folder / f"{name}{suffix}" for name in (IDX_IMAGES, IDX_LABELS) for suffix in ("", ".gz")]
+    there = [file for file in files if file.is_file()]
+    return there if any(file.name.startswith(IDX_IMAGES) for file in there) else []
 
 
 def idx_pictures(folder: Path) -> Pictures:

@@ -14,6 +14,7 @@ from sagan.data.choosing import chosen, in_words
 from sagan.data.config import GIVEN, OTHER_CACHE, DataConfig, DataError, cache_folder
 from sagan.data.decisions import agree, words
 from sagan.data.decode import TREATMENTS, UnreadableError, require_size
+from sagan.data.formats import reads_now
 from sagan.data.given import given_source
 from sagan.data.lock import alone
 from sagan.data.losses import refuse_lost_classes
@@ -71,6 +72,9 @@ def open_silently(
     source = find_source(config, cache, size=size, progress=progress)
     file = _cached_file(source, size, cache)
     image_set = _open_cached(file) or _pack_cached(source, size, file, _terms(config, look), progress=progress)
+    if not config.skip_unreadable and any(reads_now(reason) for _, reason in image_set.info.unreadable):
+        file.unlink(missing_ok=True)  # who leaves such pictures out goes on without them, as before
+        image_set = _pack_cached(source, size, file, _terms(config, look), progress=progress)
     for stored in getattr(image_set.images, "files", ()):
         stored.cached = not config.path.startswith(GIVEN)  # the cache may have the only copy of pictures from Python
     if not config.skip_unreadable:
@@ -321,8 +325,16 @@ def _rename(image_set: ImageSet, config: DataConfig) -> ImageSet:
     """Give the classes the readable names that the configuration asks for."""
     if config.class_names is None or not image_set.class_names:
         return image_set
-    mapping = read_class_names(config.class_names)
-    class_names = rename_classes(image_set.class_names, mapping, config.class_names)
+    return renamed(image_set, read_class_names(config.class_names), config.class_names)
+
+
+def renamed(image_set: ImageSet, mapping: dict[str, str], file: str) -> ImageSet:
+    """Give the classes of a set other names, which are part of its fingerprint.
+
+    Raises:
+        DataError: If a class has no name in the mapping; ``file`` says where that is from.
+    """
+    class_names = rename_classes(image_set.class_names, mapping, file)
     return dataclasses.replace(
         image_set,
         class_names=class_names,

@@ -36,6 +36,7 @@ from torch import Tensor
 
 from sagan.data.config import DataError
 from sagan.data.decode import Pixels, UnreadableError
+from sagan.data.formats import reads_now
 from sagan.data.heldout import split_labels
 from sagan.data.lock import OUT
 from sagan.data.pictures import Labels, PixelStore
@@ -368,7 +369,8 @@ class PackedWriter:
                 noted["unreadable"] = tuple((offset, reason) for offset, reason in noted["unreadable"])
                 found = Progress(**noted)
                 end = self._header_bytes + found.kept * self._picture_bytes
-                if end <= os.fstat(self._stream.fileno()).st_size:
+                there = end <= os.fstat(self._stream.fileno()).st_size
+                if there and not any(reads_now(reason) for _, reason in found.unreadable):
                     return found
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # There is none, or it is of no use.

@@ -1,8 +1,9 @@
 """From what the user wrote after ``--data`` to a source of pictures."""
 
 import json
+import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from sagan.data.encoded import decoding_lines
 from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, own_table, zip_source
 from sagan.data.given import place_of
 from sagan.data.huggingface import hub_source, is_saved, saved_source
-from sagan.data.named import cifar_pictures, holds_idx, idx_pictures, named_source
+from sagan.data.named import cifar_pictures, idx_files, idx_pictures, named_source
+from sagan.data.names import in_a_line
 from sagan.data.packed import ImageSet
 from sagan.data.pictures import Pictures, Source, array_pictures, hash_lines
 from sagan.data.shards import is_packed, read_packed
@@ -95,11 +97,26 @@ def _in_folder(place: Path, config: DataConfig, cache: Path, *, progress: bool) 
     if is_saved(place):
         _refuse_idle_in_table(config)
         return saved_source(place, cache, config, progress=progress)
-    if any(file.is_file() for file in place.glob("*.tar")):
+    if tars := [file for file in sorted(place.glob("*.tar")) if file.is_file()]:
+        _refuse_pictures_beside(tars)
         return tar_source(config, progress=progress)
-    if holds_idx(place):
-        return _file_source(place, config, lambda: idx_pictures(place))
+    if files := idx_files(place):
+        return _file_source(place, config, lambda: idx_pictures(place), files)
     return folder_source(place, config)
+
+
+def _refuse_pictures_beside(tars: Sequence[Path]) -> None:
+    """Refuse a folder in which tar files lie beside pictures: which of both are meant is not clear."""
+    folder = tars[0].parent
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for name in sorted(files):
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
+                shown = in_a_line(str((Path(root) / name).relative_to(folder)))
+                raise DataError(
+                    f"{folder} holds tar files (such as {in_a_line(tars[0].name)}) beside pictures (such as {shown}); "
+                    f'give the tar files as "{folder}/*.tar", or move them elsewhere to take the pictures'
+                )
 
 
 def refuse_idle(config: DataConfig) -> None:
@@ -148,9 +165,13 @@ def _is_zip(file: Path, start: bytes) -> bool:
     return suffix != ".npz" and (suffix == ".zip" or start.startswith(b"PK") or zipfile.is_zipfile(file))
 
 
-def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures]) -> Source:
+def _file_source(place: Path, config: DataConfig, load: Callable[[], Pictures], files: Sequence[Path] = ()) -> Source:
+    """Give the pictures of a file, or of the files of a folder, which changes with them."""
     refuse_idle(config)
-    key, stamp = _file_keys(place, [line for line in decoding_lines(config) if line.startswith("background=")])
+    chosen = [line for line in decoding_lines(config) if line.startswith("background=")]
+    states = [(file.name, file.stat()) for file in files]
+    chosen += [f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states]
+    key, stamp = _file_keys(place, chosen)
     return Source(name=str(place), key=key, stamp=stamp, load=load)
 
 

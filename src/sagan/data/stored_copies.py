@@ -42,7 +42,8 @@ def stored_copies(image_set: ImageSet, heldout_indices: Labels) -> StoredCopies 
     out = np.zeros(len(labels), bool)
     out[heldout_indices] = True
     first = np.ones(len(labels), bool)
-    first[[index for group in equal for index in group[1:] if not out[index]]] = False
+    for group in equal:  # of those to train on the first stands for all; those that are held out stay
+        first[[index for index in group if not out[index]][1:]] = False
     place = np.flatnonzero(first)
     near = near_copies(thumbs[place], np.full(len(place), min(images.shape[1:3])), out[place])
     groups = [*equal, *(tuple(place[list(group.members)].tolist()) for group in near)]

@@ -240,9 +240,9 @@ def _one_each(table: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, str]:
             value = value[0] if value else None
         if isinstance(value, (list, dict)):
             raise _several(table, f"{in_a_line(name)}: {json.dumps(value)[:60]}")
-        if value in (None, ""):
+        label = "" if value is None else str(value).strip()
+        if not label:
             continue
-        label = str(value).strip()
         if found.setdefault(name, label) != label:
             raise _several(
                 table, f"{in_a_line(name)}: {in_a_line(found[name])} in one row, {in_a_line(label)} in another"

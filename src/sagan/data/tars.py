@@ -123,7 +123,14 @@ def _find(files: Sequence[Path], library: Any, progress: bool) -> tuple[list[_Fo
     ignored: list[str] = []
     with counted("reading tar headers", len(files), progress) as advance:
         for number, file in enumerate(files):
+            keys = set[str]()
             for sample in _samples(file, library):
+                if sample["__key__"] in keys:
+                    raise DataError(
+                        f"{file.name} has files of {in_a_line(sample['__key__'])} in several places; those of a "
+                        "sample must follow each other: make the tar file again with names in order (tar --sort=name)"
+                    )
+                keys.add(sample["__key__"])
                 suffix = _picture_suffix(sample, file)
                 if suffix is None:
                     ignored.append(f"{file.name}/{sample['__key__']}")

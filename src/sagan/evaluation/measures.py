@@ -10,7 +10,6 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from sagan.data import ImageSet
 from sagan.evaluation.case import Case, named, too_few
 from sagan.evaluation.config import EvaluateConfig, Metric
 from sagan.evaluation.nearest_pictures import NearestPictures, nearest_pictures
@@ -253,7 +252,7 @@ class WithinClasses(Measure):
     def compute(self, case: Case) -> Found:
         """Make passes of its own, a class at a time."""
         found = within_classes(case)
-        drawn = "all" if isinstance(case.generated, ImageSet) else case.config.intra_num
+        drawn = _in_words([distance.generated for distance in found])
         fewest = min(min(distance.generated, distance.real) for distance in found)
         # Its samples are others than those of the common pass.
         own = replace(case, protocol={key: held for key, held in case.protocol.items() if key != "generated"})
@@ -266,6 +265,12 @@ class WithinClasses(Measure):
             warnings=too_few(fewest, case.network.width, " of a class"),
         )
         return Found([value], classes=found)
+
+
+def _in_words(counts: Sequence[int]) -> int | str:
+    """Say how many pictures classes have: their number, or where they differ the range and the sum."""
+    least, most = min(counts), max(counts)
+    return least if least == most else f"{least:,} to {most:,}, {sum(counts):,} in all"
 
 
 class Neighbours(Measure):

@@ -9,9 +9,12 @@ from typing import Any
 
 from sagan.data.pairs import AGREES_IN, TEXTURES
 from sagan.evaluation import metric_name
+from sagan.evaluation.config import FeatureName
 from sagan.experiments.catalogue import Measure, Row
 from sagan.experiments.row import METRICS
 from sagan.experiments.sweep import Sweep, stage_steps
+from sagan.metrics.inception import NAME as INCEPTION
+from sagan.metrics.inception import OTHER_NAME as OTHER_INCEPTION
 from sagan.metrics.pixels import NAME as PIXELS
 
 Result = Mapping[str, Any]
@@ -65,7 +68,7 @@ def quantities(sweep: Sweep, results: Sequence[Result]) -> list[Quantity]:
         if measure == "pairs":
             found += PAIRS
             continue
-        name = called(sweep, measure)
+        name = called(sweep, measure, results)
         if not any(values_of(result, "final").get(name) is not None for result in results):
             continue
         found.append(Quantity(column=f"{name}, last step", of=_final(name), drawn=True))
@@ -75,10 +78,16 @@ def quantities(sweep: Sweep, results: Sequence[Result]) -> list[Quantity]:
     return found
 
 
-def called(sweep: Sweep, measure: Measure) -> str:
-    """Name a measure as its values do: FID only with the Inception network of 2015."""
+NETWORKS: dict[FeatureName, tuple[str, ...]] = {"inception": (INCEPTION, OTHER_INCEPTION), "pixels": (PIXELS,)}
+"""What feature networks call themselves where that is not as they are chosen; Inception's name goes by its weights."""
+
+
+def called(sweep: Sweep, measure: Measure, results: Sequence[Result]) -> str:
+    """Name a measure as the values of results do: FID only with the Inception network of 2015."""
     features = sweep.scale.judging.features
-    return metric_name(METRICS[measure], SimpleNamespace(name=PIXELS if features == "pixels" else features))
+    networks = NETWORKS.get(features, (features,))
+    names = [metric_name(METRICS[measure], SimpleNamespace(name=network)) for network in networks]
+    return next((name for name in names if any(name in values_of(one, "final") for one in results)), names[0])
 
 
 def values_of(result: Result, which: str) -> dict[str, float]:

@@ -288,7 +288,7 @@ def _classes(sweep: Sweep, caption: str) -> list[Path]:
         if pictures is None:
             continue
         distances = result["reports"].get("final", {}).get("classes", {})
-        name = called(sweep, "intra")
+        name = called(sweep, "intra", [result])
         labels = [
             f"{one['shown']}, {name} {float(distances[one['class']]['value']):.1f}"
             if one["class"] in distances
