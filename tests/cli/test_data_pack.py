@@ -39,3 +39,11 @@ def test_mistakes_of_packing(run: Run, pictures: Path, error: Mistake) -> None:
     assert "--part goes with --shard-gb" in error(run(*pack, "--part", "1/2"))
     assert "--part takes I/N" in error(run(*pack, "--shard-gb", "1", "--part", "one"))
     assert "found 3 of 2" in error(run(*pack, "--shard-gb", "1", "--part", "3/2"))
+
+
+@pytest.mark.parametrize("number", ["0", "-3"])
+def test_a_number_of_threads_that_is_none_is_refused_before_anything(
+    run: Run, pictures: Path, error: Mistake, number: str
+) -> None:
+    said = error(run("data", "pack", pictures, "--size", "16", "--out", "p.npy", "--workers", number))
+    assert said.strip() == f"sagan: --workers must be at least 1, found {number}"

@@ -104,6 +104,31 @@ def test_python_m_sagan_works() -> None:
     assert (done.returncode, done.stdout[:11]) == (0, "sagan-torch")
 
 
+BROKEN_OFF = """
+import importlib, os, signal, sys, time
+{module} = importlib.import_module("{where}")
+def broken_off(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise RecursionError("an import that was broken off half-way")
+{module}.{function} = broken_off
+sys.argv = ["sagan", "x"]
+sys.exit({module}.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "function", "said"),
+    [("sagan.cli.main", "dispatch", "sagan: interrupted\n"), ("sagan.experiments.row", "read_order", "")],
+)
+def test_ctrl_c_that_a_library_turns_into_an_error_of_its_own_stays_one(where: str, function: str, said: str) -> None:
+    program = BROKEN_OFF.format(module="m", where=where, function=function)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, said)
+
+
 def test_help_ends_in_a_terminal_of_one_column() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sagan", "sample", "--help"],

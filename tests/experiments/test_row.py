@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from sagan.data import DataConfig
+from sagan.evaluation import load_network
+from sagan.experiments import row as row_module
 from sagan.experiments.row import (
     Order,
     RowError,
@@ -114,6 +116,26 @@ def test_a_row_is_trained_measured_and_left(order: Order, tmp_path: Path) -> Non
     np.testing.assert_array_equal(strip[32:, 32:64], kept[1])
     assert is_done(order)
     assert str(tmp_path) not in (order.result / "result.json").read_text()
+
+
+def test_features_go_by_the_pictures_of_each_measure(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distance within classes is made alike whether it is measured alone or with others."""
+    asked = []
+
+    def load(features: str, weights: object, num_images: int) -> object:
+        asked.append(num_images)
+        return load_network(features, weights, num_images=num_images)
+
+    monkeypatch.setattr(row_module, "load_network", load)
+    assert work(replace(order, measures=("fd", "intra"))) == 0
+    judging = order.judging
+    assert set(asked) == {min(judging.num, 64), judging.intra_num}
+    result = read_result(order.result)
+    assert result is not None
+    assert [value["metric"] for value in result["reports"]["final"]["values"]] == [
+        "FD(pixels 8x8)",
+        "intra-FD(pixels 8x8)",
+    ]
 
 
 def test_what_is_there_is_kept_and_what_is_missing_is_measured(order: Order) -> None:

@@ -13,7 +13,7 @@ def script(monkeypatch, tmp_path):
 
     def use(text):
         path, program = tmp_path / "python", tmp_path / "program.py"
-        program.write_text(f"import os, signal, sys\nrank = int(os.environ['RANK'])\n{text}\n")
+        program.write_text(f"import os, signal, sys, time\nrank = int(os.environ['RANK'])\n{text}\n")
         # Through a shell, since the path of Python may hold spaces.
         path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S {shlex.quote(str(program))} "$@"\n')
         path.chmod(0o755)
@@ -41,6 +41,13 @@ def test_what_process_0_says_is_not_repeated(script, capfd, tmp_path):
     script("print(f'no such data', file=sys.stderr); sys.exit(2)")
     assert launch(["train"], 2, tmp_path) == 2
     assert capfd.readouterr().err.count("no such data") == 1
+
+
+def test_what_both_refuse_is_said_once_though_the_other_was_first(script, capfd, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    script("print('no such data', file=sys.stderr); time.sleep(1.5 * (rank == 0)); sys.exit(2)")
+    assert launch(["train"], 2, tmp_path) == 2
+    assert capfd.readouterr().err == "no such data\n"
 
 
 def test_what_another_process_says_is_shown_if_it_fails_first(script, capfd, tmp_path):

@@ -41,6 +41,8 @@ class PackFlags:
 
     def __post_init__(self) -> None:
         size_of(self.size)
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers must be at least 1, found {self.workers}")
 
 
 def run(arguments: list[str]) -> int:

@@ -27,6 +27,7 @@ from sagan.cli import (
     train,
 )
 from sagan.cli.parse import HELP, HELP_ALL, UsageError, wrapped
+from sagan.interrupts import INTERRUPTED, remember_interrupts
 from sagan.places import in_a_sentence
 from sagan.streams import own_streams
 from sagan.version import __version__
@@ -64,28 +65,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         if shutil.get_terminal_size().columns < NARROWEST:
             os.environ["COLUMNS"] = str(NARROWEST)
         own_streams()
+    came = remember_interrupts() if argv is None else bool
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return dispatch(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
     except KeyboardInterrupt:
-        print("sagan: interrupted", file=sys.stderr)
-        return 130
+        return interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as error:
+    except Exception as error:
+        return interrupted() if came() else told(error, arguments)
+
+
+def interrupted() -> int:
+    """Say that Ctrl-C ended it, and give the exit code."""
+    print("sagan: interrupted", file=sys.stderr)
+    return INTERRUPTED
+
+
+def told(error: Exception, arguments: list[str]) -> int:
+    """Say what went wrong, and give the exit code.
+
+    Raises:
+        Exception: The error, if ``SAGAN_TRACEBACK`` is set.
+    """
+    if isinstance(error, (ValueError, OSError)):
         if os.environ.get("SAGAN_TRACEBACK"):
-            raise
+            raise error
         print(f"sagan: {sentence(error)}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
+    if isinstance(error, RuntimeError):
         return failed(error, arguments)
-    except MemoryError:
-        return out_of_memory(arguments)
-    except Exception as error:
-        return unforeseen(error)
+    return out_of_memory(arguments) if isinstance(error, MemoryError) else unforeseen(error)
 
 
 def failed(error: RuntimeError, arguments: list[str]) -> int:

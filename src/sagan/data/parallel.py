@@ -73,7 +73,7 @@ def map_in_order(
     ``consume`` runs in the calling thread, ``advance`` after it with the length of its list. Only a few lists exist at
     a time, however slow it is. The first exception of any of the functions ends the work.
     """
-    workers = workers or cores()
+    workers = cores() if workers is None else workers
 
     def work(start: int) -> list[Result]:
         return [function(item) for item in items[start : start + CHUNK]]

@@ -175,8 +175,8 @@ def collect(
 ) -> Collected:
     """Run a feature network once over pictures and keep what the metrics need.
 
-    Memory does not grow with the number of pictures: d x d numbers of 8 bytes for d features, at most KEPT x d of 4,
-    and one batch.
+    Memory does not grow with the number of pictures: d x d numbers of 8 bytes for d features, up to ten times as much
+    while they are summed, at most KEPT x d of 4, and one batch.
 
     Several processes may each take a part of the pictures (``first``, ``count`` and ``total`` say which), and
     :meth:`Collected.merge` joins what they found: the same as from one process, but for rounding.

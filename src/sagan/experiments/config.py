@@ -43,8 +43,8 @@ class PaperConfig:
     jobs: int | None = None
     """Rows at a time; unset is one for each GPU, else for each core. One GPU can have several narrow ones."""
     stop_after_s: float | None = None
-    """Seconds after which rows that still train save and stop, as by Ctrl-C; none is started that could not end before.
-    The same command goes on."""
+    """Seconds after which rows that still train save and stop, as by SIGTERM; none is started that could not end
+    before. The same command goes on."""
     keep: Keep = "disk"
     """Where rows keep their pictures while they train, as in `sagan train`; the results are the same."""
     engine: EngineConfig = field(default_factory=EngineConfig)

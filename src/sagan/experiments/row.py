@@ -27,6 +27,7 @@ from sagan.experiments.published import FIGURE6_CLASSES
 from sagan.experiments.scales import Judging
 from sagan.figures import save_image
 from sagan.generators.pretrained import TrainedGenerator, load, read_snapshot
+from sagan.interrupts import INTERRUPTED, remember_interrupts
 from sagan.reading import NOT_FINITE, BytesError, check_version, object_of, read_bytes, whatever_happens
 from sagan.recipes.build import build_networks, with_classes
 from sagan.recipes.config import RunConfig, differences, from_json, to_json
@@ -418,9 +419,18 @@ def measured_on(engine: EngineConfig) -> str:
 
 
 def _values(order: Order, dataset: ImageSet, generator: TrainedGenerator, metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Measure all that is drawn together, then within classes: how many pictures there are decides the features."""
+    together = [metric for metric in metrics if metric != "intra"]
+    within = [metric for metric in metrics if metric == "intra"]
+    parts = [_judged(order, dataset, generator, part) for part in (together, within) if part]
+    values = [value for part in parts for value in part["values"]]
+    return parts[0] | {"values": values, "classes": parts[-1]["classes"]}
+
+
+def _judged(order: Order, dataset: ImageSet, generator: TrainedGenerator, metrics: Sequence[Metric]) -> dict[str, Any]:
     judging = order.judging
     reference = reference_of(dataset, "all", at_most=judging.real)
-    count = min(judging.num, len(reference.indices)) if metrics != ["intra"] else judging.intra_num
+    count = judging.intra_num if "intra" in metrics else min(judging.num, len(reference.indices))
     network = load_network(judging.features, judging.feature_weights, num_images=count)
     config = EvaluateConfig(
         metrics=tuple(metrics),
@@ -506,9 +516,16 @@ def main() -> int:
     keep_freed_memory()
     own_streams()
     end_with_parent()
+    came = remember_interrupts()
     try:
         return work(read_order(Path(sys.argv[1])))
-    except (ValueError, OSError) as error:
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if came():
+            return INTERRUPTED
+        if not isinstance(error, (ValueError, OSError)):
+            raise
         print(f"sagan: {error}", file=sys.stderr)
         return 2
 

@@ -150,6 +150,8 @@ def _explain(children: list[subprocess.Popen[bytes]], failed: int, outputs: Sequ
     code = children[failed].returncode
     if failed == 0 and code > 0:
         return code  # it has said why itself
+    if code == 2 == children[0].returncode:
+        return code  # what is asked for was refused, by process 0 as well
     if failed > 0:
         outputs[failed - 1].seek(0)
         sys.stderr.write(outputs[failed - 1].read())

@@ -144,7 +144,8 @@ def check_same_data(saved: object, dataset: ImageSet, folder: Path) -> None:
     if isinstance(saved, dict) and saved["fingerprint"] != dataset.fingerprint:
         flags = flags_of_before(dataset.info.decoding) if _says_no_decoding(saved) else ""
         before = f"add {flags} if its version had no such choice, " if flags else ""
-        said = f"{saved['images']:,} images then, {len(dataset.labels):,} now"
+        then, now = saved["images"], len(dataset.labels)
+        said = f"{then:,} images then, {now:,} now" if then != now else f"{now:,} images, of which some are others now"
         raise _other_pictures(folder, said, dataset.source, before)
 
 

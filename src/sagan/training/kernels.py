@@ -59,7 +59,7 @@ def kernels_as_before() -> Iterator[None]:
     cudnn: Any = torch.backends.cudnn
     memory: Any = torch.utils.deterministic
     before = cudnn.benchmark, memory.fill_uninitialized_memory
-    only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    only = _only_deterministic()
     variable = os.environ.get(CUBLAS)
     try:
         yield
@@ -69,11 +69,16 @@ def kernels_as_before() -> Iterator[None]:
         raise NotDeterministicError(_sentence(error)) from error
     finally:
         cudnn.benchmark, memory.fill_uninitialized_memory = before
-        torch.use_deterministic_algorithms(only[0], warn_only=only[1])
+        if only != _only_deterministic():  # setting it imports much, which fails where Ctrl-C has broken off an import
+            torch.use_deterministic_algorithms(only[0], warn_only=only[1])
         if variable is None:
             os.environ.pop(CUBLAS, None)
         else:
             os.environ[CUBLAS] = variable
+
+
+def _only_deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def is_not_deterministic(error: RuntimeError) -> bool:
