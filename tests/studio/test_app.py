@@ -126,6 +126,18 @@ def test_a_saved_attention_figure_is_that_of_its_command(client, weights, tmp_pa
         assert np.array_equal(saved, again)
 
 
+def test_a_place_beyond_the_hundredth_pixel_is_saved_and_copied(client, weights):
+    pictures = {"source": "0", "classes": [0]}
+    studio = client(weights(size_px=128))
+    body = {"pictures": pictures, "kind": "npz", "looks": {"pictures": pictures, "item": 0}, "query": [100, 127]}
+    assert "--query 100,127" in studio.post("command", body).json()["command"]
+    with np.load(io.BytesIO(studio.post("save", body).content)) as held:
+        assert held["queries"].tolist() == [[100, 127]]
+    status, error = studio.error("save", body | {"query": [100, 128]})
+    assert (status, "128" in error) == (400, True), error
+    assert "query.1: input should be less than" in studio.error("save", body | {"query": [0, 10**9]})[1]
+
+
 def test_a_run_and_its_samples_over_time(client, run_folder):
     studio = client(run_folder)
     told = studio.http.get("/api/runs/0").json()

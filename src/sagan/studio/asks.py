@@ -12,9 +12,12 @@ from sagan.studio.commands import flag_name
 MAX_PICTURES = 100
 # Whole numbers that a page can hold.
 MAX_SEED = 2**53 - 1
+# Beyond the pixels of a side of any picture; whether one lies inside its picture is checked with the picture.
+MAX_PIXEL = 2**16
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Index = Annotated[int, Field(ge=0, lt=MAX_PICTURES)]
+Pixel = Annotated[int, Field(ge=0, lt=MAX_PIXEL)]
 Kind = Literal["png", "gif", "webp", "npz"]
 
 
@@ -77,7 +80,7 @@ class Saved(BaseModel):
     pictures: Pictures
     kind: Kind = "png"
     looks: Looks | None = None
-    query: tuple[Index, Index] | None = None
+    query: tuple[Pixel, Pixel] | None = None
     position: int | None = None
 
     def attention(self, config: SampleConfig) -> AttentionConfig | None:
