@@ -152,6 +152,80 @@ def test_an_answer_that_another_overtakes_while_it_is_read_is_no_error(studio_pa
     assert "--seed 6 " in page.text_content("#command")
 
 
+def wait_until(page, holds):
+    """Wait for something that the page does not show itself."""
+    for _ in range(1000):
+        if holds():
+            return
+        page.wait_for_timeout(10)
+    raise AssertionError("what was waited for did not come")
+
+
+def held_back(page, path):
+    """Hold the page's requests of this path back; give the list that they are put into."""
+    held = []
+    page.route(path, lambda route: held.append(route))
+    return held
+
+
+def let_go(page, held):
+    """Let the oldest request that is held back be answered, and its answer be read."""
+    wait_until(page, lambda: held)
+    with page.expect_event("requestfinished"):
+        held.pop(0).continue_()
+    page.wait_for_timeout(100)
+
+
+def test_a_map_that_comes_late_does_not_replace_the_one_that_is_looked_at(studio_page, weights):
+    page = studio_page(weights())
+    held = held_back(page, "**/api/looks")
+    page.click(".tile >> nth=4")
+    settled(page, lambda: page.click(".tile >> nth=0"), "looks")
+    let_go(page, held)
+    assert page.text_content("#looks-of") == "red, sample 0"
+    page.unroute("**/api/looks")
+    settled(page, lambda: page.click("#tab-walk"), "looks")
+    held = held_back(page, "**/api/looks")
+    page.fill("#step", "24")
+    settled(page, lambda: page.fill("#step", "0"), "looks")
+    let_go(page, held)
+    assert page.text_content("#looks-of") == "picture 1 of the walk"
+    page.fill("#step", "12")
+    settled(page, lambda: page.click("#tab-samples"), "looks")
+    let_go(page, held)
+    assert page.text_content("#looks-of") == "red, sample 0"
+
+
+def test_pictures_of_weights_that_are_left_meanwhile_are_dropped(studio_page, weights):
+    page = studio_page(weights(), weights("other.safetensors", seed=1))
+    held = held_back(page, "**/api/pictures")
+    page.fill("#seed", "5")
+    page.select_option("#source", "1")
+    let_go(page, held)
+    assert page.is_hidden("#error"), page.text_content("#error")
+    settled(page, lambda: let_go(page, held), "samples")
+    assert page.is_hidden("#error"), page.text_content("#error")
+    assert "other.safetensors" in page.text_content("#command")
+
+
+def test_the_command_is_that_of_the_pictures_though_those_beside_them_fail(studio_page, weights):
+    page = studio_page(weights(), weights("other.safetensors", seed=1))
+    settled(page, lambda: page.check("#beside"), "looks")
+
+    def answer(route):
+        if '"source":"1"' in route.request.post_data:
+            route.fulfill(status=500, json={"error": "this one fell over"})
+        else:
+            route.continue_()
+
+    page.route("**/api/pictures", answer)
+    before = tiles(page)[0]
+    page.fill("#seed", "7")
+    page.wait_for_selector("text=this one fell over")
+    page.wait_for_function("document.querySelector('#command').textContent.includes('--seed 7 ')")
+    assert (tiles(page)[0] != before).any()
+
+
 def test_what_is_shown_is_saved_with_its_command(studio_page, weights):
     page = studio_page(weights())
     shown = tiles(page)
@@ -297,6 +371,45 @@ def test_a_picture_of_ones_own(studio_page, run_folder, picture_file):
     assert "this picture cannot be used" in page.text_content("#error")
 
 
+def test_a_picture_of_ones_own_stays_until_there_is_another_or_other_weights(
+    studio_page, run_folder, picture_file, tmp_path
+):
+    shutil.copytree(run_folder, tmp_path / "again")
+    page = studio_page(run_folder, tmp_path / "again")
+
+    def named(name, data=picture_file[0]):
+        return [{"name": name, "mimeType": "image/png", "buffer": data}]
+
+    def saved():
+        with page.expect_download() as waiting:
+            page.click("[data-look=npz]")
+        with np.load(waiting.value.path()) as held:
+            return held["images"].shape
+
+    page.click("#tab-own")
+    settled(page, lambda: page.set_input_files("#file", files=named("first.png")), "own")
+    assert page.input_value("#file") == ""  # or choosing the same file again would be no change
+    settled(page, lambda: page.click("#tab-samples"), "looks")
+    settled(page, lambda: page.click("#tab-own"), "own")
+    assert page.text_content("#looks-of").startswith("your picture")
+    assert "first.png" in page.text_content("#own-hint")
+    page.set_input_files("#file", files=named("no.png", b"nothing"))
+    page.wait_for_selector("text=this picture cannot be used")
+    assert saved() == (1, 16, 16, 3)
+    held = held_back(page, "**/api/own/0?*")
+    page.set_input_files("#file", files=named("second.png"))
+    wait_until(page, lambda: len(held) == 1)
+    page.set_input_files("#file", files=named("third.png"))
+    wait_until(page, lambda: len(held) == 2)
+    settled(page, lambda: held[1].continue_(), "own")
+    assert "third.png" in page.text_content("#own-hint")
+    assert saved() == (1, 16, 16, 3)
+    page.select_option("#source", "1")
+    page.wait_for_selector("text=Open a picture first.")
+    assert page.text_content("#own-hint") == ""
+    assert page.is_hidden("#looks-actions")
+
+
 def test_weights_alone_say_what_is_missing(studio_page, weights):
     page = studio_page(weights())
     page.click("#tab-own")
@@ -327,6 +440,13 @@ def test_nearest_pictures_appear(studio_page, weights, tmp_path, monkeypatch):
         assert shlex.split(figure.info["command"])[:2] == ["sagan", "sample"]
     settled(page, lambda: page.click("#reroll"), "samples")
     assert page.is_hidden("#near-save")  # of pictures that are not shown any more
+    held = held_back(page, "**/api/nearest")
+    page.click("#near")
+    settled(page, lambda: page.click(".tile >> nth=4"), "looks")
+    let_go(page, held)
+    assert page.locator("#near-pictures canvas").count() == 0
+    assert page.text_content("#near-hint") == ""
+    assert page.is_enabled("#near")
 
 
 def test_a_failure_is_a_sentence_and_the_page_goes_on(studio_page, weights, monkeypatch):

@@ -6,7 +6,7 @@ import { Grid } from "./grid.js";
 import { LooksPanel } from "./looks.js";
 import { RunView } from "./run.js";
 import { WalkView } from "./walk.js";
-import { download, get, PAGE, post, postArrays, sendPicture, Stale } from "./wire.js";
+import { download, get, PAGE, post, postArrays, sendPicture, Stale, unpack } from "./wire.js";
 
 const EVERY_MS = 2000;
 const FIRST_MS = 250;
@@ -18,8 +18,10 @@ let sources = [];
 let chosen = 0;
 let view = "samples";
 let shown = []; // of each source that is shown: { source, ask, images, labels, names, command, grid }
-let own = null;
-let lookedAt = null; // what the panel shows: { kind, ask, item }
+let own = null; // the picture of one's own for the current source: { file, source, subject, hint }
+let lookedAt = null; // what the panel shows: { kind, ask, item }, or { kind: "own", file, source }
+let drawTurn = 0; // which ask for samples is the newest, whatever its sources
+let lookTurn = 0; // which ask for what the panel shows is the newest: what an older one gives comes too late
 const seenLooks = new Map();
 
 const panel = new LooksPanel();
@@ -63,6 +65,7 @@ function tellControls() {
 async function refresh() {
   tellControls();
   const wanted = $("beside").checked ? sources.filter((source) => source.status === "ready") : [current()];
+  const turn = ++drawTurn;
   if (current()?.status !== "ready") return;
   prepareGrids(wanted);
   $("grids").setAttribute("aria-busy", "true");
@@ -74,19 +77,22 @@ async function refresh() {
       one.note.textContent = ask ? fewer : `${one.source.name} has none of the classes that are chosen.`;
       if (!ask) { Object.assign(one, { ask: null, names: [] }); one.grid.list.replaceChildren(); one.grid.tiles = []; return; }
       const { arrays, labels, command } = await postArrays("/api/pictures", ask, `pictures ${one.source.key}`);
+      if (turn !== drawTurn) return;
       const names = labels ? labels.map((c) => one.source.classes[c]) : Array.from({ length: arrays.images.shape[0] }, (_, i) => `sample ${i}`);
       Object.assign(one, { ask, images: arrays.images, labels, names, command });
       one.grid.chosen = Math.min(chosen, names.length - 1);
       one.grid.show(arrays.images, names);
+      if (one.source.key === current().key) tellCommand($("command"), command);
     }));
+    if (turn !== drawTurn) return;
     $("grids").setAttribute("aria-busy", "false");
     $("save-name").textContent = shown.length > 1 ? `Save those of ${current().name}` : "Save";
-    tellCommand($("command"), shown.find((one) => one.source.key === current().key).command);
     complain(null);
     drawn("samples", { ms: performance.now() - before });
     choose(Math.min(chosen, main().names.length - 1));
     if (view === "walk") await walk.open(chosen, true);
   } catch (error) {
+    if (turn !== drawTurn) return;
     if (!(error instanceof Stale)) $("grids").setAttribute("aria-busy", "false");
     failed(error);
   }
@@ -97,6 +103,7 @@ function prepareGrids(wanted) {
     shown.forEach((one, i) => { one.source = wanted[i]; });
     return;
   }
+  lookTurn += 1; // a map of what was shown until now comes too late
   $("grids").replaceChildren();
   shown = wanted.map((source) => {
     const box = el("section", {}, ...(wanted.length > 1 ? [el("h2", { className: "grid-title", textContent: source.name })] : []));
@@ -122,45 +129,57 @@ async function looksAt(source, ask, item) {
 }
 
 async function choose(item) {
+  const turn = ++lookTurn;
   chosen = item;
   const present = shown.filter((one) => one.ask);
   present.forEach((one) => one.grid.mark(Math.min(item, one.names.length - 1)));
-  $("near-pictures").replaceChildren();
-  $("near-actions").hidden = true;
-  $("near-hint").textContent = "";
+  clearNearest();
   if (view !== "samples") return;
   try {
     const subjects = await Promise.all(present.map(async ({ source, ask, images, names }) => {
       const at = Math.min(item, names.length - 1);
       return { name: source.name, picture: picture(images, at), message: await looksAt(source, ask, at) };
     }));
+    if (turn !== lookTurn) return;
     lookedAt = { kind: "samples", ask: main().ask, item };
+    clearNearest();
     panel.show(subjects, main().labels ? `${main().names[item]}, sample ${item}` : `sample ${item}`);
     $("looks-actions").hidden = !subjects.some((subject) => subject.message.blocks.length);
     $("near-box").hidden = !main().source.data;
   } catch (error) {
-    failed(error);
+    if (turn === lookTurn) failed(error);
   }
 }
 
 async function showFrame(frame, ask, item) {
   if (view !== "walk") return;
+  const turn = ++lookTurn;
+  const source = sources.find((one) => one.key === ask.source);
   $("looks-actions").hidden = true;
   $("near-box").hidden = true;
   try {
-    const message = await looksAt(current(), ask, item);
+    const message = await looksAt(source, ask, item);
+    if (turn !== lookTurn) return;
     lookedAt = { kind: "walk", ask, item };
-    panel.show([{ name: current().name, picture: frame, message }], `picture ${item + 1} of the walk`);
+    panel.show([{ name: source.name, picture: frame, message }], `picture ${item + 1} of the walk`);
   } catch (error) {
-    failed(error);
+    if (turn === lookTurn) failed(error);
   }
 }
 
+function clearNearest() {
+  $("near-pictures").replaceChildren();
+  $("near-actions").hidden = true;
+  $("near-hint").textContent = "";
+}
+
 async function nearest() {
+  const of = lookedAt;
   $("near").disabled = true;
   $("near-hint").textContent = "reading the training pictures …";
   try {
-    const { arrays, classes: names, count, data, others } = await postArrays("/api/nearest", { pictures: lookedAt.ask, item: lookedAt.item }, "near");
+    const { arrays, classes: names, count, data, others } = await postArrays("/api/nearest", { pictures: of.ask, item: of.item }, "near");
+    if (of !== lookedAt) return;
     $("near-pictures").replaceChildren(...Array.from({ length: arrays.images.shape[0] }, (_, i) => {
       const canvas = el("canvas", { role: "img", "aria-label": `training picture, ${names[i] ?? ""}, distance ${arrays.distances.data[i].toFixed(2)}` });
       paint(canvas, ...picture(arrays.images, i));
@@ -172,8 +191,9 @@ async function nearest() {
   } catch (error) {
     $("near-hint").textContent = "";
     failed(error);
+  } finally {
+    $("near").disabled = false;
   }
-  $("near").disabled = false;
 }
 
 async function saveNearest() {
@@ -190,24 +210,28 @@ async function saveNearest() {
 
 async function openOwn(file) {
   if (!file) return;
+  const source = current();
   try {
-    own = { file, source: current() };
-    const message = await sendPicture(`/api/own/${own.source.key}?page=${PAGE}`, file);
-    const { unpack } = await import("./wire.js");
-    const looks = message.arrays.looks.data;
-    const maps = unpack(looks.slice().buffer);
-    const { data, shape: [height, width] } = message.arrays.image;
-    lookedAt = { kind: "own" };
-    panel.show([{ name: "discriminator", picture: [data, height, width], message: maps }], "your picture, seen by the discriminator");
-    $("looks-actions").hidden = false;
-    $("near-box").hidden = true;
-    $("own-hint").textContent = `${file.name}: cut to ${height === width ? height : `${height}x${width}`} px as in training. Point at it in the panel.`;
+    const { arrays } = await sendPicture(`/api/own/${source.key}?page=${PAGE}`, file);
+    if (source.key !== current().key) return;
+    const { data, shape: [height, width] } = arrays.image;
+    const subject = { name: "discriminator", picture: [data, height, width], message: unpack(arrays.looks.data.slice().buffer) };
+    const hint = `${file.name}: cut to ${height === width ? height : `${height}x${width}`} px as in training. Point at it in the panel.`;
+    own = { file, source, subject, hint };
+    if (view === "own") showOwn();
     complain(null);
-    drawn("own");
   } catch (error) {
-    own = null;
     failed(error);
   }
+}
+
+function showOwn() {
+  lookedAt = { kind: "own", file: own.file, source: own.source };
+  panel.show([own.subject], "your picture, seen by the discriminator");
+  $("looks-actions").hidden = false;
+  $("near-box").hidden = true;
+  $("own-hint").textContent = own.hint;
+  drawn("own");
 }
 
 function tellOwn() {
@@ -234,7 +258,7 @@ async function save(kind, attention) {
   try {
     let done;
     if (attention && lookedAt.kind === "own") {
-      done = await download(`/api/own/${own.source.key}/save?${ownQuery(kind)}`, own.file);
+      done = await download(`/api/own/${lookedAt.source.key}/save?${ownQuery(kind)}`, lookedAt.file);
     } else {
       done = await download("/api/save", saveBody(kind, attention));
     }
@@ -247,7 +271,7 @@ async function save(kind, attention) {
 
 async function copy(button, body) {
   try {
-    const { command } = body.pictures ? await post("/api/command", body) : await get(`/api/own/${own.source.key}/command?${ownQuery("png")}`);
+    const { command } = body.pictures ? await post("/api/command", body) : await get(`/api/own/${lookedAt.source.key}/command?${ownQuery("png")}`);
     await navigator.clipboard.writeText(command);
     const text = button.textContent;
     button.textContent = "Copied";
@@ -261,6 +285,7 @@ async function copy(button, body) {
 // -------------------------------------------------------------------------------------------------- views
 
 function open(name) {
+  lookTurn += 1;
   view = name;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const on = tab.id === `tab-${name}`;
@@ -282,7 +307,9 @@ function open(name) {
   if (name === "walk" && main()?.names) walk.open(chosen);
   if (name === "own") {
     tellOwn();
-    if (lookedAt?.kind !== "own") {
+    if (own) {
+      showOwn();
+    } else {
       panel.clear(current()?.discriminator ? "Open a picture first." : "");
       $("looks-actions").hidden = true;
       $("near-box").hidden = true;
@@ -319,7 +346,10 @@ function listen() {
   for (const id of ["reroll", "reroll-thumb"]) $(id).addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 100000); refresh(); });
   $("near").addEventListener("click", nearest);
   $("near-save").addEventListener("click", saveNearest);
-  $("file").addEventListener("change", () => openOwn($("file").files[0]));
+  $("file").addEventListener("change", () => {
+    openOwn($("file").files[0]);
+    $("file").value = ""; // so that the same one can be chosen again
+  });
   const drop = $("drop");
   for (const kind of ["dragover", "dragleave", "drop"]) {
     drop.addEventListener(kind, (event) => {
@@ -343,8 +373,8 @@ function useSource() {
   if (source.status === "ready") {
     classes.offer(source.classes);
     $("num-label").textContent = source.classes.length ? "Samples of each class" : "Samples";
-    refresh();
   }
+  refresh();
   if (view === "own") open("own");
 }
 
