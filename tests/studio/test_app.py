@@ -59,6 +59,22 @@ def test_a_walk_and_its_command(ask, client, weights, tmp_path):
         assert np.array_equal(again["images"], arrays["images"])
 
 
+def test_samples_and_a_walk_do_not_replace_each_other(client, weights, monkeypatch):
+    studio, lanes = client(weights()), []
+    run = studio.studio.newest.run
+
+    async def noted(lane, work):
+        lanes.append(lane)
+        return await run(lane, work)
+
+    monkeypatch.setattr(studio.studio.newest, "run", noted)
+    for ask in ({"seed": 1}, {"seed": 2}, {"interpolate": 3}, {"interpolate": 3, "seed": 2}):
+        studio.arrays("pictures", {"source": "0", "classes": [0], "page": "a", **ask})
+    samples, other_samples, walk, other_walk = lanes
+    assert (samples, walk) == (other_samples, other_walk)
+    assert samples != walk
+
+
 @pytest.mark.parametrize("form", ["slides", "official"])
 def test_the_whole_map_of_a_sample(form, client, weights):
     file = weights(attention=(8, 16), attention_form=form)

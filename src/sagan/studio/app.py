@@ -203,7 +203,7 @@ def _add_pictures(app: FastAPI, studio: Studio) -> None:
 
     @app.post("/api/pictures")
     async def drawn(asked: Pictures) -> Response:
-        lane = f"pictures {asked.source} {asked.page}"
+        lane = f"{'pictures' if asked.interpolate is None else 'walk'} {asked.source} {asked.page}"
         return _message(await studio.newest.run(lane, lambda turn: studio.draw(asked, turn)))
 
     @app.post("/api/looks")
