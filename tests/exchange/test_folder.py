@@ -22,7 +22,7 @@ from sagan.data.names import readable
 from sagan.exchange.card import card, measured, plain
 from sagan.exchange.folder import write_folder
 from sagan.exchange.hub import HubGenerator
-from sagan.exchange.take_out import export, export_to
+from sagan.exchange.take_out import _run_of, export, export_to
 from sagan.generators.hub import is_hub_id
 from sagan.generators.weights import save_weights
 from sagan.metrics.report import Report, Value
@@ -138,11 +138,20 @@ def hub(tmp_path, monkeypatch):
 
 def test_pushed_and_loaded_by_its_name(small, tmp_path, hub):
     generator = small()
-    HubGenerator.of(generator).push_to_hub("me/pets")
+
+    def called(name):
+        return f"sagan.load('{name}')" in (hub / name / "README.md").read_text()
+
+    pushed = HubGenerator.of(generator)
+    pushed.push_to_hub("me/pets")
+    assert called("me/pets") and pushed.name is None
     assert same(sagan.load("me/pets").sample(3), generator.sample(3))
     again = HubGenerator.from_pretrained("me/pets").generator
     assert same(again.sample(3), generator.sample(3))
     HubGenerator.of(generator).save_pretrained(tmp_path / "cats", push_to_hub=True, repo_id="me/cats", private=True)
+    assert called("me/cats")
+    HubGenerator.of(generator, name="other").push_to_hub("me/named")
+    assert "# other" in (hub / "me" / "named" / "README.md").read_text()
     assert np.array_equal(sagan.load("me/cats").sample(3), sagan.load(tmp_path / "cats").sample(3))
     save_weights(generator.network, tmp_path / "g.safetensors", generator.class_names, generator.provenance)
     exported = export_to("g.safetensors", "shared", push="me/again")
@@ -248,6 +257,21 @@ def test_a_card_takes_the_values_of_its_step_and_given_reports(small, tmp_path):
     assert "**FID**" in text
     assert "**KID**" in text
     assert "other step" not in text
+
+
+def test_the_values_of_a_run_are_found_from_what_lies_in_it(small, tmp_path):
+    run = tmp_path / "grown" / "16px"
+    for folder in ("evaluations", "checkpoints"):
+        (run / folder).mkdir(parents=True)
+    (run / "evaluations" / "step-00000012.json").write_text(REPORT.to_json())
+    generator = small()
+    weights = run / "generator.safetensors"
+    save_weights(generator.network, weights, generator.class_names, generator.provenance)
+    (run / "checkpoints" / "step-00000012.pt").touch()
+    assert _run_of(run / "checkpoints" / "best.pt") == run
+    assert _run_of(tmp_path / "grown") == run
+    export(weights, "shared")
+    assert "**FID**" in Path("shared/README.md").read_text()
 
 
 def test_names_are_refused_before_anything_is_loaded(tmp_path, monkeypatch):

@@ -3,11 +3,12 @@
 Needs the package ``huggingface_hub`` (the extra ``hub``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelHubMixin
+from huggingface_hub import HfApi, ModelHubMixin
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from sagan.exchange.folder import write_folder
@@ -24,7 +25,7 @@ class HubGenerator(ModelHubMixin, library_name="sagan"):
     Attributes:
         generator: What :func:`sagan.load` gives.
         reports: What was measured of it, for the card.
-        name: What the card calls it; None is the folder's name.
+        name: What the card calls it; None is the repository that it is pushed to, else the folder's name.
         licence: See :func:`~sagan.exchange.card.card`.
     """
 
@@ -53,7 +54,7 @@ class HubGenerator(ModelHubMixin, library_name="sagan"):
         """Write the folder that can be shared; it has its files when all of them are complete.
 
         Args:
-            save_directory: The folder; the card has its name unless there is another.
+            save_directory: The folder; the card has its name unless there is another, or ``repo_id`` is pushed to.
             push_to_hub: Push it, too.
             repo_id: Where to; unset is a repository with the folder's name.
             options: Of the mixin's method of this name.
@@ -64,16 +65,46 @@ class HubGenerator(ModelHubMixin, library_name="sagan"):
         Raises:
             ValueError: If it is the folder of a run, whose files the mixin would replace.
         """
-        folder = Path(save_directory)
+        folder, name = Path(save_directory), repo_id if push_to_hub else None
         if (folder / "checkpoints").exists():
             raise ValueError(f"{folder} is the folder of a run; choose another one to share")
         kept = {key: options.pop(key) for key in ("config", "model_card_kwargs") if key in options}
-        with whole_folder(folder) as place:
+        with self._called(name), whole_folder(folder) as place:
             super().save_pretrained(place, **kept)
         if not push_to_hub:
             return None
         said: str = self.push_to_hub(repo_id or folder.name, **kept, **options)
         return said
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Push the folder that can be shared; the card has the repository's name unless there is another.
+
+        Args:
+            repo_id: Where to, OWNER/NAME; without OWNER it is yours.
+            options: Of the mixin's method of this name, such as ``private`` or ``token``.
+
+        Returns:
+            The address of what was pushed.
+
+        Raises:
+            OSError: If it cannot be pushed.
+        """
+        if self.name is None:  # the mixin tells only the last part of the repository's name to the folder
+            api = HfApi(token=options.get("token"))
+            repo_id = api.create_repo(repo_id=repo_id, private=options.get("private"), exist_ok=True).repo_id
+        with self._called(repo_id):
+            said: str = super().push_to_hub(repo_id, **options)
+        return said
+
+    @contextmanager
+    def _called(self, name: str | None) -> Iterator[None]:
+        """Have the card call it so, if nobody named it."""
+        before = self.name
+        self.name = before if before is not None else name
+        try:
+            yield
+        finally:
+            self.name = before
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_folder(self.generator, save_directory, self.reports, name=self.name, licence=self.licence)

@@ -8,6 +8,7 @@ from pathlib import Path
 from sagan.exchange.card import measured
 from sagan.exchange.config import GRAPHS, check_export
 from sagan.generators.pretrained import load
+from sagan.generators.staged import newest_stage
 from sagan.generators.weights import save_weights
 from sagan.metrics.report import Report, report_from_json
 from sagan.reading import read_named
@@ -98,9 +99,18 @@ def export_to(
         return Exported(out=out, script=write_script(out, classes=classes), classes=classes, difference=difference)
     from sagan.exchange.folder import write_folder
 
-    own: list[Report] = measured(Path(path), generator.provenance.get("step"))
+    own: list[Report] = measured(_run_of(Path(path)), generator.provenance.get("step"))
     write_folder(generator, out, [*own, *given], name=push, licence=licence)
     return Exported(out=out, address=None if push is None else _pushed(out, push, private))
+
+
+def _run_of(path: Path) -> Path:
+    """Give the folder of the run that a checkpoint, a folder of stages, or the run's weights file is of."""
+    path = newest_stage(path)
+    folder = path.absolute().parent
+    if path.is_dir():
+        return path
+    return folder.parent if folder.name == "checkpoints" else folder
 
 
 def _check_packages(out: Path, push: str | None) -> None:
