@@ -78,3 +78,6 @@ def test_the_pictures_of_a_run_are_found_where_they_still_are(run_folder, tmp_pa
     (run_folder / "config.json").write_text(json.dumps(config))
     assert data_of_run(run_folder) is None
     assert data_of_run(tmp_path) is None
+    del config["data"]["path"]  # as `sagan import` leaves it
+    (run_folder / "config.json").write_text(json.dumps(config))
+    assert data_of_run(run_folder) is None

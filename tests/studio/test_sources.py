@@ -2,6 +2,8 @@
 
 import pytest
 
+from sagan.exchange.folder import write_folder
+from sagan.generators.pretrained import load
 from sagan.studio import sources
 from sagan.studio.sources import Source
 
@@ -46,6 +48,19 @@ def test_weights_have_their_statistics_already(weights):
     assert source.version == 1
     assert not source.generator().rough
     assert not source.has_discriminator()
+
+
+def test_a_folder_that_was_exported_is_no_run(client, weights, run_folder, tmp_path):
+    write_folder(load(weights()), tmp_path / "mine")
+    studio = client(tmp_path / "mine", run_folder)
+    mine, run = studio.state()
+    assert (mine["run"], mine["status"], mine["discriminator"], mine["data"]) == (False, "ready", False, False)
+    assert "holds weights alone; name its run folder" in studio.http.get("/api/runs/0").json()["error"]
+    assert run["run"]
+    for file in (run_folder / "checkpoints").iterdir():
+        file.unlink()
+    weights().rename(run_folder / "generator.safetensors")  # a run that kept its weights alone is one all the same
+    assert Source("0", "run", run_folder, "cpu").is_run
 
 
 def test_what_cannot_be_loaded_is_a_sentence_and_is_not_tried_again_and_again(tmp_path):

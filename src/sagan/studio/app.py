@@ -236,7 +236,7 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
     def folder_of(key: str) -> Source:
         source = studio.source(key)
         if not source.is_run:
-            raise ValueError(f"{source.name} is a file; name its run folder to see the run")
+            raise ValueError(f"{source.name} holds weights alone; name its run folder to see the run")
         if not source.path.is_dir():
             raise ValueError(f"the folder of {source.name} is gone: it was deleted, moved or unmounted")
         return source

@@ -13,6 +13,7 @@ from sagan.evaluation.reference import real_batches, reference_of
 from sagan.metrics.features import extract
 from sagan.metrics.neighbours import nearest
 from sagan.metrics.pixels import PixelNetwork
+from sagan.reading import object_of, read_bytes
 from sagan.recipes.config import config_of_file
 from sagan.sizes import Size
 
@@ -79,10 +80,17 @@ class TrainingPictures:
 
 
 def data_of_run(folder: Path) -> DataConfig | None:
-    """Give the pictures that a run was trained on, if they are still where its configuration says."""
+    """Give the pictures that a run was trained on, if they are still where its configuration says.
+
+    None where it does not say which, as that of imported networks: those that a new run would take are others.
+    """
+    file = folder / "config.json"
     try:
-        config = config_of_file(folder / "config.json").data
+        config = config_of_file(file).data
+        said = object_of(read_bytes(file)).get("data")
     except (OSError, ValueError):
+        return None
+    if not isinstance(said, dict) or "path" not in said:
         return None
     if config.path in DRAWN or Path(config.path).expanduser().exists():
         return replace(config, skip_unreadable=True)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sagan.generators.pretrained import file_of, load, load_judge
+from sagan.generators.pretrained import EXPORTED, file_of, load, load_judge
 from sagan.generators.staged import newest_stage
 from sagan.generators.trained import TrainedGenerator
 from sagan.models.discriminator import Discriminator
+from sagan.runs.folder import LOCK
+from sagan.runs.log import LOG
 from sagan.sampling import attention_gammas
 from sagan.sizes import written
 
@@ -48,7 +50,7 @@ class Source:
 
     def __init__(self, key: str, name: str, path: Path, device: str = "auto") -> None:
         self.key, self.name, self.given, self.device = key, name, path, device
-        self.is_run = path.is_dir()
+        self.is_run = path.is_dir() and not holds_weights_alone(self.path)
         self.loaded: Loaded | None = None
         self.error: str | None = None
         self.version = 0
@@ -186,6 +188,11 @@ class Loader:
             source.read()
             with self._guard:
                 self._pending.discard(source.key)
+
+
+def holds_weights_alone(folder: Path) -> bool:
+    """Tell a folder of weights, as `sagan export` writes it to share them, from that of a run."""
+    return (folder / EXPORTED).exists() and not any((folder / name).exists() for name in (LOG, "checkpoints", LOCK))
 
 
 def stamp_of(file: Path) -> Stamp:

@@ -19,7 +19,7 @@ export class RunView {
     $("run").replaceChildren();
     this.cards.clear();
     if (!runs.length) {
-      $("run").append(el("p", { className: "empty", textContent: "This is a file of weights. Open the studio with the folder of a run to see its curves, its samples over time and its warnings." }));
+      $("run").append(el("p", { className: "empty", textContent: "This is a file of weights, or a folder of them alone. Open the studio with the folder of a run to see its curves, its samples over time and its warnings." }));
       return;
     }
     for (const source of runs) this.cards.set(source.key, new Card(source, classes(source), runs.length > 1));
