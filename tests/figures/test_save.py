@@ -60,6 +60,17 @@ def test_metadata_of_other_formats_is_the_image_description(tmp_path, suffix):
         assert file.getexif()[0x010E] == "seed: 3\nlayer: feat32"
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_other_letters_stand_in_the_user_comment_of_other_formats(tmp_path, suffix):
+    told = {"command": "sagan sample läufe/日本 --out a.webp", "seed": "3"}
+    with Image.open(save_image(PICTURE, tmp_path / f"a{suffix}", metadata=told)) as file:
+        exif = file.getexif()
+    assert exif[0x010E].startswith("command: sagan sample l?ufe/??")
+    comment = exif.get_ifd(0x8769)[0x9286]
+    assert comment[:8] == b"UNICODE\0" and exif.endian == ">"
+    assert comment[8:].decode("utf-16-be") == "command: sagan sample läufe/日本 --out a.webp\nseed: 3"
+
+
 @pytest.mark.parametrize("key", ["", "k" * 80, "γ", "a\nb"])
 def test_keys_that_a_png_cannot_hold_are_refused(tmp_path, key):
     with pytest.raises(ValueError, match="metadata key"):

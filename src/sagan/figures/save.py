@@ -28,7 +28,8 @@ def save_image(image: Image.Image, path: str | Path, *, metadata: Mapping[str, s
         image: The picture; transparency is dropped.
         path: Where to write it.
         metadata: Written into the file, e.g. what the caption says and the command: as text entries of a PNG, in the
-            image description of the others (one line ``key: value`` each).
+            image description of the others (one line ``key: value`` each), and, where letters are not ASCII, whole in
+            their user comment, as UTF-16.
 
     Returns:
         The path written.
@@ -146,10 +147,13 @@ def _text_of(metadata: Mapping[str, str]) -> PngImagePlugin.PngInfo:
 
 
 def _exif_of(metadata: Mapping[str, str]) -> Image.Exif:
-    """Give the image description of the other formats."""
+    """Give the image description of the other formats; it is plain letters, so others stand in the user comment."""
     exif = Image.Exif()
     if metadata:
-        exif[ExifTags.Base.ImageDescription] = "\n".join(f"{key}: {value}" for key, value in metadata.items())
+        text = "\n".join(f"{key}: {value}" for key, value in metadata.items())
+        exif[ExifTags.Base.ImageDescription] = text
+        if not text.isascii():
+            exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + text.encode("utf-16-be")
     return exif
 
 
