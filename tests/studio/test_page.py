@@ -347,6 +347,38 @@ def test_a_run_goes_on_before_your_eyes(studio_page, run_folder):
     assert "last saved at step 4" in page.text_content("#run")
 
 
+def test_samples_over_time_are_those_of_the_step_that_is_told(studio_page, run_folder):
+    page = studio_page(run_folder)
+    settled(page, lambda: page.click("#tab-run"), "run")
+    held = held_back(page, "**/samples/2")
+    page.fill("#run input[type=range]", "0")
+    page.fill("#run input[type=range]", "1")
+    let_go(page, held)
+    assert page.text_content("#run output") == "step 4"
+    assert (pixels(page, "#run .tile canvas") == 40).all()
+    page.unroute("**/samples/2")
+    page.fill("#run input[type=range]", "0")
+    first = "document.querySelector('#run .tile canvas').getContext('2d').getImageData(0, 0, 1, 1).data[0]"
+    page.wait_for_function(f"{first} === 20")
+    np.save(run_folder / "samples" / "step-00000002.npy", np.full((3, 16, 16, 3), 90, np.uint8))
+    with (run_folder / "log.jsonl").open("a") as log:
+        log.write('ss_d": 1.0}\n{"step": 4, "health": "rolled back", "from_step": 5, "because": "it was tried"}\n')
+    page.wait_for_function(f"{first} === 90")
+
+
+def test_a_run_that_is_opened_twice_is_followed_once(studio_page, run_folder):
+    page = studio_page(run_folder)
+    held = held_back(page, "**/api/runs/0")
+    page.click("#tab-run")
+    wait_until(page, lambda: len(held) == 1)
+    page.click("#tab-run")
+    wait_until(page, lambda: len(held) == 2)
+    settled(page, lambda: held.pop().continue_(), "run")
+    held.clear()
+    page.wait_for_timeout(4500)
+    assert len(held) == 1
+
+
 def test_a_picture_of_ones_own(studio_page, run_folder, picture_file):
     data, _ = picture_file
     page = studio_page(run_folder)

@@ -10,6 +10,7 @@ export class RunView {
   constructor() {
     this.cards = new Map();
     this.timer = 0;
+    this.round = 0; // which opening of the view is followed
   }
 
   /** Show these sources, { key, name, run }, and follow them while the view is open. */
@@ -30,6 +31,7 @@ export class RunView {
   }
 
   async follow() {
+    const round = this.round;
     let failed = null;
     for (const card of this.cards.values()) {
       try {
@@ -37,6 +39,7 @@ export class RunView {
       } catch (error) {
         if (!(error instanceof Stale)) failed = error;
       }
+      if (round !== this.round) return;
     }
     if (failed || this.failed) complain(failed);
     this.failed = failed;
@@ -45,6 +48,7 @@ export class RunView {
   }
 
   close() {
+    this.round += 1;
     clearTimeout(this.timer);
     this.cards.clear();
   }
@@ -97,6 +101,9 @@ class Card {
   async read() {
     const told = await get(`/api/runs/${this.source.key}`, `run ${this.source.key}`);
     this.steps = told.samples;
+    const gone = told.health.filter((line) => line.health === "rolled back").length;
+    if (gone !== this.gone || told.step < this.step) this.cache.clear(); // steps that are done again have other samples
+    Object.assign(this, { gone, step: told.step });
     if (told.rows.length) this.classes = told.rows;
     this.panels = told.panels;
     this.heading(told);
@@ -136,6 +143,7 @@ class Card {
         if (!(error instanceof Stale)) complain(error);
         return;
       }
+      if (step !== this.steps[+this.slider.value]) return; // another is looked at meanwhile
     }
     const images = this.cache.get(step);
     this.grid.style.setProperty("--shape", Math.sqrt(images.shape[2] / images.shape[1]));
