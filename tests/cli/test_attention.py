@@ -35,6 +35,7 @@ def test_attention_of_both_networks(run: Run, digits_run: Path, error: Mistake) 
         (("--out", "x.png", "--query", "8,8", "16,0"), "query 16,0 lies outside the image of 16x16 pixels"),
         (("--out", "x.png", "--query", "abc"), "--query takes points as ROW,COLUMN in pixels"),
         (("--out", "x.png", "--layer", "4"), "has attention at feat8, not at feat4"),
+        (("--out", "x.png", "--query", *(f"{k},0" for k in range(8))), "a figure shows 1 to 7 queries, found 8"),
     ],
 )
 def test_what_cannot_be_right_is_refused_before_anything_is_computed(
@@ -49,6 +50,9 @@ def test_classes_and_truncation_of_samples_are_checked_first(
     run: Run, checkpoint: Path, error: Mistake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no class 'zebra'" in error(run("attention", checkpoint, "--class", "zebra", "--out", "x.png"))
+    for flags, count in ((("--class", "4", "--num", "3"), 3), ((), 4)):
+        said = error(run("attention", checkpoint, *flags, "--sample", str(count), "--out", "x.png"))
+        assert f"there are {count} samples, counted from 0; found the number {count}" in said
     assert "truncation must be above" in error(run("attention", checkpoint, "--truncation", "0", "--out", "x.png"))
     said = error(run("attention", checkpoint, "--data", "digits", "--truncation", "1", "--out", "x.png"))
     assert "--truncation is for samples" in said

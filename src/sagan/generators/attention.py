@@ -13,6 +13,7 @@ from PIL import Image
 
 from sagan.data import DataConfig, ImageSet, fitted_alike, hand_over, notes, open_alike
 from sagan.figures import attention_figure, save_image
+from sagan.figures.attention import QUERY_COLOURS
 from sagan.generators.config import AttentionConfig, AttentionFields, Style, check_attention_file, class_index
 from sagan.generators.files import describe_weights, noted, save_arrays
 from sagan.generators.pretrained import load, load_judge
@@ -23,6 +24,9 @@ from sagan.ops.pixels import uint8_to_images
 from sagan.sampling import attention_gammas, attention_maps, check_queries, check_truncation
 from sagan.sizes import Size
 from sagan.words import how_many
+
+# So many classes are shown where none are named.
+FIRST = 4
 
 
 def attention_to_file(
@@ -52,6 +56,7 @@ def attention_to_file(
     """
     config, out = config or AttentionConfig(), Path(out)
     check_attention_file(out)
+    _check_number_of_queries(config, out)
     if data is not None:
         if config.truncation is not None or config.sample is not None:
             flag = "--truncation" if config.sample is None else "--sample"
@@ -68,8 +73,23 @@ def attention_to_file(
         checked_position("generator", generator.image_size, generator.attention_positions, config)
         for name in config.classes:
             class_index(name, class_names)
+        _check_sample(config, generator.num_classes)
 
     return write_attention(load(path, preview=True, progress=progress, check=check), out, config)
+
+
+def _check_number_of_queries(config: AttentionConfig, out: Path) -> None:
+    """Check that a figure has colours for so many query points; arrays have no bound."""
+    found, most = len(config.queries_px or ()), len(QUERY_COLOURS)
+    if found > most and out.suffix.lower() != ".npz":
+        raise ValueError(f"a figure shows 1 to {most} queries, found {found}; write an .npz for more")
+
+
+def _check_sample(config: AttentionConfig, num_classes: int) -> None:
+    """Check that there is the one sample that is asked for."""
+    count = config.num * (len(config.classes) or min(FIRST, num_classes) or 1)
+    if config.sample is not None and config.sample >= count:
+        raise ValueError(f"there are {count} samples, counted from 0; found the number {config.sample}")
 
 
 def _real(data: Any, size: Size, run_data: object) -> ImageSet:
@@ -148,7 +168,7 @@ def write_attention(
     check_attention_file(out)
     size, form = generator.config.image_size, generator.config.attention_form
     position = checked_position("generator", size, generator.config.attention_positions, config)
-    first = list(range(min(4, generator.config.num_classes)))
+    first = list(range(min(FIRST, generator.config.num_classes)))
     wanted = [generator.class_index(name) for name in config.classes] or first
     labels = [c for c in wanted for _ in range(config.num)]
     queries = default_queries(size) if config.queries_px is None else config.queries_px
@@ -191,7 +211,7 @@ def discriminator_attention(
     if num < 1:
         raise ValueError(f"num must be at least 1, found {num}")
     names = dataset.class_names
-    wanted = [class_index(name, names) for name in classes] or list(range(min(4, len(names)))) or [0]
+    wanted = [class_index(name, names) for name in classes] or list(range(min(FIRST, len(names)))) or [0]
     chosen = _chosen(dataset, wanted, num, seed)
     images: NDArray[np.uint8] = np.stack([dataset.images[i] for i in chosen])
     labels = np.array([int(dataset.labels[i]) for i in chosen])
