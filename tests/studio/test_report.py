@@ -1,5 +1,6 @@
 """The report of a run: one file, opened from the disk."""
 
+import base64
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from sagan.generators.pretrained import load
 from sagan.metrics.report import Report, Value
 from sagan.sampling import attention_maps, generate
 from sagan.studio import report
+from sagan.studio.binary import unpacked
 from sagan.studio.report import write_report
 
 
@@ -78,6 +80,17 @@ def test_a_log_without_values_is_not_taken_for_health(run_folder, tmp_path, open
 
 
 @pytest.mark.long("a real browser draws the report")
+def test_curves_of_huge_values_that_hardly_differ_have_an_axis(run_folder, tmp_path, open_page):
+    lines = [{"step": k, "loss_d": 1e16 + 2 * k, "loss_g": 1e16} for k in (1, 2, 3)]
+    (run_folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_report(run_folder, tmp_path / "report.html")
+    page = open_page(tmp_path / "report.html")
+    for chart in page.locator(".chart svg").all():
+        assert 2 <= chart.locator("line.axis").count() <= 6
+    assert page.said == []
+
+
+@pytest.mark.long("a real browser draws the report")
 def test_a_report_of_a_run_that_goes_on_says_what_was_saved(run_folder, tmp_path, open_page):
     with (run_folder / "log.jsonl").open("a") as log:
         log.write('\n{"step": 9, "loss_d": 1.0, "loss_g": 1.0}\n')
@@ -120,12 +133,39 @@ def test_much_is_left_out_where_there_is_no_room(written, tmp_path, monkeypatch)
     assert maps_in(tmp_path / "small.html") == 2
 
 
+def test_no_part_takes_more_than_its_room(run_folder, tmp_path, monkeypatch):
+    room = {"MOST_OVER_TIME": 3000, "MOST_SAMPLES": 1700, "MOST_LOOKS": 2000}
+    for name, most in room.items():
+        monkeypatch.setattr(report, name, most)
+    write_report(run_folder, tmp_path / "small.html")
+    text = (tmp_path / "small.html").read_text()
+    parts = {name: base64.b64decode(held) for name, held in re.findall(r'id="([\w-]+)">([\w+/=]+)</script>', text)}
+    assert {*parts} == {"over-time", "samples", "looks-0", "told"}
+    for name, most in zip(("over-time", "samples", "looks-0"), room.values(), strict=True):
+        assert len(parts[name]) <= most, name
+    assert unpacked(parts["over-time"])[1]["images"].shape == (2, 1, 16, 16, 3)
+    assert unpacked(parts["samples"])[1]["images"].shape == (2, 16, 16, 3)
+    header, arrays = unpacked(parts["looks-0"])
+    assert header["blocks"][0]["queries"] == [4, 4]
+    assert arrays["map8"].shape == (16, 64)
+
+
 def test_a_run_that_has_saved_nothing_has_curves_all_the_same(run_folder, tmp_path):
     for file in (run_folder / "checkpoints").iterdir():
         file.unlink()
     said = write_report(run_folder, tmp_path / "r.html")
     assert "the report of" in said
     assert 'id="samples"' not in (tmp_path / "r.html").read_text()
+
+
+def test_a_run_whose_weights_cannot_be_read_says_so(run_folder, tmp_path, capsys):
+    (run_folder / "checkpoints" / "step-00000004.pt").write_bytes(b"damaged")
+    write_report(run_folder, tmp_path / "r.html", progress=True)
+    said = capsys.readouterr().err
+    assert said.startswith("note: the report has neither samples by class nor attention: ")
+    assert "step-00000004.pt" in said
+    held = re.search(r'id="told">([^<]+)', (tmp_path / "r.html").read_text())[1]
+    assert "step-00000004.pt" in json.loads(base64.b64decode(held))["no_generator"]
 
 
 @pytest.mark.long("a process of its own imports PyTorch")

@@ -60,7 +60,9 @@ def draw(generator: TrainedGenerator, config: SampleConfig, advance: Callable[[i
     return Drawn(images, labels, network, seen if whole else {})
 
 
-def looks(generator: TrainedGenerator, config: SampleConfig, item: int, drawn: Drawn | None = None) -> bytes:
+def looks(
+    generator: TrainedGenerator, config: SampleConfig, item: int, drawn: Drawn | None = None, most: int | None = None
+) -> bytes:
     """Give the whole attention map of one of these pictures, of every block, as a message.
 
     Args:
@@ -68,6 +70,7 @@ def looks(generator: TrainedGenerator, config: SampleConfig, item: int, drawn: D
         config: Which pictures.
         item: Which of them, counted from 0.
         drawn: The same pictures, if they are there: then the network does not run again.
+        most: So many numbers of each map at most; None is what a page gets.
 
     Raises:
         ValueError: If there is no such picture.
@@ -76,13 +79,13 @@ def looks(generator: TrainedGenerator, config: SampleConfig, item: int, drawn: D
         check_item(item, len(drawn.images))
         rows = {name: parts[item // BATCH_SIZE][[item % BATCH_SIZE]] for name, parts in drawn.seen.items()}
         network = drawn.network
-        found = maps_of(rows, network, coarse_queries(network))
+        found = maps_of(rows, network, coarse_queries(network, most))
     else:
         network, z, y = generator.inputs(config)
         check_item(item, len(z))
         device = next(network.parameters()).device
         labels = None if y is None else y[item : item + 1].to(device)
-        found = attention_maps(network, z[item : item + 1].to(device), labels, coarse_queries(network))
+        found = attention_maps(network, z[item : item + 1].to(device), labels, coarse_queries(network, most))
     maps = {position: values[0].float().cpu().numpy() for position, values in found.items()}
     return message_of_maps(maps, network)
 
@@ -97,17 +100,18 @@ def check_item(item: int, count: int) -> None:
         raise ValueError(f"there are {count} pictures, counted from 0; found the number {item}")
 
 
-def coarse_queries(network: Generator | Discriminator) -> list[tuple[int, int]] | None:
-    """Give a coarser grid of query points (row, column) where the map would be too large; None is every position."""
-    start, most, keys = network.config.start_grid, 0, 1
+def coarse_queries(network: Generator | Discriminator, most: int | None = None) -> list[tuple[int, int]] | None:
+    """Give a coarser grid of query points (row, column) where a map had more numbers; None is every position."""
+    most = MAX_NUMBERS if most is None else min(most, MAX_NUMBERS)
+    start, largest, keys = network.config.start_grid, 0, 1
     for name, block in network.attention.items():
         if name.isdecimal() and isinstance(block, SelfAttention2d):
             grid = scaled(start, int(name))
             count = math.prod(block.key_grid(*grid))
-            keys, most = max(keys, count), max(most, math.prod(grid) * count)
-    if most <= MAX_NUMBERS:
+            keys, largest = max(keys, count), max(largest, math.prod(grid) * count)
+    if largest <= most:
         return None
-    shorter = START << max(0, int((MAX_NUMBERS / (keys * math.prod(start))) ** 0.5).bit_length() - 1)
+    shorter = START << max(0, int((most / (keys * math.prod(start))) ** 0.5).bit_length() - 1)
     height, width = network.config.image_size
     rows, columns = scaled(start, shorter)
     return [

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from sagan.studio.commands import flag_name, sample_command
 from sagan.studio.drawing import looks
 from sagan.studio.live import for_json, inside, log_lines, read_inside, run_told
 
-# Room for each part, in bytes before base64 makes four of three; together the page stays under 15 MB.
+# Room for each part, in bytes before base64 makes four of three; together the page stays under 15 MB. Where a single
+# picture takes more than its part, maps have less.
 MOST_OVER_TIME, MOST_SAMPLES, MOST_LOOKS = 3_000_000, 2_500_000, 5_000_000
+MOST_TOGETHER = 10_500_000
 MOST_STEPS, MOST_CLASSES, EACH, MOST_LOOKED_AT = 40, 20, 6, 10
 SCRIPTS = ("dom.js", "wire.js", "colours.js", "maps.js", "looks.js", "chart.js", "grid.js", "report.js")
 VALUE_FILES = ("evaluation.json", "values.json")
@@ -41,7 +44,7 @@ def write_report(run: str | Path, out: str | Path, *, progress: bool = False) ->
     Args:
         run: The run's folder.
         out: The page, ``.html``.
-        progress: Show a progress bar while standing statistics are computed.
+        progress: Show a progress bar while standing statistics are computed, and say what is left out.
 
     Returns:
         What was written, as a sentence.
@@ -61,8 +64,10 @@ def write_report(run: str | Path, out: str | Path, *, progress: bool = False) ->
         generator = load(run, preview=True, progress=progress)
     except (FileNotFoundError, ValueError) as error:  # a run that has saved nothing yet has curves all the same
         told |= {"no_generator": str(error), "classes": [], "gammas": {}}
+        if progress:
+            print(f"note: the report has neither samples by class nor attention: {error}", file=sys.stderr)
     else:
-        data |= _of_generator(generator, file_of(run), told)
+        data |= _of_generator(generator, file_of(run), told, MOST_TOGETHER - len(data["over-time"]))
     data["told"] = json.dumps(for_json(told), allow_nan=False).encode()
     page = single_file("report.html", ("studio.css", "report.css"), SCRIPTS, data)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +76,7 @@ def write_report(run: str | Path, out: str | Path, *, progress: bool = False) ->
 
 
 def _over_time(run: Path, told: dict[str, Any]) -> bytes:
-    """Pack samples of evenly spread steps; the steps stand in the header."""
+    """Pack samples of evenly spread steps, of the first rows where all take too much; the steps stand in the header."""
     files = kept_samples(run / "samples", told["step"])
     images: list[NDArray[np.uint8]] = []
     if not files:
@@ -85,17 +90,18 @@ def _over_time(run: Path, told: dict[str, Any]) -> bytes:
             found = read_inside(run, path)
         except (OSError, ValueError):  # damaged, or just being written
             continue
+        found = found[: max(1, MOST_OVER_TIME // max(1, count * math.prod(found.shape[1:])))]
         if not images or found.shape == images[0].shape:
             steps.append(step)
             images.append(found)
     return packed({"steps": steps}, {"images": np.stack(images)} if images else {})
 
 
-def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any]) -> dict[str, bytes]:
-    """Draw samples by class and pack the whole maps of some of them."""
+def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any], left: int) -> dict[str, bytes]:
+    """Draw samples by class and pack the whole maps of some of them, in so many bytes."""
     size, names = generator.config.image_size, generator.class_names
     room = max(1, MOST_SAMPLES // (math.prod(size) * 3))
-    classes = tuple(flag_name(c, names) for c in range(min(MOST_CLASSES, len(names))))
+    classes = tuple(flag_name(c, names) for c in range(min(MOST_CLASSES, room, len(names))))
     num = max(1, min(EACH, room // max(1, len(classes))))
     config = SampleConfig(classes=classes, num=num if classes else min(24, room))
     network, z, y = generator.inputs(config)
@@ -108,13 +114,23 @@ def _of_generator(generator: TrainedGenerator, file: Path, told: dict[str, Any])
         "looked_at": [],
     }
     data = {"samples": packed({}, {"images": generate(network, z, y)})}
-    room = MOST_LOOKS
-    for item in range(0, len(z), math.ceil(len(z) / MOST_LOOKED_AT)):
+    return data | _maps(generator, config, told["looked_at"], len(z), min(MOST_LOOKS, left - len(data["samples"])))
+
+
+def _maps(
+    generator: TrainedGenerator, config: SampleConfig, looked_at: list[int], count: int, room: int
+) -> dict[str, bytes]:
+    """Pack the maps of some of these pictures, the first coarser where it would not fit; tell which they are."""
+    data: dict[str, bytes] = {}
+    for item in range(0, count, math.ceil(count / MOST_LOOKED_AT)):
         message = looks(generator, config, item)
-        room -= len(message)
-        if room < 0 and told["looked_at"]:
+        if len(message) > room and looked_at:
             break
-        told["looked_at"].append(item)
+        if len(message) > room:
+            blocks = len(generator.config.attention_positions)
+            message = looks(generator, config, item, most=max(1, room // max(1, blocks)))
+        room -= len(message)
+        looked_at.append(item)
         data[f"looks-{item}"] = message
     return data
 

@@ -19,9 +19,9 @@ function ticks(low, high, wanted = 4) {
   const raw = (high - low) / wanted || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw);
-  const found = [];
-  for (let t = Math.ceil(low / step) * step; t <= high + 1e-9 * step; t += step) found.push(+t.toPrecision(12));
-  return found;
+  const first = Math.ceil(low / step);
+  const places = Array.from({ length: wanted + 1 }, (_, i) => (first + i) * step);
+  return places.filter((t) => t <= high + 1e-9 * step).map((t) => +t.toPrecision(12));
 }
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -36,7 +36,8 @@ export function chart(panel) {
   // A few wild values at the start must not press the rest flat.
   const cut = values.length > 40 ? [values[Math.floor(0.04 * values.length)], values[Math.ceil(0.96 * values.length) - 1]] : [values[0] ?? 0, values.at(-1) ?? 1];
   let [low, high] = panel.from_zero ? [Math.min(0, cut[0]), cut[1]] : cut;
-  if (high - low < 1e-9) { low -= 0.5; high += 0.5; }
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (high - low < Math.max(1e-9, 1e-12 * size)) { const half = Math.max(0.5, 1e-6 * size); low -= half; high += half; }
   const pad = 0.06 * (high - low);
   high += pad;
   if (!panel.from_zero) low -= pad;
