@@ -183,6 +183,20 @@ def test_cells_are_means_of_pixels():
     assert points[1, 2, 3, 0] == pytest.approx(images[1, 4:6, 6:8, 0].mean() / 255)
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 20), (16, 28), (28, 16)])
+def test_cells_of_sides_that_8_does_not_divide_share_pixels(height, width):
+    images = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    points = cells(images)
+    assert points.shape == (2, 192)
+    for i, j in np.ndindex(8, 8):
+        rows = slice(i * height // 8, -(-(i + 1) * height // 8))
+        columns = slice(j * width // 8, -(-(j + 1) * width // 8))
+        expected = images[:, rows, columns].mean((1, 2)) / 255
+        np.testing.assert_allclose(points.reshape(2, 8, 8, 3)[:, i, j], expected, rtol=1e-12)
+    mirrored = cells(np.ascontiguousarray(images[:, :, ::-1])).reshape(2, 8, 8, 3)
+    np.testing.assert_allclose(mirrored, points.reshape(2, 8, 8, 3)[:, :, ::-1], rtol=1e-12)
+
+
 def coloured(rng, num, colours, noise):
     labels = np.repeat(np.arange(len(colours)), num)
     images = np.array(colours)[labels][:, None, None] + rng.normal(0, noise, (len(labels), 1, 1, 3))

@@ -356,9 +356,16 @@ class RealPictures:
 def cells(images: NDArray[np.uint8]) -> Floats:
     """Average pictures down to the colours of 8x8 cells.
 
-    Shape: uint8 (N, H, W, 3), H and W multiples of 8 -> float64 (N, 192) in [0, 1].
+    Where 8 does not divide a side, a cell also has the pixels that it shares with the next one.
+
+    Shape: uint8 (N, H, W, 3) -> float64 (N, 192) in [0, 1].
     """
     n, height, width, _ = images.shape
+    if height % CELLS or width % CELLS:
+        pixels = torch.tensor(images, dtype=torch.float64).permute(0, 3, 1, 2)
+        means = F.adaptive_avg_pool2d(pixels, CELLS).permute(0, 2, 3, 1)
+        shared: Floats = means.reshape(n, 3 * CELLS**2).numpy() / 255.0
+        return shared
     parts = images.reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3)
     points: Floats = parts.mean((2, 4), dtype=np.float64).reshape(n, 3 * CELLS**2) / 255.0
     return points
