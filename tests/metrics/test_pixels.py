@@ -24,6 +24,13 @@ def test_features_are_the_means_of_64_cells(random):
         assert features[n, (row * 8 + column) * 3 + channel] == pytest.approx(cell.mean() / 255.0)
 
 
+def test_cells_of_sides_that_8_does_not_divide_share_pixels(random):
+    images = random.integers(0, 256, (3, 16, 20, 3), dtype=np.uint8)
+    cells = pixel_features(images).reshape(3, 8, 8, 3)
+    assert cells[2, 3, 0, 1] == pytest.approx(images[2, 6:8, 0:3, 1].mean() / 255.0)
+    assert cells[2, 3, 1, 1] == pytest.approx(images[2, 6:8, 2:5, 1].mean() / 255.0)
+
+
 def test_there_are_no_classes():
     assert PixelNetwork()(torch.zeros(2, 8, 8, 3, dtype=torch.uint8)).logits.shape == (2, 0)
 
@@ -49,7 +56,7 @@ def test_the_monitor_sees_lost_variety_and_shifted_colours(random):
         (np.zeros((2, 8, 8, 3)), r"must be uint8 in 0..255, found float64"),
         (np.zeros((2, 3, 8, 8), np.uint8), "permute"),
         (np.zeros((8, 8, 3), np.uint8), r"must be \(N, H, W, 3\)"),
-        (np.zeros((2, 12, 8, 3), np.uint8), "multiples of 8, found 12x8"),
+        (np.zeros((2, 4, 8, 3), np.uint8), "at least 8, found 4x8"),
     ],
 )
 def test_other_arrays_are_refused(images, message):

@@ -9,6 +9,7 @@ import hashlib
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from sagan.metrics.features import Features, check_images
 
@@ -34,15 +35,20 @@ class PixelNetwork:
     def __call__(self, images: Tensor, /) -> Features:
         """Average images down to 8x8 cells.
 
-        Shape: uint8 (N, H, W, 3), H and W multiples of 8 -> float32 (N, 192) in [0, 1], and (N, 0).
+        Where 8 does not divide a side, a cell also has the pixels that it shares with the next one.
+
+        Shape: uint8 (N, H, W, 3), H and W at least 8 -> float32 (N, 192) in [0, 1], and (N, 0).
 
         Raises:
             ValueError: If the images are anything else.
         """
         check_images(images)
         n, height, width, _ = images.shape
+        if min(height, width) < CELLS:
+            raise ValueError(f"height and width must be at least {CELLS}, found {height}x{width}")
         if height % CELLS or width % CELLS:
-            raise ValueError(f"height and width must be multiples of {CELLS}, found {height}x{width}")
-        cells = images.float().reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3).mean((2, 4))
+            cells = adaptive_avg_pool2d(images.permute(0, 3, 1, 2).float(), CELLS).permute(0, 2, 3, 1)
+        else:
+            cells = images.float().reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3).mean((2, 4))
         features = cells.reshape(n, -1) / 255.0
         return Features(features, features[:, :0])
