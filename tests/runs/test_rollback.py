@@ -5,12 +5,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 
 from sagan import Hook
 from sagan.runs import hooks as hooks_of_runs
+from sagan.runs.checkpoints import Checkpoints
+from sagan.runs.rollback import Rollback
 from sagan.runs.train import DivergedError
 from sagan.training import health
 from sagan.training.checkpoint import checkpoint_path, checkpoints, load_checkpoint, save_checkpoint
+from sagan.training.config import TrainConfig
+from sagan.training.hooks import Hooks, Record
 
 
 @pytest.mark.slow("trains until it collapses and goes back")
@@ -171,3 +176,94 @@ def test_a_healthy_checkpoint_that_no_longer_fits_ends_the_run_with_a_sentence(t
     nan_at((8, 0))
     with pytest.raises(DivergedError, match=r"stopped at step [89]: not finite; .*step-0*6\.pt .*does not fit .*: G/"):
         run(tiny(12, on_collapse="rollback"), tmp_path / "run", hooks=[Harm()])
+
+
+class State:
+    """A training state without networks."""
+
+    def __init__(self):
+        self.step = self.rollbacks = 0
+
+    def state_dict(self):
+        return {"step": self.step, "rollbacks": self.rollbacks}
+
+    def load_state_dict(self, state):
+        self.step, self.rollbacks = state["step"], state["rollbacks"]
+
+    def misfit(self, contents):
+        return None
+
+
+@pytest.fixture
+def watched(tmp_path, engine):
+    """Make the hooks that go back and save, and a function that does a step of which something is seen."""
+
+    def make(**fields):
+        train = TrainConfig(total_steps=100, log_every=1, save_every=2, **{"on_collapse": "rollback"} | fields)
+        record = Record(train, State(), engine)
+        rollback, saving = Rollback(train, tmp_path, Console(quiet=True)), Checkpoints(tmp_path, {})
+        rollback.name, saving.name = "rollback", "checkpoints"
+        hooks = Hooks([rollback, saving], record)
+
+        def step(*symptoms, sign=False):
+            record.state.step += 1
+            record.symptoms, record.healthy = symptoms, not (symptoms or sign)
+            record.sound = not (set(symptoms) - {*health.NO_CURE_BACK} or sign)
+            hooks.step({})
+            if hooks.due():
+                hooks.save()
+
+        hooks.save()
+        return hooks, record, step
+
+    return make
+
+
+def test_over_fitting_does_not_keep_a_run_from_going_back_to_what_is_later(tmp_path, watched):
+    _, record, step = watched()
+    step()
+    step()  # step 2, the latest healthy one
+    for _ in range(6):
+        step(health.OVERFITTING)
+    for _ in range(4):  # the first sign of what is a collapse: no such checkpoint is gone back to
+        step(health.OVERFITTING, sign=True)
+    assert (record.healthy_step, record.back_step) == (2, 8)
+    assert [int(path.stem[5:]) for path in checkpoints(tmp_path)] == [2, 8, 10, 12]
+    saved = load_checkpoint(checkpoint_path(tmp_path, 12))["hooks"]["rollback"]
+    assert saved == {"healthy_step": 2, "back_step": 8}
+    step(health.OVERFITTING, health.NOT_FINITE)
+    assert (record.step, record.state.rollbacks, record.healthy_step, record.back_step) == (8, 1, 2, 8)
+    assert [int(path.stem[5:]) for path in checkpoints(tmp_path)] == [2, 8]
+
+
+def test_a_checkpoint_of_before_has_one_step_to_go_back_to(tmp_path, watched):
+    hooks, _, _ = watched()
+    hooks.load_state_dict({"rollback": {"healthy_step": 4}})
+    assert hooks.state_dict()["rollback"] == {"healthy_step": 4, "back_step": 4}
+
+
+def test_where_the_later_one_was_not_kept_the_healthy_one_is_gone_back_to(tmp_path, watched):
+    _, record, step = watched()
+    for _ in range(2):
+        step()
+    for _ in range(4):
+        step(health.COPIES)
+    checkpoint_path(tmp_path, 6).unlink()
+    step(health.COPIES, "diverged")
+    assert (record.step, record.state.rollbacks) == (2, 1)
+
+
+def test_a_step_that_could_not_be_saved_is_not_gone_back_to(tmp_path, watched, monkeypatch):
+    _, record, step = watched()
+    for _ in range(4):
+        step(health.COPIES)
+
+    def full(path, contents):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sagan.runs.checkpoints.save_checkpoint", full)
+    step(health.COPIES)
+    step(health.COPIES)
+    assert record.unsaved == 6
+    step(health.COPIES, "diverged")
+    assert (record.step, record.state.rollbacks) == (4, 1)

@@ -157,6 +157,7 @@ NOT_TO_GO_ON = {
     "numbers seen right": (state_of_hook("watch", seen_right=[[1]]), "the hook 'watch' is none"),
     "a best of words": (state_of_hook("scores", best={"score": "low", "step": 2}), "the hook 'scores' is none"),
     "no healthy step": (lambda c: c["hooks"].update(rollback={}), "the hook 'rollback' is none"),
+    "no step to go back to": (lambda c: c["hooks"]["rollback"].update(back_step=-1), "the hook 'rollback' is none"),
     "an old state that is none": (lambda c: c.update(reporter=c.pop("hooks") and [1]), "its reporter is none"),
     "an old count in words": (lambda c: c.update(reporter={"count": c.pop("hooks") and "x"}), "the hook 'means'"),
 }

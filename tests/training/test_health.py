@@ -75,7 +75,7 @@ def test_a_symptom_in_the_log_is_said_once_when_it_begins_and_once_when_it_is_ov
     assert said[: patience - 1] == [[]] * (patience - 1)
     assert said[patience - 1] == [(name, False)]
     assert said[patience:] == [[]] * (39 - patience)
-    assert watch.active == {name: patience} and not watch.healthy
+    assert watch.active == {name: patience} and not watch.healthy and not watch.sound
     said = [line(watch, step) for step in range(40, 80)]
     assert said[patience - 1] == [(name, True)]
     assert sum(map(len, said)) == 1
@@ -130,6 +130,16 @@ def test_a_watch_goes_on_from_its_state():
     parts.load_state_dict(state)
     assert line(parts, 2, loss_d=30.0) == line(whole, 2, loss_d=30.0) == [("diverged", False)]
     assert parts.state_dict() == whole.state_dict()
+
+
+@pytest.mark.usefixtures("any_steps")
+def test_what_a_rollback_does_not_cure_leaves_a_run_sound():
+    watch = Watch(TrainConfig())
+    for step in range(1, 9):
+        watch.fit(step, {"logits": 0.9, "copies": 0.9})
+        assert watch.sound and not watch.healthy
+    assert set(watch.active) == {health.OVERFITTING, health.COPIES}
+    assert not line(watch, 9, sigma=9.0) and not watch.sound  # the first sign of another one
 
 
 def test_a_finding_carries_numbers_limit_and_help():

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the latest ones, the latest healthy one, and the best one."""
+"""The checkpoints of a run: the latest ones, the latest healthy one, that to go back to, and the best one."""
 
 import shutil
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from sagan.training.checkpoint import (
 from sagan.training.hooks import Hook, Record
 
 BEST = "best.pt"
-# The best one from before the latest healthy checkpoint, while a rollback to that one can still come.
+# The best one from before the checkpoint that a rollback goes to, while there is a later best one.
 BEST_BEFORE = ".best-before.pt"
 
 
@@ -85,9 +85,10 @@ class Checkpoints(Hook):
                 return
             self.good.add(path)
             record.saved_in = path
-            healthy = checkpoint_path(self.folder, record.healthy_step)
-            prune_checkpoints(self.folder, record.config.kept, healthy, self.good)
-            if record.healthy:
+            steps = [record.healthy_step, *([record.back_step] if record.config.on_collapse == "rollback" else [])]
+            keep = [checkpoint_path(self.folder, step) for step in steps]
+            prune_checkpoints(self.folder, record.config.kept, keep, self.good)
+            if record.sound:
                 self.best_before.unlink(missing_ok=True)
 
     def _contents(self, record: Record) -> dict[str, object]:

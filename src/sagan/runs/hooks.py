@@ -55,7 +55,7 @@ ORDER = (
     Place("scores", False, ("best", "best_by", "monitor"), "the monitor's values, evaluations/"),
     Place("board", False, (), "tensorboard/: lines, and the pictures that were drawn"),
     Place(YOURS, False, (), "in the order in which they are given; each says where it runs and what it keeps"),
-    Place("rollback", True, ("healthy_step",), "after all have seen the step, before it is saved"),
+    Place("rollback", True, ("healthy_step", "back_step"), "after all have seen the step, before it is saved"),
     Place("checkpoints", False, (), "checkpoints/, with the states of all hooks"),
     Place("curves", False, (), "curves.png"),
     Place("timeline", False, (), "timeline.png"),

@@ -1,4 +1,4 @@
-"""The way back after a collapse: to the latest healthy checkpoint, or the end of the run."""
+"""The way back after a collapse: to the latest checkpoint from before it, or the end of the run."""
 
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from sagan.training.hooks import Hook, Record, State
 class Rollback(Hook):
     """Takes the run back where the watch sees a collapse, and remembers the latest healthy checkpoint.
 
+    It goes back to the latest sound one, which is later where only over-fitting or copies were seen since.
+
     It runs on all processes: process 0 decides, and all go back together.
 
     Args:
@@ -28,10 +30,11 @@ class Rollback(Hook):
     def __init__(self, train: TrainConfig, folder: Path, console: Console) -> None:
         self.train, self.folder, self.console = train, folder, console
         self.healthy_step = self.healthy_before = 0
+        self.back_step = self.back_before = 0
 
     def on_start(self, record: Record) -> None:
-        """Say which checkpoint is the latest healthy one."""
-        record.healthy_step = self.healthy_step
+        """Say which checkpoint is the latest healthy one, and which one a rollback goes to."""
+        record.healthy_step, record.back_step = self.healthy_step, self.back_step
 
     def on_step(self, record: Record) -> None:
         """Go back if a collapse was seen; it is seen in a line of the log, or in samples."""
@@ -45,14 +48,18 @@ class Rollback(Hook):
         if record.healthy and not record.went_back:
             self.healthy_before = self.healthy_step
             record.healthy_step = self.healthy_step = record.step
+        if record.sound and not record.went_back:
+            self.back_before = self.back_step
+            record.back_step = self.back_step = record.step
 
     def state_dict(self) -> dict[str, object]:
-        """Give the step of the latest healthy checkpoint."""
-        return {"healthy_step": self.healthy_step}
+        """Give the steps of the latest healthy checkpoint and of the one that a rollback goes to."""
+        return {"healthy_step": self.healthy_step, "back_step": self.back_step}
 
     def load_state_dict(self, state: State) -> None:
-        """Take that over."""
+        """Take that over; a checkpoint of before has one step for both."""
         self.healthy_step = int(state["healthy_step"])  # type: ignore[call-overload]
+        self.back_step = int(state.get("back_step", self.healthy_step))  # type: ignore[call-overload]
 
     def _go_back_if_collapsed(self, record: Record) -> None:
         if self.train.on_collapse == "warn":
@@ -75,12 +82,14 @@ class Rollback(Hook):
     def _forget_unsaved(self, record: Record) -> None:
         if record.unsaved is not None and record.unsaved == self.healthy_step:
             record.healthy_step = self.healthy_step = self.healthy_before
+        if record.unsaved is not None and record.unsaved == self.back_step:
+            record.back_step = self.back_step = self.back_before
 
     def _way_back(self, record: Record, seen: str) -> int:
-        """Make the latest healthy checkpoint the latest one of all, and give its step.
+        """Make the checkpoint to go back to the latest one of all, and give its step.
 
         Raises:
-            DivergedError: If the run is to stop instead, has gone back often enough, or has no healthy checkpoint left.
+            DivergedError: If the run is to stop instead, has gone back often enough, or has no such checkpoint left.
         """
         healthy, stopped = checkpoint_path(self.folder, self.healthy_step), f"stopped at step {record.step:,}: {seen}"
         kept = f"the latest healthy checkpoint is {healthy.name}: `sagan train --init-from` starts a new run from it"
@@ -90,17 +99,19 @@ class Rollback(Hook):
             raise DivergedError(
                 f"{stopped}, after {record.state.rollbacks} rollbacks (--train.max-rollbacks); {kept}. {REMEDY}"
             )
-        _check_whole(record, healthy, stopped)
-        go_back(self.folder, self.healthy_step)
-        return self.healthy_step
+        # A run that was not to go back when it was saved may have kept the healthy one alone.
+        step = self.back_step if checkpoint_path(self.folder, self.back_step).exists() else self.healthy_step
+        _check_whole(record, checkpoint_path(self.folder, step), stopped)
+        go_back(self.folder, step)
+        return step
 
 
-def _check_whole(record: Record, healthy: Path, stopped: str) -> None:
-    if not healthy.exists():
-        raise DivergedError(f"{stopped}; {healthy} to go back to is gone")
-    why = record.state.misfit(load_checkpoint(healthy))
+def _check_whole(record: Record, path: Path, stopped: str) -> None:
+    if not path.exists():
+        raise DivergedError(f"{stopped}; {path} to go back to is gone")
+    why = record.state.misfit(load_checkpoint(path))
     if why is not None:
-        raise DivergedError(f"{stopped}; {healthy} to go back to does not fit the networks of the run: {why}")
+        raise DivergedError(f"{stopped}; {path} to go back to does not fit the networks of the run: {why}")
 
 
 def rolled_back(record: Record, before: int, seen: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _is_of_scores(state: Mapping[str, Any]) -> bool:
 
 
 def _is_of_the_rollback(state: Mapping[str, Any]) -> bool:
-    return _is_count(state.get("healthy_step"))
+    return _is_count(state.get("healthy_step")) and _is_count(state.get("back_step", 0))
 
 
 FINE: dict[str, Callable[[Mapping[str, Any]], bool]] = {

@@ -102,6 +102,7 @@ class Watcher(Hook):
 
     def _leave(self, record: Record) -> None:
         record.symptoms, record.healthy = tuple(self.watch.active), self.watch.healthy
+        record.sound = self.watch.sound
 
 
 def before(folder: Path) -> str:

@@ -187,21 +187,22 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def prune_checkpoints(
-    folder: Path, keep_last: int, keep: Path | None = None, good: Collection[Path] | None = None
+    folder: Path, keep_last: int, keep: Path | Collection[Path] | None = None, good: Collection[Path] | None = None
 ) -> None:
     """Remove numbered checkpoints but the latest ones and ``keep``, and leftovers of interrupted writes.
 
     Args:
         folder: Where they lie.
         keep_last: So many of the latest good ones stay, and all that are later than those.
-        keep: Another one that stays.
+        keep: Another one that stays, or several.
         good: Those that are known to be whole, written or read by this process; unset trusts all.
     """
     found = checkpoints(folder)
     trusted = [path for path in found if good is None or path in good]
     earlier = found[: found.index(trusted[-keep_last])] if len(trusted) >= keep_last else []
+    kept = (keep,) if isinstance(keep, Path) else keep or ()
     for path in earlier:
-        if path != keep:
+        if path not in kept:
             path.unlink()
     for path in folder.glob(".*.tmp"):
         path.unlink()

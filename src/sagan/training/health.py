@@ -232,6 +232,11 @@ class Watch:
         """Whether there is neither a symptom nor the first sign of one."""
         return not self.active and not self.against
 
+    @property
+    def sound(self) -> bool:
+        """Whether there is neither a symptom nor the first sign of one, but for what a rollback has no cure for."""
+        return not {*self.active, *self.against} - {*NO_CURE_BACK}
+
     def log_line(self, step: int, means: Mapping[str, float], sigma: float) -> list[Finding]:
         """Take a line of the log.
 

@@ -115,6 +115,10 @@ class Record:
     saved_in: Path | None = None
     """The file of the checkpoint that this process last wrote or loaded."""
     runner: "Hooks | None" = field(default=None, repr=False)
+    sound: bool = True
+    """Whether there is neither a symptom nor the first sign of one, but for what a rollback has no cure for."""
+    back_step: int = 0
+    """The latest checkpoint from when the run was sound, which a rollback goes to."""
 
     @property
     def step(self) -> int:
