@@ -1,11 +1,18 @@
 """The values of a run: logged and stored with their protocols, and the best checkpoint by the first of them."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sagan.generators.pretrained import read_snapshot
 from sagan.metrics.report import compare, report_from_json
+from sagan.runs import checkpoints as checkpoints_of_runs
+from sagan.runs import scores as scores_of_runs
+from sagan.runs.checkpoints import Checkpoints
+from sagan.runs.scores import Scores
 from sagan.runs.train import train
 from sagan.training.checkpoint import load_checkpoint
+from sagan.training.hooks import Hooks, Record
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -70,3 +77,43 @@ def test_resuming_keeps_the_best(tmp_path, console, tiny_measured):
     ends = [load_checkpoint(folder / "checkpoints" / name)["hooks"]["scores"]["best"] for folder in (once, twice)]
     assert ends[0]["step"] == ends[1]["step"]
     assert ends[0] == ends[1]
+
+
+def test_a_best_that_could_not_be_written_is_written_by_the_next_one_better_than_the_last(
+    tmp_path, tiny_measured, engine, monkeypatch
+):
+    config = tiny_measured(20, evaluate_every=1, save_every=100)
+    values, full, said = iter([9.0, 7.0, 8.0, 8.5, 7.5, 7.0]), [False], []
+    state = SimpleNamespace(step=0, rollbacks=0, d_features=None, state_dict=lambda: {"step": state.step})
+
+    def save(path, contents):
+        if full[0]:
+            raise OSError(28, "No space left on device", str(path))
+        return save_checkpoint(path, contents)
+
+    save_checkpoint = checkpoints_of_runs.save_checkpoint
+    monkeypatch.setattr(checkpoints_of_runs, "save_checkpoint", save)
+    report = SimpleNamespace(values=(), to_json=lambda: "{}")
+    monkeypatch.setattr(Scores, "_measure", lambda *_: report)
+    best = lambda *_: SimpleNamespace(value=next(values), higher_is_better=False)  # noqa: E731
+    monkeypatch.setattr(scores_of_runs, "best_by", best)
+    scores, saving = Scores(config, tmp_path / "evaluations", None, ()), Checkpoints(tmp_path, {})
+    scores.name, saving.name = "scores", "checkpoints"
+    record = Record(config.train, state, engine)
+    hooks = Hooks([scores, saving], record, said.append)
+
+    def step(*, is_full=False):
+        state.step, record.sampler, full[0] = state.step + 1, object(), is_full
+        hooks.step({})
+        return load_checkpoint(tmp_path / "best.pt")["step"]
+
+    assert step() == 1
+    assert step(is_full=True) == 1 and len(said) == 1
+    full[0] = False
+    hooks.save()
+    assert scores.state_dict()["best"] == {"score": 9.0, "step": 1}
+    assert step() == 3  # worse than what could not be written, and better than what is there
+    assert step() == 3
+    assert step(is_full=True) == 3 and len(said) == 2  # it could write in between, so it is said again
+    assert step() == 6
+    assert scores.best == {"score": 7.0, "step": 6}

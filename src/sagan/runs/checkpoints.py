@@ -70,6 +70,7 @@ class Checkpoints(Hook):
             try:
                 save_checkpoint(self.best, self._contents(record))
             except OSError:
+                record.best_unsaved = record.step
                 if self.best_before.exists() and not self.best.exists():
                     self.best_before.replace(self.best)
                 raise

@@ -32,6 +32,8 @@ class Scores(Hook):
     def __init__(self, config: RunConfig, folder: Path, monitor: Monitor, class_names: tuple[str, ...]) -> None:
         self.config, self.folder, self.monitor, self.class_names = config, folder, monitor, class_names
         self.best: dict[str, float] | None = None
+        self.best_before: dict[str, float] | None = None
+        """The best value before that one."""
 
     def on_start(self, record: Record) -> None:
         """Remove the values of steps that will be done again."""
@@ -39,6 +41,7 @@ class Scores(Hook):
 
     def on_step(self, record: Record) -> None:
         """Measure if it is due."""
+        self._forget_unsaved(record)
         if record.sampler is None or not measures(self.config.train, record.step):
             return
         with record.aside():
@@ -52,6 +55,10 @@ class Scores(Hook):
             self.folder.mkdir(exist_ok=True)
             write_text(self.folder / f"step-{record.step:08d}.json", report.to_json())
 
+    def on_save(self, record: Record) -> None:
+        """Forget a best value whose checkpoint is not there."""
+        self._forget_unsaved(record)
+
     def state_dict(self) -> dict[str, object]:
         """Give the best value, its step, and what it is a value of."""
         monitor = self.config.monitor
@@ -64,6 +71,12 @@ class Scores(Hook):
         same = same and state.get("best_by", best_before(monitor)) == monitor.metrics[0]
         self.best = state.get("best") if same else None  # type: ignore[assignment]
 
+    def _forget_unsaved(self, record: Record) -> None:
+        """Take the best value before back where the checkpoint of the best one could not be written."""
+        if self.best is not None and self.best["step"] == record.best_unsaved:
+            self.best = self.best_before
+        record.best_unsaved = None
+
     def _measure(self, sampler: Generator, step: int, d_features: str | None) -> Report:
         origin = provenance(self.config, {"step": step, "d_features": d_features}, PREVIEW_BATCHES, PREVIEW_BATCH_SIZE)
         return self.monitor.measure(TrainedGenerator(sampler, self.class_names, origin))
@@ -73,7 +86,7 @@ class Scores(Hook):
         sign = 1.0 if value.higher_is_better else -1.0
         if self.best is not None and sign * value.value <= sign * self.best["score"]:
             return False
-        self.best = {"score": value.value, "step": step}
+        self.best_before, self.best = self.best, {"score": value.value, "step": step}
         return True
 
 

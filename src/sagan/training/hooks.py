@@ -119,6 +119,8 @@ class Record:
     """Whether there is neither a symptom nor the first sign of one, but for what a rollback has no cure for."""
     back_step: int = 0
     """The latest checkpoint from when the run was sound, which a rollback goes to."""
+    best_unsaved: int | None = None
+    """The step whose best samples' state could not be written, until that is known to who found them the best."""
 
     @property
     def step(self) -> int:
@@ -177,8 +179,8 @@ class Hooks:
 
     def __init__(self, hooks: Sequence[Hook], record: Record, say: Callable[[str], object] = lambda _: None) -> None:
         self.record, self.say = record, say
-        self._failing: set[str] = set()
-        """Hooks that could not write."""
+        self._failing: dict[str, str] = {}
+        """Hooks that could not write, and in which method."""
         self.by_name = named(hooks)
         # Where a checkpoint has nothing of a hook, as one from before it was added, a rollback puts this back.
         self._fresh = {name: copy.deepcopy(hook.state_dict()) for name, hook in self.by_name.items()}
@@ -280,16 +282,18 @@ class Hooks:
             self._handing_out = False
 
     def _call(self, hook: Hook, method: Callable[..., None], *arguments: object) -> None:
-        """Call a method of a hook; that one that may fail cannot write is told once."""
-        name = hook.name or type(hook).__name__
+        """Call a method of a hook; that one that may fail cannot write is told once, until it could in between."""
+        name, aside_s = hook.name or type(hook).__name__, self.record.aside_s
         try:
             method(*arguments)
+            if self.record.aside_s > aside_s and self._failing.get(name) == method.__name__:  # it did its work again
+                del self._failing[name]
         except OSError as error:
             if not hook.may_fail:
                 raise
             if name not in self._failing:
                 self.say(f"note: {in_a_sentence(error).removesuffix(AGAIN)}. Training goes on")
-            self._failing.add(name)
+            self._failing[name] = method.__name__
 
     def _end(self, started: Sequence[Hook]) -> None:
         with ExitStack() as endings:  # one that fails does not keep the others from ending
