@@ -7,9 +7,11 @@ import torch
 from rich.console import Console
 
 from sagan.generators.pretrained import read_snapshot
+from sagan.runs.checkpoints import Checkpoints
 from sagan.runs.train import DivergedError, train
 from sagan.training.checkpoint import load_checkpoint
 from sagan.training.config import TrainConfig
+from sagan.training.hooks import Hooks, Record
 
 
 def test_a_run_can_be_resumed_from_its_first_moment(tmp_path: Path, console: Console, tiny_full) -> None:
@@ -19,23 +21,22 @@ def test_a_run_can_be_resumed_from_its_first_moment(tmp_path: Path, console: Con
     assert int(read_snapshot(out).contents["step"]) == 0  # type: ignore[call-overload]
 
 
-def test_the_best_checkpoint_of_an_abandoned_branch_makes_way_for_the_one_before(tmp_path):
-    from sagan.runs.checkpoints import Checkpoints
-    from sagan.training.hooks import Hooks, Record
+def branch(folder, console=None):
+    """Give the record, the hook, and a function that does a step, of a run that may go back."""
 
     class Fake:
         step, rollbacks = 2, 0
 
         def state_dict(self):
-            return {"step": self.step}
+            return {"step": self.step, "rollbacks": self.rollbacks}
 
     class Engine:
         device, writes = torch.device("cpu"), True
         process = type("Process", (), {"world_size": 1})
 
-    state, best = Fake(), tmp_path / "best.pt"
+    state = Fake()
     record = Record(TrainConfig(on_collapse="rollback"), state, Engine())
-    hook = Checkpoints(tmp_path, {})
+    hook = Checkpoints(folder, {}, console)
     Hooks([hook], record)
 
     def at(step, *, is_best=False, save=False):
@@ -45,6 +46,12 @@ def test_the_best_checkpoint_of_an_abandoned_branch_makes_way_for_the_one_before
             record.healthy_step = step
             hook.on_save(record)
 
+    return record, hook, at
+
+
+def test_the_best_checkpoint_of_an_abandoned_branch_makes_way_for_the_one_before(tmp_path, console):
+    record, hook, at = branch(tmp_path, console)
+    state, best, said = record.state, tmp_path / "best.pt", console
     at(2, is_best=True)
     at(3, save=True)
     at(4, is_best=True)
@@ -59,7 +66,43 @@ def test_the_best_checkpoint_of_an_abandoned_branch_makes_way_for_the_one_before
     at(5, is_best=True)
     at(7, save=True)
     assert load_checkpoint(best)["step"] == 5 and not (tmp_path / ".best-before.pt").exists()
-    # Where there was none before, there is none now.
-    state.step = 4
+    # Where there was none before, there is none now; that of the abandoned branch is kept under another name.
+    state.step, state.rollbacks = 4, 2
     hook.on_start(record)
-    assert not best.exists()
+    assert not best.exists() and load_checkpoint(tmp_path / "best-rolled-back-2.pt")["step"] == 5
+    assert "best.pt is from after step 4" in said.file.getvalue()
+
+
+def test_a_kill_while_the_best_is_saved_leaves_the_best_of_before(tmp_path, monkeypatch):
+    record, hook, at = branch(tmp_path)
+    best, before = tmp_path / "best.pt", tmp_path / ".best-before.pt"
+    at(2, is_best=True)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(path, contents):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sagan.runs.checkpoints.save_checkpoint", kill)
+        with pytest.raises(Killed):
+            at(4, is_best=True)
+    assert load_checkpoint(best)["step"] == 2
+    at(4, is_best=True)
+    assert (load_checkpoint(best)["step"], load_checkpoint(before)["step"]) == (4, 2)
+    # A version that moved the file was killed there.
+    best.unlink()
+    hook.on_start(record)
+    assert load_checkpoint(best)["step"] == 2
+
+
+def test_a_disk_without_links_has_a_copy(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    _, _, at = branch(tmp_path)
+    at(2, is_best=True)
+    at(4, is_best=True)
+    assert [load_checkpoint(tmp_path / name)["step"] for name in ("best.pt", ".best-before.pt")] == [4, 2]

@@ -1,11 +1,14 @@
 """The checkpoints of a run: the latest ones, the latest healthy one, that to go back to, and the best one."""
 
-import shutil
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from rich.console import Console
+
 from sagan.machine import machine, versions
+from sagan.runs.folder import copied
 from sagan.training.checkpoint import (
     CheckpointError,
     checkpoint_path,
@@ -29,12 +32,13 @@ class Checkpoints(Hook):
     Args:
         folder: Where they lie.
         about: What each of them holds besides the training state and the states of hooks.
+        console: Where to tell what became of a best checkpoint.
     """
 
     may_fail = True
 
-    def __init__(self, folder: Path, about: Mapping[str, object]) -> None:
-        self.folder, self.about = folder, about
+    def __init__(self, folder: Path, about: Mapping[str, object], console: Console | None = None) -> None:
+        self.folder, self.about, self.console = folder, about, console or Console(quiet=True)
         self.best, self.best_before = folder / BEST, folder / BEST_BEFORE
         self.good: set[Path] = set()
         """Those that this process wrote, or went on from."""
@@ -48,17 +52,14 @@ class Checkpoints(Hook):
         if record.saved == record.step:
             record.saved_in = checkpoint_path(self.folder, record.step)
             self.good.add(record.saved_in)
+        if not self.best.exists() and self.best_before.exists():  # versions of before moved it, and were killed then
+            linked(self.best_before, self.best)
         if not record.went_back:
             set_aside_later(self.folder, record.step)
             return
         with suppress(FileNotFoundError, CheckpointError):
             if load_checkpoint(self.best)["step"] > record.step:
-                if self.best_before.exists():
-                    temporary = self.folder / f".{BEST}.tmp"
-                    shutil.copyfile(self.best_before, temporary)
-                    temporary.replace(self.best)
-                else:
-                    self.best.unlink()
+                self._take_best_back(record)
 
     def on_step(self, record: Record) -> None:
         """Save the best samples' state apart."""
@@ -66,13 +67,11 @@ class Checkpoints(Hook):
             return
         with record.aside():
             if record.config.on_collapse == "rollback" and self.best.exists() and not self.best_before.exists():
-                self.best.replace(self.best_before)
+                linked(self.best, self.best_before)
             try:
                 save_checkpoint(self.best, self._contents(record))
             except OSError:
                 record.best_unsaved = record.step
-                if self.best_before.exists() and not self.best.exists():
-                    self.best_before.replace(self.best)
                 raise
 
     def on_save(self, record: Record) -> None:
@@ -92,6 +91,19 @@ class Checkpoints(Hook):
             if record.sound:
                 self.best_before.unlink(missing_ok=True)
 
+    def _take_best_back(self, record: Record) -> None:
+        """Put the best checkpoint of before in place of that of an abandoned branch, or give that another name."""
+        if self.best_before.exists():
+            copied(self.best_before, self.best)
+            return
+        kept = self.best.with_name(f"best-rolled-back-{record.state.rollbacks}.pt")
+        self.best.replace(kept)
+        self.console.print(
+            f"note: {self.best} is from after step {record.step:,}, and no best one from before was kept: it is "
+            f"{kept.name} now",
+            highlight=False,
+        )
+
     def _contents(self, record: Record) -> dict[str, object]:
         return {
             **record.state.state_dict(),
@@ -100,3 +112,15 @@ class Checkpoints(Hook):
             "versions": versions(),
             "machine": machine(record.engine.device, record.engine.process.world_size),
         }
+
+
+def linked(path: Path, other: Path) -> None:
+    """Give a file another name as well; where the disk has no two names for a file, it is copied.
+
+    Raises:
+        OSError: If it cannot be copied either.
+    """
+    try:
+        os.link(path, other)
+    except OSError:
+        copied(path, other)

@@ -138,7 +138,7 @@ def on_the_first(scene: Scene, monitor: Monitor | None) -> dict[str, Hook]:
         "watch": Watcher(config.train, checkpoints, scene.console),
         "previews": Previews(config, folder / "samples", dataset, scene.train_indices, scene.heldout_indices),
         "board": Board(folder, scene.console),
-        "checkpoints": Checkpoints(checkpoints, about(config, dataset)),
+        "checkpoints": Checkpoints(checkpoints, about(config, dataset), scene.console),
     } | of_the_whole(scene, monitor)
     if monitor is not None:
         hooks["scores"] = Scores(config, folder / "evaluations", monitor, class_names)
