@@ -45,6 +45,13 @@ def test_advice_names_a_smaller_part_of_a_batch_that_fits(config, planned):
     assert made[0].train.accumulate == 2  # what just failed is not tried again
 
 
+def test_advice_makes_the_batches_of_a_generator_update_smaller_too(config, planned):
+    planned(4)
+    more = replace(config, train=replace(config.train, g_batch_size=128))
+    assert "--batch-size 16 --train.g-batch-size 32 has smaller ones" in fits.advice(more, MemoryError())
+    assert "g-batch-size" not in fits.advice(config, MemoryError())
+
+
 def test_a_batch_that_cannot_be_cut_needs_smaller_networks(config, planned):
     made = planned(1)
     two = replace(config, train=replace(config.train, batch_size=2))

@@ -64,9 +64,11 @@ def advice(config: RunConfig, error: BaseException) -> str:
         plan = make_plan(replace(config, train=train), with_data=False)
     except (ValueError, RuntimeError, MemoryError) as failed:
         return f"{said}: {failed}"
+    fits = plan.config.train
+    generated = "" if fits.g_batch_size is None else f" --train.g-batch-size {fits.g_batch_size // fits.accumulate}"
     return (
-        f"{said}, {plan.micro_batch:,} do. A new run with --train.accumulate {plan.config.train.accumulate} takes its "
-        f"batches of {batch:,} in such parts, one with --batch-size {plan.micro_batch} has smaller ones"
+        f"{said}, {plan.micro_batch:,} do. A new run with --train.accumulate {fits.accumulate} takes its "
+        f"batches of {batch:,} in such parts, one with --batch-size {plan.micro_batch}{generated} has smaller ones"
     )
 
 
