@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from sagan.models.config import DiscriminatorConfig, GeneratorConfig
 from sagan.models.generator import Generator
 from sagan.ops.spectral import refresh_spectral
 from sagan.recipes.build import build_networks
+from sagan.recipes.config import to_json
 from sagan.runs import start_from as start
 from sagan.runs.folder import RunError
 from sagan.runs.grow import grow_from, networks_at
@@ -108,6 +110,38 @@ def test_stages_that_make_no_sense_are_refused(tiny_config, sizes, share, said):
     config = tiny_config({"size_px": 64, "base_width": 4}, {"size_px": 64, "base_width": 4})
     with pytest.raises(ValueError, match=said):
         stages_of(config, sizes, share)
+
+
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (
+            (16, 32),
+            r"32px was begun after 30 steps in each stage before it, and --steps 200 .* asks for 60; .*--steps 100",
+        ),
+        ((16, 32, 64), r"32px was begun after 30 steps .* --steps 100"),
+        ((16, 64), r"64px was begun after 30 steps .* --steps 100, or another --out"),
+    ],
+)
+def test_other_steps_are_refused_before_any_stage_trains(tiny_config, tmp_path, monkeypatch, begun, said):
+    config = tiny_config({"size_px": 64, "base_width": 4}, {"size_px": 64, "base_width": 4}, total_steps=100)
+    for stage in stages_of(config, (16, 32), 0.3):
+        if stage.generator.size_px in begun:
+            folder = tmp_path / f"{stage.generator.size_px}px"
+            (folder / "checkpoints").mkdir(parents=True)
+            (folder / "config.json").write_text(to_json(stage))
+            (folder / "checkpoints" / "step-00000001.pt").touch()
+    trained = []
+    monkeypatch.setattr(
+        "sagan.runs.stages.train",
+        lambda stage, **_: trained.append(stage.generator.size_px) or SimpleNamespace(finished=True),
+    )
+    longer = replace(config, train=replace(config.train, total_steps=200))
+    with pytest.raises(RunError, match=said):
+        train_grown(longer, (16, 32), out=tmp_path)
+    assert not trained
+    train_grown(config, (16, 32), out=tmp_path)
+    assert trained == [16, 32, 64]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from sagan.models.config import GENERATOR_WIDTHS
 from sagan.recipes.config import RunConfig
+from sagan.runs.folder import RunError
 from sagan.runs.grow import networks_at
+from sagan.runs.resume import config_to_resume
 from sagan.runs.train import TrainResult, train
 from sagan.training.checkpoint import checkpoints
 
@@ -51,6 +53,33 @@ def _stage(config: RunConfig, size_px: int, index: int, steps: int, before: int)
     return replace(networks_at(config, size_px, fades=index > 0), train=train)
 
 
+def _folder(stage: RunConfig, out: Path) -> Path:
+    return out / f"{stage.generator.size_px}px"
+
+
+def _check_begun(stages: Sequence[RunConfig], total: int, share: float, out: Path) -> None:
+    """Refuse, before any stage trains, steps with which a stage that has saved could not go on.
+
+    Raises:
+        RunError: If a stage was begun after other numbers of steps than are asked for.
+    """
+    for index, stage in enumerate(stages):
+        folder = _folder(stage, out)
+        if not checkpoints(folder / "checkpoints"):
+            continue
+        begun = config_to_resume(folder).train
+        if not begun.steps_before or begun.steps_before == stage.train.steps_before:
+            continue
+        small = begun.steps_before // index
+        steps = begun.steps_before + begun.total_steps if stage is stages[-1] else round(small / share)
+        fits = round(share * steps) == small
+        raise RunError(
+            f"{folder} was begun after {small:,} steps in each stage before it, and --steps {total} with --grow-share "
+            f"{share:g} asks for {stages[0].train.total_steps:,}; a run in stages keeps them, so give "
+            f"{f'--steps {steps}' if fits else 'the --steps and --grow-share that it was begun with'}, or another --out"
+        )
+
+
 def train_grown(
     config: RunConfig, sizes: Sequence[int], *, share: float = 0.3, out: Path, console: Console | None = None
 ) -> TrainResult:
@@ -68,12 +97,15 @@ def train_grown(
 
     Raises:
         ValueError: As :func:`stages_of`.
-        RunError: As :func:`~sagan.runs.train.train`; also if a stage was begun with another configuration.
+        RunError: As :func:`~sagan.runs.train.train`; also if a stage was begun with another configuration, or after
+            other numbers of steps.
     """
     result: TrainResult | None = None
     before: Path | None = None
-    for stage in stages_of(config, sizes, share):
-        folder = out / f"{stage.generator.size_px}px"
+    stages = stages_of(config, sizes, share)
+    _check_begun(stages, config.train.total_steps, share, out)
+    for stage in stages:
+        folder = _folder(stage, out)
         if checkpoints(folder / "checkpoints"):
             result = train(stage, resume=folder, console=console)
         else:
