@@ -75,6 +75,40 @@ def test_stages_share_the_steps_and_the_widths(tiny_config):
     assert [stage.discriminator.attention_positions for stage in stages] == [(), (16,), (16,)]
 
 
+def test_each_stage_fades_in_within_its_first_half(tiny_config):
+    config = tiny_config({"size_px": 64, "base_width": 4}, {"size_px": 64, "base_width": 4}, total_steps=1000)
+    assert [stage.train.fade_steps for stage in stages_of(config, (16, 32), 0.3)] == [500, 150, 200]
+    shorter = replace(config, train=replace(config.train, fade_steps=100))
+    assert [stage.train.fade_steps for stage in stages_of(shorter, (16, 32), 0.3)] == [100, 100, 100]
+
+
+@pytest.mark.parametrize(("begun", "goes_on"), [(500, 500), (150, 150), (80, 80), (600, 150)])
+def test_a_stage_that_has_begun_fades_in_as_it_began_to(tiny_config, tmp_path, monkeypatch, begun, goes_on):
+    config = tiny_config(WHOLE, {**WHOLE, "base_width": 4}, total_steps=600, fade_steps=500)
+    stages, resumed = stages_of(config, (16,), 0.5), []
+    for stage, fade in zip(stages, (500, begun), strict=True):
+        folder = tmp_path / f"{stage.generator.size_px}px"
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "config.json").write_text(to_json(replace(stage, train=replace(stage.train, fade_steps=fade))))
+        (folder / "checkpoints" / "step-00000001.pt").touch()
+    monkeypatch.setattr(
+        "sagan.runs.stages.train",
+        lambda stage, **_: resumed.append(stage.train.fade_steps) or SimpleNamespace(finished=True),
+    )
+    train_grown(config, (16,), share=0.5, out=tmp_path)
+    assert resumed == [500, goes_on]  # 150 is not what it began with, so that it is refused
+
+
+@pytest.mark.parametrize(("fade", "said"), [(0.6, "faded in to 60% only"), (1.0, "moments kept")])
+def test_growing_out_of_a_stage_that_has_not_faded_in_is_said(tiny_config, fade, said):
+    both = {"size_px": 64, "num_classes": 3, "base_width": 4}
+    _, middle, last = stages_of(tiny_config(both, both), (16, 32), 0.3)
+    small, big = (new_state(*build_networks(stage), stage.train) for stage in (middle, last))
+    small.G.fade.fill_(fade)
+    text = grow_from(big, Snapshot(None, middle, NAMES, copy.deepcopy(small.state_dict())), NAMES)
+    assert text.endswith(said) or (fade < 1.0 and said in text)
+
+
 def test_the_moving_average_goes_on_from_the_first_step_of_a_stage(grown, larger, engine):
     _, big, whole = grown(ema_start=4, total_steps=8)
     before = {name: value.clone() for name, value in big.ema.state_dict().items()}
@@ -215,7 +249,7 @@ def test_moments_of_the_inner_blocks_go_on(grown):
 
 
 def test_it_fades_in_over_so_many_steps_and_goes_on_bit_for_bit(grown, larger, engine, snapshot_of, assert_same):
-    _, whole, config = grown(fade_steps=4)
+    _, whole, config = grown(fade_steps=4, total_steps=16)
 
     second = new_state(*build_networks(config), config.train)
     fades = []

@@ -68,7 +68,8 @@ def grow_from(state: TrainState, snapshot: Snapshot, class_names: tuple[str, ...
     """Put what a smaller network has learnt into a fresh state whose networks fade in, and say so.
 
     Weights, the moving average, the moments of the optimisers, and what LeCam and adaptive augmentation remember go on;
-    what the smaller one does not have is as it was. At the start images are those of the smaller one, enlarged.
+    what the smaller one does not have is as it was. At the start images are those of the smaller one, enlarged, if its
+    own largest block has faded in; otherwise it is said that they are not.
 
     Raises:
         ValueError: If it is no inner part of these networks, or has other classes.
@@ -97,7 +98,14 @@ def grow_from(state: TrainState, snapshot: Snapshot, class_names: tuple[str, ...
     remembered: dict[str, Tensor] = contents.get("controls", {})  # type: ignore[assignment]
     for name in state.controls.keys() & remembered.keys():
         state.controls[name].copy_(remembered[name])
-    return f"grows from {theirs.size_px} px to {ours.size_px} px: all weights, averages and moments kept"
+    said = f"grows from {theirs.size_px} px to {ours.size_px} px: all weights, averages and moments kept"
+    faded = float(contents["G"].get("fade", 1.0))  # type: ignore[attr-defined]
+    if faded < 1.0:
+        said += (
+            f". Its largest block has faded in to {faded:.0%} only, and what is mixed with it is not taken over: "
+            "pictures jump; grow from a run that has done its train.fade_steps"
+        )
+    return said
 
 
 def _take_over(network: Network, source: dict[str, Tensor]) -> dict[str, str]:

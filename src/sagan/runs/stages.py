@@ -46,15 +46,26 @@ def stages_of(config: RunConfig, sizes: Sequence[int], share: float) -> list[Run
 
 
 def _stage(config: RunConfig, size_px: int, index: int, steps: int, before: int) -> RunConfig:
-    """Give a stage; learning rates fall in the last one alone, the moving average goes on as if there were one."""
+    """Give a stage; learning rates fall in the last one alone, the moving average goes on as if there were one.
+
+    A block fades in within the first half of its stage, so that it is whole before the next one grows out of it.
+    """
     start = config.train.lr_decay_start
     decay = max(0, start - before) if size_px == config.generator.size_px and start is not None else None
-    train = replace(config.train, total_steps=steps, lr_decay_start=decay, steps_before=before)
+    fade = min(config.train.fade_steps, max(1, steps // 2)) if index else config.train.fade_steps
+    train = replace(config.train, total_steps=steps, lr_decay_start=decay, steps_before=before, fade_steps=fade)
     return replace(networks_at(config, size_px, fades=index > 0), train=train)
 
 
 def _folder(stage: RunConfig, out: Path) -> Path:
     return out / f"{stage.generator.size_px}px"
+
+
+def _fading_as_begun(stage: RunConfig, config: RunConfig, folder: Path) -> RunConfig:
+    """Let a stage that has saved fade in as it began to: over half of the steps that it had then, or over all asked."""
+    begun = config_to_resume(folder).train.fade_steps
+    fits = stage.generator.fades and begun <= config.train.fade_steps
+    return replace(stage, train=replace(stage.train, fade_steps=begun)) if fits else stage
 
 
 def _check_begun(stages: Sequence[RunConfig], total: int, share: float, out: Path) -> None:
@@ -107,7 +118,7 @@ def train_grown(
     for stage in stages:
         folder = _folder(stage, out)
         if checkpoints(folder / "checkpoints"):
-            result = train(stage, resume=folder, console=console)
+            result = train(_fading_as_begun(stage, config, folder), resume=folder, console=console)
         else:
             result = train(stage, out=folder, init_from=before, console=console)
         if not result.finished:

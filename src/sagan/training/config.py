@@ -124,7 +124,7 @@ class TrainConfig:
     freeze_d: int = 0
     """So many of D's first blocks stay as they start: for a run that starts from other weights (FreezeD)."""
     fade_steps: int = 500
-    """Steps over which the largest block of networks that grow fades in."""
+    """Steps over which the largest block of networks that grow fades in; with `--grow` at most half of a stage's."""
     log_every: int = 50
     """Steps between lines of the log."""
     sample_every: int = 500
