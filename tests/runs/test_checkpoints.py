@@ -97,6 +97,21 @@ def test_a_kill_while_the_best_is_saved_leaves_the_best_of_before(tmp_path, monk
     assert load_checkpoint(best)["step"] == 2
 
 
+def test_a_kill_between_a_rollback_and_what_follows_takes_the_best_back_on_resuming(tmp_path):
+    record, hook, at = branch(tmp_path)
+    best = tmp_path / "best.pt"
+    at(2, is_best=True)
+    at(3, save=True)
+    at(6, is_best=True)
+    record.state.step, record.state.rollbacks = 3, 1  # the checkpoint that was gone back to says so already
+    hook.on_start(record)
+    assert load_checkpoint(best)["step"] == 2
+    at(5, is_best=True)
+    record.state.step = 3  # resumed in the same branch, whose step 5 will come again
+    hook.on_start(record)
+    assert load_checkpoint(best)["step"] == 5
+
+
 def test_a_disk_without_links_has_a_copy(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(1, "Operation not permitted")

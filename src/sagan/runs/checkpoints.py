@@ -56,9 +56,13 @@ class Checkpoints(Hook):
             linked(self.best_before, self.best)
         if not record.went_back:
             set_aside_later(self.folder, record.step)
+        if not record.went_back and not record.state.rollbacks:
             return
         with suppress(FileNotFoundError, CheckpointError):
-            if load_checkpoint(self.best)["step"] > record.step:
+            best = load_checkpoint(self.best)
+            # A run that was killed while it went back comes here by resuming, with fewer rollbacks in its best one.
+            left = record.went_back or best.get("rollbacks", 0) < record.state.rollbacks
+            if left and best["step"] > record.step:
                 self._take_best_back(record)
 
     def on_step(self, record: Record) -> None:
