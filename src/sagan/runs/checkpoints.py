@@ -63,7 +63,7 @@ class Checkpoints(Hook):
             # A run that was killed while it went back comes here by resuming, with fewer rollbacks in its best one.
             left = record.went_back or best.get("rollbacks", 0) < record.state.rollbacks
             if left and best["step"] > record.step:
-                self._take_best_back(record)
+                take_best_back(self.best, self.best_before, record, self.console)
 
     def on_step(self, record: Record) -> None:
         """Save the best samples' state apart."""
@@ -95,19 +95,6 @@ class Checkpoints(Hook):
             if record.sound:
                 self.best_before.unlink(missing_ok=True)
 
-    def _take_best_back(self, record: Record) -> None:
-        """Put the best checkpoint of before in place of that of an abandoned branch, or give that another name."""
-        if self.best_before.exists():
-            copied(self.best_before, self.best)
-            return
-        kept = self.best.with_name(f"best-rolled-back-{record.state.rollbacks}.pt")
-        self.best.replace(kept)
-        self.console.print(
-            f"note: {self.best} is from after step {record.step:,}, and no best one from before was kept: it is "
-            f"{kept.name} now",
-            highlight=False,
-        )
-
     def _contents(self, record: Record) -> dict[str, object]:
         return {
             **record.state.state_dict(),
@@ -116,6 +103,26 @@ class Checkpoints(Hook):
             "versions": versions(),
             "machine": machine(record.engine.device, record.engine.process.world_size),
         }
+
+
+def take_best_back(best: Path, before: Path, record: Record, console: Console) -> None:
+    """Put the best checkpoint of before in place of that of an abandoned branch, or give that another name.
+
+    Args:
+        best: That of the abandoned branch.
+        before: The one from before; it need not be there.
+        record: Of the run that went back.
+        console: Where to tell of the other name.
+    """
+    if before.exists():
+        copied(before, best)
+        return
+    kept = best.with_name(f"best-rolled-back-{record.state.rollbacks}.pt")
+    best.replace(kept)
+    console.print(
+        f"note: {best} is from after step {record.step:,}, and no best one from before was kept: it is {kept.name} now",
+        highlight=False,
+    )
 
 
 def linked(path: Path, other: Path) -> None:

@@ -245,10 +245,9 @@ def check_space(folder: Path, state: TrainState, train: TrainConfig, console: Co
         RunError: If there is too little.
     """
     present = sum(path.stat().st_size for path in (folder / "checkpoints").glob("*.pt"))
-    # The last one is being written before the oldest goes; a run that may go back keeps what it needs for that as well.
     goes_back = train.on_collapse == "rollback"
     best, back = ("the best, the best before it", "that to go back to, ") if goes_back else ("the best", "")
-    need = state.num_bytes() * (train.kept + (5 if goes_back else 3))
+    need = state.num_bytes() * train.most_checkpoints
     free = shutil.disk_usage(folder).free
     console.print(
         f"disk: {size(state.num_bytes())} a checkpoint, up to {size(need)} in all ({train.kept} latest, {best}, "

@@ -68,7 +68,7 @@ class Rollback(Hook):
         # What other draws and lower rates do not cure ends a run that is to stop, and lets another go on.
         cured = [name for name in record.symptoms if name not in NO_CURE_BACK or self.train.on_collapse == "stop"]
         before, seen = record.step, ", ".join(cured)
-        to = self._way_back(record, seen) if seen else None
+        to = _way_back(record, self.folder, seen) if seen else None
         # The step of that checkpoint, and 1, so that 0 says that process 0 does not go back.
         agreed = record.engine.largest(0 if to is None else to + 1)
         if agreed:
@@ -85,25 +85,27 @@ class Rollback(Hook):
         if record.unsaved is not None and record.unsaved == self.back_step:
             record.back_step = self.back_step = self.back_before
 
-    def _way_back(self, record: Record, seen: str) -> int:
-        """Make the checkpoint to go back to the latest one of all, and give its step.
 
-        Raises:
-            DivergedError: If the run is to stop instead, has gone back often enough, or has no such checkpoint left.
-        """
-        healthy, stopped = checkpoint_path(self.folder, self.healthy_step), f"stopped at step {record.step:,}: {seen}"
-        kept = f"the latest healthy checkpoint is {healthy.name}: `sagan train --init-from` starts a new run from it"
-        if self.train.on_collapse == "stop":
-            raise DivergedError(f"{stopped}; {kept}")
-        if record.state.rollbacks >= self.train.max_rollbacks:
-            raise DivergedError(
-                f"{stopped}, after {record.state.rollbacks} rollbacks (--train.max-rollbacks); {kept}. {REMEDY}"
-            )
-        # A run that was not to go back when it was saved may have kept the healthy one alone.
-        step = self.back_step if checkpoint_path(self.folder, self.back_step).exists() else self.healthy_step
-        _check_whole(record, checkpoint_path(self.folder, step), stopped)
-        go_back(self.folder, step)
-        return step
+def _way_back(record: Record, folder: Path, seen: str) -> int:
+    """Make the checkpoint to go back to the latest one of all, and give its step.
+
+    Raises:
+        DivergedError: If the run is to stop instead, has gone back often enough, or has no such checkpoint left.
+    """
+    train, healthy = record.config, checkpoint_path(folder, record.healthy_step)
+    stopped = f"stopped at step {record.step:,}: {seen}"
+    kept = f"the latest healthy checkpoint is {healthy.name}: `sagan train --init-from` starts a new run from it"
+    if train.on_collapse == "stop":
+        raise DivergedError(f"{stopped}; {kept}")
+    if record.state.rollbacks >= train.max_rollbacks:
+        raise DivergedError(
+            f"{stopped}, after {record.state.rollbacks} rollbacks (--train.max-rollbacks); {kept}. {REMEDY}"
+        )
+    # A run that was not to go back when it was saved may have kept the healthy one alone.
+    step = record.back_step if checkpoint_path(folder, record.back_step).exists() else record.healthy_step
+    _check_whole(record, checkpoint_path(folder, step), stopped)
+    go_back(folder, step)
+    return step
 
 
 def _check_whole(record: Record, path: Path, stopped: str) -> None:

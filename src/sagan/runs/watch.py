@@ -101,8 +101,7 @@ class Watcher(Hook):
         self._leave(record)
 
     def _leave(self, record: Record) -> None:
-        record.symptoms, record.healthy = tuple(self.watch.active), self.watch.healthy
-        record.sound = self.watch.sound
+        record.symptoms, record.healthy, record.sound = tuple(self.watch.active), self.watch.healthy, self.watch.sound
 
 
 def before(folder: Path) -> str:

@@ -121,7 +121,7 @@ class Plan:
             f"          log, samples and monitor{self._uncounted()} {long_time(self.reports_s)}, the weights file "
             f"at the end {long_time(self.closing_s)}: {long_time(self.total_s)} in all",
             f"disk:     {size(first.checkpoint_bytes)} a checkpoint, up to "
-            f"{size(first.checkpoint_bytes * (train.kept + 3))} in all",
+            f"{size(first.checkpoint_bytes * train.most_checkpoints)} in all",
             f"pictures: {self._pictures()}",
             f"judging:  `sagan evaluate` draws {EVALUATED_SAMPLES:,} samples in "
             f"{long_time(EVALUATED_SAMPLES * self._cost.sample_s)}; `sagan benchmark --what features` tells the rest",

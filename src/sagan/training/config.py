@@ -232,6 +232,15 @@ class TrainConfig:
         return max(2, self.keep_last)
 
     @property
+    def most_checkpoints(self) -> int:
+        """How many checkpoints lie in a run's folder at most.
+
+        Beside the latest ones the best, the latest healthy one, and one that is being written before the oldest goes; a
+        run that may go back also keeps that to go back to and the best one from before it.
+        """
+        return self.kept + (5 if self.on_collapse == "rollback" else 3)
+
+    @property
     def _batches(self) -> dict[str, int]:
         """The batches that are cut, by the field that says how large they are."""
         return {name: getattr(self, name) for name in ("batch_size", "g_batch_size") if getattr(self, name) is not None}
