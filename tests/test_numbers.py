@@ -696,9 +696,12 @@ def rates_made(files: list[Path]) -> list[str]:
     others = only(run["config"]["train"]["total_steps"] for name in STAGES for run in photos(files)[name])
     assert steps == LONGER * others
     assert only(run["device"] for run in runs) == "cpu"
+    values = [(run["monitor"]["values"][0], run["reports"]["final"]["values"][0]) for run in runs]
+    watching, last = (only(value[k]["protocol"]["generated"] for value in values) for k in (0, 1))
     return [
         f"{steps:,} steps of {batch} pictures",
         f"{span([run['training_s'] / 60 for run in runs])} minutes of one processor core a row",
+        f"{watching} samples during training; the last step is measured by {last:,}",
     ]
 
 
@@ -723,6 +726,58 @@ def rates_table(files: list[Path]) -> list[str]:
 @computes
 def rates_differences(files: list[Path]) -> list[str]:
     return differences(files, QUANTITIES[1])
+
+
+@computes
+def rates_carried(files: list[Path]) -> list[str]:
+    found = says(files, QUANTITIES[1])
+    assert set(found) == {(RATES[1], RATES[0]), (RATES[2], RATES[0]), (RATES[2], RATES[1])}
+    assert set(found.values()) == {"lower"}
+    return []
+
+
+@computes
+def rates_order(files: list[Path]) -> list[str]:
+    found = long_rows(files)
+    low, two = (finals(found[name]) for name in RATES[1:])
+    assert max(two) < min(low)
+    return [f"({span(two)} against {span(low)}), by chance 1 in {math.comb(6, 3)}"]
+
+
+@computes
+def rates_high(files: list[Path]) -> list[str]:
+    """Both rates at D's: D is fooled in every run, and from some step on nothing changes any more."""
+    runs = long_rows(files)["equal rates, high"]
+    assert all("discriminator fooled" in seen_of(run) for run in runs)
+    first = [min(line["step"] for line in run["health"] if line["health"] == "discriminator fooled") for run in runs]
+    still = [[value for step, value in watched(run).items() if step >= 7200] for run in runs]
+    moved = max(max(values) - min(values) for values in still)
+    lowest = [min(watched(run).items(), key=lambda item: item[1]) for run in runs]
+    assert max(step for step, _ in lowest) <= 2400
+    return [
+        f"first at step {min(first):,} to {max(first):,}",
+        f"from step 7,200 to the end the distance moves by at most {moved:.1f}",
+        f"the lowest ({span([value for _, value in lowest])}) was measured at step {min(step for step, _ in lowest):,} "
+        f"to {max(step for step, _ in lowest):,}",
+    ]
+
+
+@computes
+def rates_others(files: list[Path]) -> list[str]:
+    """Both rates at G's, and two rates: nothing is seen of collapse, and how far the end is above the lowest."""
+    found = long_rows(files)
+    assert not any(seen_of(run) for name in RATES[1:] for run in found[name])
+    above = [
+        [100 * (watched(run)[run["step"]] / min(watched(run).values()) - 1) for run in found[name]]
+        for name in RATES[1:]
+    ]
+    watching = only(run["monitor"]["values"][0]["protocol"]["generated"] for runs in found.values() for run in runs)
+    assert published.SN_ON_BOTH[260] > published.SN_ON_BOTH[160]
+    return [
+        f"by {watching} samples",
+        f"{span(above[0])} % above its lowest with equal low rates, {span(above[1])} % with TTUR",
+        "sees it after 160,000 steps",
+    ]
 
 
 @computes
