@@ -365,6 +365,17 @@ def listed(values: Sequence[float], digits: int = 0) -> str:
     return ", ".join(f"{value:.{digits}f}" for value in values)
 
 
+def during(runs: Sequence[dict[str, Any]], steps: Sequence[int]) -> list[str]:
+    """Give the cells of a row: the distances at some steps, each seed's last one, and what was seen of collapse."""
+    seen = {name: sum(name in seen_of(run) for run in runs) for run in runs for name in seen_of(run)}
+    said = "; ".join(f"{name}: {count} of {len(runs)} seeds" for name, count in sorted(seen.items()))
+    return [*(spread([watched(run)[step] for run in runs]) for step in steps), listed(finals(runs)), said or "nothing"]
+
+
+def steps_head(steps: Sequence[int]) -> str:
+    return f"distance at step {' | '.join(f'{step:,}' for step in steps)} |"
+
+
 def apart(a: Sequence[float], b: Sequence[float]) -> bool:
     return max(a) < min(b) or max(b) < min(a)
 
@@ -526,15 +537,12 @@ def photos_made(files: list[Path]) -> list[str]:
 @computes
 def stages_table(files: list[Path]) -> list[str]:
     def cells(runs: list[dict[str, Any]]) -> list[str]:
-        fooled = [run for run in runs if "discriminator fooled" in seen_of(run)]
         assert all(seen_of(run) <= {"discriminator fooled"} for run in runs)
-        seen = f"discriminator fooled: {len(fooled)} of {len(runs)} seeds" if fooled else "nothing"
-        return [*(spread([watched(run)[step] for run in runs]) for step in steps), listed(finals(runs)), seen]
+        return during(runs, steps)
 
     found = photos(files)
     steps = sorted(watched(found[STAGES[0]][0]))
-    head = " | ".join(f"{step:,}" for step in steps)
-    return [f"distance at step {head} |", *(row(name, *cells(found[name])) for name in STAGES)]
+    return [steps_head(steps), *(row(name, *cells(found[name])) for name in STAGES)]
 
 
 @computes
@@ -714,13 +722,9 @@ def rates_table(files: list[Path]) -> list[str]:
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         both = only((run["config"]["train"]["lr_g"], run["config"]["train"]["lr_d"]) for run in runs)
-        seen = {name: sum(name in seen_of(run) for run in runs) for run in runs for name in seen_of(run)}
-        said = "; ".join(f"{name}: {count} of {len(runs)} seeds" for name, count in sorted(seen.items()))
-        watching = [spread([watched(run)[step] for run in runs]) for step in steps]
-        return [f"{both[0]:g}, {both[1]:g}", *watching, listed(finals(runs)), said or "nothing"]
+        return [f"{both[0]:g}, {both[1]:g}", *during(runs, steps)]
 
-    head = " | ".join(f"{step:,}" for step in steps)
-    return [f"distance at step {head} |", *(row(name, *cells(found[name])) for name in RATES)]
+    return [steps_head(steps), *(row(name, *cells(found[name])) for name in RATES)]
 
 
 @computes

@@ -194,7 +194,7 @@ def _members(archive: zipfile.ZipFile, file: Path) -> tuple[dict[str, zipfile.Zi
             )
     # Some programs for Windows write backslashes.
     named = [(name.replace("\\", "/"), info) for name, info in members]
-    named = [(short, info) for short, info in named if not any(map(_is_clutter, short.split("/")))]
+    named = [(short, info) for short, info in named if not any(map(is_clutter, short.split("/")))]
     inner = dict(named)
     replaced = list((Counter(short for short, _ in named) - Counter(list(inner))).elements())
     # Below a folder that is around everything, names are as in the folder itself.
@@ -258,7 +258,7 @@ def _walk(
     before = len(entries)
     for child in children:
         name = prefix + child.name
-        if _is_clutter(child.name):
+        if is_clutter(child.name):
             continue
         if _is_folder(child):
             if name.count("/") >= MAX_DEPTH:
@@ -317,7 +317,8 @@ def _sorted_out(names: Iterable[str], head: Callable[[str], bytes]) -> _Sorted:
     return found
 
 
-def _is_clutter(part: str) -> bool:
+def is_clutter(part: str) -> bool:
+    """Tell whether a name is that of a hidden file or folder, or one that systems leave behind."""
     return part.startswith(".") or part in CLUTTER
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from sagan.data.arrays import npz_pictures, pictures_of, read_plain
 from sagan.data.config import GIVEN, DataConfig, DataError
 from sagan.data.encoded import decoding_lines
-from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, own_table, zip_source
+from sagan.data.files import IMAGE_SUFFIXES, choices, folder_source, is_clutter, own_table, zip_source
 from sagan.data.given import place_of
 from sagan.data.huggingface import hub_source, is_saved, saved_source
 from sagan.data.named import cifar_pictures, idx_files, idx_pictures, named_source
@@ -109,9 +109,9 @@ def _refuse_pictures_beside(tars: Sequence[Path]) -> None:
     """Refuse a folder in which tar files lie beside pictures: which of both are meant is not clear."""
     folder = tars[0].parent
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
         for name in sorted(files):
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not is_clutter(name):
                 shown = in_a_line(str((Path(root) / name).relative_to(folder)))
                 raise DataError(
                     f"{folder} holds tar files (such as {in_a_line(tars[0].name)}) beside pictures (such as {shown}); "
